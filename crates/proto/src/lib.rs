@@ -1,0 +1,7 @@
+//! Bytes ⇄ types: addresses, replies, SMTP sessions. No I/O, no clock, no randomness (I1).
+
+pub mod address;
+pub mod reply;
+
+pub use address::{Address, AddressError, Domain, DomainError};
+pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};

@@ -1,0 +1,140 @@
+//! The words of every decision: what a recipient's server said, whose fault it is, and what follows for the message.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sm2tp_proto::Enhanced;
+
+/// Declares an enum whose values have one name in JSON, TOML, SQL and on the screen.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word { $($word => Ok(Self::$variant),)+ other => Err(UnknownWord(other.to_owned())) }
+            }
+        }
+    };
+}
+
+/// A word that is none of the values allowed in its place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown word {0:?}")]
+pub struct UnknownWord(pub String);
+
+words! {
+    /// Where in the dialogue the answer came: it says who is accused. A refusal before RCPT is never about the address.
+    Stage {
+        Connect = "connect", Ehlo = "ehlo", StartTls = "starttls", Mail = "mail", Rcpt = "rcpt", Data = "data",
+        /// After the final dot.
+        Eod = "eod",
+        /// Told later, in a delivery status notification.
+        Dsn = "dsn",
+    }
+}
+
+words! {
+    /// Why the mail did not arrive (`DESIGN.md` §5). Only `Address` and `Mailbox` say anything about the recipient.
+    Cause {
+        Address = "address", Mailbox = "mailbox", Content = "content", Ip = "ip", Auth = "auth", Rate = "rate",
+        Policy = "policy", Network = "network", Unknown = "unknown",
+    }
+}
+
+words! {
+    /// What happens to this message; independent of the first digit of the reply.
+    Fate {
+        /// No further attempt; the sender gets a report.
+        Final = "final",
+        /// Another attempt after the usual wait.
+        Later = "later",
+        /// Another attempt, and the site gets less at once.
+        Slow = "slow",
+        /// Another exit may deliver it; from this one later.
+        Elsewhere = "elsewhere",
+        /// A person has to repair something first (DNS, authentication); tried again in the meantime.
+        Hold = "hold",
+    }
+}
+
+words! {
+    /// Whom the answer is about.
+    Scope {
+        Recipient = "recipient", Domain = "domain", Provider = "provider", Sender = "sender", Message = "message",
+        Exit = "exit",
+    }
+}
+
+words! {
+    /// How sure the cause is: one strong answer suppresses, weak ones need a second on another day.
+    Strength { Strong = "strong", Weak = "weak" }
+}
+
+words! {
+    /// The kind of mail; suppression, retry and precedence differ by it.
+    Stream { Personal = "personal", Transactional = "transactional", Bulk = "bulk", Forwarded = "forwarded" }
+}
+
+words! {
+    /// What failed on our side of the wire, or before there was a wire. Typed, never text (`DESIGN.md` §5).
+    LocalFailure {
+        NoSuchDomain = "no-such-domain",
+        /// RFC 7505: the domain says that it takes no mail.
+        NullMx = "null-mx",
+        /// The domain exists but has neither MX nor address records.
+        NoMailHost = "no-mail-host",
+        DnsFailure = "dns-failure",
+        ConnectRefused = "connect-refused",
+        ConnectTimeout = "connect-timeout",
+        /// The server stopped answering inside the dialogue.
+        Timeout = "timeout",
+        ConnectionLost = "connection-lost",
+        TlsFailure = "tls-failure",
+        /// What it said is no SMTP.
+        BadReply = "bad-reply",
+        /// The server does not offer what this message needs (SMTPUTF8, size).
+        Unsupported = "unsupported",
+        /// The queue gave up: the last try was too long ago.
+        Expired = "expired",
+    }
+}
+
+/// What one answer means (`DESIGN.md` §5). `rule` names the rule that decided, for people who ask why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub cause: Cause,
+    /// A finer word where the rule knows one: `inactive`, `no-domain`, `greylist`, `size`, …
+    pub sub: Option<Arc<str>>,
+    pub fate: Fate,
+    pub scope: Scope,
+    pub strength: Strength,
+    pub rule: Arc<str>,
+    /// Who runs the recipient's server: `orange`, `google`, …; none where the MX host is not known to us.
+    pub provider: Option<Arc<str>>,
+    pub code: Option<u16>,
+    pub enhanced: Option<Enhanced>,
+    /// The server named a time to wait, in seconds.
+    pub retry_after_s: Option<u32>,
+}
