@@ -1,0 +1,79 @@
+//! What a server offers in its answer to EHLO (RFC 5321 §4.1.1.1).
+
+use crate::Reply;
+
+/// The extensions that we use, and the name the server gave itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// First word of the greeting; not to be believed.
+    pub name: String,
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 6152.
+    pub eight_bit_mime: bool,
+    /// RFC 3207.
+    pub starttls: bool,
+    /// RFC 6531.
+    pub smtp_utf8: bool,
+    /// RFC 2034.
+    pub enhanced_status_codes: bool,
+    /// RFC 1870: SIZE is offered, with or without a limit.
+    pub size: bool,
+    /// The limit that SIZE gave; none where it said 0 or nothing.
+    pub octets_max: Option<u64>,
+}
+
+impl Capabilities {
+    /// Reads the words of a 250 to EHLO. What is unknown or misspelt is passed over.
+    #[must_use]
+    pub fn parse(reply: &Reply) -> Self {
+        let mut lines = reply.text.lines();
+        let name = lines.next().and_then(|line| line.split_ascii_whitespace().next()).unwrap_or_default().to_owned();
+        let mut capabilities = Self { name, ..Self::default() };
+        for line in lines {
+            capabilities.offer(line);
+        }
+        capabilities
+    }
+
+    fn offer(&mut self, line: &str) {
+        let mut words = line.split_ascii_whitespace();
+        match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
+            "PIPELINING" => self.pipelining = true,
+            "8BITMIME" => self.eight_bit_mime = true,
+            "STARTTLS" => self.starttls = true,
+            "SMTPUTF8" => self.smtp_utf8 = true,
+            "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
+            "SIZE" => {
+                self.size = true;
+                self.octets_max = words.next().and_then(|octets| octets.parse().ok()).filter(|octets| 0 < *octets);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Capabilities {
+        Capabilities::parse(&Reply { code: 250, enhanced: None, text: text.to_owned() })
+    }
+
+    #[test]
+    fn offers_are_read_in_any_case_and_order() {
+        let got = parse("mx.test Hello [192.0.2.1]\nsize 1000\nPipelining\n8BITMIME\nAUTH=LOGIN\nX-WHAT 1 2\nSMTPUTF8");
+        assert_eq!((got.name.as_str(), got.octets_max, got.size), ("mx.test", Some(1000), true));
+        assert!(got.pipelining && got.eight_bit_mime && got.smtp_utf8 && !got.starttls);
+    }
+
+    #[test]
+    fn a_size_of_nothing_is_no_limit() {
+        for text in ["a\nSIZE", "a\nSIZE 0", "a\nSIZE many", "a\nSIZE 99999999999999999999999"] {
+            assert_eq!((parse(text).size, parse(text).octets_max), (true, None), "{text}");
+        }
+        assert_eq!(parse(""), Capabilities::default());
+        assert!(!parse("PIPELINING").pipelining, "the first line is the name");
+    }
+}

@@ -1,0 +1,254 @@
+//! One mail transaction on the sending side: commands out in groups, replies matched in order (RFC 2920 §3.1).
+
+use std::collections::VecDeque;
+
+use super::{Capabilities, Do, Plan, RecipientResult, Results, Spoken, Unsupported};
+use crate::{Address, Reply};
+
+/// A transaction between MAIL and its end.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pipelining: bool,
+    /// Commands that are not written yet.
+    pending: VecDeque<(Awaited, Vec<u8>)>,
+    /// What the replies to come are answers to.
+    awaited: VecDeque<Awaited>,
+    recipients: Vec<Fate>,
+    /// MAIL was refused: what is pending is not written any more.
+    broken_off: bool,
+    /// The server has seen an end of data, so that no RSET is needed.
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Rset,
+    Mail,
+    /// Index of the recipient in the plan.
+    Rcpt(usize),
+    Data,
+    Eod,
+    /// The end of a message for nobody.
+    LoneDot,
+}
+
+#[derive(Debug)]
+enum Fate {
+    Open,
+    /// RCPT was answered 2xx.
+    Accepted,
+    Settled(RecipientResult),
+}
+
+/// What follows from a reply.
+#[derive(Debug)]
+pub(super) enum Next {
+    Do(Do),
+    /// The transaction is over; `reset`: a further one needs RSET first.
+    Over {
+        reset: bool,
+    },
+    /// So is the connection.
+    Dead,
+}
+
+impl Transaction {
+    pub(super) fn new(plan: Plan<'_>, server: &Capabilities) -> Self {
+        let obstacle = obstacle(&plan, server);
+        let mut recipients = Vec::with_capacity(plan.recipients.len());
+        let mut pending = VecDeque::new();
+        for (index, path) in plan.recipients.iter().enumerate() {
+            let obstacle = obstacle.or_else(|| needs_utf8(path, server));
+            recipients.push(obstacle.map_or(Fate::Open, |what| Fate::Settled(RecipientResult::Unsupported(what))));
+            if obstacle.is_none() {
+                pending.push_back((Awaited::Rcpt(index), format!("RCPT TO:<{}>\r\n", path.clear()).into_bytes()));
+            }
+        }
+        if !pending.is_empty() {
+            pending.push_front((Awaited::Mail, mail(&plan, server)));
+            pending.push_back((Awaited::Data, b"DATA\r\n".to_vec()));
+        }
+        Self {
+            pipelining: server.pipelining,
+            pending,
+            awaited: VecDeque::new(),
+            recipients,
+            broken_off: false,
+            ended: false,
+        }
+    }
+
+    /// The first octets to write; none where no recipient can be spoken of.
+    pub(super) fn start(&mut self, reset: bool) -> Option<Vec<u8>> {
+        if reset && !self.pending.is_empty() {
+            self.pending.push_front((Awaited::Rset, b"RSET\r\n".to_vec()));
+        }
+        (!self.pending.is_empty()).then(|| self.group())
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply) -> Next {
+        let Some(awaited) = self.awaited.pop_front() else { return Next::Dead };
+        if reply.code == 421 {
+            // RFC 5321 §3.8: the server closes; nothing that it accepted before will arrive.
+            self.settle(&RecipientResult::Refused { spoken: awaited.spoken(), reply });
+            return Next::Dead;
+        }
+        let outcome = match reply.code {
+            200..300 if awaited != Awaited::Data => Outcome::Yes,
+            300..400 if awaited == Awaited::Data => Outcome::Yes,
+            400.. => Outcome::No,
+            _ if matches!(awaited, Awaited::Rset | Awaited::LoneDot) => Outcome::Yes,
+            _ => {
+                self.settle(&RecipientResult::Garbled { spoken: awaited.spoken(), reply });
+                return Next::Dead;
+            }
+        };
+        if let Some(step) = self.answered(awaited, outcome, reply) {
+            return Next::Do(step);
+        }
+        self.go_on()
+    }
+
+    /// What the connection's end leaves.
+    pub(super) fn lost(mut self) -> Results {
+        let spoken = self.spoken().unwrap_or(Spoken::Mail);
+        self.settle(&RecipientResult::Lost { spoken });
+        self.results(false)
+    }
+
+    pub(super) fn results(self, reusable: bool) -> Results {
+        let recipients = self.recipients.into_iter().map(|fate| match fate {
+            Fate::Settled(result) => result,
+            Fate::Open | Fate::Accepted => RecipientResult::Lost { spoken: Spoken::Mail },
+        });
+        Results { recipients: recipients.collect(), reusable }
+    }
+
+    pub(super) fn spoken(&self) -> Option<Spoken> {
+        self.awaited.front().map(|awaited| awaited.spoken())
+    }
+
+    /// Notes the answer to one command; a step where it asks for something to be written at once.
+    fn answered(&mut self, awaited: Awaited, outcome: Outcome, reply: Reply) -> Option<Do> {
+        let spoken = awaited.spoken();
+        match (awaited, outcome) {
+            (Awaited::Rset | Awaited::LoneDot, _) => self.ended |= awaited == Awaited::LoneDot,
+            (Awaited::Mail, Outcome::Yes) => {}
+            (Awaited::Mail, Outcome::No) => {
+                self.broken_off = true;
+                self.settle(&RecipientResult::Refused { spoken, reply });
+            }
+            (Awaited::Rcpt(index), outcome) => {
+                if let Some(fate @ Fate::Open) = self.recipients.get_mut(index) {
+                    *fate = match outcome {
+                        Outcome::Yes => Fate::Accepted,
+                        Outcome::No => Fate::Settled(RecipientResult::Refused { spoken, reply }),
+                    };
+                }
+            }
+            (Awaited::Data, Outcome::Yes) if self.any_accepted() => {
+                self.awaited.push_back(Awaited::Eod);
+                return Some(Do::SendBody);
+            }
+            // RFC 2920 §3.1: DATA was written before it was known that nobody is left. The server waits for a message
+            // now and gets an empty one, which it must not deliver to anybody.
+            (Awaited::Data, Outcome::Yes) => {
+                self.awaited.push_back(Awaited::LoneDot);
+                return Some(Do::Send(b".\r\n".to_vec()));
+            }
+            (Awaited::Data, Outcome::No) => self.settle(&RecipientResult::Refused { spoken, reply }),
+            (Awaited::Eod, outcome) => {
+                self.ended = true;
+                self.settle(&match outcome {
+                    Outcome::Yes => RecipientResult::Delivered(reply),
+                    Outcome::No => RecipientResult::Refused { spoken, reply },
+                });
+            }
+        }
+        None
+    }
+
+    fn go_on(&mut self) -> Next {
+        if !self.awaited.is_empty() {
+            return Next::Do(Do::Continue);
+        }
+        let only_data = matches!(self.pending.front(), Some((Awaited::Data, _)));
+        if self.pending.is_empty() || self.broken_off || (only_data && !self.any_accepted()) {
+            return Next::Over { reset: !self.ended };
+        }
+        Next::Do(Do::Send(self.group()))
+    }
+
+    /// The commands that are written together.
+    fn group(&mut self) -> Vec<u8> {
+        let count = if self.pipelining { COMMANDS_AT_ONCE_MAX } else { 1 };
+        let mut bytes = Vec::new();
+        for (awaited, command) in self.pending.drain(..count.min(self.pending.len())) {
+            bytes.extend(command);
+            self.awaited.push_back(awaited);
+        }
+        bytes
+    }
+
+    fn any_accepted(&self) -> bool {
+        self.recipients.iter().any(|fate| matches!(fate, Fate::Accepted))
+    }
+
+    /// Tells everybody whose fate is not settled.
+    fn settle(&mut self, result: &RecipientResult) {
+        for fate in &mut self.recipients {
+            if !matches!(fate, Fate::Settled(_)) {
+                *fate = Fate::Settled(result.clone());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Yes,
+    No,
+}
+
+impl Awaited {
+    fn spoken(self) -> Spoken {
+        match self {
+            Self::Rset | Self::Mail => Spoken::Mail,
+            Self::Rcpt(_) => Spoken::Rcpt,
+            Self::Data => Spoken::Data,
+            Self::Eod | Self::LoneDot => Spoken::Eod,
+        }
+    }
+}
+
+/// What keeps the message from being sent to anybody here.
+fn obstacle(plan: &Plan<'_>, server: &Capabilities) -> Option<Unsupported> {
+    let size = server.octets_max.filter(|octets_max| *octets_max < plan.octets);
+    size.map(|octets_max| Unsupported::Size { octets_max })
+        .or_else(|| plan.mail_from.and_then(|path| needs_utf8(path, server)))
+}
+
+fn needs_utf8(path: &Address, server: &Capabilities) -> Option<Unsupported> {
+    (path.needs_utf8() && !server.smtp_utf8).then_some(Unsupported::SmtpUtf8)
+}
+
+fn mail(plan: &Plan<'_>, server: &Capabilities) -> Vec<u8> {
+    let mut command = format!("MAIL FROM:<{}>", plan.mail_from.map(Address::clear).unwrap_or_default());
+    if server.size {
+        command.push_str(&format!(" SIZE={}", plan.octets));
+    }
+    let utf8 = plan.mail_from.into_iter().chain(plan.recipients.iter().copied()).any(Address::needs_utf8);
+    // RFC 6531 §3.1: who offers SMTPUTF8 offers 8BITMIME.
+    if server.eight_bit_mime && (plan.eight_bit || (utf8 && server.smtp_utf8)) {
+        command.push_str(" BODY=8BITMIME");
+    }
+    if utf8 && server.smtp_utf8 {
+        command.push_str(" SMTPUTF8");
+    }
+    command.push_str("\r\n");
+    command.into_bytes()
+}
+
+/// Commands written before their replies are read. Replies of at most 512 octets to all of them fit into the smallest
+/// socket buffers in use, so that neither side waits for the other to read (RFC 2920 §3.1, the deadlock).
+const COMMANDS_AT_ONCE_MAX: usize = 100;

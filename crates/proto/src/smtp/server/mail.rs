@@ -1,0 +1,158 @@
+//! The mail transaction: MAIL, RCPT, DATA and the message (RFC 5321 §3.3).
+
+use super::{Answer, Ask, Envelope, Greeting, Session, State, Step, ehlo_first};
+use crate::smtp::command::MailParams;
+use crate::smtp::data::DataError;
+use crate::smtp::refusal::{Refusal, plain_reply, reply};
+use crate::{Address, Enhanced};
+
+/// What is known between MAIL and the final dot.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    envelope: Envelope,
+    /// Recipients that were refused: by the shell, by their syntax, or as too many.
+    pub(super) refused: usize,
+}
+
+impl Session {
+    pub(super) fn mail(&mut self, path: Option<Address>, params: MailParams) -> Step {
+        let octets_max = self.offers.octets_max;
+        if params.size.is_some_and(|size| octets_max < size) {
+            return self.idle(DataError::TooLarge { octets_max }.refusal().to_reply());
+        }
+        let greeting = match self.take_state() {
+            State::Greeted(greeting) => greeting,
+            State::Fresh => {
+                self.state = State::Fresh;
+                return self.bad(&ehlo_first());
+            }
+            state => {
+                self.state = state;
+                return self.bad(&Refusal::new(503, Enhanced(5, 5, 1), "A transaction is open already"));
+            }
+        };
+        let envelope = Envelope { sender: path.clone(), recipients: Vec::new(), params };
+        self.state = State::SenderAsked(greeting, Transaction { envelope, refused: 0 });
+        Step::Ask(Ask::Sender { path, params })
+    }
+
+    pub(super) fn sender_answered(&mut self, greeting: Greeting, transaction: Transaction, answer: Answer) -> Step {
+        match answer {
+            Answer::No(refusal) => {
+                self.state = State::Greeted(greeting);
+                self.idle(refusal.to_reply())
+            }
+            answer => {
+                self.state = State::Mail(greeting, transaction);
+                Step::Reply(yes(answer, Enhanced(2, 1, 0)))
+            }
+        }
+    }
+
+    pub(super) fn rcpt(&mut self, path: Address) -> Step {
+        let (greeting, transaction) = match self.take_state() {
+            State::Mail(greeting, transaction) => (greeting, transaction),
+            state => {
+                // Not counted as an error: a client that pipelines has sent its recipients before it reads that its
+                // sender was refused (RFC 2920 §3.1).
+                self.state = state;
+                return self.idle(Refusal::new(503, Enhanced(5, 5, 1), "Send MAIL first").to_reply());
+            }
+        };
+        let room = transaction.envelope.recipients.len() < self.offers.recipients_max;
+        if transaction.envelope.recipients.contains(&path) {
+            self.state = State::Mail(greeting, transaction);
+            return self.idle(reply(250, Enhanced(2, 1, 5), "Ok, already named"));
+        }
+        if !room {
+            // RFC 5321 §4.5.3.1.10: a client sends the rest in a further transaction.
+            let refusal = Refusal::new(452, Enhanced(4, 5, 3), "Too many recipients, send the rest separately");
+            return self.recipient_refused(greeting, transaction, &refusal);
+        }
+        let params = transaction.envelope.params;
+        self.state = State::RecipientAsked(greeting, transaction, path.clone());
+        Step::Ask(Ask::Recipient { path, params })
+    }
+
+    pub(super) fn recipient_answered(
+        &mut self,
+        greeting: Greeting,
+        mut transaction: Transaction,
+        path: Address,
+        answer: Answer,
+    ) -> Step {
+        if let Answer::No(refusal) = answer {
+            return self.recipient_refused(greeting, transaction, &refusal);
+        }
+        transaction.envelope.recipients.push(path);
+        self.state = State::Mail(greeting, transaction);
+        Step::Reply(yes(answer, Enhanced(2, 1, 5)))
+    }
+
+    fn recipient_refused(&mut self, greeting: Greeting, mut transaction: Transaction, refusal: &Refusal) -> Step {
+        transaction.refused += 1;
+        if self.offers.recipients_max.saturating_mul(REFUSED_FACTOR_MAX) < transaction.refused {
+            return self.close(&Refusal::new(421, Enhanced(4, 5, 3), "Far too many recipients"));
+        }
+        self.state = State::Mail(greeting, transaction);
+        Step::Reply(refusal.to_reply())
+    }
+
+    pub(super) fn data_wanted(&mut self) -> Step {
+        match self.take_state() {
+            State::Mail(greeting, transaction) if !transaction.envelope.recipients.is_empty() => {
+                self.state = State::Content(greeting, transaction);
+                Step::ReadData(plain_reply(354, &["End data with <CR><LF>.<CR><LF>".to_owned()]))
+            }
+            State::Mail(greeting, transaction) if 0 < transaction.refused => {
+                self.state = State::Mail(greeting, transaction);
+                self.idle(Refusal::new(554, Enhanced(5, 5, 1), "No valid recipients").to_reply())
+            }
+            state => {
+                let missing = if matches!(state, State::Mail(..)) { "Send RCPT first" } else { "Send MAIL first" };
+                self.state = state;
+                self.idle(Refusal::new(503, Enhanced(5, 5, 1), missing).to_reply())
+            }
+        }
+    }
+
+    pub(super) fn content(
+        &mut self,
+        greeting: Greeting,
+        transaction: Transaction,
+        content: Result<Vec<u8>, DataError>,
+    ) -> Step {
+        match content {
+            Ok(content) => {
+                self.state = State::MessageAsked(greeting);
+                Step::Ask(Ask::Message { envelope: transaction.envelope, content })
+            }
+            Err(error) => {
+                self.state = State::Greeted(greeting);
+                self.idle(error.refusal().to_reply())
+            }
+        }
+    }
+
+    pub(super) fn message_answered(&mut self, greeting: Greeting, answer: Answer) -> Step {
+        self.state = State::Greeted(greeting);
+        match answer {
+            Answer::No(refusal) => self.idle(refusal.to_reply()),
+            answer => {
+                self.tally.idle = 0;
+                Step::Reply(yes(answer, Enhanced(2, 0, 0)))
+            }
+        }
+    }
+}
+
+fn yes(answer: Answer, enhanced: Enhanced) -> Vec<u8> {
+    match answer {
+        Answer::YesSaying(text) => reply(250, enhanced, &text),
+        Answer::Yes | Answer::No(_) => reply(250, enhanced, "Ok"),
+    }
+}
+
+/// How many times `recipients_max` recipients of one transaction are refused before the connection closes. Whoever
+/// goes on after so many tries out addresses; the answers cost us, and a directory, more than the questions cost him.
+pub const REFUSED_FACTOR_MAX: usize = 10;
