@@ -1,5 +1,13 @@
 //! Facts in, decisions out: classify, suppress, admit, retry. No I/O, no clock, no randomness (I1).
 
+pub mod admit;
+pub mod classify;
+pub mod evidence;
 pub mod outcome;
+pub mod pace;
+pub mod retry;
+pub mod suppress;
 
+pub use classify::{Classifier, ExampleMiss, Provider, RuleOrigin, RulesError, Said, Source, local};
+pub use evidence::{Evidence, Happening};
 pub use outcome::{Cause, Fate, LocalFailure, Outcome, Scope, Stage, Stream, Strength, UnknownWord};

@@ -1,0 +1,130 @@
+//! One answer for every door (I5): may this sender write to this recipient now?
+
+use sm2tp_proto::{Address, Domain, Enhanced};
+
+use crate::outcome::Stream;
+use crate::suppress::{self, Decision, Recipient, Why};
+
+/// Who asks, as the door learned it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sender<'a> {
+    /// The org's own domains; empty for an org that may use any (the org `local` of a trusted network).
+    pub domains: &'a [Domain],
+    /// MAIL FROM; none for the null return path of reports.
+    pub mail_from: Option<&'a Address>,
+    pub stream: Stream,
+}
+
+/// What the door does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Take it. `canary` names what would have held it.
+    Accept { canary: Option<Why> },
+    /// Take it into the lane `held`; a person decides, or time does.
+    Hold(Why),
+    /// Do not take it.
+    Refuse(Refusal),
+}
+
+/// Why it is not taken, and what the other side is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// The sender uses a domain that is not its own.
+    SenderDomain {
+        domain: Domain,
+    },
+    Suppressed {
+        why: Why,
+        until: Option<u64>,
+    },
+}
+
+/// Asked at MAIL FROM: may this org use this sender address (R3)?
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn sender(sender: &Sender<'_>) -> Result<(), Refusal> {
+    match sender.mail_from {
+        Some(from) if !sender.domains.is_empty() && !sender.domains.contains(from.domain()) => {
+            Err(Refusal::SenderDomain { domain: from.domain().clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asked at RCPT TO. `chance` is a random number in `[0, 1)` for the canaries.
+#[must_use]
+pub fn recipient(
+    from: &Sender<'_>,
+    recipient: &Recipient,
+    limits: &suppress::Limits,
+    now: u64,
+    chance: f64,
+) -> Verdict {
+    if let Err(refusal) = sender(from) {
+        return Verdict::Refuse(refusal);
+    }
+    // Reports about our own failures are never suppressed: the person who waits for one must get it.
+    if from.mail_from.is_none() {
+        return Verdict::Accept { canary: None };
+    }
+    match suppress::decide(recipient, from.stream, limits, now, chance) {
+        Decision::Send => Verdict::Accept { canary: None },
+        Decision::Canary(why) => Verdict::Accept { canary: Some(why) },
+        Decision::Hold(why) => Verdict::Hold(why),
+        Decision::Refuse(why, until) => Verdict::Refuse(Refusal::Suppressed { why, until }),
+    }
+}
+
+impl Refusal {
+    /// SMTP code, enhanced code and words for the other side.
+    #[must_use]
+    pub fn reply(&self) -> (u16, Enhanced, String) {
+        match self {
+            Self::SenderDomain { domain } => (
+                550,
+                Enhanced(5, 7, 1),
+                format!("you may not send as {domain}: it is not a domain of your organisation"),
+            ),
+            Self::Suppressed { why, .. } => {
+                let enhanced = match why {
+                    Why::Hard { enhanced: Some(enhanced), .. } if enhanced.0 == 5 => *enhanced,
+                    Why::Soft { .. } => Enhanced(5, 2, 2),
+                    Why::Listed | Why::OptedOut => Enhanced(5, 7, 1),
+                    Why::Hard { .. } | Why::Federated { .. } => Enhanced(5, 1, 1),
+                };
+                (550, enhanced, format!("not sent: {why}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_org_uses_its_own_domains_only_and_reports_always_pass() {
+        let own = [Domain::parse("asso.example").unwrap()];
+        let (mine, other) = (Address::parse("a@asso.example").unwrap(), Address::parse("a@bank.example").unwrap());
+        let listed = Recipient { listed: true, ..Recipient::default() };
+        let ask = |mail_from, domains| {
+            let from = Sender { domains, mail_from, stream: Stream::Personal };
+            recipient(&from, &Recipient::default(), &suppress::Limits::default(), 0, 0.0)
+        };
+        assert_eq!(ask(Some(&mine), &own), Verdict::Accept { canary: None });
+        assert!(matches!(ask(Some(&other), &own), Verdict::Refuse(Refusal::SenderDomain { .. })));
+        assert_eq!(ask(Some(&other), &[]), Verdict::Accept { canary: None });
+        let null = Sender { domains: &own, mail_from: None, stream: Stream::Transactional };
+        let limits = suppress::Limits::default();
+        assert_eq!(recipient(&null, &listed, &limits, 0, 0.0), Verdict::Accept { canary: None });
+    }
+
+    #[test]
+    fn a_refusal_names_its_reason() {
+        let why = Why::Hard { at: 1, code: 550, enhanced: Some(Enhanced(5, 1, 1)) };
+        let (code, enhanced, text) = Refusal::Suppressed { why, until: None }.reply();
+        assert_eq!((code, enhanced), (550, Enhanced(5, 1, 1)));
+        assert_eq!(text, "not sent: its own mail server refused this address with 550 5.1.1");
+    }
+}

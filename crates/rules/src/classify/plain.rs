@@ -1,0 +1,138 @@
+//! What a server said, made comparable: one line, lower case, no repeated codes, no addresses.
+
+use sm2tp_proto::Enhanced;
+
+/// The start of a text that is looked at, cut where a character ends.
+pub(super) fn head(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LOOKED_AT_OCTETS)]
+}
+
+/// Words separated by one blank each. Codes that repeat `code` or `enhanced` are dropped, so that a sentence which a
+/// server broke over several reply lines reads as one; addresses become `@`, because a mailbox may be called "spam".
+pub(super) fn plain(text: &str, code: Option<u16>, enhanced: Option<Enhanced>) -> String {
+    let text = head(text);
+    let mut out = String::with_capacity(text.len());
+    // Most texts are ASCII and many name no address: what is known of the whole is not asked of every word.
+    let (ascii, address) = (text.is_ascii(), text.contains('@'));
+    for word in words(text) {
+        let word = without_code(word, code, enhanced);
+        if word.is_empty() {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        match (ascii, address) {
+            (true, false) => out.push_str(word),
+            (false, false) => push_folded(&mut out, word),
+            (_, true) => push_masked(&mut out, word),
+        }
+    }
+    out.make_ascii_lowercase();
+    out
+}
+
+/// The words of a text. Control characters separate: terminal escapes neither join nor hide words.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    // Bytes below 0x80 are never part of another character, so these splits fall on borders.
+    text.split(|c: char| c <= ' ' || c == '\u{7f}').filter(|word| !word.is_empty())
+}
+
+/// The reply code at the start of a word and what follows its hyphen: `550`, `550-5.1.1`, `550-Sorry`.
+pub(super) fn code_at_start(word: &str) -> Option<(u16, &str)> {
+    if !word.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let digits = word.get(..3).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let rest = &word[3..];
+    let rest = if rest.is_empty() { rest } else { rest.strip_prefix('-')? };
+    Some((digits.parse().ok()?, rest))
+}
+
+/// An enhanced code that is a whole word: `5.1.1`, `5.1.1:`, `(#5.1.1)`.
+pub(super) fn enhanced_word(word: &str) -> Option<Enhanced> {
+    let may_be = word.starts_with(['4', '5', '2', '#', '(', '[', '<']) && word.len() <= ENHANCED_OCTETS_MAX + 6;
+    if !may_be {
+        return None;
+    }
+    let word = word.trim_start_matches(['#', '(', '[', '<']).trim_end_matches([')', ']', '>', ':', ',', ';', '.']);
+    let short = word.len() <= ENHANCED_OCTETS_MAX && word.starts_with(['2', '4', '5']);
+    let whole = short && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    // Subjects above 7 are not registered (RFC 5248); such words are version or serial numbers.
+    Enhanced::at_start(word).filter(|enhanced| whole && enhanced.1 <= 7)
+}
+
+fn without_code(word: &str, code: Option<u16>, enhanced: Option<Enhanced>) -> &str {
+    let rest = match code_at_start(word) {
+        Some((found, rest)) if Some(found) == code => rest,
+        _ => word,
+    };
+    let repeats = enhanced.is_some() && rest.starts_with(['2', '4', '5']) && enhanced_word(rest) == enhanced;
+    if repeats { "" } else { rest }
+}
+
+fn push_masked(out: &mut String, mut word: &str) {
+    while let Some(at) = word.bytes().position(|b| b == b'@') {
+        let start = word[..at].rfind(LEFT_OF_ADDRESS).map_or(0, |i| i + 1);
+        let tail = &word[at + 1..];
+        let end = tail.find(|c: char| !c.is_alphanumeric() && !matches!(c, '.' | '-' | '_')).unwrap_or(tail.len());
+        push_folded(out, &word[..start]);
+        out.push('@');
+        word = &tail[end..];
+    }
+    push_folded(out, word);
+}
+
+/// French servers say "refusé" and "refuse"; rules need one spelling. ASCII is lowered at the end, all at once.
+fn push_folded(out: &mut String, word: &str) {
+    if word.is_ascii() {
+        return out.push_str(word);
+    }
+    for c in word.chars() {
+        match c {
+            _ if c.is_ascii() => out.push(c),
+            _ if c.is_control() => {}
+            _ if c.is_whitespace() => out.push(' '),
+            'à' | 'â' | 'ä' | 'À' | 'Â' => out.push('a'),
+            'é' | 'è' | 'ê' | 'ë' | 'É' | 'È' | 'Ê' => out.push('e'),
+            'î' | 'ï' | 'Î' => out.push('i'),
+            'ô' | 'ö' | 'Ô' => out.push('o'),
+            'ù' | 'û' | 'ü' | 'Ù' => out.push('u'),
+            'ç' | 'Ç' => out.push('c'),
+            '’' | '‘' | '`' => out.push('\''),
+            _ => out.extend(c.to_lowercase()),
+        }
+    }
+}
+
+/// Real replies are shorter; the bound keeps a hostile line of megabytes from costing time.
+const LOOKED_AT_OCTETS: usize = 4096;
+/// `5.999.999`
+const ENHANCED_OCTETS_MAX: usize = 9;
+/// What stands before an address inside a word.
+const LEFT_OF_ADDRESS: [char; 11] = ['<', '(', '[', '{', '"', '\'', ':', ';', ',', '|', '/'];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: &str) {
+        assert_eq!(plain(text, Some(550), Some(Enhanced(5, 1, 1))), want);
+    }
+
+    #[test]
+    fn broken_lines_read_as_one_sentence() {
+        check("550-5.1.1 The account\n550-5.1.1 does not\r\n550 5.1.1 exist", "the account does not exist");
+        check("5.1.1 The account\n5.1.1 does not exist", "the account does not exist");
+        check("550-Sorry, 5.7.1 no", "sorry, 5.7.1 no");
+    }
+
+    #[test]
+    fn addresses_are_masked_and_accents_folded() {
+        check("<spam@virus.example>... User Unknown", "<@>... user unknown");
+        check("Service refusé, é\u{1b}[2Jcran", "service refuse, e [2jcran");
+        check("a@b,c@d", "@,@");
+        check("", "");
+    }
+}

@@ -1,0 +1,99 @@
+//! The time that a server asks us to wait, read from its words.
+
+use super::plain::words;
+
+/// "try again in 300 seconds", "greylisted for 5 minutes", "come back in 00:05:00", "wait one hour": seconds,
+/// from 1 to one day. A number without a unit, or far from a word that asks for patience, is none.
+pub(super) fn wait_s(plain: &str) -> Option<u32> {
+    let mut patience = 0_u32;
+    let mut words = words(plain).peekable();
+    while let Some(word) = words.next() {
+        let word = word.trim_matches(PUNCTUATION);
+        if ASKS_FOR_PATIENCE.iter().any(|start| word.starts_with(start)) {
+            patience = WORDS_BETWEEN_MAX;
+            continue;
+        }
+        patience = patience.saturating_sub(1);
+        if 0 < patience {
+            let unit = words.peek().map_or("", |next| next.trim_matches(PUNCTUATION));
+            if let Some(s) = clock(word).or_else(|| amount(word, unit)) {
+                return Some(s.clamp(1, WAIT_S_MAX));
+            }
+        }
+    }
+    None
+}
+
+/// `300 seconds`, `300s`, `one hour`.
+fn amount(word: &str, next: &str) -> Option<u32> {
+    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = match word {
+        "one" | "an" | "a" | "une" => (1, next),
+        _ if digits == 0 => return None,
+        _ if digits == word.len() => (word.parse().ok()?, next),
+        _ => (word[..digits].parse().ok()?, &word[digits..]),
+    };
+    unit_s(unit).map(|s| s.saturating_mul(count))
+}
+
+fn unit_s(unit: &str) -> Option<u32> {
+    match unit {
+        "s" | "sec" | "secs" | "second" | "seconds" | "second(s)" | "seconde" | "secondes" => Some(1),
+        "m" | "mn" | "min" | "mins" | "minute" | "minutes" | "minute(s)" => Some(60),
+        "h" | "hr" | "hrs" | "hour" | "hours" | "hour(s)" | "heure" | "heures" => Some(3600),
+        "day" | "days" | "jour" | "jours" => Some(86_400),
+        _ => None,
+    }
+}
+
+/// `00:05:00` and `04:59`, as milter-greylist and postgrey say it.
+fn clock(word: &str) -> Option<u32> {
+    let mut s = 0_u32;
+    let mut parts = 0;
+    for part in word.split(':') {
+        let number = part.parse::<u32>().ok().filter(|n| part.len() == 2 && *n < 60)?;
+        s = s * 60 + number;
+        parts += 1;
+    }
+    (2..=3).contains(&parts).then_some(s)
+}
+
+/// A server that names a longer time does not mean this message; the queue has limits of its own.
+const WAIT_S_MAX: u32 = 86_400;
+/// "retry" and the time stand in the same sentence.
+const WORDS_BETWEEN_MAX: u32 = 9;
+const PUNCTUATION: [char; 10] = ['.', ',', ';', '!', '(', ')', '[', ']', '"', '\''];
+const ASKS_FOR_PATIENCE: [&str; 13] = [
+    "try", "retry", "again", "wait", "greylist", "graylist", "back", "resend", "reessay", "patient", "attendre",
+    "delay", "later",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Option<u32>) {
+        assert_eq!(wait_s(text), want, "{text}");
+    }
+
+    #[test]
+    fn times_to_wait_are_read_with_their_unit() {
+        check("please try again in 300 seconds", Some(300));
+        check("greylisted for 5 minutes, see http://example.net/", Some(300));
+        check("greylisting in action, please come back in 00:04:59", Some(299));
+        check("you must wait one hour", Some(3600));
+        check("retry after 120s.", Some(120));
+        check("veuillez reessayer dans 10 minutes", Some(600));
+    }
+
+    #[test]
+    fn times_are_bounded_and_other_numbers_are_left_alone() {
+        check("try again in 0 seconds", Some(1));
+        check("wait 4294967295 hours", Some(86_400));
+        check("wait 99999999999 hours", None);
+        check("unable to deliver in 840 minutes", None);
+        check("try again later", None);
+        check("too many mails, 300 per hour", None);
+    }
+}
