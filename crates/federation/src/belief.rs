@@ -1,0 +1,355 @@
+//! What a node believes of a tag, from the votes of origins (`FEDERATION.md` §8.3 to §8.6). The decision is in `rules`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::keys::NodeKey;
+use crate::record::Class;
+
+/// One event of one origin about one tag, with what the node thinks of that origin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Vote {
+    pub origin: NodeKey,
+    /// The direct peer through which the origin became known; none for a direct peer itself.
+    pub introducer: Option<NodeKey>,
+    /// 1 for a direct peer; beyond [`HOP_MAX`] nothing counts.
+    pub hop: u8,
+    pub class: Class,
+    pub hour: u32,
+    /// Weeks from the record; 0 is the default of the class.
+    pub ttl_weeks: u8,
+    /// The place in the log of the origin, which says what a RETRACT voids: hours of one log may go backwards.
+    pub epoch: u32,
+    pub sequence: u64,
+    /// 0 to 1, set by the administrator at acceptance of a direct peer. A person vouched, so there is no ramp of age.
+    pub weight_set: f64,
+    /// 0 to 1: [`Agreement::factor`].
+    pub agreement: f64,
+    /// Seconds since the first segment of an origin that was learned through others.
+    pub origin_age_s: u64,
+}
+
+/// What is believed of one tag.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Believed {
+    /// Σ weight × 2^(−age/half-life) of HARD, DOMAIN_DEAD and SOFT.
+    pub score: f64,
+    /// Witnesses that stand behind the score, one for each direct peer or introducer.
+    pub sources_independent: u32,
+    /// The hour of the newest event that counts.
+    pub newest_hour: Option<u32>,
+    /// Independent witnesses whose last word is that they delivered (CONTRADICT). The score does not contain them.
+    pub contradicting: u32,
+    pub contradicted_hour: Option<u32>,
+}
+
+/// How long the events of a class count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decay {
+    pub half_life_s: f64,
+    pub drop_s: u64,
+}
+
+/// The numbers of §8; all are configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BeliefLimits {
+    pub hard: Decay,
+    pub domain_dead: Decay,
+    pub soft: Decay,
+    /// After this time an origin learned through others has its full weight.
+    pub ramp_s: u64,
+    /// Contradicted tags below which nobody is quarantined.
+    pub contradicted_min: u32,
+    /// The share of contradicted tags above which an origin is quarantined.
+    pub contradicted_share_max: f64,
+    pub freeze_samples_min: u32,
+    pub freeze_share_min: f64,
+    pub freeze_factor: f64,
+}
+
+/// How an origin agrees with what this node saw itself, over 30 days (§8.4).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Agreement {
+    /// Too few tags in common to say.
+    Unknown,
+    /// The share of common tags on which both agree.
+    Share(f64),
+    /// Weight 0, events kept, the administrator told.
+    Quarantine,
+}
+
+/// Adds up the votes about one tag. `now` in unix seconds; the order of the votes does not matter.
+///
+/// Events of frozen origins and of frozen provider hours are left out by the caller.
+#[must_use]
+pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
+    let mut newest: BTreeMap<NodeKey, &Vote> = BTreeMap::new();
+    for vote in votes.iter().filter(|vote| counts(vote.class)) {
+        let last = newest.entry(vote.origin).or_insert(vote);
+        if (last.epoch, last.sequence) < (vote.epoch, vote.sequence) {
+            *last = vote;
+        }
+    }
+    let mut believed = Believed::default();
+    let (mut sources, mut contradicting) = (BTreeSet::new(), BTreeSet::new());
+    // By origin: the same votes give the same sum to the last bit on every node.
+    for vote in newest.values() {
+        let (weight, age_s) = (weight(vote, limits), now.saturating_sub(u64::from(vote.hour) * 3600));
+        let Some(decay) = limits.decay(vote.class).filter(|decay| age_s <= life_s(vote, decay)) else { continue };
+        if weight <= 0.0 {
+            continue;
+        }
+        let witness = vote.introducer.unwrap_or(vote.origin);
+        if vote.class == Class::CONTRADICT {
+            contradicting.insert(witness);
+            believed.contradicted_hour = believed.contradicted_hour.max(Some(vote.hour));
+        } else {
+            believed.score += weight * (-(age_s as f64) / decay.half_life_s).exp2();
+            sources.insert(witness);
+            believed.newest_hour = believed.newest_hour.max(Some(vote.hour));
+        }
+    }
+    believed.sources_independent = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+    believed.contradicting = u32::try_from(contradicting.len()).unwrap_or(u32::MAX);
+    believed
+}
+
+/// The weight of an origin, 0 to 1 (§8.5): hop × age × agreement; for a direct peer what the administrator set stands in
+/// the place of the age.
+#[must_use]
+pub fn weight(vote: &Vote, limits: &BeliefLimits) -> f64 {
+    let hop = match vote.hop {
+        1 => 1.0,
+        2 => 0.5,
+        HOP_MAX => 0.25,
+        _ => return 0.0,
+    };
+    let standing = match vote.introducer {
+        None => share(vote.weight_set),
+        Some(_) => share(vote.origin_age_s as f64 / limits.ramp_s.max(1) as f64),
+    };
+    hop * standing * share(vote.agreement)
+}
+
+/// Judges an origin by its HARD tags of 30 days: `contradicted` are those that this node delivered to, `agreed` those
+/// that it knows dead. An origin cannot dilute it: only tags that this node knows count.
+#[must_use]
+pub fn agreement(contradicted: u32, agreed: u32, limits: &BeliefLimits) -> Agreement {
+    let common = f64::from(contradicted) + f64::from(agreed);
+    if common < f64::from(limits.contradicted_min.max(1)) {
+        return Agreement::Unknown;
+    }
+    let wrong = f64::from(contradicted) / common;
+    if limits.contradicted_min <= contradicted && limits.contradicted_share_max < wrong {
+        return Agreement::Quarantine;
+    }
+    Agreement::Share(1.0 - wrong)
+}
+
+/// Whether the HARD events of one provider in one hour weigh nothing until re-confirmed (§8.3): it answers "no such
+/// user" to everybody. `mean_share` is its share of HARD over the last 7 days.
+#[must_use]
+pub fn provider_freezes(hard: u32, samples: u32, mean_share: f64, limits: &BeliefLimits) -> bool {
+    let bound = limits.freeze_share_min.max(limits.freeze_factor * share(mean_share));
+    limits.freeze_samples_min.max(1) <= samples && bound < f64::from(hard) / f64::from(samples)
+}
+
+impl Agreement {
+    /// What [`Vote::agreement`] is to be.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::Unknown => 1.0,
+            Self::Share(share) => share,
+            Self::Quarantine => 0.0,
+        }
+    }
+}
+
+impl BeliefLimits {
+    /// None for classes that do not count. A CONTRADICT lives as long as the HARD that it answers.
+    fn decay(&self, class: Class) -> Option<&Decay> {
+        match class {
+            Class::HARD | Class::CONTRADICT => Some(&self.hard),
+            Class::DOMAIN_DEAD => Some(&self.domain_dead),
+            Class::SOFT => Some(&self.soft),
+            _ => None,
+        }
+    }
+}
+
+impl Default for BeliefLimits {
+    fn default() -> Self {
+        let decay = |half_life: u32, drop: u32| Decay {
+            half_life_s: f64::from(half_life) * 86_400.0,
+            drop_s: u64::from(drop) * 86_400,
+        };
+        Self {
+            // Recycled spam traps refuse for 6 to 12 months first: an earlier end would send mail into them.
+            hard: decay(180, 400),
+            domain_dead: decay(30, 180),
+            soft: decay(14, 60),
+            ramp_s: 30 * 86_400,
+            contradicted_min: 10,
+            contradicted_share_max: 0.30,
+            freeze_samples_min: 20,
+            freeze_share_min: 0.10,
+            freeze_factor: 5.0,
+        }
+    }
+}
+
+/// Classes that can be the last word of an origin about a tag.
+fn counts(class: Class) -> bool {
+    class.has_tag()
+}
+
+/// A time to live shortens the life of an event and never prolongs it.
+fn life_s(vote: &Vote, decay: &Decay) -> u64 {
+    let weeks_s = u64::from(vote.ttl_weeks) * 7 * 86_400;
+    if weeks_s == 0 { decay.drop_s } else { decay.drop_s.min(weeks_s) }
+}
+
+/// Into 0 to 1; what is no number is 0.
+fn share(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) }
+}
+
+/// §7: origins farther away are stored and weigh nothing.
+pub const HOP_MAX: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+    const NOW: u64 = 20_000 * DAY;
+
+    fn origin(n: u8) -> NodeKey {
+        NodeKey([n; 32])
+    }
+
+    /// A vote of a direct peer, `days` ago.
+    fn direct(n: u8, class: Class, days: u64) -> Vote {
+        Vote {
+            origin: origin(n),
+            introducer: None,
+            hop: 1,
+            class,
+            hour: ((NOW - days * DAY) / 3600) as u32,
+            ttl_weeks: 0,
+            epoch: 0,
+            sequence: 1000 - days,
+            weight_set: 1.0,
+            agreement: 1.0,
+            origin_age_s: 0,
+        }
+    }
+
+    fn through(introducer: u8, vote: Vote) -> Vote {
+        Vote { introducer: Some(origin(introducer)), hop: 2, origin_age_s: 30 * DAY, ..vote }
+    }
+
+    #[track_caller]
+    fn check(votes: &[Vote], score_want: f64, sources: u32) {
+        let believed = score(votes, NOW, &BeliefLimits::default());
+        assert!((believed.score - score_want).abs() < 1e-9, "{believed:?}, wanted {score_want}");
+        assert_eq!(believed.sources_independent, sources, "{believed:?}");
+        let mut backwards = votes.to_vec();
+        backwards.reverse();
+        assert_eq!(score(&backwards, NOW, &BeliefLimits::default()), believed);
+    }
+
+    #[test]
+    fn evidence_halves_and_is_dropped() {
+        check(&[direct(1, Class::HARD, 0)], 1.0, 1);
+        check(&[direct(1, Class::HARD, 180)], 0.5, 1);
+        check(&[direct(1, Class::HARD, 360)], 0.25, 1);
+        check(&[direct(1, Class::HARD, 401)], 0.0, 0);
+        check(&[direct(1, Class::DOMAIN_DEAD, 30)], 0.5, 1);
+        check(&[direct(1, Class::DOMAIN_DEAD, 181)], 0.0, 0);
+        check(&[direct(1, Class::SOFT, 28)], 0.25, 1);
+        check(&[direct(1, Class::SOFT, 61)], 0.0, 0);
+        check(&[Vote { ttl_weeks: 1, ..direct(1, Class::HARD, 8) }], 0.0, 0);
+        check(&[Vote { ttl_weeks: 255, ..direct(1, Class::HARD, 401) }], 0.0, 0);
+    }
+
+    #[test]
+    fn the_last_word_of_an_origin_is_its_only_vote() {
+        check(&[direct(1, Class::HARD, 180), direct(1, Class::HARD, 0)], 1.0, 1);
+        check(&[direct(1, Class::HARD, 0), direct(2, Class::HARD, 0)], 2.0, 2);
+        check(&[direct(1, Class::HARD, 9), direct(1, Class::RETRACT, 3)], 0.0, 0);
+        check(&[direct(1, Class::HARD, 9), direct(1, Class::RETRACT, 9), direct(1, Class::HARD, 0)], 1.0, 1);
+        check(&[direct(1, Class::HARD, 0), direct(2, Class::RETRACT, 0)], 1.0, 1);
+        check(&[direct(1, Class::HARD, 0), direct(1, Class(99), 0)], 1.0, 1);
+        check(&[direct(1, Class::COMPLAINT, 0), direct(2, Class::ERASE, 0)], 0.0, 0);
+    }
+
+    #[test]
+    fn a_log_and_not_its_hours_says_what_is_later() {
+        let retract = Vote { sequence: 5, ..direct(1, Class::RETRACT, 0) };
+        check(&[retract, Vote { sequence: 6, ..direct(1, Class::HARD, 180) }], 0.5, 1);
+        check(&[retract, Vote { sequence: 4, ..direct(1, Class::HARD, 180) }], 0.0, 0);
+        check(&[retract, Vote { epoch: 1, sequence: 0, ..direct(1, Class::HARD, 180) }], 0.5, 1);
+    }
+
+    #[test]
+    fn those_who_came_through_one_peer_are_one_witness() {
+        let hard = |n| direct(n, Class::HARD, 0);
+        check(&[hard(1), through(1, hard(2)), through(1, hard(3))], 2.0, 1);
+        check(&[through(1, hard(2)), through(4, hard(3))], 1.0, 2);
+        check(&[hard(1), through(4, hard(3))], 1.5, 2);
+    }
+
+    #[test]
+    fn weight_is_hop_and_standing_and_agreement() {
+        let hard = direct(1, Class::HARD, 0);
+        check(&[Vote { weight_set: 0.3, ..hard }], 0.3, 1);
+        check(&[Vote { weight_set: 9.0, ..hard }], 1.0, 1);
+        check(&[Vote { weight_set: f64::NAN, ..hard }], 0.0, 0);
+        check(&[Vote { agreement: 0.7, ..hard }], 0.7, 1);
+        check(&[Vote { hop: 3, ..through(2, hard) }], 0.25, 1);
+        check(&[Vote { hop: 4, ..through(2, hard) }], 0.0, 0);
+        check(&[Vote { hop: 0, ..hard }], 0.0, 0);
+        check(&[Vote { origin_age_s: 15 * DAY, ..through(2, hard) }], 0.25, 1);
+        check(&[Vote { origin_age_s: 0, ..through(2, hard) }], 0.0, 0);
+    }
+
+    #[test]
+    fn a_contradiction_is_told_and_not_subtracted() {
+        let votes = [direct(1, Class::HARD, 0), direct(2, Class::CONTRADICT, 0)];
+        check(&votes, 1.0, 1);
+        let believed = score(&votes, NOW, &BeliefLimits::default());
+        assert_eq!((believed.contradicting, believed.contradicted_hour), (1, believed.newest_hour));
+    }
+
+    #[test]
+    fn an_origin_that_contradicts_our_deliveries_is_quarantined() {
+        let check = |c, d, want| assert_eq!(agreement(c, d, &BeliefLimits::default()), want, "{c} {d}");
+        check(0, 0, Agreement::Unknown);
+        check(9, 0, Agreement::Unknown);
+        check(10, 0, Agreement::Quarantine);
+        check(3, 7, Agreement::Share(0.7));
+        check(9, 1, Agreement::Share(1.0 - 0.9));
+        check(30, 70, Agreement::Share(0.7));
+        check(31, 69, Agreement::Quarantine);
+        check(u32::MAX, u32::MAX, Agreement::Quarantine);
+    }
+
+    #[test]
+    fn a_provider_that_refuses_everybody_is_frozen() {
+        let check = |hard, samples, mean, want| {
+            assert_eq!(
+                provider_freezes(hard, samples, mean, &BeliefLimits::default()),
+                want,
+                "{hard}/{samples} {mean}"
+            );
+        };
+        check(19, 19, 0.0, false);
+        check(2, 20, 0.01, false);
+        check(3, 20, 0.01, true);
+        check(5, 20, 0.05, false);
+        check(6, 20, 0.05, true);
+        check(20, 20, 0.5, false);
+        check(0, 0, f64::NAN, false);
+    }
+}
