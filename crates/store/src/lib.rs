@@ -1,1 +1,13 @@
-//! stub
+//! Everything that is kept: the spool, the ledger and its views, accounts, keys and federated segments.
+
+pub mod ledger;
+pub mod spool;
+pub mod sql;
+pub mod told;
+
+#[cfg(test)]
+mod testing;
+
+pub use ledger::{Ledger, LedgerError};
+pub use spool::{Spool, SpoolError};
+pub use told::Told;

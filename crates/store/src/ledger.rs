@@ -1,0 +1,393 @@
+//! The ledger: what happened, appended; and the views of it that every door asks.
+//!
+//! One thread owns the writing connection, another the reading one. The relay's happenings arrive through the spool's
+//! outbox in batches ([`Ledger::absorb`]); each batch is one transaction together with how far that outbox was read.
+
+mod event;
+mod schema;
+mod views;
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use rusqlite::Connection;
+use sm2tp_federation::tags::{KeyId, Tag};
+use sm2tp_proto::Address;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::event::{Event, Subject};
+pub use self::views::Views;
+use crate::sql::{self, Sql, SqlError, Value};
+use crate::told::{Answer, Told};
+
+/// A handle on the ledger; clones share it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    writer: mpsc::Sender<Job>,
+    reader: mpsc::Sender<Job>,
+    views: Views,
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Why the ledger did not do it. Nothing is lost: what the relay told stays in its outbox (I8).
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    #[error("the ledger is closed")]
+    Closed,
+    #[error("the ledger's thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Computes the tag under which an address is kept now; none for an address that has no normal form.
+pub type Tagger<'a> = &'a dyn Fn(&Address) -> Option<(KeyId, Tag)>;
+
+impl Ledger {
+    /// Opens or makes the ledger file and loads its views.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file cannot be opened or has a newer format.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let mut connection = sql::open_sqlite(path)?;
+        schema::prepare(&connection)?;
+        let views = Views::default();
+        views.load(&mut connection)?;
+        let reader = sql::open_sqlite(path)?;
+        reader.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
+        Ok(Self { writer: owner("ledger", connection)?, reader: owner("ledger-reader", reader)?, views })
+    }
+
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Runs `work` as one transaction on the writing connection.
+    ///
+    /// # Errors
+    /// The error of `work` or of the commit; then nothing of it was kept.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        ask(&self.writer, move |connection| sql::transaction(connection, work)).await
+    }
+
+    /// Runs `question` on the reading connection, which sees every commit.
+    ///
+    /// # Errors
+    /// The error of `question`.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Sql) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        ask(&self.reader, move |connection| question(connection)).await
+    }
+
+    /// Takes a batch of an outbox: events, counters, views and send log in one transaction. What was taken before is
+    /// skipped, so a batch may be offered again after a crash. Answers with the events about recipients, for those who
+    /// publish them.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was taken; offer the batch again.
+    pub async fn absorb(
+        &self,
+        source: &str,
+        batch: Vec<(u64, Told)>,
+        tagger: impl Fn(&Address) -> Option<(KeyId, Tag)> + Send + 'static,
+        publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
+    ) -> Result<(), LedgerError> {
+        let (source, views) = (source.to_owned(), self.views.clone());
+        ask(&self.writer, move |connection| {
+            let events = sql::transaction(connection, |sql| absorb(sql, &source, &batch, &tagger, publish))?;
+            views.follow(&events);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Appends events that no relay told: a person's decisions, and stops at a door.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: none of them was kept.
+    pub async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        let views = self.views.clone();
+        ask(&self.writer, move |connection| {
+            sql::transaction(connection, |sql| events.iter().try_for_each(|event| keep(sql, event)))?;
+            views.follow(&events);
+            Ok::<_, LedgerError>(())
+        })
+        .await
+    }
+
+    /// Empties the views and makes them again from the events (I3). Answers with the number of events read.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: the views are as they were.
+    pub async fn rebuild(&self) -> Result<u64, LedgerError> {
+        let views = self.views.clone();
+        ask(&self.writer, move |connection| {
+            let count = sql::transaction::<_, LedgerError>(connection, |sql| Ok(rebuild(sql)?))?;
+            views.load(connection)?;
+            Ok(count)
+        })
+        .await
+    }
+}
+
+fn absorb(
+    sql: &mut dyn Sql,
+    source: &str,
+    batch: &[(u64, Told)],
+    tagger: Tagger<'_>,
+    mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
+) -> Result<Vec<Event>, LedgerError> {
+    let read = sql::first(sql, "SELECT last FROM read_to WHERE source = $1", &[source.into()], |row| row.uint(0))?;
+    let read = read.unwrap_or(0);
+    let mut recipients = Vec::new();
+    for (_, told) in batch.iter().filter(|(number, _)| read < *number) {
+        let address = told.recipient.as_deref().and_then(|text| Address::parse(text).ok());
+        let tag = address.as_ref().and_then(tagger);
+        for event in Event::from_told(told, address.as_ref(), tag) {
+            keep(sql, &event)?;
+            if event.subject == Subject::Recipient {
+                publish(sql, told, &event)?;
+                recipients.push(event);
+            }
+        }
+        log(sql, told)?;
+    }
+    if let Some((last, _)) = batch.last() {
+        sql.execute(
+            "INSERT INTO read_to (source, last) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET last = excluded.last",
+            &[source.into(), (*last).max(read).into()],
+        )?;
+    }
+    Ok(recipients)
+}
+
+fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
+    event.insert(sql)?;
+    event.apply(sql)
+}
+
+fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
+    for (statement, values) in schema::EMPTY_VIEWS {
+        sql.execute(statement, values)?;
+    }
+    let (mut after, mut count) = (0, 0);
+    loop {
+        let query = format!("SELECT {}, id FROM event WHERE id > $1 ORDER BY id LIMIT $2", event::COLUMNS);
+        let page = sql::all(sql, &query, &[Value::from(after), REBUILD_PAGE.into()], |row| {
+            Ok((row.uint(18)?, Event::read(row)?))
+        })?;
+        let Some((last, _)) = page.last() else { return Ok(count) };
+        after = *last;
+        count += page.len() as u64;
+        page.iter().try_for_each(|(_, event)| event.apply(sql))?;
+    }
+}
+
+/// The send log (R4): the pair in clear, for as long as its retention says.
+fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
+    let answer = told.answer().cloned().unwrap_or_else(|| Answer { text: told.kind().to_owned(), ..Answer::default() });
+    let verdict = answer.verdict.as_ref();
+    sql.execute(
+        "INSERT INTO send_log (at, org, login, stream, mail, message_id, mail_from, recipient, kind, mx, stage, code, \
+         enhanced, text, cause, rule) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        &[
+            told.at.into(),
+            told.org.as_str().into(),
+            told.login.as_deref().into(),
+            told.stream.as_str().into(),
+            told.mail.into(),
+            told.message_id.as_deref().into(),
+            told.mail_from.as_deref().into(),
+            told.recipient.as_deref().into(),
+            told.kind().into(),
+            answer.mx.as_deref().into(),
+            answer.stage.map(sm2tp_rules::Stage::as_str).into(),
+            answer.code.map(u32::from).into(),
+            answer.enhanced.map(|enhanced| enhanced.to_string()).into(),
+            answer.text.as_str().into(),
+            verdict.map(|verdict| verdict.cause.as_str()).into(),
+            verdict.map(|verdict| verdict.rule.as_str()).into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Gives a connection to a thread of its own that runs what it is sent.
+fn owner(name: &str, mut connection: Connection) -> Result<mpsc::Sender<Job>, LedgerError> {
+    let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_MAX);
+    thread::Builder::new().name(name.into()).spawn(move || {
+        while let Some(job) = waiting.blocking_recv() {
+            job(&mut connection);
+        }
+    })?;
+    Ok(jobs)
+}
+
+async fn ask<T: Send + 'static>(
+    owner: &mpsc::Sender<Job>,
+    work: impl FnOnce(&mut Connection) -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, LedgerError> {
+    let (to, answer) = oneshot::channel();
+    // The asker may have gone; then the work is done all the same and nobody hears of it.
+    let job: Job = Box::new(move |connection| drop(to.send(work(connection))));
+    owner.send(job).await.map_err(|_| LedgerError::Closed)?;
+    answer.await.map_err(|_| LedgerError::Closed)?
+}
+
+/// The path of the ledger inside a data directory.
+#[must_use]
+pub fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("ledger.sqlite")
+}
+
+/// Jobs that wait for a connection's thread; beyond it askers wait, and the relay keeps its outbox.
+const JOBS_MAX: usize = 256;
+/// Events that a rebuild holds in memory at once.
+const REBUILD_PAGE: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_rules::{Cause, Fate, Scope, Stream, Strength};
+
+    use super::*;
+    use crate::testing::TempDir;
+    use crate::told::{Verdict, What};
+
+    fn tagger(address: &Address) -> Option<(KeyId, Tag)> {
+        let mut tag = [0; 16];
+        let clear = address.clear();
+        let len = clear.len().min(16);
+        tag[..len].copy_from_slice(&clear.as_bytes()[..len]);
+        tag[0] ^= 0xff;
+        Some((KeyId([1; 8]), Tag(tag)))
+    }
+
+    fn told(recipient: &str, what: What) -> Told {
+        Told {
+            v: Told::VERSION,
+            at: 1_800_000_123,
+            org: "asso".into(),
+            login: Some("news".into()),
+            stream: Stream::Bulk,
+            mail: 1,
+            message_id: Some("1@asso.example".into()),
+            mail_from: Some("news@asso.example".into()),
+            recipient: Some(recipient.into()),
+            what,
+        }
+    }
+
+    fn refused(recipient: &str) -> Told {
+        let verdict = Verdict {
+            cause: Cause::Address,
+            sub: None,
+            fate: Fate::Final,
+            scope: Scope::Recipient,
+            strength: Strength::Strong,
+            rule: "test".into(),
+        };
+        let answer = Answer {
+            code: Some(550),
+            text: format!("5.1.1 <{recipient}> unknown"),
+            verdict: Some(verdict),
+            ..Answer::default()
+        };
+        told(recipient, What::Bounced { answer, expired: false })
+    }
+
+    async fn counters(ledger: &Ledger) -> Vec<(String, String, u64)> {
+        ledger
+            .read(|sql| {
+                Ok(sql::all(sql, "SELECT kind, cause, count FROM counter ORDER BY kind, cause", &[], |row| {
+                    Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.uint(2)?))
+                })?)
+            })
+            .await
+            .unwrap()
+    }
+
+    async fn absorb(ledger: &Ledger, batch: Vec<(u64, Told)>) {
+        ledger.absorb("spool", batch, tagger, |_, _, _| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_batch_counts_once_and_the_views_can_be_rebuilt() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let batch = vec![
+            (1, told("jean@x.example", What::Accepted { recipients: 2 })),
+            (2, told("jean@x.example", What::Delivered { answer: Answer::default() })),
+            (3, refused("paul@x.example")),
+        ];
+        absorb(&ledger, batch.clone()).await;
+        absorb(&ledger, batch).await;
+        let want = [("accepted", "", 2), ("bounced", "address", 1), ("delivered", "", 1)];
+        let want: Vec<_> = want.iter().map(|(k, c, n)| (k.to_string(), c.to_string(), *n)).collect();
+        assert_eq!(counters(&ledger).await, want);
+        let paul = tagger(&Address::parse("paul@x.example").unwrap()).unwrap().1;
+        let before = ledger.views().recipient(&[paul], "asso");
+        assert!(before.own.hard_strong);
+
+        assert_eq!(ledger.rebuild().await.unwrap(), 7);
+        assert_eq!(counters(&ledger).await, want);
+        assert_eq!(ledger.views().recipient(&[paul], "asso"), before);
+        drop(ledger);
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        assert_eq!(ledger.views().recipient(&[paul], "asso"), before);
+    }
+
+    #[tokio::test]
+    async fn a_person_can_list_and_release() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let jean = tagger(&Address::parse("jean@x.example").unwrap()).unwrap();
+        let event = |kind: &str, org: Option<&str>| Event {
+            recipient: Some(jean),
+            org: org.map(str::to_owned),
+            ..Event::new(5, Subject::Recipient, kind)
+        };
+        let facts = |ledger: &Ledger| ledger.views().recipient(&[jean.1], "asso");
+        ledger.append(vec![event("suppress", None), event("optout", Some("asso"))]).await.unwrap();
+        assert!(facts(&ledger).listed && facts(&ledger).opted_out);
+        assert!(!ledger.views().recipient(&[jean.1], "other").opted_out);
+        ledger.append(vec![event("unsuppress", None), event("unoptout", Some("asso"))]).await.unwrap();
+        assert!(!facts(&ledger).listed && !facts(&ledger).opted_out);
+        ledger.rebuild().await.unwrap();
+        assert!(!facts(&ledger).listed && !facts(&ledger).opted_out);
+    }
+
+    /// I2 and R11: outside the send log, nothing that is stored names an address or pairs it with a sender.
+    #[tokio::test]
+    async fn no_clear_address_and_no_pair_stand_in_the_ledger() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        absorb(&ledger, vec![(1, refused("jean.dupont@x.example"))]).await;
+        ledger.write(|sql| Ok(sql.execute("DELETE FROM send_log", &[])?)).await.unwrap();
+        let pairs = ledger
+            .read(|sql| {
+                let query =
+                    "SELECT COUNT(*) FROM event WHERE tag IS NOT NULL AND (org IS NOT NULL OR login IS NOT NULL)";
+                Ok(sql::first(sql, query, &[], |row| row.uint(0))?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(pairs, Some(0));
+        ledger.write(|_| Ok(())).await.unwrap();
+        drop(ledger);
+        let connection = Connection::open(path(dir.path())).unwrap();
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM;").unwrap();
+        drop(connection);
+        let octets = std::fs::read(path(dir.path())).unwrap();
+        assert!(!octets.windows(11).any(|w| w.eq_ignore_ascii_case(b"jean.dupont")));
+    }
+}

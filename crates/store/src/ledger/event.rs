@@ -1,0 +1,372 @@
+//! One line of the ledger, how it is made from what the relay told, and what it changes in the views.
+
+use sm2tp_federation::tags::{KeyId, Tag};
+use sm2tp_proto::{Address, Enhanced};
+use sm2tp_rules::evidence::{Hard, Says, says};
+use sm2tp_rules::{Evidence, Happening, Strength};
+
+use crate::sql::{self, Row, Sql, SqlError, Value};
+use crate::told::{Answer, Told, What, mask};
+
+/// Whom an event is about. One event never names two of them (R11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Recipient,
+    Sender,
+    Site,
+}
+
+/// A line of the ledger; absent fields do not apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Unix seconds; cut to the hour unless the subject is a recipient.
+    pub at: u64,
+    pub subject: Subject,
+    pub kind: String,
+    /// The cause, or the reason why something was stopped.
+    pub cause: Option<String>,
+    pub sub: Option<String>,
+    pub stream: Option<String>,
+    pub count: u64,
+    pub recipient: Option<(KeyId, Tag)>,
+    pub domain: Option<String>,
+    pub org: Option<String>,
+    pub login: Option<String>,
+    pub provider: Option<String>,
+    pub code: Option<u16>,
+    pub enhanced: Option<String>,
+    pub strength: Option<Strength>,
+    pub rule: Option<String>,
+    /// A masked reply, or a person's note.
+    pub note: Option<String>,
+}
+
+impl Event {
+    pub(crate) fn new(at: u64, subject: Subject, kind: &str) -> Self {
+        Self {
+            at,
+            subject,
+            kind: kind.to_owned(),
+            cause: None,
+            sub: None,
+            stream: None,
+            count: 1,
+            recipient: None,
+            domain: None,
+            org: None,
+            login: None,
+            provider: None,
+            code: None,
+            enhanced: None,
+            strength: None,
+            rule: None,
+            note: None,
+        }
+    }
+
+    /// The events of one happening: about the sender, about the site, and about the recipient where it says something.
+    pub(super) fn from_told(told: &Told, address: Option<&Address>, tag: Option<(KeyId, Tag)>) -> Vec<Self> {
+        let mut events = vec![Self::about_sender(told)];
+        if let Some((answer, address)) = told.answer().zip(address) {
+            events.push(Self::about_site(told, answer, address));
+            if let Some(tag) = tag {
+                events.extend(Self::about_recipient(told, answer, address, tag));
+            }
+        }
+        events
+    }
+
+    fn about_sender(told: &Told) -> Self {
+        let cause = match &told.what {
+            What::Stopped { why, .. } => Some(why.clone()),
+            _ => told.answer().and_then(|answer| answer.verdict.as_ref()).map(|v| v.cause.to_string()),
+        };
+        Self {
+            cause,
+            stream: Some(told.stream.to_string()),
+            count: if let What::Accepted { recipients } = told.what { recipients } else { 1 },
+            org: Some(told.org.clone()),
+            login: told.login.clone(),
+            provider: told.answer().and_then(|answer| answer.provider.clone()),
+            ..Self::new(hour(told.at), Subject::Sender, told.kind())
+        }
+    }
+
+    fn about_site(told: &Told, answer: &Answer, address: &Address) -> Self {
+        Self {
+            cause: answer.verdict.as_ref().map(|verdict| verdict.cause.to_string()),
+            domain: Some(address.domain().to_string()),
+            provider: answer.provider.clone(),
+            ..Self::new(hour(told.at), Subject::Site, told.kind())
+        }
+    }
+
+    fn about_recipient(told: &Told, answer: &Answer, address: &Address, tag: (KeyId, Tag)) -> Option<Self> {
+        let kind = match &told.what {
+            What::Delivered { .. } => "delivered",
+            What::Bounced { expired, .. } => hard_or_soft(answer, *expired)?,
+            _ => return None,
+        };
+        let verdict = answer.verdict.as_ref();
+        Some(Self {
+            cause: verdict.map(|verdict| verdict.cause.to_string()),
+            sub: verdict.and_then(|verdict| verdict.sub.clone()),
+            stream: Some(told.stream.to_string()),
+            recipient: Some(tag),
+            domain: Some(address.domain().to_string()),
+            provider: answer.provider.clone(),
+            code: answer.code,
+            enhanced: answer.enhanced.map(|enhanced| enhanced.to_string()),
+            strength: verdict.map(|verdict| verdict.strength),
+            rule: verdict.map(|verdict| verdict.rule.clone()),
+            // A delivery needs no words; a refusal is shown to the next person who writes there.
+            note: (kind != "delivered").then(|| mask(&answer.text, address)),
+            ..Self::new(told.at, Subject::Recipient, kind)
+        })
+    }
+
+    pub(super) fn insert(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let (key_id, tag) = self
+            .recipient
+            .map_or((Value::Null, Value::Null), |(key_id, tag)| (Value::from(&key_id.0[..]), Value::from(&tag.0[..])));
+        sql.execute(
+            INSERT,
+            &[
+                self.at.into(),
+                self.subject.as_str().into(),
+                self.kind.as_str().into(),
+                self.cause.as_deref().into(),
+                self.sub.as_deref().into(),
+                self.stream.as_deref().into(),
+                self.count.into(),
+                key_id,
+                tag,
+                self.domain.as_deref().into(),
+                self.org.as_deref().into(),
+                self.login.as_deref().into(),
+                self.provider.as_deref().into(),
+                self.code.map(u32::from).into(),
+                self.enhanced.as_deref().into(),
+                self.strength.map(Strength::as_str).into(),
+                self.rule.as_deref().into(),
+                self.note.as_deref().into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn read(row: &Row) -> Result<Self, SqlError> {
+        let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+        let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
+        let recipient = match row.octets(7) {
+            Ok(key_id) => Some((KeyId(key_id), Tag(row.octets(8)?))),
+            Err(_) => None,
+        };
+        Ok(Self {
+            at: row.uint(0)?,
+            subject: Subject::parse(row.text(1)?).ok_or_else(|| SqlError::Stored("subject".into()))?,
+            kind: row.text(2)?.to_owned(),
+            cause: owned(3)?,
+            sub: owned(4)?,
+            stream: owned(5)?,
+            count: row.uint(6)?,
+            recipient,
+            domain: owned(9)?,
+            org: owned(10)?,
+            login: owned(11)?,
+            provider: owned(12)?,
+            code: row.uint(13).ok().and_then(|code| u16::try_from(code).ok()),
+            enhanced: owned(14)?,
+            strength: row.text_or_null(15)?.map(str::parse).transpose().map_err(stored)?,
+            rule: owned(16)?,
+            note: owned(17)?,
+        })
+    }
+
+    /// Puts the event into every view it belongs to.
+    pub(super) fn apply(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        match self.subject {
+            Subject::Sender => self.count_for_sender(sql),
+            Subject::Site => self.count_for_domain(sql),
+            Subject::Recipient => match self.kind.as_str() {
+                "suppress" | "allow" | "optout" => self.list(sql),
+                "unsuppress" | "unallow" | "unoptout" => self.unlist(sql),
+                _ => self.fold(sql),
+            },
+        }
+    }
+
+    /// What the event is for the fold of one address; none for lists, which have a view of their own.
+    pub(super) fn happening(&self) -> Option<Happening> {
+        match self.kind.as_str() {
+            "delivered" => Some(Happening::Delivered),
+            "released" => Some(Happening::Released),
+            "soft" => Some(Happening::Soft),
+            "hard" => Some(Happening::Hard(Hard {
+                strength: self.strength.unwrap_or(Strength::Weak),
+                inactive: self.sub.as_deref() == Some("inactive"),
+                code: self.code.unwrap_or(0),
+                enhanced: self.enhanced.as_deref().and_then(Enhanced::at_start),
+            })),
+            _ => None,
+        }
+    }
+
+    fn count_for_sender(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let word = |text: &Option<String>| Value::from(text.as_deref().unwrap_or(""));
+        sql.execute(
+            "INSERT INTO counter (hour, org, login, stream, provider, kind, cause, count) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             ON CONFLICT (hour, org, login, stream, provider, kind, cause) DO UPDATE SET count = counter.count + excluded.count",
+            &[
+                (self.at / HOUR_S).into(),
+                word(&self.org),
+                word(&self.login),
+                word(&self.stream),
+                word(&self.provider),
+                self.kind.as_str().into(),
+                word(&self.cause),
+                self.count.into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn count_for_domain(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        sql.execute(
+            "INSERT INTO domain_counter (day, domain, kind, cause, count) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (day, domain, kind, cause) DO UPDATE SET count = domain_counter.count + excluded.count",
+            &[
+                (self.at / (24 * HOUR_S)).into(),
+                self.domain.as_deref().unwrap_or("").into(),
+                self.kind.as_str().into(),
+                self.cause.as_deref().unwrap_or("").into(),
+                self.count.into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn list(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let Some((key_id, tag)) = self.recipient else { return Ok(()) };
+        sql.execute(
+            "INSERT INTO listed (tag, list, org, key_id, domain, at, note) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (tag, list, org) DO UPDATE SET at = excluded.at, note = excluded.note",
+            &[
+                tag.0[..].into(),
+                self.kind.as_str().into(),
+                self.org.as_deref().unwrap_or("").into(),
+                key_id.0[..].into(),
+                self.domain.as_deref().unwrap_or("").into(),
+                self.at.into(),
+                self.note.as_deref().into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn unlist(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let Some((_, tag)) = self.recipient else { return Ok(()) };
+        let list = self.kind.trim_start_matches("un");
+        sql.execute(
+            "DELETE FROM listed WHERE tag = $1 AND list = $2 AND org = $3",
+            &[tag.0[..].into(), list.into(), self.org.as_deref().unwrap_or("").into()],
+        )?;
+        Ok(())
+    }
+
+    fn fold(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let (Some((key_id, tag)), Some(happening)) = (self.recipient, self.happening()) else { return Ok(()) };
+        let before = sql::first(sql, EVIDENCE, &[tag.0[..].into()], evidence)?.unwrap_or_default();
+        let after = before.after(happening, self.at);
+        sql.execute(
+            PUT_EVIDENCE,
+            &[
+                tag.0[..].into(),
+                key_id.0[..].into(),
+                self.domain.as_deref().unwrap_or("").into(),
+                after.delivered_at.into(),
+                after.hard_first_at.into(),
+                after.hard_at.into(),
+                after.hard_strong.into(),
+                after.hard_inactive.into(),
+                u32::from(after.hard_code).into(),
+                after.hard_enhanced.map(|enhanced| enhanced.to_string()).into(),
+                u32::from(after.soft_count).into(),
+                after.soft_first_at.into(),
+                after.soft_at.into(),
+                self.note.as_deref().into(),
+                self.rule.as_deref().into(),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+impl Subject {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::Sender => "sender",
+            Self::Site => "site",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Recipient, Self::Sender, Self::Site].into_iter().find(|subject| subject.as_str() == word)
+    }
+}
+
+/// Reads the fold of one address from a row of `recipient` that starts with its columns.
+pub(super) fn evidence(row: &Row) -> Result<Evidence, SqlError> {
+    let small = |column| row.uint(column).map(|value| u16::try_from(value).unwrap_or(u16::MAX));
+    Ok(Evidence {
+        delivered_at: row.uint(0)?,
+        hard_first_at: row.uint(1)?,
+        hard_at: row.uint(2)?,
+        hard_strong: row.int(3)? != 0,
+        hard_inactive: row.int(4)? != 0,
+        hard_code: small(5)?,
+        hard_enhanced: row.text_or_null(6)?.and_then(Enhanced::at_start),
+        soft_count: small(7)?,
+        soft_first_at: row.uint(8)?,
+        soft_at: row.uint(9)?,
+    })
+}
+
+fn hard_or_soft(answer: &Answer, expired: bool) -> Option<&'static str> {
+    let verdict = answer.verdict.as_ref()?;
+    says(verdict.cause, verdict.fate, expired).map(|says| match says {
+        Says::Hard => "hard",
+        Says::Soft => "soft",
+    })
+}
+
+fn hour(at: u64) -> u64 {
+    at / HOUR_S * HOUR_S
+}
+
+const HOUR_S: u64 = 3600;
+
+const INSERT: &str = "INSERT INTO event (at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
+    provider, code, enhanced, strength, rule, note) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+
+/// The columns that [`Event::read`] expects.
+pub(super) const COLUMNS: &str = "at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
+    provider, code, enhanced, strength, rule, note";
+
+/// The columns that [`evidence`] expects.
+pub(super) const EVIDENCE_COLUMNS: &str = "delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, \
+    hard_code, hard_enhanced, soft_count, soft_first_at, soft_at";
+
+const EVIDENCE: &str = "SELECT delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, hard_code, \
+    hard_enhanced, soft_count, soft_first_at, soft_at FROM recipient WHERE tag = $1";
+
+const PUT_EVIDENCE: &str = "INSERT INTO recipient (tag, key_id, domain, delivered_at, hard_first_at, hard_at, \
+    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, reply, rule) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+    ON CONFLICT (tag) DO UPDATE SET delivered_at = excluded.delivered_at, hard_first_at = excluded.hard_first_at, \
+    hard_at = excluded.hard_at, hard_strong = excluded.hard_strong, hard_inactive = excluded.hard_inactive, \
+    hard_code = excluded.hard_code, hard_enhanced = excluded.hard_enhanced, soft_count = excluded.soft_count, \
+    soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, reply = excluded.reply, rule = excluded.rule";

@@ -1,0 +1,103 @@
+//! Table: the ledger's tables and their versions.
+
+use rusqlite::Connection;
+
+use crate::sql::{SqlError, Value};
+
+/// Makes the tables of a new file, or brings an older one up.
+///
+/// # Errors
+/// [`SqlError::Stored`] where the file was written by a newer version.
+pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if FORMAT < found {
+        return Err(SqlError::Stored(format!(
+            "the ledger has format {found}, this version knows {FORMAT}: install the version that wrote it"
+        )));
+    }
+    connection.execute_batch(EVENTS)?;
+    connection.execute_batch(VIEWS)?;
+    connection.execute_batch(KEPT)?;
+    connection.execute_batch(FEDERATION)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    Ok(())
+}
+
+/// Empties every view, so that it can be rebuilt from the events (I3).
+pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
+    ("DELETE FROM recipient", &[]),
+    ("DELETE FROM listed", &[]),
+    ("DELETE FROM counter", &[]),
+    ("DELETE FROM domain_counter", &[]),
+];
+
+const FORMAT: i64 = 1;
+
+/// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
+/// recipient (R11); the times of sender and site events are cut to the hour so that they do not pair up by time.
+const EVENTS: &str = "
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT, sub TEXT,
+    stream TEXT, count INTEGER NOT NULL, key_id BLOB, tag BLOB, domain TEXT, org TEXT, login TEXT, provider TEXT,
+    code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT);
+CREATE TABLE IF NOT EXISTS read_to (source TEXT PRIMARY KEY, last INTEGER NOT NULL);
+";
+
+/// Views: whatever stands here can be rebuilt from `event`.
+const VIEWS: &str = "
+CREATE TABLE IF NOT EXISTS recipient (
+    tag BLOB PRIMARY KEY, key_id BLOB NOT NULL, domain TEXT NOT NULL, delivered_at INTEGER NOT NULL,
+    hard_first_at INTEGER NOT NULL, hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL,
+    hard_inactive INTEGER NOT NULL, hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL,
+    soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS listed (
+    tag BLOB NOT NULL, list TEXT NOT NULL, org TEXT NOT NULL, key_id BLOB NOT NULL, domain TEXT NOT NULL,
+    at INTEGER NOT NULL, note TEXT, PRIMARY KEY (tag, list, org)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counter (
+    hour INTEGER NOT NULL, org TEXT NOT NULL, login TEXT NOT NULL, stream TEXT NOT NULL, provider TEXT NOT NULL,
+    kind TEXT NOT NULL, cause TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (hour, org, login, stream, provider, kind, cause)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS domain_counter (
+    day INTEGER NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (day, domain, kind, cause)) WITHOUT ROWID;
+";
+
+/// What is kept beside the ledger: the send log (the only place besides the queue with pairs in clear; goes with its
+/// retention), orgs and logins.
+const KEPT: &str = "
+CREATE TABLE IF NOT EXISTS send_log (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL,
+    mail INTEGER NOT NULL, message_id TEXT, mail_from TEXT, recipient TEXT, kind TEXT NOT NULL, mx TEXT, stage TEXT,
+    code INTEGER, enhanced TEXT, text TEXT, cause TEXT, rule TEXT);
+CREATE INDEX IF NOT EXISTS send_log_at ON send_log (at);
+CREATE INDEX IF NOT EXISTS send_log_recipient ON send_log (recipient);
+CREATE TABLE IF NOT EXISTS org (
+    name TEXT PRIMARY KEY, domains TEXT NOT NULL, stream TEXT NOT NULL, added_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS login (
+    login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, hash TEXT NOT NULL,
+    stream TEXT, added_at INTEGER NOT NULL);
+";
+
+/// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
+/// segment; `segment` names the files.
+const FEDERATION: &str = "
+CREATE TABLE IF NOT EXISTS publish (
+    id INTEGER PRIMARY KEY, key_id BLOB NOT NULL, tag BLOB NOT NULL, class INTEGER NOT NULL, at INTEGER NOT NULL,
+    due INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS publish_due ON publish (due);
+CREATE TABLE IF NOT EXISTS published (
+    tag BLOB NOT NULL, class INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tag, class)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pending (
+    id INTEGER PRIMARY KEY, key_id BLOB NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS segment (
+    n INTEGER PRIMARY KEY, origin BLOB NOT NULL, epoch INTEGER NOT NULL, segno INTEGER NOT NULL, header BLOB NOT NULL,
+    introducer BLOB, received_at INTEGER NOT NULL, UNIQUE (origin, epoch, segno));
+CREATE TABLE IF NOT EXISTS node (
+    node BLOB PRIMARY KEY, seq INTEGER NOT NULL, descriptor TEXT NOT NULL, known_since INTEGER NOT NULL,
+    introducer BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS peer (
+    node BLOB PRIMARY KEY, url TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, read INTEGER NOT NULL,
+    weight REAL NOT NULL, note TEXT, added_at INTEGER NOT NULL, cursor TEXT, polled_at INTEGER, trouble TEXT,
+    request_id TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+";

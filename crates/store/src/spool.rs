@@ -1,0 +1,392 @@
+//! The spool: what was answered 250 is here, on stable storage, until it is delivered, reported or dropped by a person.
+//!
+//! Bodies lie in append-only files ([`bodies`]), queue rows in SQLite ([`rows`]); one thread writes both and syncs once
+//! for all sessions that wait ([`writer`]). The outbox carries every happening to the ledger.
+
+mod bodies;
+mod mail;
+mod rows;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rusqlite::Connection;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::bodies::BodyAt;
+pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Queued, Recipient};
+use self::writer::{Job, Writer};
+use crate::told::Told;
+
+/// A handle on the spool; clones share it.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    jobs: mpsc::Sender<Job>,
+    reader: Arc<Mutex<Connection>>,
+    bodies: PathBuf,
+    name: Arc<str>,
+}
+
+/// Why the spool did not do it. Whatever it is, the mail was not accepted (I4).
+#[derive(Debug, Error)]
+pub enum SpoolError {
+    #[error("the disk refused: {0}")]
+    Io(#[from] io::Error),
+    /// The state of the disk is unknown; the spool stops until a person restarts the node.
+    #[error("the disk failed to make data durable, the spool is stopped until the node is restarted: {0}")]
+    Sync(#[source] io::Error),
+    #[error("the spool is stopped after a failed sync; restart the node when the disk is healthy")]
+    Stopped,
+    #[error("the queue database refused: {0}")]
+    Rows(#[from] rusqlite::Error),
+    #[error("the body of mail {mail} in file {segment} at {offset} is damaged")]
+    Damaged { mail: u64, segment: u64, offset: u64 },
+    #[error("mail {mail} is not in the queue")]
+    NotQueued { mail: u64 },
+    #[error("a message of more than 4 GiB")]
+    TooLarge,
+    #[error("the spool has format {found}, this version knows {known}: install the version that wrote it")]
+    Newer { found: i64, known: i64 },
+    #[error("a stored entry cannot be written: {0}")]
+    Stored(String),
+    #[error("the spool is closed")]
+    Closed,
+}
+
+impl Spool {
+    /// Opens or makes the spool in `dir` and starts its writer; answers with all that is queued.
+    ///
+    /// `fresh_name` is used once, when the spool is made; it must be unlike that of any other spool (random).
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the disk or the format does not allow it.
+    pub fn open(dir: &Path, fresh_name: &str) -> Result<(Self, Vec<Queued>), SpoolError> {
+        std::fs::create_dir_all(dir)?;
+        let database = dir.join("queue.sqlite");
+        let connection = rows::open(&database)?;
+        let name = rows::name(&connection, fresh_name)?;
+        let queued = rows::load(&connection, None)?;
+        let next_id = rows::next_id(&connection)?;
+        let bodies_dir = dir.join("bodies");
+        let bodies = bodies::Bodies::open(&bodies_dir, rows::bodies(&connection)?.into_iter())?;
+        let reader = Arc::new(Mutex::new(rows::open_reader(&database)?));
+        let (jobs, waiting) = mpsc::channel(JOBS_MAX);
+        let writer = Writer::new(connection, bodies, bodies_dir.clone(), next_id);
+        thread::Builder::new().name("spool".into()).spawn(move || writer.run(waiting))?;
+        Ok((Self { jobs, reader, bodies: bodies_dir, name: name.into() }, queued))
+    }
+
+    /// Unlike that of any other spool; the ledger remembers by it how far it has read this outbox.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Keeps a mail. When this answers `Ok`, the mail is on stable storage and 250 may be said (I4).
+    ///
+    /// # Errors
+    /// Whatever [`SpoolError`]: the mail was not kept, say 4xx.
+    pub async fn accept(&self, mail: NewMail) -> Result<Queued, SpoolError> {
+        self.ask(|to| Job::Accept(Box::new(mail), to)).await
+    }
+
+    /// Records what became of recipients; answers with the reports that this put into the queue.
+    ///
+    /// # Errors
+    /// [`SpoolError`]: nothing of it is recorded. The caller must not deliver these recipients again before it has
+    /// been able to record, or it would send twice.
+    pub async fn record(&self, changes: Vec<Change>) -> Result<Vec<Queued>, SpoolError> {
+        self.ask(|to| Job::Record(changes, to)).await
+    }
+
+    /// The ledger has all outbox entries up to this one.
+    ///
+    /// # Errors
+    /// [`SpoolError`]: they stay and will be offered again; the ledger skips what it has.
+    pub async fn outbox_taken(&self, up_to: u64) -> Result<(), SpoolError> {
+        self.ask(|to| Job::OutboxTaken(up_to, to)).await
+    }
+
+    /// The content of a mail, as it was accepted.
+    ///
+    /// # Errors
+    /// [`SpoolError::Damaged`] when the octets are not those that were written; a copy is set aside for a person.
+    pub async fn content(&self, mail: u64) -> Result<Vec<u8>, SpoolError> {
+        let bodies = self.bodies.clone();
+        self.read(move |connection| {
+            // The writer may move the body between the look-up and the reading: then the second look finds it.
+            let mut last = SpoolError::NotQueued { mail };
+            for _ in 0..2 {
+                let at = rows::body_at(connection, mail)?.ok_or(SpoolError::NotQueued { mail })?;
+                match bodies::read(&bodies, mail, at) {
+                    Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => last = error.into(),
+                    Err(error @ SpoolError::Damaged { .. }) => {
+                        bodies::set_aside(&bodies, mail, at)?;
+                        return Err(error);
+                    }
+                    other => return other,
+                }
+            }
+            Err(last)
+        })
+        .await
+    }
+
+    /// One mail of the queue, with the recipients that are left.
+    ///
+    /// # Errors
+    /// [`SpoolError::NotQueued`] when it is not there (any more).
+    pub async fn queued(&self, mail: u64) -> Result<Queued, SpoolError> {
+        self.read(move |connection| rows::load(connection, Some(mail))?.pop().ok_or(SpoolError::NotQueued { mail }))
+            .await
+    }
+
+    /// The oldest entries that the ledger has not taken, with their numbers.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the queue database cannot be read.
+    pub async fn outbox(&self, limit: usize) -> Result<Vec<(u64, Told)>, SpoolError> {
+        self.read(move |connection| rows::outbox(connection, limit)).await
+    }
+
+    /// A page of the queue.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the queue database cannot be read.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, SpoolError> {
+        self.read(move |connection| rows::list(connection, &filter)).await
+    }
+
+    /// How many recipients wait, by lane.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the queue database cannot be read.
+    pub async fn depth(&self) -> Result<Depth, SpoolError> {
+        self.read(rows::depth).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, SpoolError>>) -> Job) -> Result<T, SpoolError> {
+        let (to, answer) = oneshot::channel();
+        self.jobs.send(job(to)).await.map_err(|_| SpoolError::Closed)?;
+        answer.await.map_err(|_| SpoolError::Closed)?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let reader = self.reader.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let connection = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            question(&connection)
+        });
+        asked.await.map_err(|_| SpoolError::Closed)?
+    }
+}
+
+/// Which part of the queue to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub domain: Option<String>,
+    pub org: Option<String>,
+    pub lane: Option<Lane>,
+    /// Only mails with a number above this one: the cursor of the next page.
+    pub after: u64,
+    pub limit: usize,
+}
+
+/// One waiting recipient, as a person sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub mail: u64,
+    pub org: String,
+    pub stream: String,
+    pub mail_from: Option<String>,
+    pub received_at: u64,
+    pub octets: u32,
+    pub recipient: Recipient,
+}
+
+/// Recipients that wait, by lane, and the age of the oldest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub normal: u64,
+    pub slow: u64,
+    pub held: u64,
+    /// Unix seconds of the oldest mail; 0 = none.
+    pub oldest_at: u64,
+}
+
+impl SpoolError {
+    /// True where the disk is the trouble: trying the next job would only wear it out.
+    #[must_use]
+    pub fn is_storage(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Sync(_) | Self::Stopped => true,
+            Self::Rows(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure)
+            ),
+            _ => false,
+        }
+    }
+
+    /// The same error for each job of a group; sources cannot be cloned, their words can.
+    fn again(&self) -> Self {
+        match self {
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
+            Self::Sync(error) => Self::Sync(io::Error::new(error.kind(), error.to_string())),
+            Self::Stopped => Self::Stopped,
+            Self::TooLarge => Self::TooLarge,
+            Self::Damaged { mail, segment, offset } => {
+                Self::Damaged { mail: *mail, segment: *segment, offset: *offset }
+            }
+            Self::NotQueued { mail } => Self::NotQueued { mail: *mail },
+            other => Self::Stored(other.to_string()),
+        }
+    }
+}
+
+/// Jobs that wait for the writer; beyond it, sessions wait before they may hand over their mail.
+const JOBS_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_proto::Address;
+    use sm2tp_rules::Stream;
+
+    use super::*;
+    use crate::testing::TempDir;
+    use crate::told::{Answer, What};
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn mail(recipients: &[&str], content: &[u8]) -> NewMail {
+        let recipient =
+            |text: &&str| NewRecipient { address: address(text), lane: Lane::Normal, note: None, canary: false };
+        NewMail {
+            org: "local".into(),
+            login: None,
+            stream: Stream::Personal,
+            mail_from: Some(address("anna@asso.example")),
+            message_id: Some("1@asso.example".into()),
+            received_at: 1000,
+            recipients: recipients.iter().map(recipient).collect(),
+            content: content.to_vec(),
+            is_report: false,
+        }
+    }
+
+    fn delivered(mail: u64, index: u32, report: Option<NewMail>) -> Change {
+        let told = Told {
+            v: Told::VERSION,
+            at: 1001,
+            org: "local".into(),
+            login: None,
+            stream: Stream::Personal,
+            mail,
+            message_id: None,
+            mail_from: None,
+            recipient: None,
+            what: What::Delivered { answer: Answer::default() },
+        };
+        Change::Done { mail, index, told, report: report.map(Box::new) }
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_is_there_after_a_restart_and_goes_when_it_is_done() {
+        let dir = TempDir::new();
+        let (spool, queued) = Spool::open(dir.path(), "one").unwrap();
+        assert_eq!(queued, []);
+        let first = spool.accept(mail(&["a@x.example", "b@x.example"], b"hello\r\n")).await.unwrap();
+        let second = spool.accept(mail(&["c@y.example"], b"again\r\n")).await.unwrap();
+        assert_eq!((first.mail.id, second.mail.id), (1, 2));
+        drop(spool);
+
+        let (spool, queued) = Spool::open(dir.path(), "two").unwrap();
+        assert_eq!(spool.name(), "one");
+        assert_eq!(queued, [first, second]);
+        assert_eq!(spool.content(1).await.unwrap(), b"hello\r\n");
+        assert_eq!(spool.record(vec![delivered(1, 0, None)]).await.unwrap(), []);
+        assert_eq!(spool.queued(1).await.unwrap().recipients.len(), 1);
+        spool.record(vec![delivered(1, 1, None)]).await.unwrap();
+        assert!(matches!(spool.queued(1).await, Err(SpoolError::NotQueued { mail: 1 })));
+        assert!(matches!(spool.content(1).await, Err(SpoolError::NotQueued { .. })));
+        drop(spool);
+
+        let (spool, queued) = Spool::open(dir.path(), "three").unwrap();
+        assert_eq!(queued.len(), 1);
+        assert_eq!(spool.accept(mail(&["d@y.example"], b"new")).await.unwrap().mail.id, 3);
+    }
+
+    #[tokio::test]
+    async fn a_bounce_and_its_report_are_one_step_and_a_row_is_done_once() {
+        let dir = TempDir::new();
+        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        spool.accept(mail(&["a@x.example"], b"hello")).await.unwrap();
+        let mut report = mail(&["anna@asso.example"], b"sorry");
+        report.mail_from = None;
+        report.is_report = true;
+        let reports = spool.record(vec![delivered(1, 0, Some(report.clone()))]).await.unwrap();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(spool.content(reports[0].mail.id).await.unwrap(), b"sorry");
+        assert_eq!(spool.record(vec![delivered(1, 0, Some(report))]).await.unwrap(), []);
+        let kinds: Vec<_> = spool.outbox(10).await.unwrap().iter().map(|(_, told)| told.kind()).collect();
+        assert_eq!(kinds, ["accepted", "delivered", "report"]);
+        spool.outbox_taken(2).await.unwrap();
+        assert_eq!(spool.outbox(10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_sessions_share_a_commit_and_each_gets_its_own_number() {
+        let dir = TempDir::new();
+        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let tasks: Vec<_> = (0..200)
+            .map(|n| {
+                let spool = spool.clone();
+                tokio::spawn(async move { spool.accept(mail(&["a@x.example"], format!("{n}").as_bytes())).await })
+            })
+            .collect();
+        let mut ids = Vec::new();
+        for task in tasks {
+            ids.push(task.await.unwrap().unwrap().mail.id);
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, (1..=200).collect::<Vec<_>>());
+        assert_eq!(spool.depth().await.unwrap().normal, 200);
+        let page = spool.list(Filter { limit: 3, after: 10, ..Filter::default() }).await.unwrap();
+        assert_eq!(page.iter().map(|l| l.mail).collect::<Vec<_>>(), [11, 12, 13]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_body_is_set_aside_and_the_others_are_served() {
+        let dir = TempDir::new();
+        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        spool.accept(mail(&["a@x.example"], b"first body")).await.unwrap();
+        spool.accept(mail(&["a@x.example"], b"second body")).await.unwrap();
+        let file = dir.path().join("bodies/0000000001.seg");
+        let bytes = std::fs::read(&file).unwrap();
+        let at = bytes.windows(10).position(|w| w == b"first body").unwrap();
+        let mut bent = bytes.clone();
+        bent[at] ^= 1;
+        std::fs::write(&file, bent).unwrap();
+        assert!(matches!(spool.content(1).await, Err(SpoolError::Damaged { mail: 1, .. })));
+        assert!(dir.path().join("bodies/damaged-1").exists());
+        assert_eq!(spool.content(2).await.unwrap(), b"second body");
+    }
+
+    #[test]
+    fn a_format_from_the_future_is_refused() {
+        let dir = TempDir::new();
+        drop(Spool::open(dir.path(), "one").unwrap());
+        let connection = Connection::open(dir.path().join("queue.sqlite")).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(Spool::open(dir.path(), "one"), Err(SpoolError::Newer { found: 99, .. })));
+    }
+}

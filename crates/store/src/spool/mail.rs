@@ -1,0 +1,139 @@
+//! The queue's nouns: a mail, its recipients, and what can become of them.
+
+use std::sync::Arc;
+
+use sm2tp_proto::Address;
+use sm2tp_rules::Stream;
+use sm2tp_rules::outcome::UnknownWord;
+
+use crate::told::Told;
+
+/// A mail that was answered 250 and is on stable storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Number in this machine's spool; grows, never used twice.
+    pub id: u64,
+    pub org: Arc<str>,
+    pub login: Option<Arc<str>>,
+    pub stream: Stream,
+    /// None is the null return path: nobody gets a report.
+    pub mail_from: Option<Address>,
+    pub message_id: Option<String>,
+    /// Unix seconds.
+    pub received_at: u64,
+    /// Octets of header and body.
+    pub octets: u32,
+}
+
+/// One recipient that is still to be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Position in the envelope, from 0.
+    pub index: u32,
+    pub address: Address,
+    pub lane: Lane,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// Unix seconds; not before.
+    pub next_at: u64,
+    /// The last answer, or why it is held.
+    pub note: Option<String>,
+}
+
+/// A mail with the recipients that are left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    pub mail: Arc<Mail>,
+    pub recipients: Vec<Recipient>,
+}
+
+/// How a recipient is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    Normal,
+    /// One mail a minute by default.
+    Slow,
+    /// Waits for a person.
+    Held,
+}
+
+/// What a door hands over for keeping.
+#[derive(Debug, Clone)]
+pub struct NewMail {
+    pub org: Arc<str>,
+    pub login: Option<Arc<str>>,
+    pub stream: Stream,
+    pub mail_from: Option<Address>,
+    pub message_id: Option<String>,
+    pub received_at: u64,
+    pub recipients: Vec<NewRecipient>,
+    /// Header and body with CRLF line ends, without dot-stuffing.
+    pub content: Vec<u8>,
+    /// A report of ours about another mail: counted apart from what people sent.
+    pub is_report: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewRecipient {
+    pub address: Address,
+    pub lane: Lane,
+    pub note: Option<String>,
+    /// Let through to measure the federation (R27).
+    pub canary: bool,
+}
+
+/// A step in a recipient's life. `told` goes to the ledger in the same transaction.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Served or given up; the row goes. The report to the sender, if any, is queued in the same transaction.
+    Done {
+        mail: u64,
+        index: u32,
+        told: Told,
+        report: Option<Box<NewMail>>,
+    },
+    Deferred {
+        mail: u64,
+        index: u32,
+        attempts: u32,
+        next_at: u64,
+        note: String,
+        told: Option<Told>,
+    },
+    /// A person (or a rule) moved it.
+    Move {
+        mail: u64,
+        index: u32,
+        lane: Lane,
+        next_at: u64,
+        note: Option<String>,
+    },
+}
+
+impl Lane {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Slow => "slow",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl std::str::FromStr for Lane {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Normal, Self::Slow, Self::Held]
+            .into_iter()
+            .find(|lane| lane.as_str() == word)
+            .ok_or_else(|| UnknownWord(word.to_owned()))
+    }
+}
+
+impl std::fmt::Display for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,351 @@
+//! The queue's rows in SQLite: which mail waits for whom, and what the ledger has not heard yet.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sm2tp_proto::Address;
+
+use super::bodies::BodyAt;
+use super::mail::{Lane, Mail, NewMail, Queued, Recipient};
+use super::{Depth, Filter, Listed, SpoolError};
+use crate::told::{Told, What};
+
+/// Opens the database file, makes the tables, and refuses a format from the future.
+pub(super) fn open(path: &Path) -> Result<Connection, SpoolError> {
+    let connection = Connection::open(path)?;
+    // FULL: a commit waits for the disk (I4). WAL: readers do not stop the writer.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16000;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if FORMAT < version {
+        return Err(SpoolError::Newer { found: version, known: FORMAT });
+    }
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    Ok(connection)
+}
+
+/// Opens it for reading beside the writer.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;")?;
+    Ok(connection)
+}
+
+/// The name of this spool, made once: with it the ledger knows which outbox it has read how far.
+pub(super) fn name(connection: &Connection, fresh: &str) -> Result<String, SpoolError> {
+    connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('name', ?1)", [fresh])?;
+    Ok(connection.query_row("SELECT value FROM meta WHERE key = 'name'", [], |row| row.get(0))?)
+}
+
+/// The next mail number: above every number that was ever used, so that a report about an old mail never meets a new one.
+pub(super) fn next_id(connection: &Connection) -> Result<u64, SpoolError> {
+    let used: Option<i64> =
+        connection.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'mail'", [], |row| row.get(0)).optional()?;
+    Ok(used.unwrap_or(0).unsigned_abs() + 1)
+}
+
+pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: BodyAt) -> Result<Queued, SpoolError> {
+    let mail_from = mail.mail_from.as_ref().map(Address::clear);
+    connection.prepare_cached(INSERT_MAIL)?.execute(params![
+        id,
+        &*mail.org,
+        mail.login.as_deref(),
+        mail.stream.as_str(),
+        mail_from,
+        mail.message_id,
+        mail.received_at,
+        body.segment,
+        body.offset,
+        body.len,
+    ])?;
+    let mut recipients = Vec::with_capacity(mail.recipients.len());
+    let mut statement = connection.prepare_cached(INSERT_RCPT)?;
+    for (index, recipient) in (0_u32..).zip(&mail.recipients) {
+        let address = recipient.address.clear();
+        statement.execute(params![
+            id,
+            index,
+            address,
+            recipient.address.domain().as_str(),
+            recipient.lane.as_str(),
+            mail.received_at,
+            recipient.note,
+        ])?;
+        recipients.push(Recipient {
+            index,
+            address: recipient.address.clone(),
+            lane: recipient.lane,
+            attempts: 0,
+            next_at: mail.received_at,
+            note: recipient.note.clone(),
+        });
+    }
+    for told in accepted(id, mail, mail_from) {
+        tell(connection, &told)?;
+    }
+    let kept = Mail {
+        id,
+        org: mail.org.clone(),
+        login: mail.login.clone(),
+        stream: mail.stream,
+        mail_from: mail.mail_from.clone(),
+        message_id: mail.message_id.clone(),
+        received_at: mail.received_at,
+        octets: body.len,
+    };
+    Ok(Queued { mail: Arc::new(kept), recipients })
+}
+
+/// One entry for the mail, and one for each canary in it.
+fn accepted(id: u64, mail: &NewMail, mail_from: Option<String>) -> Vec<Told> {
+    let told = |recipient, what| Told {
+        v: Told::VERSION,
+        at: mail.received_at,
+        org: mail.org.to_string(),
+        login: mail.login.as_deref().map(str::to_owned),
+        stream: mail.stream,
+        mail: id,
+        message_id: mail.message_id.clone(),
+        mail_from: mail_from.clone(),
+        recipient,
+        what,
+    };
+    let whole = if mail.is_report { What::Report } else { What::Accepted { recipients: mail.recipients.len() as u64 } };
+    let canaries = mail.recipients.iter().filter(|recipient| recipient.canary);
+    std::iter::once(told(None, whole))
+        .chain(canaries.map(|recipient| told(Some(recipient.address.clear()), What::Canary)))
+        .collect()
+}
+
+pub(super) fn tell(connection: &Connection, told: &Told) -> Result<(), SpoolError> {
+    let json = serde_json::to_string(told).map_err(|error| SpoolError::Stored(error.to_string()))?;
+    connection.prepare_cached("INSERT INTO outbox (told) VALUES (?1)")?.execute([json])?;
+    Ok(())
+}
+
+/// Removes a recipient; answers with the place of the body when it was the mail's last one, `None` while others are
+/// left, and an error of its own when the row is not there (done twice).
+pub(super) fn done(connection: &Connection, mail: u64, index: u32) -> Result<Option<BodyAt>, SpoolError> {
+    let gone =
+        connection.prepare_cached("DELETE FROM rcpt WHERE mail = ?1 AND idx = ?2")?.execute(params![mail, index])?;
+    if gone == 0 {
+        return Err(SpoolError::NotQueued { mail });
+    }
+    let left = connection
+        .prepare_cached("SELECT 1 FROM rcpt WHERE mail = ?1 LIMIT 1")?
+        .query_row([mail], |_| Ok(()))
+        .optional()?;
+    if left.is_some() {
+        return Ok(None);
+    }
+    let at = body_at(connection, mail)?;
+    connection.prepare_cached("DELETE FROM mail WHERE id = ?1")?.execute([mail])?;
+    Ok(at)
+}
+
+pub(super) fn deferred(
+    connection: &Connection,
+    mail: u64,
+    index: u32,
+    attempts: u32,
+    next_at: u64,
+    note: &str,
+) -> Result<(), SpoolError> {
+    connection
+        .prepare_cached("UPDATE rcpt SET attempts = ?3, next_at = ?4, note = ?5 WHERE mail = ?1 AND idx = ?2")?
+        .execute(params![mail, index, attempts, next_at, note])?;
+    Ok(())
+}
+
+pub(super) fn moved(
+    connection: &Connection,
+    mail: u64,
+    index: u32,
+    lane: Lane,
+    next_at: u64,
+    note: Option<&str>,
+) -> Result<(), SpoolError> {
+    connection
+        .prepare_cached(
+            "UPDATE rcpt SET lane = ?3, next_at = ?4, note = COALESCE(?5, note) WHERE mail = ?1 AND idx = ?2",
+        )?
+        .execute(params![mail, index, lane.as_str(), next_at, note])?;
+    Ok(())
+}
+
+pub(super) fn body_at(connection: &Connection, mail: u64) -> Result<Option<BodyAt>, SpoolError> {
+    Ok(connection
+        .prepare_cached("SELECT segment, offset, octets FROM mail WHERE id = ?1")?
+        .query_row([mail], place)
+        .optional()?)
+}
+
+/// Where every queued body lies.
+pub(super) fn bodies(connection: &Connection) -> Result<Vec<BodyAt>, SpoolError> {
+    let mut statement = connection.prepare("SELECT segment, offset, octets FROM mail")?;
+    let rows = statement.query_map([], place)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The mails whose bodies lie in one file.
+pub(super) fn in_segment(connection: &Connection, segment: u64) -> Result<Vec<(u64, BodyAt)>, SpoolError> {
+    let mut statement = connection.prepare_cached("SELECT segment, offset, octets, id FROM mail WHERE segment = ?1")?;
+    let rows = statement.query_map([segment], |row| Ok((row.get(3)?, place(row)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn relocated(connection: &Connection, mail: u64, to: BodyAt) -> Result<(), SpoolError> {
+    connection
+        .prepare_cached("UPDATE mail SET segment = ?2, offset = ?3 WHERE id = ?1")?
+        .execute(params![mail, to.segment, to.offset])?;
+    Ok(())
+}
+
+/// The whole queue, for the start; or one mail.
+pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Queued>, SpoolError> {
+    let mut mails = BTreeMap::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT id, org, login, stream, mail_from, message_id, received_at, octets FROM mail \
+         WHERE ?1 IS NULL OR id = ?1",
+    )?;
+    let mut rows = statement.query([only])?;
+    while let Some(row) = rows.next()? {
+        // One bad row must not keep the others from being served; it stays where it is for a person to look at.
+        match mail(row) {
+            Ok(mail) => {
+                mails.insert(mail.id, Queued { mail: Arc::new(mail), recipients: Vec::new() });
+            }
+            Err(error) => tracing::error!(%error, "a queue row cannot be read and is left aside"),
+        }
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT mail, idx, address, lane, attempts, next_at, note FROM rcpt WHERE ?1 IS NULL OR mail = ?1 \
+         ORDER BY mail, idx",
+    )?;
+    let mut rows = statement.query([only])?;
+    while let Some(row) = rows.next()? {
+        let Some(queued) = mails.get_mut(&row.get::<_, u64>(0)?) else { continue };
+        match recipient(row) {
+            Ok(recipient) => queued.recipients.push(recipient),
+            Err(error) => tracing::error!(%error, "a recipient row cannot be read and is left aside"),
+        }
+    }
+    Ok(mails.into_values().collect())
+}
+
+/// `(id, entry)` of the oldest entries that the ledger has not taken.
+pub(super) fn outbox(connection: &Connection, limit: usize) -> Result<Vec<(u64, Told)>, SpoolError> {
+    let mut statement = connection.prepare_cached("SELECT id, told FROM outbox ORDER BY id LIMIT ?1")?;
+    let rows = statement.query_map([limit], |row| {
+        let told = serde_json::from_str(&row.get::<_, String>(1)?).map_err(|error| unreadable(1, error))?;
+        Ok((row.get(0)?, told))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn outbox_taken(connection: &Connection, up_to: u64) -> Result<(), SpoolError> {
+    connection.prepare_cached("DELETE FROM outbox WHERE id <= ?1")?.execute([up_to])?;
+    Ok(())
+}
+
+/// A page of the queue, by mail number.
+pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Listed>, SpoolError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.mail, r.idx, r.address, r.lane, r.attempts, r.next_at, r.note, \
+                m.org, m.stream, m.mail_from, m.received_at, m.octets \
+         FROM rcpt r JOIN mail m ON m.id = r.mail \
+         WHERE r.mail > ?1 AND (?2 IS NULL OR r.domain = ?2) AND (?3 IS NULL OR m.org = ?3) \
+           AND (?4 IS NULL OR r.lane = ?4) ORDER BY r.mail, r.idx LIMIT ?5",
+    )?;
+    let lane = filter.lane.map(Lane::as_str);
+    let rows = statement.query_map(params![filter.after, filter.domain, filter.org, lane, filter.limit], |row| {
+        Ok(Listed {
+            mail: row.get(0)?,
+            recipient: recipient(row)?,
+            org: row.get(7)?,
+            stream: row.get(8)?,
+            mail_from: row.get(9)?,
+            received_at: row.get(10)?,
+            octets: row.get(11)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn depth(connection: &Connection) -> Result<Depth, SpoolError> {
+    let mut depth = Depth::default();
+    let mut statement = connection.prepare_cached("SELECT lane, COUNT(*) FROM rcpt GROUP BY lane")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let lane: Lane = row.get::<_, String>(0)?.parse().map_err(|error| unreadable(0, error))?;
+        *match lane {
+            Lane::Normal => &mut depth.normal,
+            Lane::Slow => &mut depth.slow,
+            Lane::Held => &mut depth.held,
+        } = row.get(1)?;
+    }
+    let oldest: Option<u64> = connection.query_row("SELECT MIN(received_at) FROM mail", [], |row| row.get(0))?;
+    depth.oldest_at = oldest.unwrap_or(0);
+    Ok(depth)
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<BodyAt> {
+    Ok(BodyAt { segment: row.get(0)?, offset: row.get(1)?, len: row.get(2)? })
+}
+
+fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
+    let mail_from = row.get::<_, Option<String>>(4)?.map(|text| Address::parse(&text)).transpose();
+    Ok(Mail {
+        id: row.get(0)?,
+        org: row.get::<_, String>(1)?.into(),
+        login: row.get::<_, Option<String>>(2)?.map(Into::into),
+        stream: row.get::<_, String>(3)?.parse().map_err(|error| unreadable(3, error))?,
+        mail_from: mail_from.map_err(|error| unreadable(4, error))?,
+        message_id: row.get(5)?,
+        received_at: row.get(6)?,
+        octets: row.get(7)?,
+    })
+}
+
+fn recipient(row: &Row<'_>) -> rusqlite::Result<Recipient> {
+    Ok(Recipient {
+        index: row.get(1)?,
+        address: Address::parse(&row.get::<_, String>(2)?).map_err(|error| unreadable(2, error))?,
+        lane: row.get::<_, String>(3)?.parse().map_err(|error| unreadable(3, error))?,
+        attempts: row.get(4)?,
+        next_at: row.get(5)?,
+        note: row.get(6)?,
+    })
+}
+
+fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+const INSERT_MAIL: &str = "INSERT INTO mail \
+    (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const INSERT_RCPT: &str = "INSERT INTO rcpt (mail, idx, address, domain, lane, attempts, next_at, note) \
+    VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
+
+/// Version of the tables below; a newer one is refused, an older one would be migrated here.
+const FORMAT: i64 = 1;
+
+/// AUTOINCREMENT keeps the highest number ever used; the outbox needs the same so that the ledger can skip what it has.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS mail (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL, mail_from TEXT,
+    message_id TEXT, received_at INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+    octets INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS rcpt (
+    mail INTEGER NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL, lane TEXT NOT NULL,
+    attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, note TEXT, PRIMARY KEY (mail, idx)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
+";
