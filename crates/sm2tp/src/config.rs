@@ -1,0 +1,423 @@
+//! The configuration file: its sections as plain types with defaults, or one error that says what to write instead.
+//!
+//! Nothing here opens a socket, asks DNS or looks whether a named file exists; that is for `check` and `serve`.
+
+mod error;
+mod file;
+mod keys;
+mod net;
+mod reader;
+mod sections;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use file::{load, parse};
+pub use net::{Host, HostPort, Network};
+
+/// The whole file: one field per section, so that it reads as the documentation does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Full name of this machine in lower case, as it is said in EHLO.
+    pub hostname: String,
+    /// Where the spool, the database and the keys are.
+    pub data_dir: PathBuf,
+    /// Language of reports, and of pages where a browser asks for none.
+    pub language: Language,
+    /// The SMTP door; `None`: closed.
+    pub smtp: Option<Smtp>,
+    /// The HTTP door; `None`: closed.
+    pub http: Option<Http>,
+    /// Delivery; `None`: the node is a bounce service only.
+    pub relay: Option<Relay>,
+    /// Name resolution.
+    pub dns: Dns,
+    /// What this node tells and believes others.
+    pub federation: Federation,
+    /// When addresses are stopped, and for how long.
+    pub suppression: Suppression,
+    /// The door for Postfix policy requests; see [`Config::unbuilt`].
+    pub policy: Option<Door>,
+    /// The door for Postfix table look-ups; see [`Config::unbuilt`].
+    pub socketmap: Option<Door>,
+    /// The milter door; see [`Config::unbuilt`].
+    pub milter: Option<Door>,
+    /// Logs of another mail server; see [`Config::unbuilt`].
+    pub logs: Option<Logs>,
+}
+
+/// A language for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    En,
+    /// French.
+    Fr,
+}
+
+/// Kind of mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// From one person to another.
+    Personal,
+    /// Caused by something the recipient did, such as a receipt.
+    Transactional,
+    /// Lists and newsletters.
+    Bulk,
+    /// Forwarded for a recipient who lives elsewhere.
+    Forwarded,
+}
+
+/// `[smtp]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smtp {
+    /// At least one; port 0 is a free port.
+    pub listen: Vec<SocketAddr>,
+    /// Clients that may send without a login, as org `local`.
+    pub trusted_networks: Vec<Network>,
+    /// Stream of mail from the trusted networks.
+    pub stream: Stream,
+    /// Certificate and key; `None`: no STARTTLS.
+    pub tls: Option<TlsFiles>,
+    /// Largest message, in octets; at most `memory_max`.
+    pub message_size_max: u64,
+    /// Recipients of one message.
+    pub recipients_max: usize,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Connections of one client address at a time.
+    pub connections_per_client_max: usize,
+    /// Longest silence of a client.
+    pub command_timeout: Duration,
+    /// Bodies that are being received at a time, in octets together.
+    pub memory_max: u64,
+}
+
+/// Two PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, with its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// At least one; port 0 is a free port.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// `[relay]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// Everything without a route leaves there; `None`: to the recipients' servers.
+    pub smarthost: Option<HostPort>,
+    /// TCP port of recipients' servers.
+    pub port: u16,
+    /// Servers for single recipient domains, by domain in lower case.
+    pub routes: BTreeMap<String, HostPort>,
+    /// Local addresses to send from; empty: the system chooses.
+    pub source: Vec<IpAddr>,
+    /// Connections to the servers of one recipient site at a time.
+    pub connections_per_site_max: usize,
+    /// Encryption towards other servers.
+    pub tls: RelayTls,
+    /// Wait after the first failure; doubled each time.
+    pub retry_first: Duration,
+    /// Longest wait between two attempts; at least `retry_first`.
+    pub retry_max: Duration,
+    /// How long personal, transactional and forwarded mail is tried.
+    pub expire_personal: Duration,
+    /// How long bulk mail is tried.
+    pub expire_bulk: Duration,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for an answer.
+    pub answer_timeout: Duration,
+}
+
+/// Encryption towards other servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayTls {
+    /// Where offered.
+    Opportunistic,
+    /// Never.
+    Off,
+    /// Always, or no delivery.
+    Required,
+}
+
+/// `[dns]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Name servers to ask; empty: those of the system.
+    pub servers: Vec<SocketAddr>,
+}
+
+/// `[federation]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Federation {
+    /// Shown to other administrators; by default the host name.
+    pub name: String,
+    /// Mail address of the people behind the node; by default its postmaster.
+    pub contact: String,
+    /// Public address of `/fed/v1`, without a slash at its end; `https`, or `http` on loopback.
+    pub url: Option<String>,
+    /// Replaces both waits before a segment is sealed.
+    pub seal_after: Option<Duration>,
+    /// How long a dead address is kept back, in case a delivery contradicts.
+    pub hold_down: Duration,
+    /// Between two questions to a peer.
+    pub poll: Duration,
+    /// Longest wait for one's own head before the first seal after a start.
+    pub head_wait: Duration,
+    /// Share of mail held on federated evidence that is let through as a measurement, 0.0 to 1.0.
+    pub canary_share: f64,
+}
+
+/// `[suppression]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suppression {
+    /// How long mail held on federated evidence waits for a person before it is returned.
+    pub hold_max: Duration,
+    /// When personal and transactional mail may try a dead address again.
+    pub personal_retry_after: Duration,
+    /// How long a hard failure is believed.
+    pub hard_expiry: Duration,
+    /// Soft failures that stop bulk mail, at most one counted a day.
+    pub soft_limit: u32,
+    /// Within this time.
+    pub soft_window: Duration,
+    /// And with at least this time between the first and the last; at most `soft_window`.
+    pub soft_spread: Duration,
+    /// Time after which a soft failure weighs half; never zero.
+    pub soft_half_life: Duration,
+    /// How long an own delivery beats what others say.
+    pub delivery_fresh: Duration,
+}
+
+/// A door of which only the addresses are configured: `[policy]`, `[socketmap]`, `[milter]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// At least one; port 0 is a free port.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// `[logs]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logs {
+    /// At least one.
+    pub follow: Vec<LogFile>,
+}
+
+/// A log that another mail server writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// Who writes it.
+    pub format: LogFormat,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The mail server that writes a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Postfix, as syslog writes it.
+    Postfix,
+    /// The main log of Exim.
+    Exim,
+}
+
+impl Config {
+    /// Sections that the file has and this version cannot serve. Whoever starts the node refuses them by name: a door
+    /// that stays closed without a word would be believed to be open.
+    pub fn unbuilt(&self) -> Vec<&'static str> {
+        let sections = [
+            ("policy", self.policy.is_some()),
+            ("socketmap", self.socketmap.is_some()),
+            ("milter", self.milter.is_some()),
+            ("logs", self.logs.is_some()),
+        ];
+        sections.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use toml::de::{DeTable, DeValue};
+
+    use super::*;
+
+    const SECTIONS: &str = "[smtp]\n[http]\n[relay]\n[policy]\n[socketmap]\n[milter]\n";
+
+    /// A file of the repository, from wherever in it this crate is built.
+    fn repository(name: &str) -> PathBuf {
+        let found = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|dir| dir.join(name)).find(|p| p.exists());
+        found.unwrap_or_else(|| panic!("{name} is not above {}", env!("CARGO_MANIFEST_DIR")))
+    }
+
+    fn example() -> String {
+        std::fs::read_to_string(repository("docs/sm2tp.toml.example")).unwrap()
+    }
+
+    /// The example with every option taken out of its comment.
+    fn uncommented() -> String {
+        let option = |line: &&str| line[1..].starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+        let bare = |line: &str| {
+            Some(line).filter(|line| line.starts_with('#')).filter(option).map(|line| line[1..].to_owned())
+        };
+        let text = example();
+        text.lines().map(|line| bare(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+    }
+
+    fn valid(text: &str) -> Config {
+        parse("f.toml", text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn broken_files_give_exactly_the_error_beside_them() {
+        let folder = repository("tests/bad-configs");
+        let mut seen = BTreeSet::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            seen.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
+            let text = std::fs::read_to_string(path.with_extension("toml")).unwrap();
+            let expected = std::fs::read_to_string(path.with_extension("error")).unwrap();
+            let name = path.with_extension("toml").file_name().unwrap().to_str().unwrap().to_owned();
+            let error = parse(&name, &text).map(|_| panic!("{name} is accepted")).unwrap_err();
+            assert_eq!(format!("{error}\n"), expected, "\n{name} now gives:\n\n{error}\n\n");
+        }
+        assert!(20 <= seen.len(), "only {} in {}", seen.len(), folder.display());
+    }
+
+    #[test]
+    fn a_host_name_is_enough() {
+        let config = valid("hostname = \"Relay.Example.org\"");
+        assert_eq!(config.hostname, "relay.example.org");
+        assert_eq!(config.data_dir, Path::new("/var/lib/sm2tp"));
+        assert!(config.smtp.is_none() && config.http.is_none() && config.relay.is_none());
+        assert_eq!(config.federation.name, "relay.example.org");
+        assert_eq!(config.federation.contact, "postmaster@relay.example.org");
+        assert_eq!(config.unbuilt(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn the_example_gives_the_defaults() {
+        let plain = valid(&format!("hostname = \"relay.example.org\"\n{SECTIONS}"));
+        let shipped = valid(&example());
+        assert_eq!(shipped, valid("hostname = \"relay.example.org\"\n[smtp]\n[http]\n[relay]\n"));
+        let mut full = valid(&uncommented());
+        assert_eq!(full.unbuilt(), ["policy", "socketmap", "milter", "logs"]);
+        // These have no default, or one that is not worth showing.
+        let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
+        assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);
+        assert!(smtp.tls.take().is_some() && relay.smarthost.take().is_some());
+        assert_eq!(std::mem::take(&mut relay.routes).len(), 2);
+        assert_eq!(std::mem::take(&mut relay.source).len(), 2);
+        assert_eq!(std::mem::take(&mut full.dns.servers).len(), 1);
+        assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
+        full.federation.name.clone_from(&plain.federation.name);
+        full.federation.contact.clone_from(&plain.federation.contact);
+        assert_eq!(full.logs.take().unwrap().follow.len(), 1);
+        assert_eq!(full, plain);
+    }
+
+    #[test]
+    fn the_example_has_every_key_once_and_no_other() {
+        let text = uncommented();
+        let root = DeTable::parse(&text).unwrap().into_inner();
+        let mut written = BTreeSet::new();
+        for (key, value) in &root {
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    written.extend(table.keys().map(|k| (key.get_ref().to_string(), k.get_ref().to_string())))
+                }
+                _ => assert!(written.insert((String::new(), key.get_ref().to_string()))),
+            }
+        }
+        let known = |section: &keys::SectionKeys| {
+            section.keys.iter().map(|(key, _)| (section.name.to_owned(), (*key).to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(written, keys::SECTIONS.iter().flat_map(known).collect());
+    }
+
+    #[test]
+    fn every_known_key_is_read_and_its_example_is_valid() {
+        for section in keys::SECTIONS {
+            let with = |value: &dyn Fn(&str, &str) -> String| {
+                let lines: String = section.keys.iter().map(|(key, example)| value(key, example)).collect();
+                let hostname = if section.name.is_empty() { "" } else { "hostname = \"a.example\"\n" };
+                let header = if section.name.is_empty() { String::new() } else { format!("[{}]\n", section.name) };
+                format!("{hostname}{header}{lines}")
+            };
+            valid(&with(&|key, example| format!("{key} = {example}\n")));
+            for (broken, _) in section.keys {
+                // No option is a date, so a key that takes one is a key that nobody reads.
+                let text =
+                    with(&|key, example| format!("{key} = {}\n", if key == *broken { "1979-05-27" } else { example }));
+                let error = parse("f.toml", &text).unwrap_err();
+                assert!(error.message.starts_with(&format!("`{broken}`")), "{error}");
+                assert!(error.message.contains("not a date"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_arrives_in_its_field() {
+        let config = valid(
+            r#"
+            hostname = "a.example"
+            language = "fr"
+            [smtp]
+            listen = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:2525"]
+            trusted_networks = ["10.0.0.0/8", "192.0.2.1"]
+            stream = "bulk"
+            tls_certificate = "/c"
+            tls_key = "/k"
+            message_size_max = "1 MB"
+            memory_max = "2MiB"
+            command_timeout = "1m30s"
+            [relay]
+            smarthost = "Mail.example:587"
+            routes = { "Example.test" = "[::1]:2601" }
+            tls = "required"
+            expire_bulk = "0s"
+            [dns]
+            servers = ["127.0.0.1", "[::1]:5353"]
+            [federation]
+            url = "http://127.0.0.1:8025/fed/v1/"
+            seal_after = "1s"
+            canary_share = 1
+            "#,
+        );
+        assert_eq!(config.language, Language::Fr);
+        let smtp = config.smtp.unwrap();
+        assert_eq!(smtp.listen.len(), 3);
+        assert_eq!(
+            smtp.trusted_networks.iter().map(Network::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "192.0.2.1/32"]
+        );
+        assert_eq!(smtp.stream, Stream::Bulk);
+        assert_eq!(smtp.tls, Some(TlsFiles { certificate: "/c".into(), key: "/k".into() }));
+        assert_eq!((smtp.message_size_max, smtp.memory_max), (1_000_000, 2 * 1024 * 1024));
+        assert_eq!(smtp.command_timeout, Duration::from_secs(90));
+        let relay = config.relay.unwrap();
+        assert_eq!(relay.smarthost.unwrap(), HostPort { host: Host::Name("mail.example".to_owned()), port: 587 });
+        assert_eq!(relay.routes["example.test"].to_string(), "[::1]:2601");
+        assert_eq!(relay.tls, RelayTls::Required);
+        assert_eq!(relay.expire_bulk, Duration::ZERO);
+        assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+        assert_eq!(config.federation.url.as_deref(), Some("http://127.0.0.1:8025/fed/v1"));
+        assert_eq!(config.federation.seal_after, Some(Duration::from_secs(1)));
+        assert!((config.federation.canary_share - 1.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,242 @@
+//! Table: every section and key of the configuration, with an example each, and the check that a file has no others.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Source};
+
+/// A section, its keys in the order of the documentation, and for each a value that is allowed.
+pub(super) struct SectionKeys {
+    /// As it stands between the brackets; empty for the keys before the first section.
+    pub(super) name: &'static str,
+    pub(super) keys: &'static [(&'static str, &'static str)],
+}
+
+pub(super) const SECTIONS: &[SectionKeys] = &[
+    SectionKeys {
+        name: "",
+        keys: &[("hostname", r#""relay.example.org""#), ("data_dir", r#""/var/lib/sm2tp""#), ("language", r#""fr""#)],
+    },
+    SectionKeys {
+        name: "smtp",
+        keys: &[
+            ("listen", r#"["127.0.0.1:2525"]"#),
+            ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
+            ("stream", r#""personal""#),
+            ("tls_certificate", r#""/etc/sm2tp/certificate.pem""#),
+            ("tls_key", r#""/etc/sm2tp/key.pem""#),
+            ("message_size_max", r#""25 MiB""#),
+            ("recipients_max", "1000"),
+            ("connections_max", "500"),
+            ("connections_per_client_max", "50"),
+            ("command_timeout", r#""5m""#),
+            ("memory_max", r#""256 MiB""#),
+        ],
+    },
+    SectionKeys { name: "http", keys: &[("listen", r#"["127.0.0.1:8025"]"#)] },
+    SectionKeys {
+        name: "relay",
+        keys: &[
+            ("smarthost", r#""mail.example.org:25""#),
+            ("port", "25"),
+            ("routes", r#"{ "example.org" = "127.0.0.1:2601" }"#),
+            ("source", r#"["192.0.2.1"]"#),
+            ("connections_per_site_max", "4"),
+            ("tls", r#""opportunistic""#),
+            ("retry_first", r#""5m""#),
+            ("retry_max", r#""4h""#),
+            ("expire_personal", r#""4d""#),
+            ("expire_bulk", r#""1d""#),
+            ("connect_timeout", r#""30s""#),
+            ("answer_timeout", r#""5m""#),
+        ],
+    },
+    SectionKeys { name: "dns", keys: &[("servers", r#"["127.0.0.1:5353"]"#)] },
+    SectionKeys {
+        name: "federation",
+        keys: &[
+            ("name", r#""CHATON A""#),
+            ("contact", r#""postmaster@example.org""#),
+            ("url", r#""https://relay.example.org/fed/v1""#),
+            ("seal_after", r#""1h""#),
+            ("hold_down", r#""24h""#),
+            ("poll", r#""5m""#),
+            ("head_wait", r#""10m""#),
+            ("canary_share", "0.02"),
+        ],
+    },
+    SectionKeys {
+        name: "suppression",
+        keys: &[
+            ("hold_max", r#""24h""#),
+            ("personal_retry_after", r#""24h""#),
+            ("hard_expiry", r#""400d""#),
+            ("soft_limit", "5"),
+            ("soft_window", r#""30d""#),
+            ("soft_spread", r#""10d""#),
+            ("soft_half_life", r#""14d""#),
+            ("delivery_fresh", r#""30d""#),
+        ],
+    },
+    SectionKeys { name: "policy", keys: &[("listen", r#"["127.0.0.1:10040"]"#)] },
+    SectionKeys { name: "socketmap", keys: &[("listen", r#"["127.0.0.1:10041"]"#)] },
+    SectionKeys { name: "milter", keys: &[("listen", r#"["127.0.0.1:10042"]"#)] },
+    SectionKeys { name: "logs", keys: &[("follow", r#"[{ format = "postfix", path = "/var/log/mail.log" }]"#)] },
+];
+
+/// The keys of one followed log file; a table within a list, so not a section that may stand alone.
+pub(super) const LOG_FILE: SectionKeys =
+    SectionKeys { name: "logs.follow", keys: &[("format", r#""postfix""#), ("path", r#""/var/log/mail.log""#)] };
+
+/// The keys of a section of the table above; the empty name is the top of the file.
+pub(super) fn section(name: &str) -> Option<&'static SectionKeys> {
+    if name == LOG_FILE.name { Some(&LOG_FILE) } else { SECTIONS.iter().find(|section| section.name == name) }
+}
+
+impl SectionKeys {
+    /// A value that `key` may have, written as in the file.
+    pub(super) fn example(&self, key: &str) -> Option<&'static str> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, example)| *example)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|(name, _)| *name)
+    }
+
+    /// The error for the first key of `table` that this section does not know.
+    pub(super) fn check(&self, source: &Source<'_>, table: &DeTable<'_>) -> Result<(), ConfigError> {
+        first(self.unknown_in(source, table))
+    }
+
+    fn unknown_in(&self, source: &Source<'_>, table: &DeTable<'_>) -> Vec<(Range<usize>, ConfigError)> {
+        let unknown = table.iter().filter(|(key, _)| self.example(key.get_ref()).is_none());
+        unknown
+            .map(|(key, _)| {
+                let message = format!("unknown key `{}` in [{}]", key.get_ref(), self.name);
+                let allowed = self.names().collect::<Vec<_>>().join(", ");
+                let hint = elsewhere(key.get_ref()).or_else(|| did_you_mean(key.get_ref(), self.names(), ""));
+                (key.span(), source.error(key.span(), message, with_hint(&allowed, hint)))
+            })
+            .collect()
+    }
+}
+
+/// Checks all names of the file before any value is read, so that the first mistake in the order of the file is shown.
+pub(super) fn check_names(source: &Source<'_>, root: &DeTable<'_>) -> Result<(), ConfigError> {
+    let mut errors = Vec::new();
+    for (key, value) in root {
+        let name = key.get_ref().as_ref();
+        let known = SECTIONS.iter().find(|section| section.name == name && !name.is_empty());
+        match (known, value.get_ref()) {
+            (Some(section), DeValue::Table(table)) => errors.extend(section.unknown_in(source, table)),
+            (Some(section), _) => {
+                let message = format!("`{name}` must be a section");
+                let help = match section.keys.first() {
+                    Some((key, example)) => format!("example:  [{name}]  and below it  {key} = {example}"),
+                    None => String::new(),
+                };
+                errors.push((key.span(), source.error(key.span(), message, help)));
+            }
+            (None, value) if section("").is_none_or(|top| top.example(name).is_none()) => {
+                errors.push((key.span(), unknown_at_top(source, key.span(), name, value)));
+            }
+            (None, _) => {}
+        }
+    }
+    first(errors)
+}
+
+fn unknown_at_top(source: &Source<'_>, span: Range<usize>, name: &str, value: &DeValue<'_>) -> ConfigError {
+    let sections = || SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());
+    let keys = || section("").into_iter().flat_map(SectionKeys::names);
+    let list = sections().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
+    if value.is_table() {
+        let hint = did_you_mean(name, sections(), "[]");
+        return source.error(span, format!("unknown section [{name}]"), with_hint(&list, hint));
+    }
+    let allowed = format!("{}, and the sections {list}", keys().collect::<Vec<_>>().join(", "));
+    let hint = elsewhere(name).or_else(|| did_you_mean(name, keys(), ""));
+    source.error(span, format!("unknown key `{name}` before the first section"), with_hint(&allowed, hint))
+}
+
+fn first(errors: Vec<(Range<usize>, ConfigError)>) -> Result<(), ConfigError> {
+    errors.into_iter().min_by_key(|(span, _)| span.start).map_or(Ok(()), |(_, error)| Err(error))
+}
+
+fn with_hint(allowed: &str, hint: Option<String>) -> String {
+    hint.map_or_else(|| format!("allowed here: {allowed}"), |hint| format!("allowed here: {allowed}; {hint}"))
+}
+
+/// Says where a key belongs that is right, but stands in the wrong section: in TOML a section reaches to the next one.
+fn elsewhere(key: &str) -> Option<String> {
+    let homes: Vec<_> = SECTIONS.iter().filter(|section| section.example(key).is_some()).collect();
+    match homes.as_slice() {
+        [] => None,
+        [top] if top.name.is_empty() => {
+            Some(format!("`{key}` belongs at the top of the file, before the first section"))
+        }
+        homes => {
+            let names = homes.iter().map(|section| format!("[{}]", section.name)).collect::<Vec<_>>();
+            Some(format!("`{key}` belongs in {}", names.join(" or ")))
+        }
+    }
+}
+
+/// The question after a misspelt word; `brackets` are put around the answer.
+pub(super) fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>, brackets: &str) -> Option<String> {
+    let plain = word.to_lowercase().replace('-', "_");
+    let near = known.map(|candidate| (distance(&plain, candidate), candidate)).min()?;
+    // A third of the letters may be wrong; more, and the guess would puzzle rather than help.
+    let (open, close) = brackets.split_at(brackets.len() / 2);
+    (near.0 <= (near.1.len() / 3).max(1)).then(|| format!("did you mean `{open}{}{close}`?", near.1))
+}
+
+/// How many letters must be added, left out, replaced or swapped with the next (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_offered_and_far_ones_are_not() {
+        let known = ["listen", "trusted_networks", "stream"];
+        let hint = |word: &str| did_you_mean(word, known.into_iter(), "");
+        assert_eq!(hint("trusted_network").as_deref(), Some("did you mean `trusted_networks`?"));
+        assert_eq!(hint("Trusted-Networks").as_deref(), Some("did you mean `trusted_networks`?"));
+        assert_eq!(hint("lisetn").as_deref(), Some("did you mean `listen`?"));
+        assert_eq!(hint("password"), None);
+        assert_eq!(hint(""), None);
+        assert_eq!(did_you_mean("smpt", ["smtp"].into_iter(), "[]").as_deref(), Some("did you mean `[smtp]`?"));
+    }
+
+    #[test]
+    fn no_name_stands_twice_in_the_table() {
+        for section in SECTIONS.iter().chain([&LOG_FILE]) {
+            assert_eq!(
+                SECTIONS.iter().filter(|other| other.name == section.name).count(),
+                (section.name != LOG_FILE.name).into()
+            );
+            for (key, _) in section.keys {
+                assert_eq!(section.names().filter(|name| name == key).count(), 1, "{key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Reads each section into its type: defaults, ranges, and what must hold between two keys.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::error::ConfigError;
+use super::reader::Section;
+use super::values::{
+    DAY, DURATION_MAX, GIB, HOUR, KIB, MIB, MINUTE, Wrong, duration, path, show_duration, show_size, size, title, word,
+};
+use super::{
+    Config, Dns, Door, Federation, HostPort, Http, Language, LogFile, LogFormat, Logs, Relay, RelayTls, Smtp, Stream,
+    Suppression, TlsFiles, net,
+};
+
+const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
+
+const STREAMS: &[(&str, Stream)] = &[
+    ("personal", Stream::Personal),
+    ("transactional", Stream::Transactional),
+    ("bulk", Stream::Bulk),
+    ("forwarded", Stream::Forwarded),
+];
+
+const RELAY_TLS: &[(&str, RelayTls)] =
+    &[("opportunistic", RelayTls::Opportunistic), ("off", RelayTls::Off), ("required", RelayTls::Required)];
+
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("postfix", LogFormat::Postfix), ("exim", LogFormat::Exim)];
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// More sockets than a process is usually allowed to have open; a larger number is a slip of the finger.
+const CONNECTIONS_MAX: u32 = 100_000;
+
+/// Reads the whole file, whose names have been checked.
+pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
+    let hostname = top.text("hostname", net::hostname)?.ok_or_else(|| top.missing("hostname"))?;
+    let mut doors = Doors::default();
+    Ok(Config {
+        data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
+        language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
+        smtp: top.open("smtp").map(|section| smtp(&section, &mut doors)).transpose()?,
+        http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
+        relay: top.open("relay").map(|section| relay(&section)).transpose()?,
+        dns: dns(&top.open_or_empty("dns"))?,
+        federation: federation(&top.open_or_empty("federation"), &hostname)?,
+        suppression: suppression(&top.open_or_empty("suppression"))?,
+        policy: top.open("policy").map(|section| door(&section, &mut doors, 10040)).transpose()?,
+        socketmap: top.open("socketmap").map(|section| door(&section, &mut doors, 10041)).transpose()?,
+        milter: top.open("milter").map(|section| door(&section, &mut doors, 10042)).transpose()?,
+        logs: top.open("logs").map(|section| logs(&section)).transpose()?,
+        hostname,
+    })
+}
+
+/// The listen addresses that earlier sections took.
+#[derive(Default)]
+struct Doors {
+    taken: Vec<(SocketAddr, &'static str)>,
+}
+
+impl Doors {
+    /// The addresses of `listen`, by default one on loopback with `default_port`; each only once in the whole file.
+    fn listen(&mut self, section: &Section<'_>, default_port: u16) -> Result<Vec<SocketAddr>, ConfigError> {
+        let default = || vec![Spanned::new(section.place("listen"), SocketAddr::from(([127, 0, 0, 1], default_port)))];
+        let addresses = section.list("listen", net::listen)?.unwrap_or_else(default);
+        if addresses.is_empty() {
+            let wrong = Wrong::new("the list is empty", "at least one address; remove the section to close this door");
+            return Err(section.wrong(section.place("listen"), "listen", &wrong));
+        }
+        for address in &addresses {
+            self.take(section, *address.get_ref(), address.span())?;
+        }
+        Ok(addresses.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    fn take(&mut self, section: &Section<'_>, new: SocketAddr, place: Range<usize>) -> Result<(), ConfigError> {
+        if let Some((old, owner)) = self.taken.iter().find(|(old, _)| collide(*old, new)) {
+            let wrong = Wrong::new(format!("{new} is taken by {old} in [{owner}]"), "each address and port once");
+            return Err(section.wrong(place, "listen", &wrong));
+        }
+        self.taken.push((new, section.name()));
+        Ok(())
+    }
+}
+
+/// Whether the system would refuse to open both. Port 0 is a free port each time.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any && a.is_ipv4() == b.is_ipv4())
+}
+
+fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
+    let networks = section.list("trusted_networks", net::trusted_network)?.unwrap_or_default();
+    let smtp = Smtp {
+        listen: doors.listen(section, 2525)?,
+        trusted_networks: networks.into_iter().map(Spanned::into_inner).collect(),
+        stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+        tls: tls_files(section)?,
+        message_size_max: section.text("message_size_max", size(KIB..=GIB))?.unwrap_or(25 * MIB),
+        recipients_max: count(section, "recipients_max", 50_000, 1000)?,
+        connections_max: count(section, "connections_max", CONNECTIONS_MAX, 500)?,
+        connections_per_client_max: count(section, "connections_per_client_max", CONNECTIONS_MAX, 50)?,
+        command_timeout: within(section, "command_timeout", SECOND, DAY, 5 * MINUTE)?,
+        memory_max: section.text("memory_max", size(KIB..=1024 * GIB))?.unwrap_or(256 * MIB),
+    };
+    if smtp.memory_max < smtp.message_size_max {
+        let set = if section.has("message_size_max") { "message_size_max" } else { "memory_max" };
+        let (message, memory) = (show_size(smtp.message_size_max), show_size(smtp.memory_max));
+        let what = format!("message_size_max ({message}) is more than memory_max ({memory})");
+        return Err(section.wrong(section.place(set), set, &Wrong::new(what, "memory for at least one whole message")));
+    }
+    Ok(smtp)
+}
+
+fn tls_files(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {
+    let lonely = |present, absent| {
+        let wrong = Wrong::new(format!("missing beside `{present}`"), "both or none of them");
+        section.wrong(section.place(present), absent, &wrong)
+    };
+    match (section.text("tls_certificate", path)?, section.text("tls_key", path)?) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(lonely("tls_certificate", "tls_key")),
+        (None, Some(_)) => Err(lonely("tls_key", "tls_certificate")),
+    }
+}
+
+fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
+    Ok(Http { listen: doors.listen(section, 8025)? })
+}
+
+fn door(section: &Section<'_>, doors: &mut Doors, default_port: u16) -> Result<Door, ConfigError> {
+    Ok(Door { listen: doors.listen(section, default_port)? })
+}
+
+fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
+    let source = section.list("source", net::source)?.unwrap_or_default();
+    let port = section.whole("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
+    let relay = Relay {
+        smarthost: section.text("smarthost", net::host_port)?,
+        port: port.unwrap_or(25),
+        routes: routes(section)?,
+        source: source.into_iter().map(Spanned::into_inner).collect(),
+        connections_per_site_max: count(section, "connections_per_site_max", 100, 4)?,
+        tls: section.text("tls", word(RELAY_TLS))?.unwrap_or(RelayTls::Opportunistic),
+        // A wait of nothing would knock at a server that is down as fast as the processor can.
+        retry_first: within(section, "retry_first", SECOND, 3650 * DAY, 5 * MINUTE)?,
+        retry_max: within(section, "retry_max", SECOND, 3650 * DAY, 4 * HOUR)?,
+        expire_personal: any(section, "expire_personal", 4 * DAY)?,
+        expire_bulk: any(section, "expire_bulk", DAY)?,
+        connect_timeout: within(section, "connect_timeout", SECOND, HOUR, 30)?,
+        answer_timeout: within(section, "answer_timeout", SECOND, HOUR, 5 * MINUTE)?,
+    };
+    if relay.retry_max < relay.retry_first {
+        let set = if section.has("retry_first") { "retry_first" } else { "retry_max" };
+        let (first, longest) = (show_duration(relay.retry_first), show_duration(relay.retry_max));
+        let what = format!("the first wait ({first}) is longer than the longest one ({longest})");
+        let wrong = Wrong::new(what, "retry_first at most as long as retry_max");
+        return Err(section.wrong(section.place(set), set, &wrong));
+    }
+    Ok(relay)
+}
+
+fn routes(section: &Section<'_>) -> Result<BTreeMap<String, HostPort>, ConfigError> {
+    let mut routes = BTreeMap::new();
+    for (domain, server) in section.pairs("routes", net::domain, net::host_port)? {
+        let place = domain.span();
+        if routes.insert(domain.get_ref().clone(), server).is_some() {
+            let wrong = Wrong::new(format!("`{}` stands here twice", domain.get_ref()), "each domain once");
+            return Err(section.wrong(place, "routes", &wrong));
+        }
+    }
+    Ok(routes)
+}
+
+fn dns(section: &Section<'_>) -> Result<Dns, ConfigError> {
+    let servers = section.list("servers", net::name_server)?.unwrap_or_default();
+    Ok(Dns { servers: servers.into_iter().map(Spanned::into_inner).collect() })
+}
+
+fn federation(section: &Section<'_>, hostname: &str) -> Result<Federation, ConfigError> {
+    Ok(Federation {
+        name: section.text("name", title)?.unwrap_or_else(|| hostname.to_owned()),
+        contact: section.text("contact", net::mail_address)?.unwrap_or_else(|| format!("postmaster@{hostname}")),
+        url: section.text("url", net::federation_url)?,
+        seal_after: section.text("seal_after", duration(Duration::ZERO..=DURATION_MAX))?,
+        hold_down: any(section, "hold_down", DAY)?,
+        poll: within(section, "poll", SECOND, DAY, 5 * MINUTE)?,
+        head_wait: any(section, "head_wait", 10 * MINUTE)?,
+        canary_share: section.share("canary_share")?.unwrap_or(0.02),
+    })
+}
+
+fn suppression(section: &Section<'_>) -> Result<Suppression, ConfigError> {
+    let suppression = Suppression {
+        hold_max: any(section, "hold_max", DAY)?,
+        personal_retry_after: any(section, "personal_retry_after", DAY)?,
+        hard_expiry: any(section, "hard_expiry", 400 * DAY)?,
+        soft_limit: section.whole("soft_limit", 1..=1000)?.unwrap_or(5),
+        soft_window: any(section, "soft_window", 30 * DAY)?,
+        soft_spread: any(section, "soft_spread", 10 * DAY)?,
+        // Evidence is divided by its half-life, which must therefore not be nothing.
+        soft_half_life: within(section, "soft_half_life", SECOND, 3650 * DAY, 14 * DAY)?,
+        delivery_fresh: any(section, "delivery_fresh", 30 * DAY)?,
+    };
+    if suppression.soft_window < suppression.soft_spread {
+        let set = if section.has("soft_spread") { "soft_spread" } else { "soft_window" };
+        let (spread, window) = (show_duration(suppression.soft_spread), show_duration(suppression.soft_window));
+        let what = format!("failures within {window} are never spread over {spread}");
+        let wrong = Wrong::new(what, "soft_spread at most as long as soft_window");
+        return Err(section.wrong(section.place(set), set, &wrong));
+    }
+    Ok(suppression)
+}
+
+fn logs(section: &Section<'_>) -> Result<Logs, ConfigError> {
+    let files = section.tables("follow", "logs.follow")?.unwrap_or_default();
+    if files.is_empty() {
+        return Err(section.missing("follow"));
+    }
+    Ok(Logs { follow: files.iter().map(log_file).collect::<Result<_, _>>()? })
+}
+
+fn log_file(file: &Section<'_>) -> Result<LogFile, ConfigError> {
+    Ok(LogFile {
+        format: file.text("format", word(LOG_FORMATS))?.ok_or_else(|| file.missing("format"))?,
+        path: file.text("path", path)?.ok_or_else(|| file.missing("path"))?,
+    })
+}
+
+/// A number of things, at least one.
+fn count(section: &Section<'_>, key: &'static str, largest: u32, default: u32) -> Result<usize, ConfigError> {
+    Ok(section.whole(key, 1..=largest)?.unwrap_or(default) as usize)
+}
+
+/// A duration in a range; the longest and the default are in seconds.
+fn within(
+    section: &Section<'_>,
+    key: &'static str,
+    shortest: Duration,
+    longest_s: u64,
+    default_s: u64,
+) -> Result<Duration, ConfigError> {
+    let range = shortest..=Duration::from_secs(longest_s);
+    Ok(section.text(key, duration(range))?.unwrap_or(Duration::from_secs(default_s)))
+}
+
+/// A duration that may be nothing; the default is in seconds.
+fn any(section: &Section<'_>, key: &'static str, default_s: u64) -> Result<Duration, ConfigError> {
+    Ok(section.text(key, duration(Duration::ZERO..=DURATION_MAX))?.unwrap_or(Duration::from_secs(default_s)))
+}
