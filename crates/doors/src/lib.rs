@@ -1,1 +1,45 @@
-//! stub
+//! Everything that listens or follows: SMTP, HTTP, the control socket, the feeds of peers. Each door turns what it hears
+//! into facts, asks the rules, answers.
+
+pub mod follow;
+pub mod http;
+pub mod peering;
+
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, SystemTime};
+
+use sm2tp_federation::descriptor::SignedDescriptor;
+use sm2tp_store::accounts::Accounts;
+use sm2tp_store::federated::{Federated, Publisher};
+use sm2tp_store::keys::Keys;
+use sm2tp_store::{Book, Ledger, Spool};
+
+/// What the doors of one node share.
+#[derive(Clone)]
+pub struct House {
+    pub hostname: Arc<str>,
+    pub spool: Spool,
+    pub ledger: Ledger,
+    pub accounts: Accounts,
+    pub book: Book,
+    pub federation: Federation,
+}
+
+/// The federated side of a node.
+#[derive(Clone)]
+pub struct Federation {
+    pub store: Federated,
+    pub publisher: Publisher,
+    pub keys: Arc<Mutex<Keys>>,
+    /// What this node says of itself.
+    pub descriptor: Arc<RwLock<SignedDescriptor>>,
+    pub poll: Duration,
+    /// How long to wait for a peer that knows our own head before the first segment after a start.
+    pub head_wait: Duration,
+}
+
+/// Unix seconds.
+#[must_use]
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

@@ -71,8 +71,8 @@ pub fn class(outcome: &Outcome) -> Option<Class> {
     let dead_domain = matches!(outcome.sub.as_deref(), Some("no-domain" | "null-mx"));
     match (outcome.cause, outcome.strength) {
         (Cause::Address, Strength::Strong) if dead_domain => {
-            // A server that says so about the domain of one recipient may just be badly configured.
-            (outcome.scope == Scope::Domain || outcome.code.is_none()).then_some(Class::DOMAIN_DEAD)
+            // A server that says so may just be badly configured; it must not silence a living domain everywhere.
+            outcome.code.is_none().then_some(Class::DOMAIN_DEAD)
         }
         (Cause::Address, Strength::Strong) if permanent && outcome.scope == Scope::Recipient => Some(Class::HARD),
         (Cause::Mailbox, _) if outcome.fate == Fate::Final && outcome.scope == Scope::Recipient => Some(Class::SOFT),

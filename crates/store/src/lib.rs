@@ -1,5 +1,9 @@
 //! Everything that is kept: the spool, the ledger and its views, accounts, keys and federated segments.
 
+pub mod accounts;
+pub mod book;
+pub mod federated;
+pub mod keys;
 pub mod ledger;
 pub mod spool;
 pub mod sql;
@@ -8,6 +12,7 @@ pub mod told;
 #[cfg(test)]
 mod testing;
 
+pub use book::{Book, Bounce};
 pub use ledger::{Ledger, LedgerError};
 pub use spool::{Spool, SpoolError};
 pub use told::Told;

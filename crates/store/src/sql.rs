@@ -51,15 +51,15 @@ pub enum SqlError {
     Stored(String),
 }
 
-/// Opens an SQLite file: WAL so that readers do not stop the writer, NORMAL because what the ledger has not yet made
-/// durable is still in the spool's outbox (`told`).
+/// Opens an SQLite file: WAL so that readers do not stop the writer, FULL because a segment that a peer has pulled must
+/// not be forgotten by a power cut: the next one would fork our log.
 ///
 /// # Errors
 /// [`SqlError`] where the file cannot be opened.
 pub fn open_sqlite(path: &Path) -> Result<Connection, SqlError> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000; \
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
          PRAGMA cache_size = -32000; PRAGMA foreign_keys = ON;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);

@@ -1,0 +1,334 @@
+//! Orgs and their logins: who may send, under which names (R3).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sm2tp_proto::Domain;
+use sm2tp_rules::Stream;
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+use crate::ledger::{Ledger, LedgerError};
+use crate::sql::{Sql, SqlError};
+
+/// An organisation that may send through this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Org {
+    pub name: String,
+    /// Sender domains it may use; empty: any.
+    pub domains: Vec<String>,
+    /// Stream of its logins that name none.
+    pub stream: Stream,
+    pub logins: Vec<LoginInfo>,
+}
+
+/// A login as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginInfo {
+    pub login: String,
+    pub stream: Stream,
+}
+
+/// Who sends, once a login or a network is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub org: Arc<str>,
+    pub login: Option<Arc<str>>,
+    pub domains: Arc<[Domain]>,
+    pub stream: Stream,
+}
+
+/// The accounts of a node, in memory, followed by the ledger's file.
+#[derive(Clone)]
+pub struct Accounts {
+    ledger: Ledger,
+    known: Arc<RwLock<Known>>,
+    /// Argon2id takes 19 MiB and tens of milliseconds each: more at once would be a way to exhaust us.
+    checking: Arc<Semaphore>,
+    verified: Arc<Mutex<Verified>>,
+    /// The hash of no password: an unknown login costs as much time as a wrong password.
+    dummy: Arc<str>,
+}
+
+#[derive(Default)]
+struct Known {
+    orgs: HashMap<String, Org>,
+    logins: HashMap<String, (Account, Arc<str>)>,
+}
+
+/// Passwords that were right lately, as salted hashes: a mail client logs in for every message.
+struct Verified {
+    salt: [u8; 32],
+    until: HashMap<[u8; 32], u64>,
+}
+
+impl Accounts {
+    /// Reads the accounts of the ledger file.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it cannot be read.
+    pub async fn load(ledger: Ledger) -> Result<Self, LedgerError> {
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(|error| LedgerError::Refused(format!("no random bytes: {error}")))?;
+        let accounts = Self {
+            ledger,
+            known: Arc::default(),
+            checking: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+            verified: Arc::new(Mutex::new(Verified { salt, until: HashMap::new() })),
+            dummy: hash("no password at all")?.into(),
+        };
+        accounts.reload().await?;
+        Ok(accounts)
+    }
+
+    /// The account of clients in trusted networks.
+    #[must_use]
+    pub fn local(stream: Stream) -> Account {
+        Account { org: LOCAL.into(), login: None, domains: Arc::from([]), stream }
+    }
+
+    /// The account of a login, if the password is right. `now` in unix seconds.
+    pub async fn verify(&self, login: &str, password: &str, now: u64) -> Option<Account> {
+        let found = self.known.read().unwrap_or_else(PoisonError::into_inner).logins.get(login).cloned();
+        let (account, hash) = match found {
+            Some((account, hash)) => (Some(account), hash),
+            None => (None, self.dummy.clone()),
+        };
+        let fingerprint = self.fingerprint(login, &hash, password);
+        if account.is_some() && self.is_fresh(&fingerprint, now) {
+            return account;
+        }
+        let _permit = self.checking.acquire().await.ok()?;
+        let password = password.to_owned();
+        let right = tokio::task::spawn_blocking(move || is_right(&hash, &password)).await.unwrap_or(false);
+        let account = account.filter(|_| right)?;
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if VERIFIED_MAX <= verified.until.len() {
+            verified.until.retain(|_, until| now < *until);
+        }
+        if verified.until.len() < VERIFIED_MAX {
+            verified.until.insert(fingerprint, now + VERIFIED_S);
+        }
+        Some(account)
+    }
+
+    /// All orgs, by name.
+    #[must_use]
+    pub fn orgs(&self) -> Vec<Org> {
+        let mut orgs: Vec<_> =
+            self.known.read().unwrap_or_else(PoisonError::into_inner).orgs.values().cloned().collect();
+        orgs.sort_by(|a, b| a.name.cmp(&b.name));
+        orgs
+    }
+
+    /// The domains that the node's orgs host: other nodes have no say about them.
+    #[must_use]
+    pub fn hosts(&self, domain: &Domain) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.orgs.values().any(|org| org.domains.iter().any(|own| own == domain.as_str()))
+    }
+
+    /// Adds an org, or gives it other domains and another stream.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it cannot be kept.
+    pub async fn put_org(&self, name: &str, domains: Vec<Domain>, stream: Stream, now: u64) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        if name.is_empty() || name == LOCAL || NAME_OCTETS_MAX < name.len() || name.chars().any(char::is_control) {
+            return Err(LedgerError::Refused(format!(
+                "{name:?} is no name for an org: 1 to {NAME_OCTETS_MAX} characters, and not \"{LOCAL}\""
+            )));
+        }
+        let domains = domains.iter().map(Domain::as_str).collect::<Vec<_>>().join(" ");
+        self.ledger
+            .write(move |sql| {
+                sql.execute(
+                    "INSERT INTO org (name, domains, stream, added_at) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (name) DO UPDATE SET domains = excluded.domains, stream = excluded.stream",
+                    &[name.into(), domains.into(), stream.as_str().into(), now.into()],
+                )?;
+                Ok(())
+            })
+            .await?;
+        self.reload().await
+    }
+
+    /// Removes an org with its logins. Mail that it has queued is delivered all the same: it was accepted.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] where there is none of that name.
+    pub async fn remove_org(&self, name: &str) -> Result<(), LedgerError> {
+        self.remove("DELETE FROM org WHERE name = $1", name, "org").await
+    }
+
+    /// Adds a login to an org, or gives it another password and stream.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] where the org is unknown or the login unusable.
+    pub async fn put_login(
+        &self,
+        org: &str,
+        login: &str,
+        password: &str,
+        stream: Option<Stream>,
+        now: u64,
+    ) -> Result<(), LedgerError> {
+        if !self.orgs().iter().any(|known| known.name == org) {
+            return Err(LedgerError::Refused(format!("there is no org {org:?}")));
+        }
+        if login.is_empty() || NAME_OCTETS_MAX < login.len() || login.chars().any(char::is_control) {
+            return Err(LedgerError::Refused(format!("a login has 1 to {NAME_OCTETS_MAX} printable characters")));
+        }
+        if password.len() < PASSWORD_OCTETS_MIN {
+            return Err(LedgerError::Refused(format!("a password has at least {PASSWORD_OCTETS_MIN} characters")));
+        }
+        let plain = password.to_owned();
+        let hash = tokio::task::spawn_blocking(move || hash(&plain)).await.map_err(|_| LedgerError::Closed)??;
+        let (org, login) = (org.to_owned(), login.to_owned());
+        self.ledger
+            .write(move |sql| {
+                sql.execute(
+                    "INSERT INTO login (login, org, hash, stream, added_at) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (login) DO UPDATE SET org = excluded.org, hash = excluded.hash, stream = excluded.stream",
+                    &[login.into(), org.into(), hash.into(), stream.map(Stream::as_str).into(), now.into()],
+                )?;
+                Ok(())
+            })
+            .await?;
+        self.reload().await
+    }
+
+    /// Removes a login.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] where there is none of that name.
+    pub async fn remove_login(&self, login: &str) -> Result<(), LedgerError> {
+        self.remove("DELETE FROM login WHERE login = $1", login, "login").await
+    }
+
+    async fn remove(&self, statement: &'static str, name: &str, what: &str) -> Result<(), LedgerError> {
+        let key = name.to_owned();
+        let gone = self.ledger.write(move |sql| Ok(sql.execute(statement, &[key.into()])?)).await?;
+        if gone == 0 {
+            return Err(LedgerError::Refused(format!("there is no {what} {name:?}")));
+        }
+        self.reload().await
+    }
+
+    async fn reload(&self) -> Result<(), LedgerError> {
+        let fresh = self.ledger.read(|sql| Ok(read(sql)?)).await?;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// The hash is part of it: a changed password is not fresh.
+    fn fingerprint(&self, login: &str, hash: &str, password: &str) -> [u8; 32] {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut digest = Sha256::new();
+        for part in [&verified.salt[..], login.as_bytes(), hash.as_bytes(), password.as_bytes()] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
+    }
+
+    fn is_fresh(&self, fingerprint: &[u8; 32], now: u64) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.until.iter().any(|(known, until)| now < *until && bool::from(known[..].ct_eq(&fingerprint[..])))
+    }
+}
+
+fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
+    let mut known = Known::default();
+    let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
+    sql.rows("SELECT name, domains, stream FROM org", &[], &mut |row| {
+        let name = row.text(0)?.to_owned();
+        let domains = row.text(1)?.split_whitespace().map(str::to_owned).collect();
+        let stream = row.text(2)?.parse().map_err(stored)?;
+        known.orgs.insert(name.clone(), Org { name, domains, stream, logins: Vec::new() });
+        Ok(())
+    })?;
+    sql.rows("SELECT login, org, hash, stream FROM login ORDER BY login", &[], &mut |row| {
+        let login = row.text(0)?.to_owned();
+        let Some(org) = known.orgs.get_mut(row.text(1)?) else { return Ok(()) };
+        let stream = row.text_or_null(3)?.map(str::parse).transpose().map_err(stored)?.unwrap_or(org.stream);
+        let account = Account {
+            org: org.name.as_str().into(),
+            login: Some(login.as_str().into()),
+            domains: org.domains.iter().filter_map(|domain| Domain::parse(domain).ok()).collect(),
+            stream,
+        };
+        org.logins.push(LoginInfo { login: login.clone(), stream });
+        known.logins.insert(login, (account, row.text(2)?.into()));
+        Ok(())
+    })?;
+    Ok(known)
+}
+
+fn hash(password: &str) -> Result<String, LedgerError> {
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    hash.map(|hash| hash.to_string()).map_err(|error| LedgerError::Refused(format!("the password: {error}")))
+}
+
+fn is_right(hash: &str, password: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+/// The org of trusted networks.
+pub const LOCAL: &str = "local";
+const NAME_OCTETS_MAX: usize = 255;
+const PASSWORD_OCTETS_MIN: usize = 8;
+const CHECKS_AT_ONCE: usize = 2;
+/// How long a right password needs no second Argon2id.
+const VERIFIED_S: u64 = 300;
+/// Right passwords remembered; 40 octets each.
+const VERIFIED_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TempDir;
+
+    #[tokio::test]
+    async fn a_login_is_checked_and_carries_its_orgs_domains_and_stream() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
+        let accounts = Accounts::load(ledger.clone()).await.unwrap();
+        let domain = Domain::parse("asso.example").unwrap();
+        accounts.put_org("asso", vec![domain.clone()], Stream::Personal, 1).await.unwrap();
+        accounts.put_login("asso", "news", "correct horse", Some(Stream::Bulk), 1).await.unwrap();
+        for accounts in [accounts.clone(), Accounts::load(ledger).await.unwrap()] {
+            let account = accounts.verify("news", "correct horse", 10).await.unwrap();
+            assert_eq!(
+                (&*account.org, account.stream, &account.domains[..]),
+                ("asso", Stream::Bulk, &[domain.clone()][..])
+            );
+            assert_eq!(accounts.verify("news", "correct horse", 11).await, Some(account));
+            assert_eq!(accounts.verify("news", "wrong horse", 10).await, None);
+            assert_eq!(accounts.verify("nobody", "correct horse", 10).await, None);
+            assert!(accounts.hosts(&domain));
+        }
+        accounts.put_login("asso", "news", "another one", None, 1).await.unwrap();
+        assert_eq!(accounts.verify("news", "correct horse", 12).await, None);
+        assert_eq!(accounts.verify("news", "another one", 12).await.unwrap().stream, Stream::Personal);
+        accounts.remove_org("asso").await.unwrap();
+        assert_eq!(accounts.verify("news", "another one", 13).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_is_refused_with_a_sentence() {
+        let dir = TempDir::new();
+        let accounts = Accounts::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap()).await.unwrap();
+        for error in [
+            accounts.put_org("local", Vec::new(), Stream::Personal, 1).await.unwrap_err(),
+            accounts.put_org("", Vec::new(), Stream::Personal, 1).await.unwrap_err(),
+            accounts.put_login("nobody", "a", "long enough", None, 1).await.unwrap_err(),
+            accounts.remove_org("nobody").await.unwrap_err(),
+        ] {
+            assert!(matches!(error, LedgerError::Refused(_)), "{error}");
+        }
+    }
+}

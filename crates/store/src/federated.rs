@@ -1,0 +1,291 @@
+//! What other nodes said and what this one tells them: segments as immutable files, and the tags in them by look-up.
+//!
+//! The files are the truth; the index in memory is made from them at start. Rows in the ledger's file name the files and
+//! give each a local number for the feed.
+
+mod index;
+mod peers;
+mod publish;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sm2tp_federation::chain::Head;
+use sm2tp_federation::descriptor::{self, SignedDescriptor};
+use sm2tp_federation::feed::{FeedEntry, HeadLine};
+use sm2tp_federation::header::{HEADER_OCTETS, Header, Position, SignedHeader};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::segment::{self, Opened, SegmentError};
+use thiserror::Error;
+
+pub use self::index::Index;
+pub use self::peers::{Peer, PeerState};
+pub use self::publish::{Publisher, Tick};
+use crate::ledger::{Ledger, LedgerError};
+use crate::sql::{self, Row, Sql, SqlError};
+
+/// The federated part of the store; clones share it.
+#[derive(Clone)]
+pub struct Federated {
+    ledger: Ledger,
+    dir: PathBuf,
+    index: Arc<RwLock<Index>>,
+}
+
+/// Why a segment could not be kept or served.
+#[derive(Debug, Error)]
+pub enum FederatedError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("{path}: {source}")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error("{0} is not known here")]
+    Unknown(String),
+    #[error("segment {epoch}.{segno} of {origin} is not kept here")]
+    NotKept { origin: NodeKey, epoch: u32, segno: u32 },
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<SqlError> for FederatedError {
+    fn from(error: SqlError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+impl Federated {
+    /// Opens the segments in `dir` and reads all of them into the index. A file that does not fit its row is set aside
+    /// and said; the peer that has it will give it again.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the directory or the ledger cannot be read.
+    pub async fn open(ledger: Ledger, dir: &Path, own: NodeKey) -> Result<Self, FederatedError> {
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let federated = Self { ledger, dir: dir.to_owned(), index: Arc::new(RwLock::new(Index::new(own))) };
+        federated.refresh_origins().await?;
+        let rows =
+            federated.ledger.read(|sql| Ok(sql::all(sql, "SELECT header FROM segment ORDER BY n", &[], header)?));
+        for header in rows.await? {
+            federated.load(&header).await?;
+        }
+        Ok(federated)
+    }
+
+    async fn load(&self, header: &Header) -> Result<(), FederatedError> {
+        let Some(origin) = self.descriptor(header.origin()).await? else { return Ok(()) };
+        let read = self.read_body(header).and_then(|body| Ok(segment::verify(header, origin.descriptor(), &body)?));
+        match read {
+            Ok(Opened::Readable(verified)) => self.write_index().add(&verified),
+            Ok(Opened::RelayOnly(_)) => {}
+            Err(error) => {
+                let (origin, position) = (header.origin(), header.position());
+                tracing::error!(%origin, %position, %error, "a kept segment cannot be used; it is left out of the index");
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a segment that was checked to be the next one of its origin. Idempotent.
+    ///
+    /// # Errors
+    /// [`FederatedError`]: it is not kept.
+    pub async fn keep(
+        &self,
+        signed: &SignedHeader,
+        body: &[u8],
+        introducer: Option<NodeKey>,
+        now: u64,
+    ) -> Result<u32, FederatedError> {
+        let opened = segment::open(signed, body)?;
+        let header = *signed.header();
+        self.write_file(&header, body)?;
+        let position = header.position();
+        self.ledger
+            .write(move |sql| {
+                sql.execute(
+                    "INSERT INTO segment (origin, epoch, segno, header, introducer, received_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (origin, epoch, segno) DO NOTHING",
+                    &[
+                        header.origin().0[..].into(),
+                        position.epoch.into(),
+                        position.segno.into(),
+                        header.as_bytes()[..].into(),
+                        introducer.map_or(sql::Value::Null, |node| node.0[..].into()),
+                        now.into(),
+                    ],
+                )?;
+                Ok(())
+            })
+            .await?;
+        if let Opened::Readable(verified) = opened {
+            self.write_index().add(&verified);
+        }
+        Ok(header.count())
+    }
+
+    /// The head of an origin's log as it is kept here.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn head(&self, origin: NodeKey) -> Result<Option<Head>, FederatedError> {
+        let newest = "SELECT header FROM segment WHERE origin = $1 ORDER BY epoch DESC, segno DESC LIMIT 1";
+        let found = self.ledger.read(move |sql| Ok(sql::first(sql, newest, &[origin.0[..].into()], header)?)).await?;
+        Ok(found.as_ref().map(Head::of))
+    }
+
+    /// The header kept at one place.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn header_at(&self, origin: NodeKey, at: Position) -> Result<Option<Header>, FederatedError> {
+        let query = "SELECT header FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3";
+        let values = [origin.0[..].into(), at.epoch.into(), at.segno.into()];
+        Ok(self.ledger.read(move |sql| Ok(sql::first(sql, query, &values, header)?)).await?)
+    }
+
+    /// A segment as it travels: header and body.
+    ///
+    /// # Errors
+    /// [`FederatedError::NotKept`] where there is none.
+    pub async fn segment(&self, origin: NodeKey, at: Position) -> Result<Vec<u8>, FederatedError> {
+        let not_kept = FederatedError::NotKept { origin, epoch: at.epoch, segno: at.segno };
+        let header = self.header_at(origin, at).await?.ok_or(not_kept)?;
+        let body = self.read_body(&header)?;
+        Ok([&header.as_bytes()[..], &body].concat())
+    }
+
+    /// Headers after a local number, without those of `asker`, who has them.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn feed(&self, after: u64, limit: usize, asker: NodeKey) -> Result<Vec<FeedEntry>, FederatedError> {
+        let query = "SELECT header, n FROM segment WHERE n > $1 AND origin <> $2 ORDER BY n LIMIT $3";
+        let values = [after.into(), asker.0[..].into(), (limit as u64).into()];
+        let entry = |row: &Row| Ok(FeedEntry { number: row.uint(1)?, header: header(row)? });
+        Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, entry)?)).await?)
+    }
+
+    /// The newest local number: where a reader that has everything stands.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn newest(&self) -> Result<u64, FederatedError> {
+        let query = "SELECT COALESCE(MAX(n), 0) FROM segment";
+        let found = self.ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await?;
+        Ok(found.unwrap_or(0))
+    }
+
+    /// How far every log is kept here.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn heads(&self) -> Result<Vec<HeadLine>, FederatedError> {
+        let newest = "SELECT header, origin FROM segment s WHERE NOT EXISTS (SELECT 1 FROM segment t WHERE \
+            t.origin = s.origin AND (t.epoch > s.epoch OR (t.epoch = s.epoch AND t.segno > s.segno)))";
+        let oldest = "SELECT epoch, segno FROM segment WHERE origin = $1 ORDER BY epoch, segno LIMIT 1";
+        let lines = self.ledger.read(move |sql| {
+            let headers = sql::all(sql, newest, &[], header)?;
+            let mut lines = Vec::with_capacity(headers.len());
+            for header in headers {
+                let first = sql::first(sql, oldest, &[header.origin().0[..].into()], position)?;
+                lines.push(HeadLine::new(&header, first.unwrap_or(header.position())));
+            }
+            Ok(lines)
+        });
+        Ok(lines.await?)
+    }
+
+    /// `(own events sealed, foreign events kept)`.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn counts(&self, own: NodeKey) -> Result<(u64, u64), FederatedError> {
+        let headers = self.ledger.read(|sql| Ok(sql::all(sql, "SELECT header FROM segment", &[], header)?)).await?;
+        let sum = |ours: bool| {
+            headers.iter().filter(|header| (header.origin() == own) == ours).map(|h| u64::from(h.count())).sum()
+        };
+        Ok((sum(true), sum(false)))
+    }
+
+    /// The descriptor of a node, as far as it is known.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read or holds no descriptor in that place.
+    pub async fn descriptor(&self, node: NodeKey) -> Result<Option<SignedDescriptor>, FederatedError> {
+        let query = "SELECT descriptor FROM node WHERE node = $1";
+        let read = move |sql: &mut dyn Sql| {
+            Ok(sql::first(sql, query, &[node.0[..].into()], |row| row.text(0).map(str::to_owned))?)
+        };
+        let Some(text) = self.ledger.read(read).await? else { return Ok(None) };
+        let parsed = descriptor::parse(&text);
+        parsed.map(Some).map_err(|error| FederatedError::Refused(format!("descriptor of {node}: {error}")))
+    }
+
+    /// What is known of tags, for one look-up.
+    pub fn look<T>(&self, question: impl FnOnce(&Index) -> T) -> T {
+        question(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write_index(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes beside, syncs, renames: what the row names is whole or is not there.
+    fn write_file(&self, header: &Header, body: &[u8]) -> Result<(), FederatedError> {
+        let path = self.path(header);
+        let folder = path.parent().unwrap_or(&self.dir).to_owned();
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let beside = path.with_extension("new");
+        let write = || {
+            let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
+            file.write_all(header.as_bytes())?;
+            file.write_all(body)?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(&folder)?.sync_all()
+        };
+        write().map_err(at(&path))
+    }
+
+    fn read_body(&self, header: &Header) -> Result<Vec<u8>, FederatedError> {
+        let path = self.path(header);
+        let mut octets = fs::read(&path).map_err(at(&path))?;
+        if octets.len() < HEADER_OCTETS || octets[..HEADER_OCTETS] != header.as_bytes()[..] {
+            return Err(FederatedError::Refused(format!("{} is not the segment that its row names", path.display())));
+        }
+        octets.drain(..HEADER_OCTETS);
+        Ok(octets)
+    }
+
+    fn path(&self, header: &Header) -> PathBuf {
+        let position = header.position();
+        self.dir.join(hex::encode(header.origin().0)).join(format!("{:010}-{:010}.seg", position.epoch, position.segno))
+    }
+}
+
+fn header(row: &Row) -> Result<Header, SqlError> {
+    Header::parse(row.blob(0)?).map_err(|error| SqlError::Stored(error.to_string()))
+}
+
+fn position(row: &Row) -> Result<Position, SqlError> {
+    let small = |column| row.uint(column).map(|value| u32::try_from(value).unwrap_or(u32::MAX));
+    Ok(Position { epoch: small(0)?, segno: small(1)? })
+}
+
+fn node_key(row: &Row, column: usize) -> Result<NodeKey, SqlError> {
+    row.octets(column).map(NodeKey)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> FederatedError + use<> {
+    let path = path.to_owned();
+    move |source| FederatedError::Io { path, source }
+}

@@ -1,0 +1,228 @@
+//! Peers: nodes with which two people exchanged keys, and the nodes that are known through them.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sm2tp_federation::descriptor::{Newer, SignedDescriptor};
+use sm2tp_federation::keys::{LogKey, NodeKey};
+
+use super::index::Standing;
+use super::{Federated, FederatedError, node_key};
+use crate::ledger::LedgerError;
+use crate::sql::{self, Row, Sql, SqlError, Value};
+
+/// A node with which keys are or may be exchanged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    pub node: NodeKey,
+    /// Its `/fed/v1`.
+    pub url: String,
+    pub name: String,
+    pub state: PeerState,
+    /// Pull from it.
+    pub read: bool,
+    /// How much its own events count, 0 to 1.
+    pub weight: f64,
+    pub note: Option<String>,
+    /// Unix seconds.
+    pub added_at: u64,
+    pub cursor: Option<String>,
+    pub polled_at: Option<u64>,
+    /// Why the last contact failed.
+    pub trouble: Option<String>,
+    /// Name of the request for peering: at the asker to ask after it, at the asked to find it.
+    pub request_id: Option<String>,
+}
+
+/// How far two people are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerState {
+    /// We asked; its administrator has not answered.
+    Invited,
+    /// It asked; our administrator has not answered.
+    Asking,
+    Accepted,
+}
+
+impl Federated {
+    /// All peers, by name.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn peers(&self) -> Result<Vec<Peer>, FederatedError> {
+        Ok(self.ledger.read(|sql| Ok(sql::all(sql, PEERS, &[], peer)?)).await?)
+    }
+
+    /// The accepted peer whose descriptor names this log key at `now`.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn accepted_by_log_key(&self, key: &LogKey, now: u64) -> Result<Option<Peer>, FederatedError> {
+        for peer in self.peers().await?.into_iter().filter(|peer| peer.state == PeerState::Accepted) {
+            let descriptor = self.descriptor(peer.node).await?;
+            if descriptor.is_some_and(|known| known.descriptor().log_key_valid(key, now)) {
+                return Ok(Some(peer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds a peer or replaces what is known of it.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where it cannot be kept.
+    pub async fn put_peer(&self, peer: Peer) -> Result<(), FederatedError> {
+        self.ledger.write(move |sql| Ok(put(sql, &peer)?)).await?;
+        self.refresh_origins().await
+    }
+
+    /// Ends a peering. What it told us is kept, with no weight of its own.
+    ///
+    /// # Errors
+    /// [`FederatedError::Unknown`] where there is no such peer.
+    pub async fn remove_peer(&self, node: NodeKey) -> Result<(), FederatedError> {
+        let delete = "DELETE FROM peer WHERE node = $1";
+        let gone = self.ledger.write(move |sql| Ok(sql.execute(delete, &[node.0[..].into()])?)).await?;
+        if gone == 0 {
+            return Err(FederatedError::Unknown(format!("peer {node}")));
+        }
+        self.refresh_origins().await
+    }
+
+    /// Takes a descriptor whose signature is good: the highest `seq` wins. Answers with whether it is the one that
+    /// counts now.
+    ///
+    /// # Errors
+    /// [`FederatedError::Refused`] for two descriptors with one `seq`: the node key signed both.
+    pub async fn take_descriptor(
+        &self,
+        incoming: SignedDescriptor,
+        introducer: Option<NodeKey>,
+        now: u64,
+    ) -> Result<bool, FederatedError> {
+        let node = incoming.descriptor().node;
+        match self.descriptor(node).await?.map_or(Newer::Take, |known| known.compare(&incoming)) {
+            Newer::Same => return Ok(true),
+            Newer::Old => return Ok(false),
+            Newer::Equivocation => {
+                return Err(FederatedError::Refused(format!("node {node} signed two descriptors with one seq")));
+            }
+            Newer::Take => {}
+        }
+        self.ledger
+            .write(move |sql| {
+                sql.execute(
+                    "INSERT INTO node (node, seq, descriptor, known_since, introducer) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, descriptor = excluded.descriptor",
+                    &[
+                        node.0[..].into(),
+                        incoming.descriptor().seq.into(),
+                        incoming.text().into(),
+                        now.into(),
+                        introducer.map_or(Value::Null, |node| node.0[..].into()),
+                    ],
+                )?;
+                Ok::<_, LedgerError>(())
+            })
+            .await?;
+        self.refresh_origins().await?;
+        Ok(true)
+    }
+
+    /// The texts of all descriptors that are known here.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn descriptors(&self) -> Result<Vec<String>, FederatedError> {
+        let query = "SELECT descriptor FROM node ORDER BY known_since, node";
+        Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], |row| row.text(0).map(str::to_owned))?)).await?)
+    }
+
+    /// Tells the index whom the administrator trusts how far.
+    pub(super) async fn refresh_origins(&self) -> Result<(), FederatedError> {
+        let standings = self.ledger.read(|sql| Ok(standings(sql)?)).await?;
+        self.write_index().set_standings(standings);
+        Ok(())
+    }
+}
+
+/// A direct peer has the weight that a person gave it. Others stand behind who introduced them, one hop further.
+fn standings(sql: &mut dyn Sql) -> Result<HashMap<NodeKey, Standing>, SqlError> {
+    let mut standings = HashMap::new();
+    let mut introduced = Vec::new();
+    sql.rows("SELECT node, known_since, introducer FROM node", &[], &mut |row| {
+        let introducer = row.octets(2).ok().map(NodeKey);
+        introduced.push((node_key(row, 0)?, row.uint(1)?, introducer));
+        Ok(())
+    })?;
+    for peer in sql::all(sql, PEERS, &[], peer)?.into_iter().filter(|peer| peer.state == PeerState::Accepted) {
+        let standing = Standing { introducer: None, hop: 1, weight: peer.weight, known_since: peer.added_at };
+        standings.insert(peer.node, standing);
+    }
+    for (node, known_since, introducer) in introduced {
+        let Some(introducer) = introducer.filter(|peer| standings.get(peer).is_some_and(|s| s.hop == 1)) else {
+            continue;
+        };
+        let standing = Standing { introducer: Some(introducer), hop: 2, weight: 0.0, known_since };
+        standings.entry(node).or_insert(standing);
+    }
+    Ok(standings)
+}
+
+fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
+    let state = match peer.state {
+        PeerState::Invited => "invited",
+        PeerState::Asking => "asking",
+        PeerState::Accepted => "accepted",
+    };
+    sql.execute(
+        "INSERT INTO peer (node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, request_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (node) DO UPDATE SET \
+         url = excluded.url, name = excluded.name, state = excluded.state, read = excluded.read, \
+         weight = excluded.weight, note = excluded.note, cursor = excluded.cursor, polled_at = excluded.polled_at, \
+         trouble = excluded.trouble, request_id = excluded.request_id",
+        &[
+            peer.node.0[..].into(),
+            peer.url.as_str().into(),
+            peer.name.as_str().into(),
+            state.into(),
+            peer.read.into(),
+            peer.weight.into(),
+            peer.note.as_deref().into(),
+            peer.added_at.into(),
+            peer.cursor.as_deref().into(),
+            peer.polled_at.into(),
+            peer.trouble.as_deref().into(),
+            peer.request_id.as_deref().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn peer(row: &Row) -> Result<Peer, SqlError> {
+    let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+    let state = match row.text(3)? {
+        "invited" => PeerState::Invited,
+        "asking" => PeerState::Asking,
+        "accepted" => PeerState::Accepted,
+        other => return Err(SqlError::Stored(format!("state {other:?} of a peer"))),
+    };
+    Ok(Peer {
+        node: node_key(row, 0)?,
+        url: row.text(1)?.to_owned(),
+        name: row.text(2)?.to_owned(),
+        state,
+        read: row.int(4)? != 0,
+        weight: row.real(5)?,
+        note: owned(6)?,
+        added_at: row.uint(7)?,
+        cursor: owned(8)?,
+        polled_at: row.uint(9).ok(),
+        trouble: owned(10)?,
+        request_id: owned(11)?,
+    })
+}
+
+const PEERS: &str = "SELECT node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, \
+    request_id FROM peer ORDER BY name, node";

@@ -1,0 +1,247 @@
+//! What leaves this node: hard evidence waits for its hold-down, then for a segment, then it is signed and served.
+
+use std::sync::Arc;
+
+use sm2tp_federation::chain::Head;
+use sm2tp_federation::header::{Position, Sealing};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::publish::{self, Pending, Publish, Said, SealRules, Seen};
+use sm2tp_federation::record::{Class, RECORD_OCTETS, Record, Source, Witness};
+use sm2tp_federation::segment;
+use sm2tp_federation::tags::{KeyId, Tag, TagKey};
+use sm2tp_proto::Address;
+use sm2tp_rules::classify::Classifier;
+use sm2tp_rules::{Fate, Outcome};
+
+use super::{Federated, FederatedError};
+use crate::ledger::{Event, Views};
+use crate::sql::{self, Row, Sql, SqlError};
+use crate::told::{Answer, Told};
+
+/// The way out for events of this node.
+#[derive(Clone)]
+pub struct Publisher {
+    pub federated: Federated,
+    pub views: Views,
+    pub own: NodeKey,
+    pub log_key: ed25519_dalek::SigningKey,
+    pub classifier: Arc<Classifier>,
+    /// Seconds that a hard event waits for a delivery that proves it wrong.
+    pub hold_down_s: u64,
+    pub rules: SealRules,
+}
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tick {
+    pub due: usize,
+    pub cancelled: usize,
+    pub sealed: usize,
+}
+
+impl Publisher {
+    /// Puts an event about a recipient on its way, if it is one to share (`FEDERATION.md` §4). Runs inside the
+    /// transaction that keeps the event.
+    ///
+    /// # Errors
+    /// [`SqlError`] where it cannot be kept.
+    pub fn enqueue(&self, sql: &mut dyn Sql, told: &Told, event: &Event, key: &TagKey) -> Result<(), SqlError> {
+        let Some((answer, outcome)) = told.answer().and_then(|answer| Some((answer, outcome(answer)?))) else {
+            return Ok(());
+        };
+        let Some((class, tag)) = publish::class(&outcome).and_then(|class| Some((class, subject(class, told, key)?)))
+        else {
+            return Ok(());
+        };
+        let provider = answer.mx.as_deref().and_then(|mx| self.classifier.provider(mx)).map_or(0, |p| p.code);
+        let source = Source::new(Witness::SmtpReply, Some(told.stream));
+        let record = publish::record(class, &outcome, tag, &Seen { source, at: event.at, count: 1, provider });
+        let hold_down_s = publish::hold_down_s(class).min(self.hold_down_s);
+        sql.execute(
+            "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                key.key_id().0[..].into(),
+                tag.0[..].into(),
+                u32::from(class.0).into(),
+                event.at.into(),
+                event.at.saturating_add(hold_down_s).into(),
+                record.encode()[..].into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Moves what is due towards a segment. `now` in unix seconds.
+    ///
+    /// # Errors
+    /// [`FederatedError`]: nothing moved; it will be tried again.
+    pub async fn collect(&self, now: u64) -> Result<Tick, FederatedError> {
+        let (views, hold_down_s) = (self.views.clone(), self.hold_down_s);
+        let tick = self.federated.ledger.write(move |sql| Ok(collect(sql, &views, hold_down_s, now)?));
+        Ok(tick.await?)
+    }
+
+    /// Seals the open segment if its time has come; answers with the number of events in it.
+    ///
+    /// # Errors
+    /// [`FederatedError`]: nothing was published.
+    pub async fn seal(&self, now: u64, epoch: u32) -> Result<usize, FederatedError> {
+        let waiting = self.federated.ledger.read(|sql| Ok(oldest(sql)?)).await?;
+        let Some((key_id, count, oldest_at)) = waiting else { return Ok(0) };
+        if !publish::should_seal(u32::try_from(count).unwrap_or(u32::MAX), oldest_at, now, &self.rules) {
+            return Ok(0);
+        }
+        let records = self.federated.ledger.read(move |sql| Ok(pending(sql, key_id)?)).await?;
+        let Some((last, _)) = records.last() else { return Ok(0) };
+        let last = *last;
+        let head = self.federated.head(self.own).await?;
+        let sealing = next(self.own, head, epoch, key_id, now);
+        let list: Vec<Record> = records.iter().map(|(_, record)| *record).collect();
+        let sealed = segment::seal(&sealing, &self.log_key, &list)
+            .map_err(|error| FederatedError::Refused(format!("events cannot be sealed: {error}")))?;
+        self.federated.keep(&sealed.header, &sealed.body, None, now).await?;
+        let gone = "DELETE FROM pending WHERE key_id = $1 AND id <= $2";
+        self.federated.ledger.write(move |sql| Ok(sql.execute(gone, &[key_id.0[..].into(), last.into()])?)).await?;
+        Ok(list.len())
+    }
+
+    /// Events that wait for their hold-down or for a segment.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn waiting(&self) -> Result<u64, FederatedError> {
+        let query = "SELECT (SELECT COUNT(*) FROM publish) + (SELECT COUNT(*) FROM pending)";
+        let found = self.federated.ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await?;
+        Ok(found.unwrap_or(0))
+    }
+}
+
+/// The classifier's word as the rules speak it.
+fn outcome(answer: &Answer) -> Option<Outcome> {
+    let verdict = answer.verdict.as_ref()?;
+    Some(Outcome {
+        cause: verdict.cause,
+        sub: verdict.sub.as_deref().map(Into::into),
+        // Only what was given up comes here.
+        fate: Fate::Final,
+        scope: verdict.scope,
+        strength: verdict.strength,
+        rule: verdict.rule.as_str().into(),
+        provider: answer.provider.as_deref().map(Into::into),
+        code: answer.code,
+        enhanced: answer.enhanced,
+        retry_after_s: None,
+    })
+}
+
+/// The tag that is published: none for addresses that look like bounce tokens (§3.5).
+fn subject(class: Class, told: &Told, key: &TagKey) -> Option<Tag> {
+    let address = Address::parse(told.recipient.as_deref()?).ok()?;
+    if class == Class::DOMAIN_DEAD {
+        return key.tag_domain(address.domain()).ok();
+    }
+    key.tag_to_publish(&address).ok()?
+}
+
+fn collect(sql: &mut dyn Sql, views: &Views, hold_down_s: u64, now: u64) -> Result<Tick, SqlError> {
+    let due = sql::all(sql, DUE, &[now.into(), COLLECT_MAX.into()], waiting)?;
+    let mut tick = Tick { due: due.len(), ..Tick::default() };
+    for event in &due {
+        let hold_down_s = publish::hold_down_s(event.class).min(hold_down_s);
+        let last_success_at = views.evidence(&event.tag).map(|known| known.delivered_at).filter(|at| *at != 0);
+        let state = Pending { event_at: event.at, last_success_at, anomaly_until: None };
+        match publish::may_publish(&state, now, hold_down_s) {
+            Publish::Now if !repeats(sql, event, now)? => add(sql, event, now)?,
+            Publish::Now | Publish::Cancelled => tick.cancelled += 1,
+            Publish::Wait { until } => {
+                sql.execute("UPDATE publish SET due = $2 WHERE id = $1", &[event.id.into(), until.into()])?;
+                continue;
+            }
+        }
+        sql.execute("DELETE FROM publish WHERE id = $1", &[event.id.into()])?;
+    }
+    Ok(tick)
+}
+
+fn repeats(sql: &mut dyn Sql, event: &Waiting, now: u64) -> Result<bool, SqlError> {
+    let query = "SELECT at FROM published WHERE tag = $1 AND class = $2";
+    let last = |sql: &mut dyn Sql, class: Class| {
+        sql::first(sql, query, &[event.tag.0[..].into(), u32::from(class.0).into()], |row| row.uint(0))
+    };
+    let said = Said { last_at: last(sql, event.class)?, retracted_at: last(sql, Class::RETRACT)? };
+    Ok(publish::repeats(event.class, &said, now))
+}
+
+fn add(sql: &mut dyn Sql, event: &Waiting, now: u64) -> Result<(), SqlError> {
+    sql.execute(
+        "INSERT INTO pending (key_id, at, record) VALUES ($1, $2, $3)",
+        &[event.key_id.0[..].into(), now.into(), event.record[..].into()],
+    )?;
+    sql.execute(
+        "INSERT INTO published (tag, class, at) VALUES ($1, $2, $3) \
+         ON CONFLICT (tag, class) DO UPDATE SET at = excluded.at",
+        &[event.tag.0[..].into(), u32::from(event.class.0).into(), now.into()],
+    )?;
+    Ok(())
+}
+
+/// One row of `publish`.
+struct Waiting {
+    id: u64,
+    key_id: KeyId,
+    tag: Tag,
+    class: Class,
+    at: u64,
+    record: [u8; RECORD_OCTETS],
+}
+
+fn waiting(row: &Row) -> Result<Waiting, SqlError> {
+    Ok(Waiting {
+        id: row.uint(0)?,
+        key_id: KeyId(row.octets(1)?),
+        tag: Tag(row.octets(2)?),
+        class: Class(u8::try_from(row.uint(3)?).unwrap_or(0)),
+        at: row.uint(4)?,
+        record: row.octets(5)?,
+    })
+}
+
+/// The key of the oldest pending event, how many wait under it, and since when: a segment has one key.
+fn oldest(sql: &mut dyn Sql) -> Result<Option<(KeyId, u64, u64)>, SqlError> {
+    let query = "SELECT key_id FROM pending ORDER BY id LIMIT 1";
+    let Some(key_id) = sql::first(sql, query, &[], |row| row.octets(0).map(KeyId))? else { return Ok(None) };
+    let query = "SELECT COUNT(*), MIN(at) FROM pending WHERE key_id = $1";
+    let counted = sql::first(sql, query, &[key_id.0[..].into()], |row| Ok((row.uint(0)?, row.uint(1)?)))?;
+    Ok(counted.map(|(count, at)| (key_id, count, at)))
+}
+
+fn pending(sql: &mut dyn Sql, key_id: KeyId) -> Result<Vec<(u64, Record)>, SqlError> {
+    let query = "SELECT id, record FROM pending WHERE key_id = $1 ORDER BY id LIMIT 4096";
+    sql::all(sql, query, &[key_id.0[..].into()], |row| Ok((row.uint(0)?, Record::decode(&row.octets(1)?))))
+}
+
+/// The place of the next own segment.
+fn next(origin: NodeKey, head: Option<Head>, epoch: u32, key_id: KeyId, sealed_at: u64) -> Sealing {
+    match head.filter(|head| head.position.epoch == epoch) {
+        Some(head) => Sealing {
+            origin,
+            position: Position { epoch, segno: head.position.segno + 1 },
+            first_sequence: head.next_sequence,
+            prev: head.hash,
+            key_id,
+            sealed_at,
+        },
+        None => Sealing {
+            origin,
+            position: Position { epoch, segno: 0 },
+            first_sequence: head.map_or(1, |head| head.next_sequence),
+            prev: [0; 32],
+            key_id,
+            sealed_at,
+        },
+    }
+}
+
+const DUE: &str = "SELECT id, key_id, tag, class, at, record FROM publish WHERE due <= $1 ORDER BY due, id LIMIT $2";
+/// Events that one round moves; the rest waits for the next.
+const COLLECT_MAX: u64 = 5000;
