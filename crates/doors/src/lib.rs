@@ -1,9 +1,13 @@
 //! Everything that listens or follows: SMTP, HTTP, the control socket, the feeds of peers. Each door turns what it hears
 //! into facts, asks the rules, answers.
 
+pub mod control;
 pub mod follow;
 pub mod http;
 pub mod peering;
+pub mod smtp;
+pub mod stops;
+pub mod tls;
 
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
@@ -42,4 +46,11 @@ pub struct Federation {
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// A number in `[0, 1)` for the canaries; nothing secret depends on it.
+fn random() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let bits = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or(0);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }

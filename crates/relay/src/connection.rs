@@ -23,8 +23,8 @@ use crate::tls::TlsUse;
 pub struct Manners {
     /// Our name in EHLO.
     pub hostname: String,
-    /// Local address to send from.
-    pub source: Option<IpAddr>,
+    /// Local addresses to send from, the first of each family; empty: what the system chooses.
+    pub source: Vec<IpAddr>,
     pub tls: TlsUse,
     pub tls_config: Arc<ClientConfig>,
     pub connect_timeout: Duration,
@@ -82,7 +82,7 @@ impl Connection {
 
     async fn greet(host: &str, address: SocketAddr, manners: &Manners, starttls: StartTls) -> Result<Self, Trouble> {
         let local = |failure| Trouble::Local { failure, host: host.to_owned() };
-        let stream = timeout(manners.connect_timeout, connect(address, manners.source))
+        let stream = timeout(manners.connect_timeout, connect(address, &manners.source))
             .await
             .map_err(|_| local(LocalFailure::ConnectTimeout))?
             .map_err(|_| local(LocalFailure::ConnectRefused))?;
@@ -192,10 +192,10 @@ impl Wire {
     }
 }
 
-async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+async fn connect(address: SocketAddr, source: &[IpAddr]) -> std::io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
-        socket.bind(SocketAddr::new(source, 0))?;
+    if let Some(source) = source.iter().find(|source| source.is_ipv4() == address.is_ipv4()) {
+        socket.bind(SocketAddr::new(*source, 0))?;
     }
     let stream = socket.connect(address).await?;
     // Commands are small and wait for replies: without this, each would wait for the one before to be acknowledged.

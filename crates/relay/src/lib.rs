@@ -46,7 +46,8 @@ pub struct Settings {
     pub routes: HashMap<String, HostPort>,
     pub port: u16,
     pub dns_servers: Vec<SocketAddr>,
-    pub source: Option<IpAddr>,
+    /// Local addresses to send from, the first of each family; empty: what the system chooses.
+    pub source: Vec<IpAddr>,
     pub tls: TlsUse,
     pub connections_max: usize,
     pub connections_per_site_max: usize,

@@ -362,6 +362,7 @@ mod tests {
             message_id: None,
             received_at: 0,
             octets: 1,
+            is_report: false,
         };
         let recipient = |(index, text): (u32, &&str)| Recipient {
             index,

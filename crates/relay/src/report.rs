@@ -61,6 +61,7 @@ impl Reporter {
             message_id: Some(self.message_id(mail, now)),
             received_at: now,
             recipients: vec![recipient],
+            held_until: 0,
             content,
             is_report: true,
         })
@@ -214,6 +215,7 @@ mod tests {
             message_id: None,
             received_at: 1_800_000_000,
             octets: 10,
+            is_report: false,
         };
         let failure = Failure {
             address: Address::parse("jean@x.example").unwrap(),

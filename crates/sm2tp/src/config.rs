@@ -15,8 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use error::ConfigError;
-pub use file::{load, parse};
+pub use file::load;
 pub use net::{Host, HostPort, Network};
 
 /// The whole file: one field per section, so that it reads as the documentation does.
@@ -255,6 +254,7 @@ mod tests {
 
     use toml::de::{DeTable, DeValue};
 
+    use super::file::parse;
     use super::*;
 
     const SECTIONS: &str = "[smtp]\n[http]\n[relay]\n[policy]\n[socketmap]\n[milter]\n";

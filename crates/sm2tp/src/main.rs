@@ -1,1 +1,86 @@
-fn main() {}
+//! The command `sm2tp`.
+
+mod ask;
+mod classify;
+mod cli;
+mod config;
+mod demo;
+mod open;
+mod serve;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// Why the command failed, as sysexits(3) numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Usage = 64,
+    Input = 65,
+    Unavailable = 69,
+    Temporary = 75,
+    Configuration = 78,
+}
+
+/// A failure with its exit code and a sentence for a person.
+#[derive(Debug)]
+struct Failure {
+    exit: u8,
+    message: String,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors. A closed pipe is nobody's trouble.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{}", failure.message);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    // One provider for all TLS of the process; a second call could only come from us.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let json = cli.json;
+    match cli.command {
+        Command::Classify => classify::run(json),
+        Command::Tag { address, key_hex } => ask::tag(&address, &key_hex, json),
+        Command::Completion { shell } => Ok(cli::completion(shell)),
+        Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
+            .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
+        Command::Check => serve::check(&cli.config, json),
+        Command::Serve => {
+            let config = serve::load(&cli.config)?;
+            block_on(serve::serve(config, &cli.config))?
+        }
+        other => {
+            let config = serve::load(&cli.config)?;
+            block_on(ask::run(&config, &cli.config, other, json))?
+        }
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Temporary, format!("no threads can be started: {error}")))?;
+    Ok(runtime.block_on(work))
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit: exit as u8, message: message.into() }
+    }
+}

@@ -64,6 +64,13 @@ impl Book {
         key.tag_address(address).ok().map(|tag| (key.key_id(), tag))
     }
 
+    /// The tags under which an address may be recorded, with their keys.
+    #[must_use]
+    pub fn all_tags(&self, address: &Address) -> Vec<(KeyId, Tag)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().filter_map(|key| Some((key.key_id(), key.tag_address(address).ok()?))).collect()
+    }
+
     /// The address under every live key, and its domain likewise.
     #[must_use]
     pub fn tags(&self, address: &Address) -> (Vec<Tag>, Vec<Tag>) {

@@ -3,9 +3,11 @@
 //! The files are the truth; the index in memory is made from them at start. Rows in the ledger's file name the files and
 //! give each a local number for the feed.
 
+mod history;
 mod index;
 mod peers;
 mod publish;
+mod settings;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,8 +23,9 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::segment::{self, Opened, SegmentError};
 use thiserror::Error;
 
+pub use self::history::{History, segment_octets};
 pub use self::index::Index;
-pub use self::peers::{Peer, PeerState};
+pub use self::peers::{Contact, Peer, PeerState};
 pub use self::publish::{Publisher, Tick};
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{self, Row, Sql, SqlError};

@@ -44,6 +44,13 @@ pub enum LedgerError {
     Refused(String),
 }
 
+/// Whether the pair of sender and recipient is kept in clear for a while (R4, R11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendLog {
+    Keep,
+    Off,
+}
+
 /// Computes the tag under which an address is kept now; none for an address that has no normal form.
 pub type Tagger<'a> = &'a dyn Fn(&Address) -> Option<(KeyId, Tag)>;
 
@@ -99,12 +106,13 @@ impl Ledger {
         &self,
         source: &str,
         batch: Vec<(u64, Told)>,
+        send_log: SendLog,
         tagger: impl Fn(&Address) -> Option<(KeyId, Tag)> + Send + 'static,
         publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
     ) -> Result<(), LedgerError> {
         let (source, views) = (source.to_owned(), self.views.clone());
         ask(&self.writer, move |connection| {
-            let events = sql::transaction(connection, |sql| absorb(sql, &source, &batch, &tagger, publish))?;
+            let events = sql::transaction(connection, |sql| absorb(sql, &source, &batch, send_log, &tagger, publish))?;
             views.follow(&events);
             Ok(())
         })
@@ -123,6 +131,14 @@ impl Ledger {
             Ok::<_, LedgerError>(())
         })
         .await
+    }
+
+    /// Removes what the send log holds from before `before` (unix seconds); answers with the number of entries.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: it will be tried again.
+    pub async fn prune_send_log(&self, before: u64) -> Result<usize, LedgerError> {
+        self.write(move |sql| Ok(sql.execute("DELETE FROM send_log WHERE at < $1", &[before.into()])?)).await
     }
 
     /// Empties the views and makes them again from the events (I3). Answers with the number of events read.
@@ -144,6 +160,7 @@ fn absorb(
     sql: &mut dyn Sql,
     source: &str,
     batch: &[(u64, Told)],
+    send_log: SendLog,
     tagger: Tagger<'_>,
     mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
 ) -> Result<Vec<Event>, LedgerError> {
@@ -160,7 +177,9 @@ fn absorb(
                 recipients.push(event);
             }
         }
-        log(sql, told)?;
+        if send_log == SendLog::Keep {
+            log(sql, told)?;
+        }
     }
     if let Some((last, _)) = batch.last() {
         sql.execute(
@@ -283,6 +302,7 @@ mod tests {
             message_id: Some("1@asso.example".into()),
             mail_from: Some("news@asso.example".into()),
             recipient: Some(recipient.into()),
+            report: false,
             what,
         }
     }
@@ -317,7 +337,7 @@ mod tests {
     }
 
     async fn absorb(ledger: &Ledger, batch: Vec<(u64, Told)>) {
-        ledger.absorb("spool", batch, tagger, |_, _, _| Ok(())).await.unwrap();
+        ledger.absorb("spool", batch, SendLog::Keep, tagger, |_, _, _| Ok(())).await.unwrap();
     }
 
     #[tokio::test]
@@ -344,6 +364,24 @@ mod tests {
         drop(ledger);
         let ledger = Ledger::open(&path(dir.path())).unwrap();
         assert_eq!(ledger.views().recipient(&[paul], "asso"), before);
+    }
+
+    #[tokio::test]
+    async fn the_send_log_goes_with_its_time_or_is_never_kept() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let count = |ledger: Ledger| async move {
+            let query = "SELECT COUNT(*) FROM send_log";
+            ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await.unwrap()
+        };
+        absorb(&ledger, vec![(1, refused("jean@x.example"))]).await;
+        ledger
+            .absorb("spool", vec![(2, refused("paul@x.example"))], SendLog::Off, tagger, |_, _, _| Ok(()))
+            .await
+            .unwrap();
+        assert_eq!(count(ledger.clone()).await, Some(1));
+        assert_eq!(ledger.prune_send_log(1_800_000_123).await.unwrap(), 0);
+        assert_eq!(ledger.prune_send_log(1_800_000_124).await.unwrap(), 1);
     }
 
     #[tokio::test]

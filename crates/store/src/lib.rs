@@ -5,6 +5,7 @@ pub mod book;
 pub mod federated;
 pub mod keys;
 pub mod ledger;
+pub mod outbox;
 pub mod spool;
 pub mod sql;
 pub mod told;

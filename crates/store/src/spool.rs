@@ -219,6 +219,8 @@ pub struct Depth {
     pub held: u64,
     /// Unix seconds of the oldest mail; 0 = none.
     pub oldest_at: u64,
+    /// Happenings that the ledger has not taken yet.
+    pub outbox: u64,
 }
 
 impl SpoolError {
@@ -279,6 +281,7 @@ mod tests {
             received_at: 1000,
             recipients: recipients.iter().map(recipient).collect(),
             content: content.to_vec(),
+            held_until: 0,
             is_report: false,
         }
     }
@@ -294,6 +297,7 @@ mod tests {
             message_id: None,
             mail_from: None,
             recipient: None,
+            report: false,
             what: What::Delivered { answer: Answer::default() },
         };
         Change::Done { mail, index, told, report: report.map(Box::new) }

@@ -60,7 +60,7 @@ pub fn open_sqlite(path: &Path) -> Result<Connection, SqlError> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
-         PRAGMA cache_size = -32000; PRAGMA foreign_keys = ON;",
+         PRAGMA cache_size = -32000; PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)

@@ -27,6 +27,9 @@ pub struct Told {
     /// Clear; none where the entry is about the whole mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// The mail is a report of ours, not one that people sent: counted apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub report: bool,
     pub what: What,
 }
 
@@ -91,6 +94,9 @@ impl Told {
     pub fn kind(&self) -> &'static str {
         match self.what {
             What::Accepted { .. } => "accepted",
+            What::Delivered { .. } if self.report => "report-delivered",
+            What::Bounced { .. } if self.report => "report-bounced",
+            What::Deferred { .. } if self.report => "report-deferred",
             What::Delivered { .. } => "delivered",
             What::Bounced { .. } => "bounced",
             What::Deferred { .. } => "deferred",
@@ -167,6 +173,7 @@ mod tests {
             message_id: None,
             mail_from: None,
             recipient: Some("a@b.example".into()),
+            report: false,
             what: What::Stopped { why: "listed".into(), federated: false, reported: true },
         };
         let json = serde_json::to_string(&told).unwrap();

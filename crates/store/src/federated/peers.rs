@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sm2tp_federation::descriptor::{Newer, SignedDescriptor};
+use sm2tp_federation::descriptor::{Descriptor, Newer, SignedDescriptor};
 use sm2tp_federation::keys::{LogKey, NodeKey};
 
 use super::index::Standing;
@@ -34,6 +34,17 @@ pub struct Peer {
     pub request_id: Option<String>,
 }
 
+/// What one contact says of a peer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contact {
+    pub name: String,
+    /// Everything before it was taken or given up.
+    pub cursor: Option<String>,
+    /// Unix seconds.
+    pub polled_at: u64,
+    pub trouble: Option<String>,
+}
+
 /// How far two people are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,7 +72,8 @@ impl Federated {
     pub async fn accepted_by_log_key(&self, key: &LogKey, now: u64) -> Result<Option<Peer>, FederatedError> {
         for peer in self.peers().await?.into_iter().filter(|peer| peer.state == PeerState::Accepted) {
             let descriptor = self.descriptor(peer.node).await?;
-            if descriptor.is_some_and(|known| known.descriptor().log_key_valid(key, now)) {
+            let signs = |known: &Descriptor| known.log_key_valid(key, now) && !known.is_revoked(key);
+            if descriptor.is_some_and(|known| signs(known.descriptor())) {
                 return Ok(Some(peer));
             }
         }
@@ -75,6 +87,38 @@ impl Federated {
     pub async fn put_peer(&self, peer: Peer) -> Result<(), FederatedError> {
         self.ledger.write(move |sql| Ok(put(sql, &peer)?)).await?;
         self.refresh_origins().await
+    }
+
+    /// Notes what a contact brought. A peer that a person removed meanwhile stays removed, and what a person changed
+    /// meanwhile stays changed.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where it cannot be kept.
+    pub async fn note_contact(&self, node: NodeKey, contact: Contact) -> Result<(), FederatedError> {
+        let update = "UPDATE peer SET name = $2, cursor = $3, polled_at = $4, trouble = $5 WHERE node = $1";
+        let write = move |sql: &mut dyn Sql| {
+            let values = [
+                node.0[..].into(),
+                contact.name.into(),
+                contact.cursor.into(),
+                contact.polled_at.into(),
+                contact.trouble.into(),
+            ];
+            sql.execute(update, &values)?;
+            Ok(())
+        };
+        Ok(self.ledger.write(write).await?)
+    }
+
+    /// The peer that we invited has accepted. Answers with whether it was still invited.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where it cannot be kept.
+    pub async fn note_accepted(&self, node: NodeKey) -> Result<bool, FederatedError> {
+        let update = "UPDATE peer SET state = 'accepted', trouble = NULL WHERE node = $1 AND state = 'invited'";
+        let changed = self.ledger.write(move |sql| Ok(sql.execute(update, &[node.0[..].into()])?)).await?;
+        self.refresh_origins().await?;
+        Ok(changed != 0)
     }
 
     /// Ends a peering. What it told us is kept, with no weight of its own.
@@ -137,6 +181,33 @@ impl Federated {
     pub async fn descriptors(&self) -> Result<Vec<String>, FederatedError> {
         let query = "SELECT descriptor FROM node ORDER BY known_since, node";
         Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], |row| row.text(0).map(str::to_owned))?)).await?)
+    }
+
+    /// A page of descriptors after a node, by key, without those of nodes that only asked or were asked.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn descriptors_after(
+        &self,
+        after: Option<NodeKey>,
+        limit: usize,
+    ) -> Result<Vec<(NodeKey, String)>, FederatedError> {
+        let query = "SELECT node, descriptor FROM node n WHERE node > $1 AND NOT EXISTS \
+            (SELECT 1 FROM peer p WHERE p.node = n.node AND p.state <> 'accepted') ORDER BY node LIMIT $2";
+        let after = after.map_or(Vec::new(), |node| node.0.to_vec());
+        let values = [after[..].into(), (limit as u64).into()];
+        let line = |row: &Row| Ok((node_key(row, 0)?, row.text(1)?.to_owned()));
+        Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, line)?)).await?)
+    }
+
+    /// How many nodes are known.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn nodes(&self) -> Result<u64, FederatedError> {
+        let query = "SELECT COUNT(*) FROM node";
+        let found = self.ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await?;
+        Ok(found.unwrap_or(0))
     }
 
     /// Tells the index whom the administrator trusts how far.

@@ -3,7 +3,7 @@
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::evidence::{Hard, Says, says};
-use sm2tp_rules::{Evidence, Happening, Strength};
+use sm2tp_rules::{Evidence, Happening, Stream, Strength};
 
 use crate::sql::{self, Row, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What, mask};
@@ -61,6 +61,29 @@ impl Event {
             strength: None,
             rule: None,
             note: None,
+        }
+    }
+
+    /// A send that a door refused, counted for its sender.
+    #[must_use]
+    pub fn stopped(org: &str, login: Option<&str>, stream: Stream, why: &str, now: u64) -> Self {
+        Self {
+            cause: Some(why.to_owned()),
+            stream: Some(stream.to_string()),
+            org: Some(org.to_owned()),
+            login: login.map(str::to_owned),
+            ..Self::new(hour(now), Subject::Sender, "stopped")
+        }
+    }
+
+    /// What a person decided about an address: `suppress`, `unsuppress`, `allow`, `unallow`, `released`.
+    #[must_use]
+    pub fn decided(kind: &str, address: &Address, tag: (KeyId, Tag), note: Option<&str>, now: u64) -> Self {
+        Self {
+            recipient: Some(tag),
+            domain: Some(address.domain().to_string()),
+            note: note.map(|note| mask(note, address)),
+            ..Self::new(now, Subject::Recipient, kind)
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Mail {
     pub received_at: u64,
     /// Octets of header and body.
     pub octets: u32,
+    /// A report of ours about another mail.
+    pub is_report: bool,
 }
 
 /// One recipient that is still to be served.
@@ -67,6 +69,8 @@ pub struct NewMail {
     pub message_id: Option<String>,
     pub received_at: u64,
     pub recipients: Vec<NewRecipient>,
+    /// Unix seconds until which recipients of the lane `held` wait for a person.
+    pub held_until: u64,
     /// Header and body with CRLF line ends, without dot-stuffing.
     pub content: Vec<u8>,
     /// A report of ours about another mail: counted apart from what people sent.

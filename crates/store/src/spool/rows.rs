@@ -18,7 +18,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, SpoolError> {
     let connection = Connection::open(path)?;
     // FULL: a commit waits for the disk (I4). WAL: readers do not stop the writer.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16000;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
+         PRAGMA cache_size = -16000; PRAGMA secure_delete = FAST;",
     )?;
     connection.set_prepared_statement_cache_capacity(64);
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -63,18 +64,20 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
         body.segment,
         body.offset,
         body.len,
+        mail.is_report,
     ])?;
     let mut recipients = Vec::with_capacity(mail.recipients.len());
     let mut statement = connection.prepare_cached(INSERT_RCPT)?;
     for (index, recipient) in (0_u32..).zip(&mail.recipients) {
         let address = recipient.address.clear();
+        let next_at = if recipient.lane == Lane::Held { mail.held_until } else { mail.received_at };
         statement.execute(params![
             id,
             index,
             address,
             recipient.address.domain().as_str(),
             recipient.lane.as_str(),
-            mail.received_at,
+            next_at,
             recipient.note,
         ])?;
         recipients.push(Recipient {
@@ -82,7 +85,7 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
             address: recipient.address.clone(),
             lane: recipient.lane,
             attempts: 0,
-            next_at: mail.received_at,
+            next_at,
             note: recipient.note.clone(),
         });
     }
@@ -98,6 +101,7 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
         message_id: mail.message_id.clone(),
         received_at: mail.received_at,
         octets: body.len,
+        is_report: mail.is_report,
     };
     Ok(Queued { mail: Arc::new(kept), recipients })
 }
@@ -114,6 +118,7 @@ fn accepted(id: u64, mail: &NewMail, mail_from: Option<String>) -> Vec<Told> {
         message_id: mail.message_id.clone(),
         mail_from: mail_from.clone(),
         recipient,
+        report: mail.is_report,
         what,
     };
     let whole = if mail.is_report { What::Report } else { What::Accepted { recipients: mail.recipients.len() as u64 } };
@@ -211,7 +216,7 @@ pub(super) fn relocated(connection: &Connection, mail: u64, to: BodyAt) -> Resul
 pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Queued>, SpoolError> {
     let mut mails = BTreeMap::new();
     let mut statement = connection.prepare_cached(
-        "SELECT id, org, login, stream, mail_from, message_id, received_at, octets FROM mail \
+        "SELECT id, org, login, stream, mail_from, message_id, received_at, octets, is_report FROM mail \
          WHERE ?1 IS NULL OR id = ?1",
     )?;
     let mut rows = statement.query([only])?;
@@ -292,6 +297,7 @@ pub(super) fn depth(connection: &Connection) -> Result<Depth, SpoolError> {
     }
     let oldest: Option<u64> = connection.query_row("SELECT MIN(received_at) FROM mail", [], |row| row.get(0))?;
     depth.oldest_at = oldest.unwrap_or(0);
+    depth.outbox = connection.query_row("SELECT COUNT(*) FROM outbox", [], |row| row.get(0))?;
     Ok(depth)
 }
 
@@ -310,6 +316,7 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
         message_id: row.get(5)?,
         received_at: row.get(6)?,
         octets: row.get(7)?,
+        is_report: row.get(8)?,
     })
 }
 
@@ -329,8 +336,8 @@ fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'stat
 }
 
 const INSERT_MAIL: &str = "INSERT INTO mail \
-    (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets, is_report) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const INSERT_RCPT: &str = "INSERT INTO rcpt (mail, idx, address, domain, lane, attempts, next_at, note) \
     VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
 
@@ -343,7 +350,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS mail (
     id INTEGER PRIMARY KEY AUTOINCREMENT, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL, mail_from TEXT,
     message_id TEXT, received_at INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
-    octets INTEGER NOT NULL);
+    octets INTEGER NOT NULL, is_report INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rcpt (
     mail INTEGER NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL, lane TEXT NOT NULL,
     attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, note TEXT, PRIMARY KEY (mail, idx)) WITHOUT ROWID;

@@ -1,0 +1,240 @@
+//! The control socket: the command line of this machine asks the running node, one JSON line each way.
+//!
+//! The socket lies in the data directory and has mode 0600: who may use it may also read the files beside it. The same
+//! [`answer`] serves a command line that finds no node running and opens the store itself.
+
+mod addresses;
+mod queue;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sm2tp_proto::{Address, Domain};
+use sm2tp_rules::Stream;
+use sm2tp_store::{LedgerError, SpoolError};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use crate::peering::{self, PeeringError};
+use crate::smtp::Onward;
+use crate::{House, now};
+
+/// What can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    Explain { address: String, org: Option<String>, stream: Option<Stream> },
+    QueueList { domain: Option<String>, org: Option<String>, lane: Option<String>, after: u64, limit: usize },
+    QueueShow { mail: u64 },
+    QueueRetry { mail: u64 },
+    QueueHold { mail: u64 },
+    QueueRelease { mail: u64 },
+    QueueDrop { mail: u64 },
+    SuppressList { limit: usize },
+    SuppressAdd { address: String, note: Option<String> },
+    SuppressRemove { address: String, note: Option<String> },
+    OrgList,
+    OrgAdd { name: String, domains: Vec<String>, stream: Stream },
+    OrgRemove { name: String },
+    OrgLogin { org: String, login: String, password: String, stream: Option<Stream> },
+    OrgLogout { login: String },
+    PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
+    PeerAccept { who: String, weight: f64, read: bool },
+    PeerRemove { who: String },
+    PeerList,
+    LedgerRebuild,
+}
+
+/// The line that comes back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    Ok(Value),
+    Error {
+        /// Exit code of sysexits.
+        exit: u8,
+        message: String,
+    },
+}
+
+/// Why a request was not done, with the exit code that the command line ends with.
+#[derive(Debug, Error)]
+pub enum Problem {
+    #[error("{0}")]
+    Input(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Peering(#[from] PeeringError),
+}
+
+impl Problem {
+    /// sysexits: 65 for what was asked, 69 for what is not there, 75 for what may work later.
+    #[must_use]
+    pub fn exit(&self) -> u8 {
+        match self {
+            Self::Input(_) | Self::NotFound(_) | Self::Spool(SpoolError::NotQueued { .. }) => 65,
+            Self::Ledger(LedgerError::Refused(_)) => 65,
+            Self::Peering(_) => 69,
+            Self::Ledger(_) | Self::Spool(_) => 75,
+        }
+    }
+}
+
+/// Listens at `path` until the task is dropped.
+///
+/// # Errors
+/// Where the socket cannot be made.
+pub async fn serve(path: &Path, house: House, onward: Onward) -> io::Result<()> {
+    // What a node that was killed left behind; the lock on the data directory says that no other one runs.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let (house, onward) = (house.clone(), onward.clone());
+        tokio::spawn(async move {
+            if let Err(error) = talk(stream, &house, &onward).await {
+                tracing::debug!(%error, "a control connection ended early");
+            }
+        });
+    }
+}
+
+async fn talk(stream: UnixStream, house: &House, onward: &Onward) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    // One request a connection: nothing to bound but its size and its time.
+    timeout(REQUEST_TIME, BufReader::new(read.take(REQUEST_OCTETS_MAX)).read_line(&mut line)).await??;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => reply(answer(house, onward, request).await),
+        Err(error) => Reply::Error { exit: 64, message: format!("the request is not understood: {error}") },
+    };
+    let mut text = serde_json::to_string(&reply)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await?;
+    write.shutdown().await
+}
+
+/// An answer as it goes over the socket.
+#[must_use]
+pub fn reply(answer: Result<Value, Problem>) -> Reply {
+    match answer {
+        Ok(value) => Reply::Ok(value),
+        Err(problem) => Reply::Error { exit: problem.exit(), message: problem.to_string() },
+    }
+}
+
+/// Asks a node at its socket.
+///
+/// # Errors
+/// Where no node answers there.
+pub async fn ask(path: &Path, request: &Request) -> io::Result<Reply> {
+    let mut stream = UnixStream::connect(path).await?;
+    let mut text = serde_json::to_string(request)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// [`Problem`] says why not, in words for a person.
+pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<Value, Problem> {
+    match request {
+        Request::Explain { address, org, stream } => addresses::explain(house, &address, org, stream).await,
+        Request::SuppressList { limit } => addresses::list(house, limit).await,
+        Request::SuppressAdd { address, note } => addresses::suppress(house, &address, note).await,
+        Request::SuppressRemove { address, note } => addresses::release(house, &address, note).await,
+        Request::QueueList { domain, org, lane, after, limit } => {
+            queue::list(house, domain, org, lane, after, limit).await
+        }
+        Request::QueueShow { mail } => queue::show(house, mail).await,
+        Request::QueueRetry { mail } => queue::retry(house, onward, mail).await,
+        Request::QueueHold { mail } => queue::hold(house, onward, mail).await,
+        Request::QueueRelease { mail } => queue::release(house, onward, mail).await,
+        Request::QueueDrop { mail } => queue::drop(house, onward, mail).await,
+        Request::OrgList => Ok(json!(house.accounts.orgs())),
+        Request::OrgAdd { name, domains, stream } => org_add(house, &name, &domains, stream).await,
+        Request::OrgRemove { name } => {
+            house.accounts.remove_org(&name).await?;
+            Ok(json!({ "removed": name }))
+        }
+        Request::OrgLogin { org, login, password, stream } => {
+            house.accounts.put_login(&org, &login, &password, stream, now()).await?;
+            Ok(json!({ "org": org, "login": login, "stream": stream }))
+        }
+        Request::OrgLogout { login } => {
+            house.accounts.remove_login(&login).await?;
+            Ok(json!({ "removed": login }))
+        }
+        Request::PeerInvite { url, note, weight, read } => {
+            peer(peering::invite(house, &url, note, share(weight)?, read).await?, house)
+        }
+        Request::PeerAccept { who, weight, read } => {
+            peer(peering::accept(house, &who, share(weight)?, read).await?, house)
+        }
+        Request::PeerRemove { who } => peer(peering::remove(house, &who).await?, house),
+        Request::PeerList => peers(house).await,
+        Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
+    }
+}
+
+async fn org_add(house: &House, name: &str, domains: &[String], stream: Stream) -> Result<Value, Problem> {
+    let parsed: Result<Vec<Domain>, _> = domains.iter().map(|text| Domain::parse(text)).collect();
+    let parsed = parsed.map_err(|error| Problem::Input(format!("{}: {error}", domains.join(", "))))?;
+    house.accounts.put_org(name, parsed, stream, now()).await?;
+    Ok(json!({ "org": name, "domains": domains, "stream": stream }))
+}
+
+async fn peers(house: &House) -> Result<Value, Problem> {
+    let peers = house.federation.store.peers().await.map_err(|error| Problem::NotFound(error.to_string()))?;
+    let own = own_fingerprint(house);
+    let list: Result<Vec<Value>, Problem> = peers.into_iter().map(|known| peer(known, house)).collect();
+    Ok(json!({ "fingerprint": own, "peers": list? }))
+}
+
+/// A peer as a person sees it: both fingerprints, to be compared by voice (`FEDERATION.md` §7).
+fn peer(peer: sm2tp_store::federated::Peer, house: &House) -> Result<Value, Problem> {
+    let mut value = serde_json::to_value(&peer).map_err(|error| Problem::Input(error.to_string()))?;
+    if let Value::Object(fields) = &mut value {
+        fields.insert("fingerprint".into(), peer.node.fingerprint().into());
+        fields.insert("own_fingerprint".into(), own_fingerprint(house).into());
+        // Who holds the name of a request may ask after it.
+        fields.remove("request_id");
+    }
+    Ok(value)
+}
+
+fn own_fingerprint(house: &House) -> String {
+    let keys = house.federation.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    keys.node_key().fingerprint()
+}
+
+fn address(text: &str) -> Result<Address, Problem> {
+    Address::parse(text.trim()).map_err(|error| Problem::Input(format!("{text:?} is no address: {error}")))
+}
+
+fn share(weight: f64) -> Result<f64, Problem> {
+    if (0.0..=1.0).contains(&weight) { Ok(weight) } else { Err(Problem::Input("a weight is from 0 to 1".into())) }
+}
+
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// An address and a note; the longest request is an org with many domains.
+const REQUEST_OCTETS_MAX: u64 = 256 * 1024;

@@ -1,0 +1,320 @@
+//! Asks other nodes over HTTP: signed, one host, no redirects, and never more octets than were agreed.
+
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use reqwest::{Method, Url, redirect};
+use sm2tp_federation::request::{self, RequestError, RequestParts, SignatureTerm};
+use sm2tp_store::keys::{self, KeysError};
+use thiserror::Error;
+
+/// Where the paths of a node begin: `https://host/fed/v1`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api(Url);
+
+/// Asks with the log key of this node. Clones share connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    log_key: SigningKey,
+}
+
+/// What came back with a status that means yes, or with 410.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub gone: bool,
+    /// `SM2TP-Cursor`.
+    pub cursor: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// Why another node was not asked, or its answer not used.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    #[error("{text:?}: {why}")]
+    Url { text: String, why: &'static str },
+    #[error("{host} cannot be reached: {why}")]
+    Unreachable { host: String, why: String },
+    #[error("{host} answered with {status}, which sends us elsewhere: that is not followed")]
+    Redirect { host: String, status: u16 },
+    #[error("{host} does not accept our signature (401): it has not accepted this node, or a clock is wrong")]
+    Stranger { host: String },
+    #[error("{host} answered {path} with status {status}")]
+    Status { host: String, path: String, status: u16 },
+    #[error("{host} answered {path} with more than {octets_max} octets")]
+    TooLong { host: String, path: String, octets_max: usize },
+    #[error("the answer of {host} is not what was asked for: {why}")]
+    Meaning { host: String, why: String },
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("our request cannot be signed: {0}")]
+    Sign(#[from] RequestError),
+}
+
+impl Api {
+    /// # Errors
+    /// [`FetchError::Url`] says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, FetchError> {
+        let wrong = |why| FetchError::Url { text: text.chars().take(200).collect(), why };
+        let url = Url::parse(text.trim_end_matches('/')).map_err(|_| wrong("it is no address of a server"))?;
+        let plain = match url.scheme() {
+            "https" => false,
+            "http" => true,
+            _ => return Err(wrong("it begins with neither https:// nor http://")),
+        };
+        if plain && !is_loopback(&url) {
+            return Err(wrong("http:// is for this machine alone; between machines the federation speaks https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("it has more than a server and a path"));
+        }
+        if !url.path().ends_with("/fed/v1") {
+            return Err(wrong("it does not end in /fed/v1"));
+        }
+        Ok(Self(url))
+    }
+
+    /// The server that a person typed: with or without `https://`, with or without `/fed/v1`.
+    ///
+    /// # Errors
+    /// [`FetchError::Url`].
+    pub(crate) fn typed(text: &str) -> Result<Self, FetchError> {
+        let text = text.trim().trim_end_matches('/');
+        let whole = match text.contains("://") {
+            true => text.to_owned(),
+            false => format!("https://{text}"),
+        };
+        let has_path = whole.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        Self::parse(&if has_path { whole } else { format!("{whole}/fed/v1") })
+    }
+
+    /// Scheme, host and port: what must not change between what a person typed and what the node says.
+    pub(crate) fn same_server(&self, other: &Self) -> bool {
+        self.0.origin() == other.0.origin()
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Host and, where it is not the default, port: `@authority` of the signature.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// What stands before `/fed/v1`; a proxy takes it away before a request arrives.
+    pub(crate) fn prefix(&self) -> &str {
+        self.0.path().strip_suffix("/fed/v1").unwrap_or_default()
+    }
+
+    fn join(&self, path_and_query: &str) -> Result<Url, FetchError> {
+        let text = format!("{}{path_and_query}", self.0);
+        Url::parse(&text).map_err(|_| FetchError::Url { text, why: "it is no address of a server" })
+    }
+
+    /// The document that names the `/fed/v1` of a server.
+    fn well_known(&self) -> Url {
+        let mut url = self.0.clone();
+        url.set_path("/.well-known/sm2tp");
+        url
+    }
+
+    pub(crate) fn meaning(&self, why: impl ToString) -> FetchError {
+        FetchError::Meaning { host: self.authority(), why: why.to_string() }
+    }
+}
+
+impl Client {
+    /// # Errors
+    /// [`FetchError::Client`] where this machine has no certificates of authorities.
+    pub(crate) fn new(log_key: SigningKey) -> Result<Self, FetchError> {
+        // The command installs it at start; asking again costs nothing and spares a panic to whoever embeds this.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_MAX)
+            .read_timeout(SILENCE_MAX)
+            .timeout(ANSWER_MAX)
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let http = http.map_err(|error| FetchError::Client(chain(&error)))?;
+        Ok(Self { http, log_key })
+    }
+
+    /// A public document.
+    pub(crate) async fn open(&self, api: &Api, path: &str, octets_max: usize) -> Result<Answer, FetchError> {
+        self.send(api, self.http.get(api.join(path)?), path, octets_max).await
+    }
+
+    pub(crate) async fn well_known(&self, api: &Api) -> Result<Answer, FetchError> {
+        self.send(api, self.http.get(api.well_known()), "/.well-known/sm2tp", SMALL_MAX).await
+    }
+
+    /// A document for accepted peers.
+    pub(crate) async fn get(&self, api: &Api, path: &str, octets_max: usize) -> Result<Answer, FetchError> {
+        self.signed(api, Method::GET, path, Vec::new(), octets_max).await
+    }
+
+    pub(crate) async fn post(&self, api: &Api, path: &str, body: Vec<u8>) -> Result<Answer, FetchError> {
+        self.signed(api, Method::POST, path, body, SMALL_MAX).await
+    }
+
+    async fn signed(
+        &self,
+        api: &Api,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        octets_max: usize,
+    ) -> Result<Answer, FetchError> {
+        let url = api.join(path)?;
+        let (created, nonce) = (crate::now(), hex::encode(&keys::random()?[..16]));
+        let parts = RequestParts {
+            method: method.as_str(),
+            authority: &api.authority(),
+            path: url.path(),
+            query: url.query().unwrap_or_default(),
+            body: &body,
+        };
+        let term = SignatureTerm { created, expires: created + SIGNATURE_LIFE_S, nonce: &nonce };
+        let signed = request::sign(&self.log_key, &parts, &term)?;
+        let mut asked = self
+            .http
+            .request(method, url)
+            .header("signature-input", signed.signature_input)
+            .header("signature", signed.signature);
+        if let Some(digest) = signed.content_digest {
+            asked = asked.header("content-digest", digest).header("content-type", "application/json").body(body);
+        }
+        self.send(api, asked, path, octets_max).await
+    }
+
+    async fn send(
+        &self,
+        api: &Api,
+        asked: reqwest::RequestBuilder,
+        path: &str,
+        octets_max: usize,
+    ) -> Result<Answer, FetchError> {
+        let host = api.authority();
+        let unreachable =
+            |error: reqwest::Error| FetchError::Unreachable { host: host.clone(), why: chain(&error.without_url()) };
+        let mut answer = asked.send().await.map_err(unreachable)?;
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        match answer.status().as_u16() {
+            200..=299 | 410 => {}
+            401 => return Err(FetchError::Stranger { host }),
+            status @ 300..=399 => return Err(FetchError::Redirect { host, status }),
+            status => return Err(FetchError::Status { host, path, status }),
+        }
+        let gone = answer.status().as_u16() == 410;
+        let cursor = answer.headers().get("sm2tp-cursor").and_then(|cursor| cursor.to_str().ok()).map(str::to_owned);
+        let mut body = Vec::new();
+        // The announced length may be a lie or absent: what counts is what arrives.
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            if octets_max < body.len() + chunk.len() {
+                return Err(FetchError::TooLong { host, path, octets_max });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { gone, cursor, body })
+    }
+}
+
+impl Answer {
+    pub(crate) fn text(&self, api: &Api) -> Result<&str, FetchError> {
+        std::str::from_utf8(&self.body).map_err(|_| api.meaning("it is no UTF-8"))
+    }
+
+    pub(crate) fn json(&self, api: &Api) -> Result<serde_json::Value, FetchError> {
+        serde_json::from_slice(&self.body).map_err(|error| api.meaning(error))
+    }
+}
+
+/// 127.0.0.0/8, `::1` and `localhost`; a name that merely resolves there does not count.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// An error with its sources in one line: reqwest says "error sending request" and hides the reason behind it.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// A server that is there answers a connection at once.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Between two pieces of an answer.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// A whole answer: 8 MB over 1 Mbit/s take 64 s.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+/// Half of what the protocol allows: a request is signed when it is sent.
+const SIGNATURE_LIFE_S: u64 = 60;
+/// Octets of answers that are one short document.
+pub(crate) const SMALL_MAX: usize = 64 * 1024;
+/// Octets of one segment: 131 kB at most in version 1, with room for later ones.
+pub(crate) const SEGMENT_MAX: usize = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Option<&str>) {
+        assert_eq!(Api::typed(text).ok().as_ref().map(Api::as_str), want, "{text}");
+    }
+
+    #[test]
+    fn a_person_types_a_server_and_http_stays_on_this_machine() {
+        check("relay.example.org", Some("https://relay.example.org/fed/v1"));
+        check(" https://relay.example.org/ ", Some("https://relay.example.org/fed/v1"));
+        check("https://relay.example.org:8443/fed/v1", Some("https://relay.example.org:8443/fed/v1"));
+        check("http://127.0.0.1:80/fed/v1", Some("http://127.0.0.1/fed/v1"));
+        check("http://localhost:8025", Some("http://localhost:8025/fed/v1"));
+        check("http://[::1]:8025", Some("http://[::1]:8025/fed/v1"));
+        for text in [
+            "http://relay.example.org",
+            "http://10.0.0.1/fed/v1",
+            "http://169.254.169.254/fed/v1",
+            "http://localhost.example.org/fed/v1",
+            "http://localhost@relay.example.org/fed/v1",
+            "https://user:secret@relay.example.org/fed/v1",
+            "https://relay.example.org/admin",
+            "https://relay.example.org/fed/v1?x=1",
+            "ftp://relay.example.org/fed/v1",
+            "https://",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn the_authority_is_what_the_other_side_configured() {
+        assert_eq!(Api::typed("https://Relay.example.org:443").unwrap().authority(), "relay.example.org");
+        assert_eq!(Api::typed("http://127.0.0.1:8025").unwrap().authority(), "127.0.0.1:8025");
+        assert_eq!(Api::parse("https://a.example/mail/fed/v1").unwrap().prefix(), "/mail");
+    }
+}

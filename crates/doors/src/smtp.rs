@@ -1,0 +1,173 @@
+//! The SMTP door: listens, bounds who may knock how often, and gives each connection to a shell of its own.
+
+mod connection;
+mod desk;
+mod trace;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sm2tp_rules::Stream;
+use sm2tp_store::spool::Queued;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use self::connection::Connection;
+use crate::House;
+use crate::stops::Stops;
+
+/// How the door is set up.
+#[derive(Clone)]
+pub struct Settings {
+    pub hostname: String,
+    pub octets_max: u64,
+    pub recipients_max: usize,
+    pub connections_max: usize,
+    pub connections_per_client_max: usize,
+    pub command_timeout: Duration,
+    /// Octets of all messages that are being received at once.
+    pub memory_max: u64,
+    /// Clients that may send without a login, as org `local`.
+    pub trusted: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Stream of what they send.
+    pub trusted_stream: Stream,
+    pub tls: Option<TlsAcceptor>,
+    /// Seconds that mail held on federated evidence waits for a person.
+    pub hold_s: u64,
+}
+
+/// Where accepted mail goes, and what people changed.
+#[derive(Clone)]
+pub struct Onward {
+    /// A mail that is on stable storage, with its content. Waits when the relay is behind.
+    pub mails: mpsc::Sender<(Queued, Vec<u8>)>,
+    /// The number of a mail that a person moved or dropped.
+    pub changed: mpsc::Sender<u64>,
+}
+
+/// What all connections of the door share.
+pub(crate) struct Shared {
+    pub house: House,
+    pub onward: Onward,
+    pub settings: Settings,
+    pub stops: Stops,
+    /// Free memory for messages, in KiB.
+    pub memory: Arc<Semaphore>,
+    clients: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// Serves until `stop` is done, then lets transactions that are under way end.
+///
+/// # Errors
+/// Where the listener itself fails; trouble with one client is that client's.
+pub async fn serve(
+    listener: TcpListener,
+    house: House,
+    onward: Onward,
+    settings: Settings,
+    stops: Stops,
+    stop: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    let permits = Arc::new(Semaphore::new(settings.connections_max));
+    let memory = usize::try_from(settings.memory_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
+    let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
+    let shared = Arc::new(Shared { house, onward, settings, stops, memory, clients: Mutex::default() });
+    let (closing, closed) = watch::channel(false);
+    let mut stop = pin!(stop);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) => {
+                    let (shared, permits, closed) = (shared.clone(), permits.clone(), closed.clone());
+                    connections.spawn(admit(stream, from.ip(), shared, permits, closed));
+                }
+                // EMFILE and the like: waiting a moment lets connections end, spinning would not.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = &mut stop => break,
+        }
+    }
+    drop(listener);
+    // The receivers are in the connections; with none left there is nobody to tell.
+    let _ = closing.send(true);
+    let ended = timeout(DRAIN, async { while connections.join_next().await.is_some() {} });
+    if ended.await.is_err() {
+        tracing::warn!("some SMTP clients did not end in time and were cut off; what was not answered 250 they send again");
+    }
+    Ok(())
+}
+
+async fn admit(
+    stream: TcpStream,
+    client: IpAddr,
+    shared: Arc<Shared>,
+    permits: Arc<Semaphore>,
+    closed: watch::Receiver<bool>,
+) {
+    let client = client.to_canonical();
+    let (permit, seat) = (permits.try_acquire_owned(), Seat::take(&shared, client));
+    let (Ok(_permit), Some(_seat)) = (permit, seat) else {
+        let refusal = format!("421 4.7.0 {} Too many connections, try again later\r\n", shared.settings.hostname);
+        return turn_away(stream, refusal.as_bytes()).await;
+    };
+    if let Err(error) = Connection::new(shared.clone(), client, closed).run(stream).await {
+        tracing::debug!(%client, %error, "an SMTP connection ended early");
+    }
+}
+
+/// Says why and closes; a client that does not listen is not waited for.
+async fn turn_away(mut stream: TcpStream, refusal: &[u8]) {
+    let _ = timeout(TURN_AWAY, async {
+        stream.write_all(refusal).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+/// The place of one connection among those of its client.
+struct Seat<'a> {
+    shared: &'a Shared,
+    client: IpAddr,
+}
+
+impl<'a> Seat<'a> {
+    fn take(shared: &'a Shared, client: IpAddr) -> Option<Self> {
+        let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = clients.entry(client).or_default();
+        if shared.settings.connections_per_client_max <= *count {
+            return None;
+        }
+        *count += 1;
+        Some(Self { shared, client })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const TURN_AWAY: Duration = Duration::from_secs(5);
+/// How long transactions under way may take when the node stops.
+const DRAIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,225 @@
+//! One client's connection: the shell around `proto`'s server session. It reads, writes, waits and bounds memory; what
+//! is answered is decided by the session and the desk.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sm2tp_proto::smtp::data::DataReader;
+use sm2tp_proto::smtp::line::LineBuffer;
+use sm2tp_proto::smtp::server::{AuthOffer, Offers, Session, Step, Tls};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
+
+use super::Shared;
+use super::desk::Desk;
+
+/// One connection before and after STARTTLS.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    client: IpAddr,
+    closed: watch::Receiver<bool>,
+}
+
+/// Why the loop of one stream ended.
+enum End {
+    Closed,
+    /// STARTTLS was answered; what was read before it is thrown away with the dialogue.
+    Handshake(Session, Desk),
+}
+
+/// The dialogue on one stream.
+struct Dialogue<S> {
+    stream: S,
+    session: Option<Session>,
+    desk: Desk,
+    lines: LineBuffer,
+    data: Option<Reading>,
+    out: Vec<u8>,
+}
+
+/// A message that is being read, with its share of the memory for messages.
+struct Reading {
+    reader: DataReader,
+    share: OwnedSemaphorePermit,
+}
+
+/// What one step asks of the loop.
+enum After {
+    Read,
+    Close,
+    Handshake,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, client: IpAddr, closed: watch::Receiver<bool>) -> Self {
+        Self { shared, client, closed }
+    }
+
+    pub(super) async fn run(mut self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let settings = &self.shared.settings;
+        let offers = Offers {
+            hostname: settings.hostname.clone(),
+            octets_max: settings.octets_max,
+            recipients_max: settings.recipients_max,
+            tls: if settings.tls.is_some() { Tls::Offered } else { Tls::Absent },
+            auth: AuthOffer::OnlyTls,
+            loopback: self.client.is_loopback(),
+        };
+        let acceptor = settings.tls.clone();
+        let (session, banner) = Session::open(offers);
+        let desk = Desk::new(self.shared.clone(), self.client);
+        let mut stream = stream;
+        let end = self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
+        if let (End::Handshake(session, desk), Some(acceptor)) = (end, acceptor) {
+            let shaken = timeout(self.shared.settings.command_timeout, acceptor.accept(stream));
+            let stream = shaken.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            self.talk(Dialogue::new(stream, session.tls_started(), desk, Vec::new())).await?;
+        }
+        Ok(())
+    }
+
+    /// Talks until the client or the session ends it, or the node stops between two messages.
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut dialogue: Dialogue<S>) -> io::Result<End> {
+        let mut buffer = vec![0; READ_OCTETS];
+        loop {
+            dialogue.flush().await?;
+            let read = tokio::select! {
+                read = timeout(self.shared.settings.command_timeout, dialogue.stream.read(&mut buffer)) => read,
+                () = stopping(&mut self.closed), if dialogue.data.is_none() => {
+                    return dialogue.say_goodbye("4.3.2", "The service is stopping", &self.shared).await;
+                }
+            };
+            let count = match read {
+                Ok(Ok(0)) => return Ok(End::Closed),
+                Ok(count) => count?,
+                Err(_) => return dialogue.say_goodbye("4.4.2", "Timeout waiting for you", &self.shared).await,
+            };
+            let mut bytes = &buffer[..count];
+            while !bytes.is_empty() {
+                let (used, after) = dialogue.take(bytes, &self.shared).await;
+                bytes = &bytes[used..];
+                match after {
+                    After::Read => {}
+                    After::Close => {
+                        dialogue.flush().await?;
+                        return dialogue.stream.shutdown().await.map(|()| End::Closed);
+                    }
+                    After::Handshake => {
+                        dialogue.flush().await?;
+                        let session = dialogue.session.take();
+                        return Ok(session.map_or(End::Closed, |session| End::Handshake(session, dialogue.desk)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Done when the node stops.
+async fn stopping(closed: &mut watch::Receiver<bool>) {
+    // An error means that the door itself is gone, which is the same.
+    drop(closed.wait_for(|closed| *closed).await);
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
+    fn new(stream: S, session: Session, desk: Desk, banner: Vec<u8>) -> Self {
+        Self { stream, session: Some(session), desk, lines: LineBuffer::new(), data: None, out: banner }
+    }
+
+    /// Consumes some octets: a line, or a piece of a message. Answers with how many.
+    async fn take(&mut self, bytes: &[u8], shared: &Shared) -> (usize, After) {
+        let Some(mut reading) = self.data.take() else {
+            let progress = self.lines.push(bytes);
+            let after = match progress.line {
+                Some(Ok(line)) => self.step(|session| session.line(&line), shared).await,
+                Some(Err(error)) => self.step(|session| session.bad_line(error), shared).await,
+                None => After::Read,
+            };
+            return (progress.consumed, after);
+        };
+        let progress = reading.reader.push(bytes);
+        if progress.done {
+            let content = reading.reader.into_message();
+            return (progress.consumed, self.step(|session| session.data(content), shared).await);
+        }
+        if !grow(&mut reading, shared) {
+            let refusal = b"421 4.3.1 No memory for this message now, try again later\r\n";
+            self.out.extend_from_slice(refusal);
+            return (progress.consumed, After::Close);
+        }
+        self.data = Some(reading);
+        (progress.consumed, After::Read)
+    }
+
+    /// One call of the session, and the answers to what it asks.
+    async fn step(&mut self, call: impl FnOnce(Session) -> (Session, Step), shared: &Shared) -> After {
+        let Some(session) = self.session.take() else { return After::Close };
+        let (mut session, mut step) = call(session);
+        while let Step::Ask(ask) = step {
+            let answer = self.desk.answer(ask, &session).await;
+            (session, step) = session.answer(answer);
+        }
+        self.session = Some(session);
+        match step {
+            Step::Reply(reply) => {
+                self.out.extend_from_slice(&reply);
+                After::Read
+            }
+            Step::ReadData(reply) => self.start_data(&reply, shared),
+            Step::StartTls(reply) => {
+                self.out.extend_from_slice(&reply);
+                After::Handshake
+            }
+            Step::Close(reply) => {
+                self.out.extend_from_slice(&reply);
+                After::Close
+            }
+            Step::Ask(_) => After::Close, // Answered above.
+        }
+    }
+
+    fn start_data(&mut self, reply: &[u8], shared: &Shared) -> After {
+        let Ok(share) = shared.memory.clone().try_acquire_many_owned(SHARE_KIB) else {
+            self.out.extend_from_slice(b"421 4.3.1 No memory for messages now, try again later\r\n");
+            return After::Close;
+        };
+        self.out.extend_from_slice(reply);
+        self.data = Some(Reading { reader: DataReader::new(shared.settings.octets_max), share });
+        After::Read
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.out.is_empty() {
+            let out = std::mem::take(&mut self.out);
+            self.stream.write_all(&out).await?;
+            self.stream.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn say_goodbye(mut self, enhanced: &str, why: &str, shared: &Shared) -> io::Result<End> {
+        self.out.extend_from_slice(format!("421 {enhanced} {} {why}\r\n", shared.settings.hostname).as_bytes());
+        self.flush().await?;
+        self.stream.shutdown().await?;
+        Ok(End::Closed)
+    }
+}
+
+/// Makes the share of the memory as large as what the reader holds; false where there is not so much.
+fn grow(reading: &mut Reading, shared: &Shared) -> bool {
+    while reading.share.num_permits() * 1024 < reading.reader.held() {
+        match shared.memory.clone().try_acquire_many_owned(SHARE_KIB) {
+            Ok(more) => reading.share.merge(more),
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+const READ_OCTETS: usize = 16 * 1024;
+/// The memory for messages is given out in pieces of this many KiB.
+const SHARE_KIB: u32 = 256;

@@ -1,0 +1,138 @@
+//! What a relay writes into the header: where the message came from, and what RFC 5322 asks for and is missing.
+
+use std::net::IpAddr;
+
+use mail_builder::headers::date::Date;
+
+/// How a message came in.
+pub(super) struct Via<'a> {
+    pub hostname: &'a str,
+    pub helo: &'a str,
+    pub client: IpAddr,
+    pub tls: bool,
+    pub login: bool,
+    pub esmtp: bool,
+}
+
+/// The message with its trace.
+pub(super) struct Traced {
+    pub content: Vec<u8>,
+    pub message_id: Option<String>,
+}
+
+/// Adds a Received line, and Date and Message-ID where they are missing (RFC 6409 §8.1 and §8.2).
+///
+/// The address of a client that logged in is not written: it is a person's home, and the login says who it was.
+pub(super) fn trace(content: Vec<u8>, via: &Via<'_>, now: u64) -> Traced {
+    let date = Date::new(i64::try_from(now).unwrap_or(i64::MAX)).to_rfc822();
+    let protocol = match (via.esmtp, via.tls, via.login) {
+        (false, ..) => "SMTP",
+        (true, false, false) => "ESMTP",
+        (true, true, false) => "ESMTPS",
+        (true, false, true) => "ESMTPA",
+        (true, true, true) => "ESMTPSA",
+    };
+    let from = if via.login { "authenticated client".to_owned() } else { client(via) };
+    let mut header =
+        format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
+    let found = field(&content, "message-id");
+    let message_id = found.map_or_else(
+        || {
+            let id = format!("{}.{}@{}", now, unique(), via.hostname);
+            header.push_str(&format!("Message-ID: <{id}>\r\n"));
+            id
+        },
+        |value| value.trim_matches(['<', '>']).to_owned(),
+    );
+    if field(&content, "date").is_none() {
+        header.push_str(&format!("Date: {date}\r\n"));
+    }
+    // Without any header the first line would be taken for one.
+    if !starts_with_header(&content) {
+        header.push_str("\r\n");
+    }
+    let mut traced = header.into_bytes();
+    traced.extend_from_slice(&content);
+    Traced { content: traced, message_id: Some(message_id).filter(|id| !id.is_empty() && id.len() <= ID_OCTETS_MAX) }
+}
+
+/// RFC 5321 §4.4: the name that the client gave, and the address that it has.
+fn client(via: &Via<'_>) -> String {
+    let name: String = via.helo.chars().filter(|c| c.is_ascii_graphic() && !"()<>\\\"".contains(*c)).collect();
+    match via.client {
+        IpAddr::V4(address) => format!("{name} ([{address}])"),
+        IpAddr::V6(address) => format!("{name} ([IPv6:{address}])"),
+    }
+}
+
+/// The value of a field of the header, unfolded; the first one counts.
+fn field(content: &[u8], name: &str) -> Option<String> {
+    let mut lines = content.split(|octet| *octet == b'\n').take_while(|line| !line.is_empty() && *line != b"\r");
+    let prefix = format!("{name}:");
+    let first = lines.find(|line| line.len() > name.len() && line[..=name.len()].eq_ignore_ascii_case(prefix.as_bytes()))?;
+    let mut value = String::from_utf8_lossy(&first[prefix.len()..]).into_owned();
+    for line in lines.take_while(|line| matches!(line.first(), Some(b' ' | b'\t'))) {
+        value.push_str(&String::from_utf8_lossy(line));
+    }
+    Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn starts_with_header(content: &[u8]) -> bool {
+    let line = content.split(|octet| *octet == b'\r').next().unwrap_or_default();
+    line.is_empty()
+        || line.iter().position(|octet| *octet == b':').is_some_and(|colon| {
+            colon != 0 && line[..colon].iter().all(|octet| octet.is_ascii_graphic())
+        })
+}
+
+/// Unlike that of any other message of this second; nothing depends on it but threading.
+fn unique() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+/// RFC 5322 §2.1.1: no line is longer.
+const ID_OCTETS_MAX: usize = 998;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traced(content: &str, login: bool) -> (String, Option<String>) {
+        let via = Via {
+            hostname: "relay.example.org",
+            helo: "laptop\" (evil",
+            client: "192.0.2.7".parse().unwrap(),
+            tls: true,
+            login,
+            esmtp: true,
+        };
+        let traced = trace(content.as_bytes().to_vec(), &via, 1_800_000_000);
+        (String::from_utf8(traced.content).unwrap(), traced.message_id)
+    }
+
+    #[test]
+    fn a_whole_message_gets_its_received_line_and_nothing_else() {
+        let message = "Date: Fri, 15 Jan 2027 08:00:00 +0000\r\nMessage-ID:\r\n <1@a.example>\r\n\r\nhello\r\n";
+        let (content, id) = traced(message, false);
+        assert!(content.starts_with("Received: from laptopevil ([192.0.2.7])\r\n\tby relay.example.org (SM2TP) with ESMTPS;"));
+        assert!(content.ends_with(message));
+        assert_eq!(id.as_deref(), Some("1@a.example"));
+        assert_eq!(content.matches("Date:").count(), 1);
+    }
+
+    #[test]
+    fn what_is_missing_is_added() {
+        let (content, id) = traced("Subject: date: x\r\n\r\nMessage-ID: <2@body>\r\n", false);
+        assert!(content.contains(&format!("Message-ID: <{}>\r\n", id.unwrap())));
+        assert!(content.contains("\r\nDate: "));
+        let (content, _) = traced("no header here\r\n", false);
+        assert!(content.ends_with("\r\n\r\nno header here\r\n"), "{content}");
+    }
+
+    #[test]
+    fn the_home_address_of_a_person_who_logged_in_is_not_written() {
+        let (content, _) = traced("Subject: x\r\n\r\n", true);
+        assert!(content.contains("ESMTPSA") && !content.contains("192.0.2.7") && !content.contains("laptop"));
+    }
+}

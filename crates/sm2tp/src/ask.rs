@@ -1,0 +1,136 @@
+//! Commands that ask a node: over its control socket, or in its directory when it does not run.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use sm2tp_doors::control::{self, Reply, Request};
+use sm2tp_federation::tags::{self, TagKey};
+use sm2tp_proto::Domain;
+use tokio::time::timeout;
+
+use crate::cli::{Command, Ledger, Org, Peer, Queue, Suppress};
+use crate::config::Config;
+use crate::{Exit, Failure, open, serve, show};
+
+/// Asks, and prints the answer.
+pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
+    let request = request(command)?;
+    let value = ask(config, config_file, &request).await?;
+    if as_json {
+        println!("{value}");
+    } else {
+        print!("{}", show::text(&request, &value));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(config: &Config, config_file: &Path, request: &Request) -> Result<Value, Failure> {
+    let socket = config.data_dir.join("control.sock");
+    let answered = timeout(open::ASK_TIMEOUT, control::ask(&socket, request)).await;
+    let reply = match answered {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) if no_node(&error) => here(config, config_file, request.clone()).await?,
+        Ok(Err(error)) => return Err(Failure::new(Exit::Temporary, format!("{}: {error}", socket.display()))),
+        Err(_) => return Err(Failure::new(Exit::Temporary, "the node does not answer")),
+    };
+    match reply {
+        Reply::Ok(value) => Ok(value),
+        Reply::Error { exit, message } => Err(Failure { exit, message }),
+    }
+}
+
+fn no_node(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+}
+
+/// No node runs: the directory is ours for a moment.
+async fn here(config: &Config, config_file: &Path, request: Request) -> Result<Reply, Failure> {
+    let opened = open::open(config, config_file).await?;
+    let (onward, _, _) = serve::onward();
+    Ok(control::reply(control::answer(&opened.house, &onward, request).await))
+}
+
+fn request(command: Command) -> Result<Request, Failure> {
+    Ok(match command {
+        Command::Explain { address, org, stream } => Request::Explain { address, org, stream },
+        Command::Queue(queue) => match queue {
+            Queue::List { domain, org, lane, after, limit } => Request::QueueList { domain, org, lane, after, limit },
+            Queue::Show { mail } => Request::QueueShow { mail },
+            Queue::Retry { mail } => Request::QueueRetry { mail },
+            Queue::Hold { mail } => Request::QueueHold { mail },
+            Queue::Release { mail } => Request::QueueRelease { mail },
+            Queue::Drop { mail } => Request::QueueDrop { mail },
+        },
+        Command::Suppress(suppress) => match suppress {
+            Suppress::List { limit } => Request::SuppressList { limit },
+            Suppress::Add { address, note } => Request::SuppressAdd { address, note },
+            Suppress::Remove { address, note } => Request::SuppressRemove { address, note },
+        },
+        Command::Org(org) => match org {
+            Org::List => Request::OrgList,
+            Org::Add { name, domains, stream } => Request::OrgAdd { name, domains, stream },
+            Org::Remove { name } => Request::OrgRemove { name },
+            Org::Login { login, org, stream, password_file } => {
+                let password = password(password_file.as_deref())?;
+                Request::OrgLogin { org, login, password, stream }
+            }
+            Org::Logout { login } => Request::OrgLogout { login },
+        },
+        Command::Peer(peer) => match peer {
+            Peer::List => Request::PeerList,
+            Peer::Invite { url, note, weight, no_read } => Request::PeerInvite { url, note, weight, read: !no_read },
+            Peer::Accept { who, weight, no_read } => Request::PeerAccept { who, weight, read: !no_read },
+            Peer::Remove { who } => Request::PeerRemove { who },
+        },
+        Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
+        Command::Serve
+        | Command::Check
+        | Command::Demo { .. }
+        | Command::Classify
+        | Command::Tag { .. }
+        | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),
+    })
+}
+
+/// A password is never an argument: every user of the machine can read those.
+fn password(file: Option<&Path>) -> Result<String, Failure> {
+    let read = match file {
+        Some(path) => std::fs::read_to_string(path),
+        None => {
+            let mut text = String::new();
+            std::io::stdin().take(PASSWORD_OCTETS_MAX).read_to_string(&mut text).map(|_| text)
+        }
+    };
+    let text = read.map_err(|error| Failure::new(Exit::Input, format!("the password cannot be read: {error}")))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// `sm2tp tag`: the tag of an address, or of a dead domain written as `@example.org`.
+pub fn tag(address: &str, key_hex: &str, as_json: bool) -> Result<ExitCode, Failure> {
+    let key = key(key_hex)
+        .ok_or_else(|| Failure::new(Exit::Input, "--key-hex wants 64 hexadecimal digits (32 octets)"))?;
+    let refused = |error: &dyn std::fmt::Display| Failure::new(Exit::Input, format!("{address:?}: {error}"));
+    let tag = match address.trim().strip_prefix('@') {
+        Some(domain) => {
+            let domain = Domain::parse(domain).map_err(|error| refused(&error))?;
+            key.tag_domain(&domain).map_err(|error| refused(&error))?
+        }
+        None => key.tag(&tags::normalise(address).map_err(|error| refused(&error))?),
+    };
+    if as_json {
+        println!("{}", json!({ "tag": tag.to_string(), "key_id": key.key_id().to_string() }));
+    } else {
+        println!("{tag}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn key(text: &str) -> Option<TagKey> {
+    let digits: Vec<u8> = text.trim().chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let octets: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    (digits.len() == 64).then(|| octets.try_into().ok()).flatten().map(TagKey::new)
+}
+
+const PASSWORD_OCTETS_MAX: u64 = 4096;

@@ -1,0 +1,119 @@
+//! `sm2tp classify`: replies on standard input, what they mean on standard output.
+
+use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::process::ExitCode;
+
+use serde::Deserialize;
+use serde_json::json;
+use sm2tp_proto::Enhanced;
+use sm2tp_rules::{Classifier, Outcome, Said, Stage};
+
+use crate::{Exit, Failure};
+
+/// One input line as JSON; what is missing is read out of the text where it stands there.
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    mx: Option<String>,
+    stage: Option<String>,
+}
+
+/// Reads until the end of standard input; one output line for each input line, in order.
+pub fn run(as_json: bool) -> Result<ExitCode, Failure> {
+    let classifier = Classifier::shipped();
+    let mut input = io::stdin().lock();
+    let mut output = BufWriter::new(io::stdout().lock());
+    loop {
+        let Some(line) = next(&mut input).map_err(|error| Failure::new(Exit::Input, format!("standard input: {error}")))?
+        else {
+            break;
+        };
+        let outcome = classify(&classifier, &line);
+        let text = if as_json { in_json(&outcome) } else { in_words(&classifier, &outcome) };
+        // Whoever reads us may have had enough: then there is nobody left to tell.
+        if writeln!(output, "{text}").is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let _ = output.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The next line, cut at [`LINE_OCTETS_MAX`]; what is beyond it is read and forgotten.
+fn next(input: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    if input.take(LINE_OCTETS_MAX).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if !line.ends_with(b"\n") && line.len() as u64 == LINE_OCTETS_MAX {
+        input.skip_until(b'\n')?;
+    }
+    while line.last().is_some_and(|octet| matches!(octet, b'\n' | b'\r')) {
+        line.pop();
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+}
+
+fn classify(classifier: &Classifier, line: &str) -> Outcome {
+    match serde_json::from_str::<Line>(line) {
+        Ok(line) => {
+            let stage = line.stage.as_deref().and_then(stage);
+            classifier.classify(&Said { stage, mx: line.mx.as_deref(), ..Said::of_text(&line.text) })
+        }
+        Err(_) => classifier.classify(&Said::of_text(line)),
+    }
+}
+
+fn stage(word: &str) -> Option<Stage> {
+    match word.to_ascii_lowercase().as_str() {
+        "helo" => Some(Stage::Ehlo),
+        word => word.parse().ok(),
+    }
+}
+
+fn in_json(outcome: &Outcome) -> String {
+    json!({
+        "cause": outcome.cause,
+        "sub": outcome.sub.as_deref(),
+        "message": outcome.fate,
+        "scope": outcome.scope,
+        "strength": outcome.strength,
+        "rule": &*outcome.rule,
+        "provider": outcome.provider.as_deref(),
+        "code": outcome.code,
+        "enhanced": outcome.enhanced.map(|Enhanced(class, subject, detail)| format!("{class}.{subject}.{detail}")),
+    })
+    .to_string()
+}
+
+fn in_words(classifier: &Classifier, outcome: &Outcome) -> String {
+    let sub = outcome.sub.as_deref().map(|sub| format!("/{sub}")).unwrap_or_default();
+    let provider = outcome.provider.as_deref().map(|provider| format!(" provider={provider}")).unwrap_or_default();
+    let origin = classifier.explain(&outcome.rule).map(|origin| format!(" ({origin})")).unwrap_or_default();
+    format!(
+        "{}{sub} message={} scope={} strength={}{provider} rule={}{origin}",
+        outcome.cause, outcome.fate, outcome.scope, outcome.strength, outcome.rule
+    )
+}
+
+/// The classifier looks at the first 4 KiB of a text; a JSON line may be longer.
+const LINE_OCTETS_MAX: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_lines_and_plain_texts_are_told_apart_and_long_lines_are_cut() {
+        let classifier = Classifier::shipped();
+        let plain = classify(&classifier, "550 5.1.1 No such user");
+        let structured = classify(&classifier, r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#);
+        assert_eq!(plain.cause.as_str(), "address");
+        assert_ne!(structured.cause.as_str(), "address");
+        let long = [vec![b'x'; 3 * 1024 * 1024], b"\nsecond\r\n".to_vec()].concat();
+        let mut input = io::BufReader::new(&long[..]);
+        assert_eq!(next(&mut input).unwrap().unwrap().len() as u64, LINE_OCTETS_MAX);
+        assert_eq!(next(&mut input).unwrap().as_deref(), Some("second"));
+        assert_eq!(next(&mut input).unwrap(), None);
+    }
+}

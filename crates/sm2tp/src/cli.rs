@@ -1,0 +1,209 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use sm2tp_rules::Stream;
+
+/// Outgoing mail relay and federated bounce service.
+#[derive(Debug, Parser)]
+#[command(name = "sm2tp", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/sm2tp/sm2tp.toml")]
+    pub config: PathBuf,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the node.
+    Serve,
+    /// Check the configuration and what it names.
+    Check,
+    /// Two federated nodes and a small Internet on this machine: see what SM2TP does.
+    Demo {
+        /// End when the day's mail is done, instead of waiting for Ctrl-C.
+        #[arg(long)]
+        once: bool,
+        /// Kill node A in the middle of its newsletter and start it again.
+        #[arg(long)]
+        kill: bool,
+    },
+    /// Why an address is written to or not.
+    Explain {
+        address: String,
+        /// For mail of this organisation.
+        #[arg(long)]
+        org: Option<String>,
+        /// For this kind of mail only: personal, transactional, bulk, forwarded.
+        #[arg(long)]
+        stream: Option<Stream>,
+    },
+    /// Classify replies from standard input: plain texts, or JSON lines {"text","mx","stage"}.
+    Classify,
+    /// The tag of an address under a key.
+    Tag {
+        address: String,
+        /// 64 hexadecimal digits.
+        #[arg(long, value_name = "K")]
+        key_hex: String,
+    },
+    /// The mail that waits.
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Addresses that are not written to.
+    #[command(subcommand)]
+    Suppress(Suppress),
+    /// Organisations that may send, and their logins.
+    #[command(subcommand)]
+    Org(Org),
+    /// Other nodes with which keys were exchanged.
+    #[command(subcommand)]
+    Peer(Peer),
+    /// The list of all that happened.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Completion for a shell.
+    Completion { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// List recipients that wait.
+    List {
+        /// Only this recipient domain.
+        #[arg(long)]
+        domain: Option<String>,
+        #[arg(long)]
+        org: Option<String>,
+        /// normal, slow or held.
+        #[arg(long)]
+        lane: Option<String>,
+        /// Only mails with a number above this one: the next page.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one mail with its recipients and header.
+    Show { mail: u64 },
+    /// Try one mail again now.
+    Retry { mail: u64 },
+    /// Keep one mail until a person releases it.
+    Hold { mail: u64 },
+    /// Let a held mail go.
+    Release { mail: u64 },
+    /// Remove one mail without delivering it; no report is sent.
+    Drop { mail: u64 },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Suppress {
+    /// List what is suppressed. Addresses are kept as tags, so their domain is shown.
+    List {
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Do not write to this address any more.
+    Add {
+        address: String,
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Write to this address again: off the list, own evidence lifted, other nodes' word overruled.
+    Remove {
+        address: String,
+        #[arg(long)]
+        note: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Org {
+    List,
+    /// Add an organisation, or change its domains and stream.
+    Add {
+        name: String,
+        /// A sender domain that it may use; without any, it may use all.
+        #[arg(long = "domain", value_name = "DOMAIN")]
+        domains: Vec<String>,
+        /// Stream of its logins that name none.
+        #[arg(long, default_value = "personal")]
+        stream: Stream,
+    },
+    /// Remove an organisation with its logins.
+    Remove { name: String },
+    /// Add a login, or change its password and stream. The password is read from a file or standard input.
+    Login {
+        login: String,
+        #[arg(long)]
+        org: String,
+        #[arg(long)]
+        stream: Option<Stream>,
+        /// A file whose first line is the password; without it, standard input is read.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Remove a login.
+    Logout { login: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Peer {
+    /// List peers with fingerprints and how they are doing.
+    List,
+    /// Ask the administrator of another node for a peering.
+    Invite {
+        /// https://relay.example.org
+        url: String,
+        /// A word to the other administrator.
+        #[arg(long)]
+        note: Option<String>,
+        /// How much its own events count, 0 to 1.
+        #[arg(long, default_value_t = 1.0)]
+        weight: f64,
+        /// Do not pull from it.
+        #[arg(long)]
+        no_read: bool,
+    },
+    /// Accept the request of another node, after comparing fingerprints by voice.
+    Accept {
+        /// Its host name, name or fingerprint.
+        who: String,
+        #[arg(long, default_value_t = 1.0)]
+        weight: f64,
+        #[arg(long)]
+        no_read: bool,
+    },
+    /// End a peering.
+    Remove { who: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Make every table of counters and addresses again from the list of events.
+    Rebuild,
+}
+
+/// Writes the completion script of a shell to standard output.
+pub fn completion(shell: Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut Cli::command(), "sm2tp", &mut std::io::stdout());
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,176 @@
+//! Opens everything that a node keeps, from its configuration.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use sm2tp_doors::{Federation, House, now};
+use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
+use sm2tp_federation::publish::SealRules;
+use sm2tp_rules::{Classifier, Source, suppress};
+use sm2tp_store::accounts::Accounts;
+use sm2tp_store::federated::{Federated, Publisher};
+use sm2tp_store::keys::{self, Keys};
+use sm2tp_store::ledger::{self, Ledger};
+use sm2tp_store::spool::{Queued, Spool};
+use sm2tp_store::Book;
+
+use crate::config::Config;
+use crate::{Exit, Failure};
+
+/// A node's house with what only its opener needs.
+pub struct Opened {
+    pub house: House,
+    pub queued: Vec<Queued>,
+    pub classifier: Arc<Classifier>,
+    /// No other process may open the same directory while this lives.
+    pub lock: File,
+}
+
+/// Opens or makes the data directory and all that is in it.
+pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure> {
+    let dir = &config.data_dir;
+    std::fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))?;
+    let lock = lock(&dir.join("lock"))?;
+    let classifier = Arc::new(classifier(config_file)?);
+    let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
+    let name = keys::random().map_err(|error| unusable(dir, &error))?;
+    let (spool, queued) =
+        Spool::open(&dir.join("spool"), &hex(&name[..8])).map_err(|error| unusable(&dir.join("spool"), &error))?;
+    let file = ledger::path(dir);
+    let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
+    let accounts = Accounts::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
+    let segments = dir.join("segments");
+    let federated =
+        Federated::open(ledger.clone(), &segments, keys.node_key()).await.map_err(|error| unusable(&segments, &error))?;
+    let limits = limits(config);
+    let book = Book::new(ledger.views().clone(), federated.clone(), accounts.clone(), limits, &keys.tags);
+    let publisher = Publisher {
+        federated: federated.clone(),
+        views: ledger.views().clone(),
+        own: keys.node_key(),
+        log_key: keys.log.clone(),
+        classifier: classifier.clone(),
+        hold_down_s: config.federation.hold_down.as_secs(),
+        rules: config.federation.seal_after.map_or_else(SealRules::default, |after| SealRules::after(after.as_secs())),
+    };
+    let descriptor = describe(config, &keys, &federated).await?;
+    let federation = Federation {
+        store: federated,
+        publisher,
+        keys: Arc::new(Mutex::new(keys)),
+        descriptor: Arc::new(RwLock::new(descriptor)),
+        poll: config.federation.poll,
+        head_wait: config.federation.head_wait,
+    };
+    let hostname = config.hostname.as_str().into();
+    let house = House { hostname, spool, ledger, accounts, book, federation };
+    Ok(Opened { house, queued, classifier, lock })
+}
+
+/// Two processes in one spool would deliver everything twice.
+fn lock(path: &Path) -> Result<File, Failure> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|error| unusable(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
+            Exit::Temporary,
+            format!("{} is held: another sm2tp works in this directory", path.display()),
+        )),
+        Err(TryLockError::Error(error)) => Err(unusable(path, &error)),
+    }
+}
+
+/// The administrator's own rules beside the configuration are asked before the shipped ones.
+pub fn classifier(config_file: &Path) -> Result<Classifier, Failure> {
+    let path = config_file.with_file_name("replies.toml");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Classifier::shipped()),
+        Err(error) => return Err(unusable(&path, &error)),
+    };
+    let file = path.display().to_string();
+    let sources = [Source { file: &file, text: &text }, Classifier::shipped_source()];
+    Classifier::load(&sources).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+}
+
+fn limits(config: &Config) -> suppress::Limits {
+    let asked = &config.suppression;
+    suppress::Limits {
+        personal_retry_after_s: asked.personal_retry_after.as_secs(),
+        hard_expiry_s: asked.hard_expiry.as_secs(),
+        soft_max: u16::try_from(asked.soft_limit).unwrap_or(u16::MAX),
+        soft_window_s: asked.soft_window.as_secs(),
+        soft_spread_s: asked.soft_spread.as_secs(),
+        delivery_fresh_s: asked.delivery_fresh.as_secs(),
+        canary_share: config.federation.canary_share,
+        ..suppress::Limits::default()
+    }
+}
+
+/// What the node says of itself; signed anew, with the next number, when something in it has changed.
+async fn describe(config: &Config, keys: &Keys, store: &Federated) -> Result<SignedDescriptor, Failure> {
+    let trouble = |error: &dyn std::fmt::Display| Failure::new(Exit::Configuration, format!("own descriptor: {error}"));
+    let known = store.descriptor(keys.node_key()).await.map_err(|error| trouble(&error))?;
+    let old = known.as_ref().map(SignedDescriptor::descriptor);
+    let peers = store.peers().await.map_err(|error| trouble(&error))?;
+    let mut log_keys = old.map(|old| old.log_keys.clone()).unwrap_or_default();
+    if log_keys.iter().all(|term| term.key != keys.log_key()) {
+        let not_before = now().saturating_sub(CLOCK_SKEW_S);
+        log_keys.push(LogKeyTerm { key: keys.log_key(), not_before, not_after: not_before + LOG_KEY_LIFE_S });
+    }
+    let descriptor = Descriptor {
+        node: keys.node_key(),
+        seq: old.map_or(1, |old| old.seq),
+        name: config.federation.name.clone(),
+        api: api(config),
+        contact: config.federation.contact.clone(),
+        log_keys,
+        revoked: old.map(|old| old.revoked.clone()).unwrap_or_default(),
+        peers: peers.iter().map(|peer| peer.node).collect(),
+        smtp: None,
+        versions: vec![1],
+        tag_schemes: vec![1],
+        retention_days: RETENTION_DAYS,
+        retired: false,
+    };
+    let next_seq = old.map_or(1, |old| old.seq + 1);
+    if let Some(known) = known.filter(|known| *known.descriptor() == descriptor) {
+        return Ok(known);
+    }
+    let next = Descriptor { seq: next_seq, ..descriptor };
+    let signed = descriptor::sign(next, &keys.node).map_err(|error| trouble(&error))?;
+    store.take_descriptor(signed.clone(), None, now()).await.map_err(|error| trouble(&error))?;
+    Ok(signed)
+}
+
+/// Where peers reach `/fed/v1`. Without a public address it is the HTTP door on loopback, which only peers on this
+/// machine can use.
+fn api(config: &Config) -> String {
+    let listen = config.http.as_ref().and_then(|http| http.listen.first());
+    match (&config.federation.url, listen) {
+        (Some(url), _) => url.clone(),
+        (None, Some(listen)) => format!("http://{listen}/fed/v1"),
+        (None, None) => "http://127.0.0.1:8025/fed/v1".to_owned(),
+    }
+}
+
+/// How long `sm2tp` commands wait for a node to answer.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Temporary, format!("{}: {error}", path.display()))
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Peers whose clock is a little behind shall take the first segment too.
+const CLOCK_SKEW_S: u64 = 3600;
+/// Until log keys can be rotated by command, one lasts for ten years.
+const LOG_KEY_LIFE_S: u64 = 3650 * 86_400;
+/// `FEDERATION.md` §8.1: no event is older.
+const RETENTION_DAYS: u16 = 400;

@@ -1,0 +1,284 @@
+//! `sm2tp serve`: read the configuration, bind, build, say what listens, run, drain.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+use sm2tp_doors::smtp::Onward;
+use sm2tp_doors::stops::Stops;
+use sm2tp_doors::{House, control, follow, http, smtp, tls};
+use sm2tp_relay::{HostPort, Language, Relay, Settings, TlsUse};
+use sm2tp_rules::retry::Schedule;
+use sm2tp_rules::{Classifier, Stream};
+use sm2tp_store::outbox::Outbox;
+use sm2tp_store::spool::Queued;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::config::{self, Config};
+use crate::open::{self, Opened};
+use crate::{Exit, Failure};
+
+/// Reads the configuration and refuses what this version would silently ignore.
+pub fn load(path: &Path) -> Result<Config, Failure> {
+    let config =
+        config::load(path).map_err(|error| Failure::new(Exit::Configuration, error.to_string().trim_end()))?;
+    if let Some(section) = config.unbuilt().first() {
+        let message = format!("{}: [{section}] is not built in this version; remove the section", path.display());
+        return Err(Failure::new(Exit::Configuration, message));
+    }
+    if config.smtp.is_some() && config.relay.is_none() {
+        let message = format!(
+            "{}: [smtp] without [relay]: mail would be taken and never delivered; add an empty [relay] section",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Configuration, message));
+    }
+    Ok(config)
+}
+
+/// `sm2tp check`: everything that can be known without starting.
+pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
+    let config = load(path)?;
+    if let Some(files) = config.smtp.as_ref().and_then(|smtp| smtp.tls.as_ref()) {
+        tls::acceptor(&files.certificate, &files.key)
+            .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+    }
+    let misses = open::classifier(path)?.example_misses();
+    if as_json {
+        println!("{}", json!({ "ok": true, "hostname": config.hostname, "rules_shadowed": misses.len() }));
+    } else {
+        println!("{}: fine, for {}", path.display(), config.hostname);
+        misses.iter().for_each(|miss| println!("note: {miss:?}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the node until it is told to stop.
+pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failure> {
+    log();
+    let smtp_listeners = bind(config.smtp.as_ref().map(|smtp| &smtp.listen[..]), "smtp").await?;
+    let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http").await?;
+    let Opened { house, queued, classifier, lock: _lock } = open::open(&config, config_file).await?;
+    let (stopping, stopped) = watch::channel(false);
+    let (onward, mails, changed) = onward();
+    let relay = start_relay(&config, &house, classifier, queued)?;
+    let mut doors = JoinSet::new();
+    doors.spawn(hand_over(relay.clone(), mails, changed));
+    start_doors(&config, &house, &onward, smtp_listeners, http_listeners, &stopped, &mut doors)?;
+    let outbox = Outbox {
+        spool: house.spool.clone(),
+        ledger: house.ledger.clone(),
+        book: house.book.clone(),
+        publisher: house.federation.publisher.clone(),
+    };
+    let (outbox_stopping, outbox_stopped) = watch::channel(false);
+    let carrying = tokio::spawn(outbox.run(outbox_stopped));
+    drop(onward);
+    tracing::info!(hostname = %config.hostname, data = %config.data_dir.display(), "the node runs");
+    println!("ready");
+
+    wait_for_signal().await?;
+    tracing::info!("stopping: no new mail, what is under way may end");
+    // First the doors, then the relay that they fed, last the ledger that both told. Receivers may be gone already.
+    let _ = stopping.send(true);
+    while doors.join_next().await.is_some() {}
+    if let Some(relay) = relay {
+        relay.stop().await;
+    }
+    let _ = outbox_stopping.send(true);
+    let _ = carrying.await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_doors(
+    config: &Config,
+    house: &House,
+    onward: &Onward,
+    smtp_listeners: Vec<TcpListener>,
+    http_listeners: Vec<TcpListener>,
+    stopped: &watch::Receiver<bool>,
+    doors: &mut JoinSet<()>,
+) -> Result<(), Failure> {
+    let stops = Stops::start(house.ledger.clone());
+    for listener in smtp_listeners {
+        let settings = smtp_settings(config)?;
+        let (house, onward, stops, stop) = (house.clone(), onward.clone(), stops.clone(), until(stopped));
+        doors.spawn(async move { said(smtp::serve(listener, house, onward, settings, stops, stop).await, "SMTP") });
+    }
+    for listener in http_listeners {
+        let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
+        doors.spawn(async move { said(http::serve(listener, house, authority, stop).await, "HTTP") });
+    }
+    let (socket, stop) = (config.data_dir.join("control.sock"), until(stopped));
+    let (at_control, onward) = (house.clone(), onward.clone());
+    doors.spawn(async move {
+        tokio::select! {
+            result = control::serve(&socket, at_control, onward) => said(result, "control"),
+            () = stop => {}
+        }
+    });
+    let (house, stop) = (house.clone(), stopped.clone());
+    doors.spawn(follow::run(house, stop));
+    Ok(())
+}
+
+/// The way of accepted mail to the relay, and of what people changed.
+pub fn onward() -> (Onward, mpsc::Receiver<(Queued, Vec<u8>)>, mpsc::Receiver<u64>) {
+    let (mails, accepted) = mpsc::channel(HANDED_OVER_MAX);
+    let (changes, changed) = mpsc::channel(HANDED_OVER_MAX);
+    (Onward { mails, changed: changes }, accepted, changed)
+}
+
+async fn hand_over(
+    relay: Option<Relay>,
+    mut mails: mpsc::Receiver<(Queued, Vec<u8>)>,
+    mut changed: mpsc::Receiver<u64>,
+) {
+    let Some(relay) = relay else { return };
+    loop {
+        tokio::select! {
+            mail = mails.recv() => match mail {
+                Some((queued, content)) => relay.queued(queued, content).await,
+                None => return,
+            },
+            Some(mail) = changed.recv() => relay.changed(mail).await,
+        }
+    }
+}
+
+fn start_relay(
+    config: &Config,
+    house: &House,
+    classifier: Arc<Classifier>,
+    queued: Vec<Queued>,
+) -> Result<Option<Relay>, Failure> {
+    let Some(asked) = &config.relay else { return Ok(None) };
+    let place = |place: &config::HostPort| {
+        let host = match &place.host {
+            config::Host::Name(name) => name.clone(),
+            config::Host::Ip(address) => address.to_string(),
+        };
+        HostPort { host, port: place.port }
+    };
+    let settings = Settings {
+        hostname: config.hostname.clone(),
+        language: match config.language {
+            config::Language::En => Language::English,
+            config::Language::Fr => Language::French,
+        },
+        smarthost: asked.smarthost.as_ref().map(place),
+        routes: asked.routes.iter().map(|(domain, to)| (domain.clone(), place(to))).collect::<HashMap<_, _>>(),
+        port: asked.port,
+        dns_servers: config.dns.servers.clone(),
+        source: asked.source.first().copied(),
+        tls: match asked.tls {
+            config::RelayTls::Off => TlsUse::Off,
+            config::RelayTls::Opportunistic => TlsUse::Opportunistic,
+            config::RelayTls::Required => TlsUse::Required,
+        },
+        connections_max: RELAY_CONNECTIONS_MAX,
+        connections_per_site_max: asked.connections_per_site_max,
+        schedule: Schedule {
+            first_s: asked.retry_first.as_secs(),
+            max_s: asked.retry_max.as_secs(),
+            expire_personal_s: asked.expire_personal.as_secs(),
+            expire_bulk_s: asked.expire_bulk.as_secs(),
+        },
+        connect_timeout: asked.connect_timeout,
+        answer_timeout: asked.answer_timeout,
+        memory_max: RELAY_MEMORY_MAX,
+    };
+    let relay = Relay::start(settings, house.spool.clone(), classifier, queued);
+    relay.map(Some).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+}
+
+fn smtp_settings(config: &Config) -> Result<smtp::Settings, Failure> {
+    let Some(asked) = &config.smtp else {
+        return Err(Failure::new(Exit::Configuration, "no [smtp] section"));
+    };
+    let tls = asked.tls.as_ref().map(|files| tls::acceptor(&files.certificate, &files.key)).transpose();
+    let networks = asked.trusted_networks.clone();
+    Ok(smtp::Settings {
+        hostname: config.hostname.clone(),
+        octets_max: asked.message_size_max,
+        recipients_max: asked.recipients_max,
+        connections_max: asked.connections_max,
+        connections_per_client_max: asked.connections_per_client_max,
+        command_timeout: asked.command_timeout,
+        memory_max: asked.memory_max,
+        trusted: Arc::new(move |client: IpAddr| networks.iter().any(|network| network.contains(client))),
+        trusted_stream: match asked.stream {
+            config::Stream::Personal => Stream::Personal,
+            config::Stream::Transactional => Stream::Transactional,
+            config::Stream::Bulk => Stream::Bulk,
+            config::Stream::Forwarded => Stream::Forwarded,
+        },
+        tls: tls.map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?,
+        hold_s: config.suppression.hold_max.as_secs(),
+    })
+}
+
+async fn bind(addresses: Option<&[SocketAddr]>, door: &str) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for address in addresses.unwrap_or_default() {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::new(Exit::Unavailable, format!("[{door}] cannot listen on {address}: {error}"))
+        })?;
+        let bound = listener.local_addr().unwrap_or(*address);
+        // Whoever starts a node with port 0 reads here which one it got.
+        println!("{door} {bound}");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Host and port of this node's own `/fed/v1`, as request signatures cover them.
+fn authorities(house: &House) -> Vec<String> {
+    let descriptor = house.federation.descriptor.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let api = &descriptor.descriptor().api;
+    let rest = api.split_once("://").map_or(api.as_str(), |(_, rest)| rest);
+    vec![rest.split('/').next().unwrap_or_default().to_owned()]
+}
+
+/// Done when the node stops.
+fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopped = stopped.clone();
+    async move { drop(stopped.wait_for(|stopped| *stopped).await) }
+}
+
+fn said(result: std::io::Result<()>, door: &str) {
+    if let Err(error) = result {
+        tracing::error!(%error, door, "a door failed");
+    }
+}
+
+async fn wait_for_signal() -> Result<(), Failure> {
+    let trouble = |error: std::io::Error| Failure::new(Exit::Temporary, format!("signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Logs to standard error, which the journal keeps; `SM2TP_LOG=debug` shows more.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SM2TP_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+/// Mails between the SMTP door and the relay; each is at most one message, and the door waits when it is full.
+const HANDED_OVER_MAX: usize = 64;
+/// Open connections to all sites together: each is a socket and a task.
+const RELAY_CONNECTIONS_MAX: usize = 200;
+/// Contents that wait in memory for their first attempt; more are read from the spool.
+const RELAY_MEMORY_MAX: usize = 256 * 1024 * 1024;

@@ -1,0 +1,273 @@
+//! Answers of a node as text for people.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+use sm2tp_doors::control::Request;
+
+/// The answer to a request, in words.
+pub fn text(request: &Request, value: &Value) -> String {
+    let mut out = String::new();
+    match request {
+        Request::Explain { .. } => explain(&mut out, value),
+        Request::QueueList { .. } => queue(&mut out, value),
+        Request::QueueShow { .. } => mail(&mut out, value),
+        Request::SuppressList { .. } => suppressed(&mut out, value),
+        Request::PeerList => peers(&mut out, value),
+        Request::OrgList => orgs(&mut out, value),
+        Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
+            peer(&mut out, value);
+            line(&mut out, "Compare both fingerprints with the other administrator, by voice, before you trust it.");
+        }
+        _ => fields(&mut out, value),
+    }
+    out
+}
+
+fn explain(out: &mut String, value: &Value) {
+    let address = word(value, "address");
+    for decision in items(value, "decisions") {
+        let sentence = match word(decision, "decision").as_str() {
+            "send" => "is written to".to_owned(),
+            "hold" => format!("is held for a person: {}", word(decision, "why")),
+            _ => format!("is not written to: {}", word(decision, "why")),
+        };
+        let until = decision["until"].as_u64().map(|at| format!(" (until {})", time(at))).unwrap_or_default();
+        line(out, &format!("{:<14} {address} {sentence}{until}", word(decision, "stream")));
+    }
+    let own = &value["own"];
+    if own.is_object() {
+        line(out, "What this node saw itself:");
+        for (label, key) in [("delivered", "delivered_at"), ("first refused", "hard_first_at"), ("refused", "hard_at")] {
+            if let Some(at) = own[key].as_u64() {
+                line(out, &format!("  {label} {}", time(at)));
+            }
+        }
+        if own["reply"].is_string() {
+            line(out, &format!("  its server said: {}", word(own, "reply").replace('\n', " ")));
+            line(out, &format!("  understood by rule {}", word(own, "rule")));
+        }
+        if own["soft_count"].as_u64().is_some_and(|count| count != 0) {
+            line(out, &format!("  the mailbox could not take mail on {} day(s)", own["soft_count"]));
+        }
+    } else {
+        line(out, "This node has seen nothing of this address.");
+    }
+    for (key, sentence) in [
+        ("listed", "An administrator put it on the suppression list."),
+        ("allowed", "An administrator put it on the allow list, which beats everything."),
+        ("opted_out", "Its owner complained about or opted out of mail of this organisation."),
+        ("hosted_here", "Its domain belongs to an organisation of this node: what others say does not count."),
+    ] {
+        if value[key] == true {
+            line(out, sentence);
+        }
+    }
+    votes(out, &value["federated"]);
+    line(out, &format!("To write to it again: {}", word(value, "release")));
+}
+
+fn votes(out: &mut String, federated: &Value) {
+    let votes = items(federated, "votes");
+    if votes.is_empty() {
+        return line(out, "No other node has said anything about it.");
+    }
+    line(
+        out,
+        &format!(
+            "Other nodes say (score {:.2}; held from {}, suppressed from {} with two independent sources):",
+            federated["score"].as_f64().unwrap_or(0.0),
+            federated["held_from"],
+            federated["suppressed_from"]
+        ),
+    );
+    for vote in votes {
+        let class = match vote["class"].as_u64() {
+            Some(1) => "dead address",
+            Some(2) => "mailbox full",
+            Some(5) => "dead domain",
+            Some(6) => "taken back",
+            Some(8) => "delivered",
+            _ => "other",
+        };
+        let who = vote["name"].as_str().map_or_else(|| word(vote, "fingerprint"), str::to_owned);
+        let weight = vote["weight"].as_f64().unwrap_or(0.0);
+        line(out, &format!("  {who}: {class}, {} (weight {weight:.2})", time(vote["at"].as_u64().unwrap_or(0))));
+    }
+}
+
+fn queue(out: &mut String, value: &Value) {
+    let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+    if entries.is_empty() {
+        return line(out, "Nothing waits.");
+    }
+    line(out, &format!("{:>8}  {:<8} {:<14} {:>3}  {:<20} {:<34} {}", "MAIL", "LANE", "STREAM", "TRY", "NEXT", "RECIPIENT", "WHY"));
+    for entry in entries {
+        line(
+            out,
+            &format!(
+                "{:>8}  {:<8} {:<14} {:>3}  {:<20} {:<34} {}",
+                word(entry, "mail"),
+                word(entry, "lane"),
+                word(entry, "stream"),
+                word(entry, "attempts"),
+                time(entry["next_at"].as_u64().unwrap_or(0)),
+                word(entry, "recipient"),
+                word(entry, "note").replace('\n', " ")
+            ),
+        );
+    }
+}
+
+fn mail(out: &mut String, value: &Value) {
+    for key in ["mail", "org", "login", "stream", "mail_from", "message_id", "octets"] {
+        if !value[key].is_null() {
+            line(out, &format!("{key}: {}", word(value, key)));
+        }
+    }
+    line(out, &format!("received: {}", time(value["received_at"].as_u64().unwrap_or(0))));
+    for entry in items(value, "recipients") {
+        line(
+            out,
+            &format!(
+                "to {} ({}, {} tries, next {}): {}",
+                word(entry, "recipient"),
+                word(entry, "lane"),
+                entry["attempts"],
+                time(entry["next_at"].as_u64().unwrap_or(0)),
+                word(entry, "note").replace('\n', " ")
+            ),
+        );
+    }
+    line(out, "");
+    // Lines of the header may hold anything but control characters, which the node took out.
+    value["header"].as_str().unwrap_or_default().lines().for_each(|text| line(out, text));
+}
+
+fn suppressed(out: &mut String, value: &Value) {
+    let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+    if entries.is_empty() {
+        return line(out, "Nothing is suppressed.");
+    }
+    for entry in entries {
+        let why = ["note", "reply"].iter().find_map(|key| entry[*key].as_str()).unwrap_or_default();
+        line(
+            out,
+            &format!(
+                "{:<10} {}  …@{:<28} {} {}",
+                word(entry, "list"),
+                word(entry, "tag"),
+                word(entry, "domain"),
+                time(entry["at"].as_u64().unwrap_or(0)),
+                plain(why)
+            ),
+        );
+    }
+}
+
+fn peers(out: &mut String, value: &Value) {
+    line(out, &format!("This node: {}", word(value, "fingerprint")));
+    for entry in items(value, "peers") {
+        line(out, "");
+        peer(out, entry);
+    }
+}
+
+fn peer(out: &mut String, entry: &Value) {
+    line(out, &format!("{} ({})", word(entry, "name"), word(entry, "url")));
+    line(out, &format!("  its fingerprint:  {}", word(entry, "fingerprint")));
+    line(out, &format!("  our fingerprint:  {}", word(entry, "own_fingerprint")));
+    line(out, &format!("  state: {}, read: {}, weight: {}", word(entry, "state"), entry["read"], entry["weight"]));
+    if let Some(at) = entry["polled_at"].as_u64() {
+        line(out, &format!("  last heard of: {}", time(at)));
+    }
+    if entry["trouble"].is_string() {
+        line(out, &format!("  trouble: {}", word(entry, "trouble")));
+    }
+}
+
+fn orgs(out: &mut String, value: &Value) {
+    let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+    if entries.is_empty() {
+        return line(out, "No organisation yet. Add one: sm2tp org add NAME --domain DOMAIN");
+    }
+    for entry in entries {
+        let domains: Vec<_> = items(entry, "domains").iter().filter_map(Value::as_str).collect();
+        let domains = if domains.is_empty() { "any domain".to_owned() } else { domains.join(", ") };
+        line(out, &format!("{} ({}; {domains})", word(entry, "name"), word(entry, "stream")));
+        for login in items(entry, "logins") {
+            line(out, &format!("  {} ({})", word(login, "login"), word(login, "stream")));
+        }
+    }
+}
+
+fn fields(out: &mut String, value: &Value) {
+    for (key, field) in value.as_object().into_iter().flatten() {
+        line(out, &format!("{}: {}", key.replace('_', " "), plain(&field.to_string())));
+    }
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn word(value: &Value, key: &str) -> String {
+    match &value[key] {
+        Value::String(text) => plain(text),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Texts of strangers (replies, names of peers) must not steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+/// UTC, as `2026-11-22 04:05:06`; far times, which mean "until a person decides", as a dash.
+fn time(at: u64) -> String {
+    if at == 0 || FAR < at {
+        return "-".to_owned();
+    }
+    let (days, second) = (at / 86_400, at % 86_400);
+    let (year, month, day) = date(days);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// The Gregorian date of a number of days since 1970-01-01, by eras of 400 years that begin in March.
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// The year 2106; later times stand for "never".
+const FAR: u64 = 4_294_967_295;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_as_people_write_them() {
+        assert_eq!(time(0), "-");
+        assert_eq!(time(951_782_400), "2000-02-29 00:00:00");
+        assert_eq!(time(1_795_320_306), "2026-11-22 04:05:06");
+        assert_eq!(time(253_402_300_799), "-");
+    }
+
+    #[test]
+    fn texts_of_strangers_do_not_steer_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\u{7}"), "a [2Jb ");
+    }
+}

@@ -1,0 +1,91 @@
+//! Carries what the relay told from the spool to the ledger: in order, once, and as late as it has to be.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::{interval, sleep};
+
+use crate::book::Book;
+use crate::federated::Publisher;
+use crate::ledger::{Ledger, LedgerError, SendLog};
+use crate::spool::Spool;
+
+/// The way from one spool to the ledger.
+#[derive(Clone)]
+pub struct Outbox {
+    pub spool: Spool,
+    pub ledger: Ledger,
+    pub book: Book,
+    pub publisher: Publisher,
+    /// Seconds that the send log keeps an entry; 0 keeps none.
+    pub send_log_s: u64,
+}
+
+impl Outbox {
+    /// Carries until `stop` turns true, and then what is left.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut tick = interval(LOOK_EVERY);
+        let mut trouble = false;
+        let mut prune = interval(PRUNE_EVERY);
+        loop {
+            match self.carry().await {
+                Ok(0) if *stop.borrow() => return,
+                Ok(0) => {
+                    tokio::select! {
+                        _ = tick.tick() => {}
+                        _ = prune.tick() => self.prune().await,
+                        _ = stop.changed() => {}
+                    }
+                }
+                Ok(_) => trouble = false,
+                // Nothing is lost: the entries stay in the outbox, and mail goes on (I8).
+                Err(error) => {
+                    if !std::mem::replace(&mut trouble, true) {
+                        tracing::error!(%error, "the ledger cannot be written; happenings wait in the spool");
+                    }
+                    if *stop.borrow() {
+                        return;
+                    }
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn prune(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+        if let Err(error) = self.ledger.prune_send_log(now.saturating_sub(self.send_log_s)).await {
+            tracing::warn!(%error, "the send log could not be pruned; it will be tried again");
+        }
+    }
+
+    /// Carries one batch; answers with how many entries it had.
+    async fn carry(&self) -> Result<usize, LedgerError> {
+        let batch = self.spool.outbox(BATCH_MAX).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
+        let Some((last, _)) = batch.last() else { return Ok(0) };
+        let (last, count) = (*last, batch.len());
+        let (book, publisher) = (self.book.clone(), self.publisher.clone());
+        let key = book.current_key();
+        self.ledger
+            .absorb(
+                self.spool.name(),
+                batch,
+                if self.send_log_s == 0 { SendLog::Off } else { SendLog::Keep },
+                move |address| book.tag(address),
+                move |sql, told, event| match &key {
+                    Some(key) => publisher.enqueue(sql, told, event, key),
+                    None => Ok(()),
+                },
+            )
+            .await?;
+        self.spool.outbox_taken(last).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
+        Ok(count)
+    }
+}
+
+/// Entries of one transaction of the ledger.
+const BATCH_MAX: usize = 1000;
+/// How soon a bounce is known to every door.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_secs(1);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
