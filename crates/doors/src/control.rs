@@ -223,8 +223,7 @@ fn peer(peer: sm2tp_store::federated::Peer, house: &House) -> Result<Value, Prob
 }
 
 fn own_fingerprint(house: &House) -> String {
-    let keys = house.federation.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    keys.node_key().fingerprint()
+    house.federation.keys().node_key().fingerprint()
 }
 
 fn address(text: &str) -> Result<Address, Problem> {

@@ -23,6 +23,7 @@ pub use self::fetch::{Api, FetchError};
 pub(crate) use self::fetch::Client;
 use self::own::Own;
 use self::poll::Memory;
+pub(crate) use self::take::{freeze, thaw};
 use crate::House;
 
 /// Runs until `stop` is true, or until nobody is left who could say so.
@@ -44,13 +45,13 @@ async fn publish(house: &House, client: &Client, mut stop: watch::Receiver<bool>
     let mut tick = every(tick(house));
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => return,
+            () = crate::stopped(&mut stop) => return,
             _ = tick.tick() => {}
         }
         // Asking peers may be given up at any moment; sealing is not cut off in its middle.
         if !own.is_settled() {
             tokio::select! {
-                _ = stop.wait_for(|stopped| *stopped) => return,
+                () = crate::stopped(&mut stop) => return,
                 () = own.settle(house, client) => {}
             }
         }
@@ -74,7 +75,7 @@ async fn follow(house: &House, client: &Client, mut stop: watch::Receiver<bool>)
     loop {
         tokio::select! {
             // The contacts end with their set; what they were storing is whole or not there.
-            _ = stop.wait_for(|stopped| *stopped) => return,
+            () = crate::stopped(&mut stop) => return,
             Some(ended) = contacts.join_next(), if !contacts.is_empty() => match ended {
                 Ok((node, memory, fine)) => contact_ended(house, &mut followed, node, memory, fine),
                 // Its entry stays without memory, and so would never be due again.

@@ -9,7 +9,7 @@ pub mod smtp;
 pub mod stops;
 pub mod tls;
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use sm2tp_federation::descriptor::SignedDescriptor;
@@ -17,6 +17,7 @@ use sm2tp_store::accounts::Accounts;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::{Book, Ledger, Spool};
+use tokio::sync::watch;
 
 /// What the doors of one node share.
 #[derive(Clone)]
@@ -42,10 +43,29 @@ pub struct Federation {
     pub head_wait: Duration,
 }
 
+impl Federation {
+    /// The keys of this node. Never held across an await.
+    pub fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this node says of itself now.
+    #[must_use]
+    pub fn own(&self) -> SignedDescriptor {
+        self.descriptor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Unix seconds.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// Done when the node stops. The guard that `wait_for` answers with must not live in a task that moves between threads.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is the same.
+    drop(stop.wait_for(|stopped| *stopped).await);
 }
 
 /// A number in `[0, 1)` for the canaries; nothing secret depends on it.

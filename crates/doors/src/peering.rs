@@ -1,23 +1,48 @@
-//! Peerings as two people make and end them (`FEDERATION.md` §7).
+//! Peerings as two people make and end them (`FEDERATION.md` §7): one invites, the other accepts, either ends.
 
-use sm2tp_store::federated::{FederatedError, Peer};
+use serde_json::json;
+use sm2tp_federation::descriptor::{self, DESCRIPTOR_OCTETS_MAX, DescriptorError, SignedDescriptor};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_store::federated::{FederatedError, Peer, PeerState};
 use thiserror::Error;
 
+use crate::follow::{Api, Client, FetchError, thaw};
 use crate::House;
 
 /// Why a peering was not made or ended.
 #[derive(Debug, Error)]
 pub enum PeeringError {
     #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
     Store(#[from] FederatedError),
-    #[error("no peer is called {0:?}")]
+    #[error("what {host} says of itself is no descriptor: {source}")]
+    Descriptor {
+        host: String,
+        #[source]
+        source: DescriptorError,
+    },
+    #[error("you typed {typed}, but that node says that it is reached at {says}: ask its administrator which is right")]
+    Elsewhere { typed: String, says: String },
+    #[error("that is this node itself")]
+    Own,
+    #[error("{name} ({fingerprint}) is a peer already")]
+    Already { name: String, fingerprint: String },
+    #[error("{name} has not asked; its administrator accepts your invitation")]
+    NotAsked { name: String },
+    #[error("there is no peer {0:?}: give its host, its name, its fingerprint or its key")]
     Unknown(String),
+    #[error("{who:?} can be {}: give the fingerprint", candidates.join(" or "))]
+    Ambiguous { who: String, candidates: Vec<String> },
+    #[error("a weight is a number from 0 to 1, not {0}")]
+    Weight(f64),
 }
 
-/// Asks the node at `url` for a peering.
+/// Asks the node at `url` for a peering: its descriptor is fetched, and must name the server that was typed. The peer
+/// is [`PeerState::Invited`] until its administrator answers; where that one asked first, this is the answer.
 ///
 /// # Errors
-/// [`PeeringError`].
+/// [`PeeringError`]: nothing was kept.
 pub async fn invite(
     house: &House,
     url: &str,
@@ -25,24 +50,178 @@ pub async fn invite(
     weight: f64,
     read: bool,
 ) -> Result<Peer, PeeringError> {
-    let _ = (house, note, weight, read);
-    Err(PeeringError::Unknown(url.to_owned()))
+    check_weight(weight)?;
+    let client = Client::new(house.federation.keys().log.clone())?;
+    let typed = discover(&client, Api::typed(url)?).await?;
+    let signed = fetch_descriptor(&client, &typed).await?;
+    let described = signed.descriptor();
+    let api = Api::parse(&described.api)?;
+    if !api.same_server(&typed) {
+        return Err(PeeringError::Elsewhere { typed: typed.as_str().to_owned(), says: api.as_str().to_owned() });
+    }
+    let node = described.node;
+    if node == house.federation.publisher.own {
+        return Err(PeeringError::Own);
+    }
+    let store = &house.federation.store;
+    let known = store.peers().await?.into_iter().find(|peer| peer.node == node);
+    match known.as_ref().map(|peer| peer.state) {
+        Some(PeerState::Accepted) => {
+            return Err(PeeringError::Already { name: described.name.clone(), fingerprint: node.fingerprint() });
+        }
+        Some(PeerState::Asking) => return accept(house, &node.to_string(), weight, read).await,
+        Some(PeerState::Invited) | None => {}
+    }
+    let name = described.name.clone();
+    store.take_descriptor(signed, None, crate::now()).await?;
+    let note = note.map(|note| plain(&note));
+    let body = json!({ "descriptor": house.federation.own().text(), "note": note.clone().unwrap_or_default() });
+    let answer = client.post(&api, "/peerings", body.to_string().into_bytes()).await?.json(&api)?;
+    let id = answer["id"].as_str().filter(|id| is_id(id)).ok_or_else(|| api.meaning("no name of a request"))?;
+    let peer = Peer {
+        node,
+        url: api.as_str().to_owned(),
+        name,
+        state: PeerState::Invited,
+        read,
+        weight,
+        note,
+        added_at: crate::now(),
+        cursor: known.and_then(|peer| peer.cursor),
+        polled_at: None,
+        trouble: None,
+        request_id: Some(id.to_owned()),
+    };
+    store.put_peer(peer.clone()).await?;
+    Ok(peer)
 }
 
-/// Accepts the request of a peer.
+/// Accepts a node that asked, or changes what an accepted peer may. For one that signed two segments for one place it
+/// means: go on from its next epoch.
 ///
 /// # Errors
-/// [`PeeringError`].
+/// [`PeeringError`]: nothing has changed.
 pub async fn accept(house: &House, who: &str, weight: f64, read: bool) -> Result<Peer, PeeringError> {
-    let _ = (house, weight, read);
-    Err(PeeringError::Unknown(who.to_owned()))
+    check_weight(weight)?;
+    let mut peer = find(house, who).await?;
+    match peer.state {
+        PeerState::Invited => return Err(PeeringError::NotAsked { name: peer.name }),
+        PeerState::Asking => peer.added_at = crate::now(),
+        PeerState::Accepted => thaw(&house.federation.store, peer.node).await?,
+    }
+    (peer.state, peer.weight, peer.read, peer.trouble) = (PeerState::Accepted, weight, read, None);
+    house.federation.store.put_peer(peer.clone()).await?;
+    Ok(peer)
 }
 
-/// Ends a peering.
+/// Ends a peering, or refuses a request. What the peer told is kept and counts no more. It still has the tag keys: they
+/// are to be changed (`FEDERATION.md` §7).
 ///
 /// # Errors
-/// [`PeeringError`].
+/// [`PeeringError`]: nothing has changed.
 pub async fn remove(house: &House, who: &str) -> Result<Peer, PeeringError> {
-    let _ = house;
-    Err(PeeringError::Unknown(who.to_owned()))
+    let peer = find(house, who).await?;
+    house.federation.store.remove_peer(peer.node).await?;
+    Ok(peer)
+}
+
+/// The `/fed/v1` of a server of which only the name was typed.
+async fn discover(client: &Client, typed: Api) -> Result<Api, PeeringError> {
+    let found = match client.well_known(&typed).await {
+        Ok(answer) => answer.json(&typed)?,
+        // Optional for other software; then the usual place it is.
+        Err(FetchError::Status { status: 404, .. }) => return Ok(typed),
+        Err(error) => return Err(error.into()),
+    };
+    let says = found["api"].as_str().ok_or_else(|| typed.meaning("/.well-known/sm2tp names no api"))?;
+    let api = Api::parse(says)?;
+    if api.same_server(&typed) {
+        return Ok(api);
+    }
+    Err(PeeringError::Elsewhere { typed: typed.as_str().to_owned(), says: says.chars().take(200).collect() })
+}
+
+async fn fetch_descriptor(client: &Client, api: &Api) -> Result<SignedDescriptor, PeeringError> {
+    let answer = client.open(api, "/node", DESCRIPTOR_OCTETS_MAX).await?;
+    descriptor::parse(answer.text(api)?)
+        .map_err(|source| PeeringError::Descriptor { host: api.authority(), source })
+}
+
+/// The one peer that `who` means. Names and hosts are what peers say of themselves: where two say the same, neither is
+/// chosen.
+async fn find(house: &House, who: &str) -> Result<Peer, PeeringError> {
+    let mut found: Vec<Peer> = house.federation.store.peers().await?;
+    found.retain(|peer| is_called(peer, who.trim()));
+    match (found.pop(), found.is_empty()) {
+        (Some(peer), true) => Ok(peer),
+        (Some(peer), false) => {
+            let all = found.iter().chain([&peer]);
+            let candidates = all.map(|peer| format!("{} ({})", plain(&peer.name), peer.node.fingerprint())).collect();
+            Err(PeeringError::Ambiguous { who: who.to_owned(), candidates })
+        }
+        (None, _) => Err(PeeringError::Unknown(who.to_owned())),
+    }
+}
+
+fn is_called(peer: &Peer, who: &str) -> bool {
+    if who.parse::<NodeKey>().is_ok_and(|node| node == peer.node) {
+        return true;
+    }
+    let bare = |text: &str| text.replace([' ', ':', '-'], "").to_ascii_lowercase();
+    if bare(&peer.node.fingerprint()) == bare(who) {
+        return true;
+    }
+    let authority = Api::parse(&peer.url).map_or_else(|_| String::new(), |api| api.authority());
+    let host = authority.rsplit_once(':').map_or(&authority[..], |(host, _)| host);
+    let is_host = !host.is_empty() && (host.eq_ignore_ascii_case(who) || authority.eq_ignore_ascii_case(who));
+    is_host || peer.name.to_lowercase() == who.to_lowercase()
+}
+
+fn check_weight(weight: f64) -> Result<(), PeeringError> {
+    if (0.0..=1.0).contains(&weight) { Ok(()) } else { Err(PeeringError::Weight(weight)) }
+}
+
+/// A text of a stranger, for a table and a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(NOTE_MAX).collect()
+}
+
+/// Names of requests stand in paths.
+fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Characters of a note beside a request.
+const NOTE_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_called_by_host_name_fingerprint_or_key() {
+        let node = NodeKey([7; 32]);
+        let peer = Peer {
+            node,
+            url: "https://relay.example.org:8443/fed/v1".into(),
+            name: "CHATON A".into(),
+            state: PeerState::Asking,
+            read: true,
+            weight: 1.0,
+            note: None,
+            added_at: 0,
+            cursor: None,
+            polled_at: None,
+            trouble: None,
+            request_id: None,
+        };
+        let fingerprint = node.fingerprint();
+        let key = node.to_string();
+        for who in ["relay.example.org", "Relay.example.org:8443", "chaton a", &fingerprint, &fingerprint.replace(' ', ":"), &key] {
+            assert!(is_called(&peer, who), "{who}");
+        }
+        for who in ["", "example.org", "chaton", &fingerprint[..4], "relay.example.org:1"] {
+            assert!(!is_called(&peer, who), "{who}");
+        }
+    }
 }

@@ -74,6 +74,8 @@ struct Turns {
     classes: [VecDeque<(Arc<str>, VecDeque<QueueKey>)>; 3],
     connections: usize,
     pace: Pace,
+    /// When a paused site is looked at again; one entry in the waiting list is enough.
+    wakes_at: u64,
 }
 
 impl Queue {
@@ -268,7 +270,10 @@ impl Queue {
             return Vec::new();
         }
         if let Some(until) = turns.pace.paused_until(now) {
-            self.wait(until, Waiting::Site(site.clone()));
+            if turns.wakes_at != until {
+                turns.wakes_at = until;
+                self.wait(until, Waiting::Site(site.clone()));
+            }
             return Vec::new();
         }
         let wanted: usize = turns.keys().filter_map(|key| self.due.get(key)).map(VecDeque::len).sum();
@@ -304,7 +309,7 @@ impl Job {
 
 impl Turns {
     fn new(limit_max: usize) -> Self {
-        Self { classes: Default::default(), connections: 0, pace: Pace::new(limit_max) }
+        Self { classes: Default::default(), connections: 0, pace: Pace::new(limit_max), wakes_at: 0 }
     }
 
     fn add(&mut self, key: QueueKey) {

@@ -12,16 +12,16 @@ use tokio::time::timeout;
 
 use crate::cli::{Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
-use crate::{Exit, Failure, open, serve, show};
+use crate::{Exit, Failure, open, say, serve, show};
 
 /// Asks, and prints the answer.
 pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
     let request = request(command)?;
     let value = ask(config, config_file, &request).await?;
     if as_json {
-        println!("{value}");
+        say(&value.to_string());
     } else {
-        print!("{}", show::text(&request, &value));
+        say(show::text(&request, &value).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,8 +109,8 @@ fn password(file: Option<&Path>) -> Result<String, Failure> {
 
 /// `sm2tp tag`: the tag of an address, or of a dead domain written as `@example.org`.
 pub fn tag(address: &str, key_hex: &str, as_json: bool) -> Result<ExitCode, Failure> {
-    let key = key(key_hex)
-        .ok_or_else(|| Failure::new(Exit::Input, "--key-hex wants 64 hexadecimal digits (32 octets)"))?;
+    let key =
+        key(key_hex).ok_or_else(|| Failure::new(Exit::Input, "--key-hex wants 64 hexadecimal digits (32 octets)"))?;
     let refused = |error: &dyn std::fmt::Display| Failure::new(Exit::Input, format!("{address:?}: {error}"));
     let tag = match address.trim().strip_prefix('@') {
         Some(domain) => {
@@ -120,15 +120,16 @@ pub fn tag(address: &str, key_hex: &str, as_json: bool) -> Result<ExitCode, Fail
         None => key.tag(&tags::normalise(address).map_err(|error| refused(&error))?),
     };
     if as_json {
-        println!("{}", json!({ "tag": tag.to_string(), "key_id": key.key_id().to_string() }));
+        say(&json!({ "tag": tag.to_string(), "key_id": key.key_id().to_string() }).to_string());
     } else {
-        println!("{tag}");
+        say(&tag.to_string());
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn key(text: &str) -> Option<TagKey> {
-    let digits: Vec<u8> = text.trim().chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> =
+        text.trim().chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     let octets: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     (digits.len() == 64).then(|| octets.try_into().ok()).flatten().map(TagKey::new)
 }

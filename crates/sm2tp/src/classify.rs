@@ -19,17 +19,17 @@ struct Line {
 }
 
 /// Reads until the end of standard input; one output line for each input line, in order.
-pub fn run(as_json: bool) -> Result<ExitCode, Failure> {
-    let classifier = Classifier::shipped();
+pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> {
     let mut input = io::stdin().lock();
     let mut output = BufWriter::new(io::stdout().lock());
     loop {
-        let Some(line) = next(&mut input).map_err(|error| Failure::new(Exit::Input, format!("standard input: {error}")))?
+        let Some(line) =
+            next(&mut input).map_err(|error| Failure::new(Exit::Input, format!("standard input: {error}")))?
         else {
             break;
         };
-        let outcome = classify(&classifier, &line);
-        let text = if as_json { in_json(&outcome) } else { in_words(&classifier, &outcome) };
+        let outcome = classify(classifier, &line);
+        let text = if as_json { in_json(&outcome) } else { in_words(classifier, &outcome) };
         // Whoever reads us may have had enough: then there is nobody left to tell.
         if writeln!(output, "{text}").is_err() {
             return Ok(ExitCode::SUCCESS);

@@ -139,7 +139,9 @@ pub enum Org {
         stream: Stream,
     },
     /// Remove an organisation with its logins.
-    Remove { name: String },
+    Remove {
+        name: String,
+    },
     /// Add a login, or change its password and stream. The password is read from a file or standard input.
     Login {
         login: String,
@@ -152,7 +154,9 @@ pub enum Org {
         password_file: Option<PathBuf>,
     },
     /// Remove a login.
-    Logout { login: String },
+    Logout {
+        login: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

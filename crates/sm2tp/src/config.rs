@@ -27,6 +27,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Language of reports, and of pages where a browser asks for none.
     pub language: Language,
+    /// How long the send log keeps who wrote to whom, in clear; zero keeps none.
+    pub send_log_keep: Duration,
     /// The SMTP door; `None`: closed.
     pub smtp: Option<Smtp>,
     /// The HTTP door; `None`: closed.
@@ -195,8 +197,6 @@ pub struct Suppression {
     pub soft_window: Duration,
     /// And with at least this time between the first and the last; at most `soft_window`.
     pub soft_spread: Duration,
-    /// Time after which a soft failure weighs half; never zero.
-    pub soft_half_life: Duration,
     /// How long an own delivery beats what others say.
     pub delivery_fresh: Duration,
 }

@@ -9,6 +9,7 @@ mod open;
 mod serve;
 mod show;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -55,7 +56,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let json = cli.json;
     match cli.command {
-        Command::Classify => classify::run(json),
+        Command::Classify => classify::run(&open::classifier(&cli.config)?, json),
         Command::Tag { address, key_hex } => ask::tag(&address, &key_hex, json),
         Command::Completion { shell } => Ok(cli::completion(shell)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
@@ -70,6 +71,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(ask::run(&config, &cli.config, other, json))?
         }
     }
+}
+
+/// Prints a line. Whoever reads us may have had enough (`| head`): then there is nobody left to tell.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {

@@ -9,12 +9,12 @@ use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::publish::SealRules;
 use sm2tp_rules::{Classifier, Source, suppress};
+use sm2tp_store::Book;
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::spool::{Queued, Spool};
-use sm2tp_store::Book;
 
 use crate::config::Config;
 use crate::{Exit, Failure};
@@ -42,8 +42,9 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
     let accounts = Accounts::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let segments = dir.join("segments");
-    let federated =
-        Federated::open(ledger.clone(), &segments, keys.node_key()).await.map_err(|error| unusable(&segments, &error))?;
+    let federated = Federated::open(ledger.clone(), &segments, keys.node_key())
+        .await
+        .map_err(|error| unusable(&segments, &error))?;
     let limits = limits(config);
     let book = Book::new(ledger.views().clone(), federated.clone(), accounts.clone(), limits, &keys.tags);
     let publisher = Publisher {

@@ -22,12 +22,11 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
 use crate::open::{self, Opened};
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
-    let config =
-        config::load(path).map_err(|error| Failure::new(Exit::Configuration, error.to_string().trim_end()))?;
+    let config = config::load(path).map_err(|error| Failure::new(Exit::Configuration, error.to_string().trim_end()))?;
     if let Some(section) = config.unbuilt().first() {
         let message = format!("{}: [{section}] is not built in this version; remove the section", path.display());
         return Err(Failure::new(Exit::Configuration, message));
@@ -51,10 +50,15 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     }
     let misses = open::classifier(path)?.example_misses();
     if as_json {
-        println!("{}", json!({ "ok": true, "hostname": config.hostname, "rules_shadowed": misses.len() }));
+        say(&json!({ "ok": true, "hostname": config.hostname, "rules_shadowed": misses.len() }).to_string());
     } else {
-        println!("{}: fine, for {}", path.display(), config.hostname);
-        misses.iter().for_each(|miss| println!("note: {miss:?}"));
+        say(&format!("{}: fine, for {}", path.display(), config.hostname));
+        for miss in misses {
+            say(&format!(
+                "note: {}: the example of rule {} is now understood by rule {}",
+                miss.origin, miss.rule, miss.hit
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,12 +80,13 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
         ledger: house.ledger.clone(),
         book: house.book.clone(),
         publisher: house.federation.publisher.clone(),
+        send_log_s: config.send_log_keep.as_secs(),
     };
     let (outbox_stopping, outbox_stopped) = watch::channel(false);
     let carrying = tokio::spawn(outbox.run(outbox_stopped));
     drop(onward);
     tracing::info!(hostname = %config.hostname, data = %config.data_dir.display(), "the node runs");
-    println!("ready");
+    say("ready");
 
     wait_for_signal().await?;
     tracing::info!("stopping: no new mail, what is under way may end");
@@ -177,7 +182,7 @@ fn start_relay(
         routes: asked.routes.iter().map(|(domain, to)| (domain.clone(), place(to))).collect::<HashMap<_, _>>(),
         port: asked.port,
         dns_servers: config.dns.servers.clone(),
-        source: asked.source.first().copied(),
+        source: asked.source.clone(),
         tls: match asked.tls {
             config::RelayTls::Off => TlsUse::Off,
             config::RelayTls::Opportunistic => TlsUse::Opportunistic,
@@ -233,7 +238,7 @@ async fn bind(addresses: Option<&[SocketAddr]>, door: &str) -> Result<Vec<TcpLis
         })?;
         let bound = listener.local_addr().unwrap_or(*address);
         // Whoever starts a node with port 0 reads here which one it got.
-        println!("{door} {bound}");
+        say(&format!("{door} {bound}"));
         listeners.push(listener);
     }
     Ok(listeners)
@@ -241,8 +246,8 @@ async fn bind(addresses: Option<&[SocketAddr]>, door: &str) -> Result<Vec<TcpLis
 
 /// Host and port of this node's own `/fed/v1`, as request signatures cover them.
 fn authorities(house: &House) -> Vec<String> {
-    let descriptor = house.federation.descriptor.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let api = &descriptor.descriptor().api;
+    let own = house.federation.own();
+    let api = &own.descriptor().api;
     let rest = api.split_once("://").map_or(api.as_str(), |(_, rest)| rest);
     vec![rest.split('/').next().unwrap_or_default().to_owned()]
 }

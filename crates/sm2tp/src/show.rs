@@ -38,7 +38,8 @@ fn explain(out: &mut String, value: &Value) {
     let own = &value["own"];
     if own.is_object() {
         line(out, "What this node saw itself:");
-        for (label, key) in [("delivered", "delivered_at"), ("first refused", "hard_first_at"), ("refused", "hard_at")] {
+        for (label, key) in [("delivered", "delivered_at"), ("first refused", "hard_first_at"), ("refused", "hard_at")]
+        {
             if let Some(at) = own[key].as_u64() {
                 line(out, &format!("  {label} {}", time(at)));
             }
@@ -101,7 +102,13 @@ fn queue(out: &mut String, value: &Value) {
     if entries.is_empty() {
         return line(out, "Nothing waits.");
     }
-    line(out, &format!("{:>8}  {:<8} {:<14} {:>3}  {:<20} {:<34} {}", "MAIL", "LANE", "STREAM", "TRY", "NEXT", "RECIPIENT", "WHY"));
+    line(
+        out,
+        &format!(
+            "{:>8}  {:<8} {:<14} {:>3}  {:<20} {:<34} {}",
+            "MAIL", "LANE", "STREAM", "TRY", "NEXT", "RECIPIENT", "WHY"
+        ),
+    );
     for entry in entries {
         line(
             out,

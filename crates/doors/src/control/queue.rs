@@ -71,6 +71,7 @@ pub(super) async fn drop(house: &House, onward: &Onward, mail: u64) -> Result<Va
         message_id: mail.message_id.clone(),
         mail_from: mail.mail_from.as_ref().map(Address::clear),
         recipient: Some(recipient.address.clear()),
+        report: mail.is_report,
         what: What::Dropped,
     };
     let changes = recipients

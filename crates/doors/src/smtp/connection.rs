@@ -89,7 +89,7 @@ impl Connection {
             dialogue.flush().await?;
             let read = tokio::select! {
                 read = timeout(self.shared.settings.command_timeout, dialogue.stream.read(&mut buffer)) => read,
-                () = stopping(&mut self.closed), if dialogue.data.is_none() => {
+                () = crate::stopped(&mut self.closed), if dialogue.data.is_none() => {
                     return dialogue.say_goodbye("4.3.2", "The service is stopping", &self.shared).await;
                 }
             };
@@ -117,12 +117,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// Done when the node stops.
-async fn stopping(closed: &mut watch::Receiver<bool>) {
-    // An error means that the door itself is gone, which is the same.
-    drop(closed.wait_for(|closed| *closed).await);
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {

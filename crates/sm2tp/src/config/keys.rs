@@ -16,7 +16,12 @@ pub(super) struct SectionKeys {
 pub(super) const SECTIONS: &[SectionKeys] = &[
     SectionKeys {
         name: "",
-        keys: &[("hostname", r#""relay.example.org""#), ("data_dir", r#""/var/lib/sm2tp""#), ("language", r#""fr""#)],
+        keys: &[
+            ("hostname", r#""relay.example.org""#),
+            ("data_dir", r#""/var/lib/sm2tp""#),
+            ("language", r#""fr""#),
+            ("send_log_keep", r#""30d""#),
+        ],
     },
     SectionKeys {
         name: "smtp",
@@ -75,7 +80,6 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("soft_limit", "5"),
             ("soft_window", r#""30d""#),
             ("soft_spread", r#""10d""#),
-            ("soft_half_life", r#""14d""#),
             ("delivery_fresh", r#""30d""#),
         ],
     },

@@ -43,6 +43,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
     Ok(Config {
         data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
         language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
+        send_log_keep: any(top, "send_log_keep", 30 * DAY)?,
         smtp: top.open("smtp").map(|section| smtp(&section, &mut doors)).transpose()?,
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
@@ -204,8 +205,6 @@ fn suppression(section: &Section<'_>) -> Result<Suppression, ConfigError> {
         soft_limit: section.whole("soft_limit", 1..=1000)?.unwrap_or(5),
         soft_window: any(section, "soft_window", 30 * DAY)?,
         soft_spread: any(section, "soft_spread", 10 * DAY)?,
-        // Evidence is divided by its half-life, which must therefore not be nothing.
-        soft_half_life: within(section, "soft_half_life", SECOND, 3650 * DAY, 14 * DAY)?,
         delivery_fresh: any(section, "delivery_fresh", 30 * DAY)?,
     };
     if suppression.soft_window < suppression.soft_spread {

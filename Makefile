@@ -1,0 +1,27 @@
+# What people and CI do with this repository. Nothing here installs anything; .ci/run does, on a fresh machine.
+
+CARGO ?= cargo
+
+.PHONY: demo test check doc fuzz-smoke
+
+# Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
+demo:
+	$(CARGO) run --locked -p sm2tp -- demo
+
+# All tests. Where one needs a real program (Postfix, swaks), it fails with the line that installs it.
+test:
+	$(CARGO) test --locked --workspace --profile ci
+
+# What a reviewer should not have to say.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --profile ci -- -D warnings
+	scripts/licences.py
+
+doc:
+	$(CARGO) doc --locked --workspace --no-deps
+
+# The seeded mutations alone, for somebody who changes a parser; `make test` runs them, too.
+fuzz-smoke:
+	$(CARGO) test --locked --profile ci -p sm2tp-proto --test all mutation
+	$(CARGO) test --locked --profile ci -p sm2tp-federation --lib hostile

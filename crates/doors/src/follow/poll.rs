@@ -1,0 +1,334 @@
+//! One contact with one peer: its descriptor, its tag keys, its feed from where we stand.
+
+use std::collections::HashMap;
+
+use sm2tp_federation::descriptor::{self, DESCRIPTOR_OCTETS_MAX, DescriptorError, SignedDescriptor};
+use sm2tp_federation::feed::{self, BULK_OCTETS_MAX, Cursor, FEED_OCTETS_MAX, FeedError, FeedLine, Heads};
+use sm2tp_federation::header::{Header, Position};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::segment::SegmentError;
+use sm2tp_store::federated::{Contact, FederatedError, Peer, PeerState};
+use thiserror::Error;
+use tokio::time::{Duration, Instant};
+
+use super::fetch::{Api, Client, FetchError};
+use super::invitation;
+use super::quotas::Quotas;
+use crate::House;
+
+/// What is remembered of a peer between two contacts; gone with a restart, which is one more try for everything.
+#[derive(Default)]
+pub(super) struct Memory {
+    setbacks: HashMap<NodeKey, Setback>,
+    /// Unix seconds when its tag keys were last asked for.
+    keys_at: u64,
+}
+
+/// An origin of which this peer gave something that could not be taken.
+struct Setback {
+    polls: u8,
+    /// Unix seconds.
+    retry_at: u64,
+}
+
+/// Why something of a peer was not taken.
+#[derive(Debug, Error)]
+pub(super) enum FollowError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Store(#[from] FederatedError),
+    #[error("its feed: {0}")]
+    Feed(#[from] FeedError),
+    #[error("its descriptor: {0}")]
+    Descriptor(#[from] DescriptorError),
+    #[error("another node answers there: {found}")]
+    OtherNode { found: NodeKey },
+    #[error("it serves segments of node {0} and no descriptor of it")]
+    NoDescriptor(NodeKey),
+    #[error("segment {at} of node {origin} is damaged or forged: {source}")]
+    Segment {
+        origin: NodeKey,
+        at: Position,
+        #[source]
+        source: SegmentError,
+    },
+    #[error("in the place of segment {at} of node {origin} it serves another one")]
+    OtherSegment { origin: NodeKey, at: Position },
+    #[error("it does not serve what lies before segment {at} of node {origin}")]
+    Gap { origin: NodeKey, at: Position },
+    #[error("its tag keys: {0}")]
+    TagKeys(String),
+}
+
+/// One contact under way.
+pub(super) struct Poll<'a> {
+    pub house: &'a House,
+    pub client: &'a Client,
+    pub peer: &'a Peer,
+    pub api: Api,
+    pub memory: &'a mut Memory,
+    pub quotas: Quotas,
+    /// Asked for when the first gap is met.
+    pub heads: Option<Heads>,
+    pub descriptors: HashMap<NodeKey, SignedDescriptor>,
+    /// Origins of which something could not be taken this time, and why.
+    held: HashMap<NodeKey, FollowError>,
+    cursor: Option<Cursor>,
+    said: u32,
+    ends_at: Instant,
+}
+
+/// Talks to a peer once and notes how it went. The second answer is false where the peer should be asked less often.
+pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memory: Memory) -> (Memory, bool) {
+    let mut cursor = peer.cursor.clone();
+    let result = match peer.state {
+        PeerState::Invited => invitation::ask_after(house, client, &peer).await,
+        PeerState::Accepted | PeerState::Asking => pull(house, client, &peer, &mut memory, &mut cursor).await,
+    };
+    let trouble = result.as_ref().err().map(|error| shorten(error.to_string()));
+    if trouble != peer.trouble {
+        let (name, node) = (&peer.name, peer.node);
+        match &trouble {
+            Some(trouble) => tracing::warn!(%name, %node, %trouble, "trouble with a peer"),
+            None => tracing::info!(%name, %node, "the trouble with this peer is over"),
+        }
+    }
+    let store = &house.federation.store;
+    let known = store.descriptor(peer.node).await.ok().flatten();
+    let name = known.map_or_else(|| peer.name.clone(), |known| known.descriptor().name.clone());
+    let noted = Contact { name, cursor, polled_at: crate::now(), trouble };
+    if let Err(error) = store.note_contact(peer.node, noted).await {
+        tracing::error!(%error, "a contact with a peer cannot be noted");
+    }
+    let fine = match &result {
+        Err(FollowError::Fetch(error)) => !error.is_absence(),
+        Err(FollowError::Store(_)) => false,
+        _ => true,
+    };
+    (memory, fine)
+}
+
+async fn pull(
+    house: &House,
+    client: &Client,
+    peer: &Peer,
+    memory: &mut Memory,
+    cursor: &mut Option<String>,
+) -> Result<(), FollowError> {
+    let api = Api::parse(&peer.url)?;
+    let ends_at = Instant::now() + CONTACT_MAX;
+    let mut poll = Poll {
+        house,
+        client,
+        peer,
+        api,
+        memory,
+        quotas: Quotas::default(),
+        heads: None,
+        descriptors: HashMap::new(),
+        held: HashMap::new(),
+        cursor: cursor.as_deref().and_then(|text| text.parse().ok()),
+        said: 0,
+        ends_at,
+    };
+    poll.descriptor().await?;
+    poll.tag_keys().await?;
+    let read = poll.feed().await;
+    *cursor = poll.cursor.map(|cursor| cursor.to_string());
+    let held = std::mem::take(&mut poll.held);
+    let names: Vec<NodeKey> = held.keys().copied().collect();
+    poll.memory.note(&names, peer, crate::now());
+    read?;
+    held.into_values().next().map_or(Ok(()), Err)
+}
+
+impl Poll<'_> {
+    /// Its descriptor, in case it has a new name or log key.
+    async fn descriptor(&mut self) -> Result<(), FollowError> {
+        let answer = self.client.open(&self.api, "/node", DESCRIPTOR_OCTETS_MAX).await?;
+        let fresh = descriptor::parse(answer.text(&self.api)?)?;
+        let found = fresh.descriptor().node;
+        if found != self.peer.node {
+            return Err(FollowError::OtherNode { found });
+        }
+        self.house.federation.store.take_descriptor(fresh, None, crate::now()).await?;
+        Ok(())
+    }
+
+    async fn tag_keys(&mut self) -> Result<(), FollowError> {
+        if crate::now() < self.memory.keys_at.saturating_add(KEYS_EVERY_S) {
+            return Ok(());
+        }
+        match invitation::refresh_tag_keys(self.house, self.client, &self.api).await {
+            Err(FollowError::Fetch(error)) if error.is_absence() => return Err(error.into()),
+            // Its events can be read without them.
+            Err(error) => self.say(&error.to_string()),
+            Ok(()) => {}
+        }
+        self.memory.keys_at = crate::now();
+        Ok(())
+    }
+
+    /// Reads pages until there is no more, or the time of this contact is over.
+    async fn feed(&mut self) -> Result<(), FollowError> {
+        let mut reading = self.cursor;
+        for _ in 0..PAGES_MAX {
+            let after = reading.map_or_else(String::new, |cursor| format!("after={cursor}&"));
+            let answer = self.client.get(&self.api, &format!("/feed?{after}limit={PAGE}"), FEED_OCTETS_MAX).await?;
+            if answer.gone {
+                // Its numbers mean other headers now. What we have is known by its place and costs nothing again.
+                tracing::info!(peer = %self.peer.node, "the feed of a peer is a new one; it is read from its beginning");
+                (reading, self.cursor) = (None, None);
+                continue;
+            }
+            let next: Option<Cursor> = answer.cursor.as_deref().and_then(|text| text.parse().ok());
+            let next = next.ok_or_else(|| self.api.meaning("SM2TP-Cursor is missing or no cursor"))?;
+            let after = reading.filter(|cursor| cursor.feed == next.feed).map_or(0, |cursor| cursor.after);
+            let lines = feed::decode(&answer.body, after)?;
+            let last = lines.last().map(|line| line.number);
+            if !self.page(&lines, next).await {
+                return Ok(());
+            }
+            if self.held.is_empty() {
+                self.cursor = Some(Cursor { after: next.after.max(last.unwrap_or(0)), ..next });
+            }
+            let Some(last) = last else { return Ok(()) };
+            reading = Some(Cursor { after: next.after.max(last), ..next });
+            self.note_progress().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a page; false where this contact must end before the page did.
+    async fn page(&mut self, lines: &[FeedLine], feed: Cursor) -> bool {
+        let headers: Vec<Header> = lines.iter().flat_map(|line| &line.header).copied().collect();
+        if let Err(error) = self.learn(&headers).await {
+            self.say(&format!("its nodes cannot be learned: {error}"));
+        }
+        for line in lines {
+            if self.ends_at < Instant::now() {
+                return false;
+            }
+            let ended = match &line.header {
+                Ok(header) => {
+                    let origin = header.origin();
+                    let passed = if self.held.contains_key(&origin) { Ok(()) } else { self.take(*header).await };
+                    let ended = matches!(&passed, Err(FollowError::Fetch(error)) if error.is_absence());
+                    if let Err(error) = passed {
+                        self.held.insert(origin, error);
+                    }
+                    ended
+                }
+                Err(error) => {
+                    self.say(&format!("entry {} of its feed: {error}", line.number));
+                    false
+                }
+            };
+            if ended {
+                return false;
+            }
+            if self.held.is_empty() {
+                self.cursor = Some(Cursor { after: line.number, ..feed });
+            }
+        }
+        true
+    }
+
+    /// A long way is not gone twice after a crash.
+    async fn note_progress(&self) -> Result<(), FollowError> {
+        let contact = Contact {
+            name: self.peer.name.clone(),
+            cursor: self.cursor.map(|cursor| cursor.to_string()),
+            polled_at: crate::now(),
+            trouble: self.peer.trouble.clone(),
+        };
+        Ok(self.house.federation.store.note_contact(self.peer.node, contact).await?)
+    }
+
+    /// Where the peer's copies begin; asked once.
+    pub(super) async fn heads(&mut self) -> Result<&Heads, FollowError> {
+        let known = self.heads.take();
+        let heads = match known {
+            Some(heads) => heads,
+            None => {
+                let answer = self.client.get(&self.api, "/heads", BULK_OCTETS_MAX).await?;
+                Heads::parse(answer.text(&self.api)?)?
+            }
+        };
+        Ok(self.heads.insert(heads))
+    }
+
+    /// Something odd about one entry. A peer that serves nothing else must not fill our log.
+    pub(super) fn say(&mut self, what: &str) {
+        self.said += 1;
+        if self.said <= SAID_MAX {
+            tracing::warn!(peer = %self.peer.node, name = %self.peer.name, "{what}");
+        }
+    }
+}
+
+impl Memory {
+    /// True where an origin failed so often that it is passed over for a while.
+    pub(super) fn passes_over(&self, origin: NodeKey, now: u64) -> bool {
+        self.setbacks.get(&origin).is_some_and(|setback| SETBACKS_MAX <= setback.polls && now < setback.retry_at)
+    }
+
+    pub(super) fn succeeded(&mut self, origin: NodeKey) {
+        self.setbacks.remove(&origin);
+    }
+
+    /// Beyond its quota: not asked for again today.
+    pub(super) fn park(&mut self, origin: NodeKey, now: u64) {
+        if self.setbacks.len() < ORIGINS_MAX {
+            self.setbacks.insert(origin, Setback { polls: SETBACKS_MAX, retry_at: now + PARKED_S });
+        }
+    }
+
+    fn note(&mut self, held: &[NodeKey], peer: &Peer, now: u64) {
+        for origin in held {
+            if ORIGINS_MAX <= self.setbacks.len() && !self.setbacks.contains_key(origin) {
+                self.setbacks.retain(|_, setback| now < setback.retry_at);
+            }
+            let setback = self.setbacks.entry(*origin).or_insert(Setback { polls: 0, retry_at: 0 });
+            setback.polls = setback.polls.saturating_add(1).min(SETBACKS_MAX);
+            if setback.polls == SETBACKS_MAX {
+                setback.retry_at = now + RETRY_S;
+                let (polls, from) = (setback.polls, peer.node);
+                tracing::error!(%origin, peer = %from, polls, "segments of this origin could not be taken and are passed over for an hour");
+            }
+        }
+    }
+}
+
+impl FetchError {
+    /// The peer is not there, or not for us: asking the next question now is of no use.
+    fn is_absence(&self) -> bool {
+        !matches!(self, Self::Status { .. } | Self::TooLong { .. } | Self::Meaning { .. } | Self::Redirect { .. })
+    }
+}
+
+/// What is stored of a trouble and shown in a table.
+fn shorten(text: String) -> String {
+    if text.len() <= TROUBLE_MAX { text } else { text.chars().take(TROUBLE_MAX).collect() }
+}
+
+/// Headers asked for at once.
+const PAGE: usize = 1000;
+/// Pages of one contact; the next one goes on from there. A node that joins reads 20 000 segments at once.
+const PAGES_MAX: usize = 20;
+/// The time of one contact: a peer that answers one octet at a time must not keep its place for ever.
+const CONTACT_MAX: Duration = Duration::from_secs(300);
+/// Contacts in which an origin may fail before the feed goes on without it.
+const SETBACKS_MAX: u8 = 5;
+/// After that it is tried once an hour.
+const RETRY_S: u64 = 3600;
+/// The quota is by day.
+const PARKED_S: u64 = 86_400;
+/// Origins with setbacks that are remembered of one peer.
+const ORIGINS_MAX: usize = 1000;
+/// Lines in our log about single entries of one contact.
+const SAID_MAX: u32 = 10;
+/// A new tag key is known within the day; it is announced weeks before it is used.
+const KEYS_EVERY_S: u64 = 86_400;
+const TROUBLE_MAX: usize = 300;

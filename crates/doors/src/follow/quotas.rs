@@ -1,0 +1,81 @@
+//! What is kept of whom, counted for one contact, so that the quota is asked without reading everything for each segment.
+
+use std::collections::HashMap;
+
+use sm2tp_federation::header::Header;
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::quota::{self, Quota, QuotaLimits, Usage};
+use sm2tp_store::federated::{Federated, FederatedError, History, segment_octets};
+
+/// Read once for each origin and introducer, then followed.
+#[derive(Default)]
+pub(super) struct Quotas {
+    limits: QuotaLimits,
+    origins: HashMap<NodeKey, History>,
+    introduced: HashMap<NodeKey, u64>,
+}
+
+impl Quotas {
+    /// Asks for one segment.
+    pub(super) async fn quota(
+        &mut self,
+        store: &Federated,
+        header: &Header,
+        introducer: Option<NodeKey>,
+    ) -> Result<Quota, FederatedError> {
+        let origin = header.origin();
+        if !self.origins.contains_key(&origin) {
+            self.origins.insert(origin, store.history(origin).await?);
+        }
+        if let Some(introducer) = introducer.filter(|introducer| !self.introduced.contains_key(introducer)) {
+            self.introduced.insert(introducer, store.introduced_octets(introducer).await?);
+        }
+        let day = header.sealed_at() / DAY_S;
+        let history = self.origins.entry(origin).or_default();
+        let usage = Usage {
+            events_day: history.days.get(&day).copied().unwrap_or(0),
+            events_day_median: median(history, day),
+            origin_octets: history.octets,
+            introducer_octets: introducer.and_then(|node| self.introduced.get(&node).copied()).unwrap_or(0),
+            disk_octets: DISK_OCTETS,
+        };
+        Ok(quota::quota(&usage, header.count(), segment_octets(header), &self.limits))
+    }
+
+    /// A segment was kept.
+    pub(super) fn took(&mut self, header: &Header, introducer: Option<NodeKey>) {
+        self.origins.entry(header.origin()).or_default().add(header);
+        if let Some(introducer) = introducer {
+            *self.introduced.entry(introducer).or_default() += segment_octets(header);
+        }
+    }
+}
+
+/// Of the 30 days before `day`; a day without events counts as one.
+fn median(history: &History, day: u64) -> u64 {
+    let mut days: Vec<u64> = (day.saturating_sub(MEDIAN_DAYS)..day)
+        .map(|day| history.days.get(&day).copied().unwrap_or(0))
+        .collect();
+    days.sort_unstable();
+    days.get(days.len() / 2).copied().unwrap_or(0)
+}
+
+const DAY_S: u64 = 86_400;
+const MEDIAN_DAYS: u64 = 30;
+/// What all segments together may take: 600 million events, far beyond what the index in memory holds.
+const DISK_OCTETS: u64 = 20_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_counts_silent_days() {
+        let mut history = History::default();
+        assert_eq!(median(&history, 100), 0);
+        history.days.extend((85..100).map(|day| (day, 40)));
+        assert_eq!(median(&history, 100), 40);
+        history.days.remove(&99);
+        assert_eq!(median(&history, 100), 0);
+    }
+}

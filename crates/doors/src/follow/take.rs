@@ -1,0 +1,290 @@
+//! What becomes of one header of a feed: known, fetched and kept, its gap filled, or refused.
+
+use std::collections::HashSet;
+
+use sm2tp_federation::chain::{self, Known, Proof, Step};
+use sm2tp_federation::descriptor;
+use sm2tp_federation::feed::BULK_OCTETS_MAX;
+use sm2tp_federation::header::{HEADER_OCTETS, Header, HeaderError, Position, SignedHeader};
+use sm2tp_federation::keys::{LogKey, NodeKey};
+use sm2tp_federation::quota::{Parked, Quota};
+use sm2tp_federation::segment;
+use sm2tp_store::federated::{Federated, FederatedError};
+
+use super::fetch::SEGMENT_MAX;
+use super::poll::{FollowError, Poll};
+
+/// Whether the log of an origin goes on.
+enum Kept {
+    Yes,
+    /// Beyond the quota.
+    Parked,
+}
+
+impl Poll<'_> {
+    /// Takes one header. `Ok` where nothing more can be done about it now.
+    pub(super) async fn take(&mut self, header: Header) -> Result<(), FollowError> {
+        let origin = header.origin();
+        if origin == self.house.federation.publisher.own || self.memory.passes_over(origin, crate::now()) {
+            return Ok(());
+        }
+        let Some(signed) = self.verified(header).await? else { return Ok(()) };
+        match self.step(&signed).await? {
+            Step::Gap { .. } => self.fill(&signed).await,
+            Step::Next => {
+                let body = self.fetch(&signed).await?;
+                self.keep(&signed, &body).await.map(|_| ())
+            }
+            step => self.other(&signed, step).await,
+        }
+    }
+
+    /// The header, if its origin vouches for it. A descriptor that we do not have yet is a reason to wait.
+    async fn verified(&mut self, header: Header) -> Result<Option<SignedHeader>, FollowError> {
+        let origin = header.origin();
+        if !self.descriptors.contains_key(&origin) {
+            if DESCRIPTORS_MAX <= self.descriptors.len() {
+                self.descriptors.clear();
+            }
+            let known = self.house.federation.store.descriptor(origin).await?;
+            self.descriptors.insert(origin, known.ok_or(FollowError::NoDescriptor(origin))?);
+        }
+        let known = self.descriptors.get(&origin).map(|known| header.verify(known.descriptor()));
+        match known {
+            Some(Ok(signed)) => Ok(Some(signed)),
+            Some(Err(error @ HeaderError::Key(descriptor::KeyRefusal::Unknown(_)))) => {
+                // Its newest descriptor may be on the way to us.
+                self.descriptors.remove(&origin);
+                let (at, source) = (header.position(), error.into());
+                Err(FollowError::Segment { origin, at, source })
+            }
+            Some(Err(error)) => {
+                self.say(&format!("segment {} of node {origin}: {error}", header.position()));
+                Ok(None)
+            }
+            None => Err(FollowError::NoDescriptor(origin)),
+        }
+    }
+
+    async fn step(&mut self, signed: &SignedHeader) -> Result<Step, FollowError> {
+        let store = &self.house.federation.store;
+        let (origin, at) = (signed.header().origin(), signed.header().position());
+        let same_place = store.header_at(origin, at).await?;
+        let line = self.heads.as_ref().and_then(|heads| heads.heads.iter().find(|line| line.origin == origin));
+        let known = Known {
+            head: store.head(origin).await?,
+            same_place: same_place.as_ref(),
+            oldest: line.map(|line| line.oldest()),
+            epoch_min: epoch_min(store, origin).await?,
+        };
+        Ok(chain::step(signed, &known, crate::now()))
+    }
+
+    /// What needs no body.
+    async fn other(&mut self, signed: &SignedHeader, step: Step) -> Result<(), FollowError> {
+        let (origin, at) = (signed.header().origin(), signed.header().position());
+        match step {
+            Step::Equivocation(proof) => Ok(freeze(&self.house.federation.store, origin, &proof).await?),
+            Step::Refused(why) => {
+                self.say(&format!("segment {at} of node {origin} is not taken: {why}"));
+                Ok(())
+            }
+            Step::Known | Step::Next | Step::Gap { .. } => Ok(()),
+        }
+    }
+
+    /// The body of a segment, as it travels behind just this header.
+    async fn fetch(&mut self, signed: &SignedHeader) -> Result<Vec<u8>, FollowError> {
+        let header = signed.header();
+        let (origin, at) = (header.origin(), header.position());
+        let path = format!("/log/{origin}/{}/{}", at.epoch, at.segno);
+        let mut octets = self.client.get(&self.api, &path, SEGMENT_MAX).await?.body;
+        if !octets.starts_with(header.as_bytes()) {
+            return Err(FollowError::OtherSegment { origin, at });
+        }
+        Ok(octets.split_off(HEADER_OCTETS))
+    }
+
+    /// Keeps what is next in a log, within the quota of its origin.
+    async fn keep(&mut self, signed: &SignedHeader, body: &[u8]) -> Result<Kept, FollowError> {
+        let store = &self.house.federation.store;
+        let header = signed.header();
+        let (origin, at, now) = (header.origin(), header.position(), crate::now());
+        let introducer = (origin != self.peer.node).then_some(self.peer.node);
+        match self.quotas.quota(store, header, introducer).await? {
+            Quota::Take => {}
+            // Nobody can let it in by hand yet, and a mailing of another scale is no crime: said, and taken.
+            Quota::Park(Parked::Unusual { events, limit }) => {
+                self.say(&format!("node {origin} tells {events} events of one day, usual are up to {limit}"));
+            }
+            Quota::Park(parked) => {
+                tracing::error!(%origin, %at, "segments of this origin are not taken today: {parked}");
+                self.memory.park(origin, now);
+                return Ok(Kept::Parked);
+            }
+        }
+        store.keep(signed, body, introducer, now).await.map_err(|error| match error {
+            FederatedError::Segment(source) => FollowError::Segment { origin, at, source },
+            error => error.into(),
+        })?;
+        self.quotas.took(header, introducer);
+        self.memory.succeeded(origin);
+        Ok(Kept::Yes)
+    }
+
+    /// Fetches what lies between our head and a header, in bulk.
+    async fn fill(&mut self, target: &SignedHeader) -> Result<(), FollowError> {
+        let (origin, at) = (target.header().origin(), target.header().position());
+        // Where the peer's copy begins, for it may be pruned.
+        self.heads().await?;
+        for _ in 0..BULKS_MAX {
+            let from = match self.step(target).await? {
+                Step::Gap { from } => from,
+                Step::Next => {
+                    let body = self.fetch(target).await?;
+                    return self.keep(target, &body).await.map(|_| ());
+                }
+                step => return self.other(target, step).await,
+            };
+            match self.bulk(origin, from).await? {
+                Some(0) => break,
+                Some(_) => {}
+                None => return Ok(()),
+            }
+        }
+        // Or there is more than one contact should take: the cursor stays, the next contact goes on.
+        Err(FollowError::Gap { origin, at })
+    }
+
+    /// One bulk answer; how many segments of it were new, or none where the quota is used up.
+    async fn bulk(&mut self, origin: NodeKey, from: Position) -> Result<Option<u64>, FollowError> {
+        let path = format!("/log/{origin}?from={from}&max_bytes={BULK_OCTETS_MAX}");
+        let answer = self.client.get(&self.api, &path, BULK_OCTETS_MAX).await?;
+        let mut rest = &answer.body[..];
+        let mut kept = 0;
+        let broken = |source| FollowError::Segment { origin, at: from, source };
+        while let Some(part) = segment::next_part(rest).map_err(broken)? {
+            rest = part.rest;
+            if part.header.origin() != origin {
+                return Err(FollowError::OtherSegment { origin, at: from });
+            }
+            let Some(signed) = self.verified(part.header).await? else { return Ok(Some(kept)) };
+            match self.step(&signed).await? {
+                Step::Next => match self.keep(&signed, part.body).await? {
+                    Kept::Yes => kept += 1,
+                    Kept::Parked => return Ok(None),
+                },
+                Step::Known => {}
+                Step::Gap { .. } => return Ok(Some(kept)),
+                step => {
+                    self.other(&signed, step).await?;
+                    return Ok(Some(kept));
+                }
+            }
+        }
+        Ok(Some(kept))
+    }
+
+    /// Learns who the origins of a page are, where we do not know them or not the key that signed.
+    pub(super) async fn learn(&mut self, headers: &[Header]) -> Result<(), FollowError> {
+        let own = self.house.federation.publisher.own;
+        let mut wanted = HashSet::new();
+        let foreign = headers.iter().filter(|header| header.origin() != own && header.origin() != self.peer.node);
+        let signers: HashSet<(NodeKey, LogKey)> = foreign.map(|header| (header.origin(), header.log_key())).collect();
+        for (origin, log_key) in signers {
+            let known = self.house.federation.store.descriptor(origin).await?;
+            let names = known.is_some_and(|known| known.descriptor().log_keys.iter().any(|term| term.key == log_key));
+            if !names {
+                wanted.insert(origin);
+            }
+        }
+        let mut after = String::new();
+        for _ in 0..if wanted.is_empty() { 0 } else { NODE_PAGES_MAX } {
+            let path = format!("/nodes{after}");
+            let answer = self.client.get(&self.api, &path, BULK_OCTETS_MAX).await?.json(&self.api)?;
+            let nodes = answer["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+            for node in nodes {
+                self.learn_one(node, &wanted).await?;
+            }
+            match answer["cursor"].as_str().filter(|_| !nodes.is_empty()) {
+                Some(cursor) if is_plain(cursor) => after = format!("?after={cursor}"),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn learn_one(&mut self, node: &serde_json::Value, wanted: &HashSet<NodeKey>) -> Result<(), FollowError> {
+        let store = &self.house.federation.store;
+        // As text, as it was signed and stored; as an object where a peer writes it so.
+        let text = node.as_str().map_or_else(|| node.to_string(), str::to_owned);
+        let Ok(signed) = descriptor::parse(&text) else { return Ok(()) };
+        let origin = signed.descriptor().node;
+        if !wanted.contains(&origin) {
+            return Ok(());
+        }
+        if NODES_MAX <= store.nodes().await? && store.descriptor(origin).await?.is_none() {
+            self.say(&format!("node {origin} is not learned: {NODES_MAX} nodes are known"));
+            return Ok(());
+        }
+        match store.take_descriptor(signed, Some(self.peer.node), crate::now()).await {
+            Err(FederatedError::Refused(why)) => self.say(&why),
+            taken => _ = taken?,
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the proof that an origin signed two segments for one place, and takes nothing more of it (§8.10).
+pub(crate) async fn freeze(
+    store: &Federated,
+    origin: NodeKey,
+    proof: &Proof,
+) -> Result<(), FederatedError> {
+    let key = proof_setting(origin);
+    if store.setting(&key).await?.is_none() {
+        let at = proof.headers()[0].position();
+        tracing::error!(%origin, %at, "this node signed two different segments for one place; nothing more is taken of it");
+        store.put_setting(&key, &hex::encode(proof.encode())).await?;
+    }
+    Ok(())
+}
+
+/// A person accepts that an origin goes on in an epoch after the one in which it contradicted itself.
+pub(crate) async fn thaw(
+    store: &Federated,
+    origin: NodeKey,
+) -> Result<(), FederatedError> {
+    let key = proof_setting(origin);
+    let Some(proof) = store.setting(&key).await? else { return Ok(()) };
+    let epoch = hex::decode(proof).ok().and_then(|proof| Some(Header::parse(proof.get(..HEADER_OCTETS)?).ok()?));
+    let next = epoch.map_or(0, |header| header.position().epoch.saturating_add(1));
+    store.put_setting(&format!("epoch_min.{origin}"), &next.to_string()).await?;
+    store.remove_setting(&key).await
+}
+
+async fn epoch_min(store: &Federated, origin: NodeKey) -> Result<u32, FederatedError> {
+    if store.setting(&proof_setting(origin)).await?.is_some() {
+        return Ok(u32::MAX);
+    }
+    let accepted = store.setting(&format!("epoch_min.{origin}")).await?;
+    Ok(accepted.and_then(|epoch| epoch.parse().ok()).unwrap_or(0))
+}
+
+fn proof_setting(origin: NodeKey) -> String {
+    format!("proof.{origin}")
+}
+
+/// A cursor of another node goes into our next question: nothing that could make it another question.
+fn is_plain(cursor: &str) -> bool {
+    cursor.len() <= 200 && cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+}
+
+/// Bulk answers of one gap: 400 MB.
+const BULKS_MAX: usize = 50;
+/// Pages of descriptors that are read to learn who an origin is.
+const NODE_PAGES_MAX: usize = 20;
+/// Descriptors at hand in one contact; each has up to 64 KiB.
+const DESCRIPTORS_MAX: usize = 100;
+/// Nodes that are remembered; inventing one costs a peer nothing.
+const NODES_MAX: u64 = 20_000;
