@@ -33,7 +33,7 @@ use crate::queue::Queue;
 pub use crate::report::{Language, Reporter};
 pub use crate::route::HostPort;
 use crate::route::Routes;
-use crate::runner::{Heard, Runner};
+use crate::runner::{News, Runner};
 pub use crate::tls::TlsUse;
 use crate::worker::Shared;
 
@@ -61,7 +61,7 @@ pub struct Settings {
 /// A handle on the running relay; clones share it.
 #[derive(Clone)]
 pub struct Relay {
-    to_runner: mpsc::Sender<Heard>,
+    to_runner: mpsc::Sender<News>,
     budget: Budget,
 }
 
@@ -86,7 +86,7 @@ impl Relay {
         queued: Vec<Queued>,
     ) -> Result<Self, StartError> {
         let dns = Dns::new(&settings.dns_servers).map_err(|error| StartError::Dns(error.to_string()))?;
-        let (to_runner, heard) = mpsc::channel(HEARD_MAX);
+        let (to_runner, heard) = mpsc::channel(NEWS_MAX);
         let shared = Arc::new(Shared {
             spool,
             classifier: RwLock::new(classifier),
@@ -109,7 +109,7 @@ impl Relay {
         let to_runner = relay.to_runner.clone();
         tokio::spawn(async move {
             for mail in queued {
-                if to_runner.send(Heard::Mail(mail, None)).await.is_err() {
+                if to_runner.send(News::Mail(mail, None)).await.is_err() {
                     return;
                 }
             }
@@ -120,18 +120,18 @@ impl Relay {
     /// A mail that the spool has just taken. Waits while the relay has more than it can hear of at once.
     pub async fn queued(&self, queued: Queued, content: Vec<u8>) {
         // When the relay has stopped, the mail is in the spool and the next start finds it.
-        let _ = self.to_runner.send(Heard::Mail(queued, self.budget.keep(content))).await;
+        let _ = self.to_runner.send(News::Mail(queued, self.budget.keep(content))).await;
     }
 
     /// A person changed this mail in the spool.
     pub async fn changed(&self, mail: u64) {
-        let _ = self.to_runner.send(Heard::Changed(mail)).await;
+        let _ = self.to_runner.send(News::Changed(mail)).await;
     }
 
     /// Takes no new mail, lets attempts that are under way end, and stops.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        if self.to_runner.send(Heard::Stop(done)).await.is_ok() {
+        if self.to_runner.send(News::Stop(done)).await.is_ok() {
             let _ = stopped.await;
         }
     }
@@ -149,4 +149,4 @@ fn random() -> f64 {
 }
 
 /// Messages to the runner; beyond it workers and doors wait.
-const HEARD_MAX: usize = 4096;
+const NEWS_MAX: usize = 4096;

@@ -18,7 +18,7 @@ use crate::worker::{Shared, Worker};
 use crate::{now, settle, worker};
 
 /// What the runner hears.
-pub(crate) enum Heard {
+pub(crate) enum News {
     /// A mail to deliver, with its content if that is still in memory.
     Mail(Queued, Option<Arc<Body>>),
     Located(Domain, Result<Site, LocalFailure>),
@@ -62,7 +62,7 @@ pub(crate) struct Failed {
 pub(crate) struct Runner {
     queue: Queue,
     shared: Arc<Shared>,
-    heard: mpsc::Receiver<Heard>,
+    heard: mpsc::Receiver<News>,
     sites: HashMap<SiteKey, Arc<Site>>,
     /// Open connections without work.
     idle: HashMap<SiteKey, Vec<oneshot::Sender<Job>>>,
@@ -74,7 +74,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(queue: Queue, shared: Arc<Shared>, heard: mpsc::Receiver<Heard>) -> Self {
+    pub(crate) fn new(queue: Queue, shared: Arc<Shared>, heard: mpsc::Receiver<News>) -> Self {
         Self {
             queue,
             shared,
@@ -92,7 +92,7 @@ impl Runner {
             let wake = self.queue.next_at().map_or(FAR, |at| Duration::from_secs(at.saturating_sub(now())));
             tokio::select! {
                 heard = self.heard.recv() => match heard {
-                    Some(Heard::Stop(done)) => {
+                    Some(News::Stop(done)) => {
                         self.stop().await;
                         // Whoever asked may have given up waiting.
                         let _ = done.send(());
@@ -110,20 +110,20 @@ impl Runner {
         }
     }
 
-    async fn hear(&mut self, heard: Heard) {
+    async fn hear(&mut self, heard: News) {
         let todo = match heard {
-            Heard::Mail(queued, content) => self.queue.add(queued, content, now()),
-            Heard::Located(domain, Ok(site)) => {
+            News::Mail(queued, content) => self.queue.add(queued, content, now()),
+            News::Located(domain, Ok(site)) => {
                 self.sites.insert(site.key.clone(), Arc::new(site.clone()));
                 self.queue.located(&domain, &site.key, now())
             }
-            Heard::Located(domain, Err(failure)) => {
+            News::Located(domain, Err(failure)) => {
                 let jobs = self.queue.unlocated(&domain);
                 self.record_failed(jobs, Failed { mx: None, heard: settle::Heard::Local(failure) });
                 Vec::new()
             }
-            Heard::Next { site, may_wait, to } => self.next(site, may_wait, to),
-            Heard::Settled { site, mail, left, taken, slowed } => {
+            News::Next { site, may_wait, to } => self.next(site, may_wait, to),
+            News::Settled { site, mail, left, taken, slowed } => {
                 if taken {
                     self.queue.succeeded(&site);
                 }
@@ -132,8 +132,8 @@ impl Runner {
                 }
                 self.back(mail, left).await
             }
-            Heard::Recorded { mail, left } => self.back(mail, left).await,
-            Heard::Unreachable { site, mail, why } => {
+            News::Recorded { mail, left } => self.back(mail, left).await,
+            News::Unreachable { site, mail, why } => {
                 // While other connections to the site work, the door is not shut: it only has enough of them.
                 if self.queue.connections(&site) < 2 {
                     let jobs = self.queue.unreachable(&site, now());
@@ -145,12 +145,12 @@ impl Runner {
                 todo.extend(self.queue.closed(&site, now()));
                 todo
             }
-            Heard::Changed(mail) if self.out.contains_key(&mail) => {
+            News::Changed(mail) if self.out.contains_key(&mail) => {
                 self.changed.insert(mail);
                 Vec::new()
             }
-            Heard::Changed(mail) => self.reread(mail).await,
-            Heard::Stop(_) => Vec::new(),
+            News::Changed(mail) => self.reread(mail).await,
+            News::Stop(_) => Vec::new(),
         };
         self.act(todo);
     }
@@ -224,7 +224,7 @@ impl Runner {
         let shared = self.shared.clone();
         self.workers.spawn(async move {
             let site = shared.routes.site(&domain).await;
-            shared.say(Heard::Located(domain, site)).await;
+            shared.say(News::Located(domain, site)).await;
         });
     }
 

@@ -18,7 +18,7 @@ use crate::connection::{Connection, Manners, Trouble};
 use crate::queue::Job;
 use crate::report::Reporter;
 use crate::route::{Routes, Site};
-use crate::runner::{Failed, Heard};
+use crate::runner::{Failed, News};
 use crate::settle::{self, Rules, Settled};
 use crate::{now, random};
 
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub reporter: Reporter,
     pub routes: Routes,
     pub manners: Manners,
-    pub to_runner: mpsc::Sender<Heard>,
+    pub to_runner: mpsc::Sender<News>,
 }
 
 pub(crate) struct Worker {
@@ -77,7 +77,7 @@ impl Worker {
     /// Asks for work. An open connection waits a moment for it: the next mail for this site may be on its way.
     async fn next(&self, open: bool) -> Option<Job> {
         let (to, job) = oneshot::channel();
-        self.shared.say(Heard::Next { site: self.site.key.clone(), may_wait: open, to }).await;
+        self.shared.say(News::Next { site: self.site.key.clone(), may_wait: open, to }).await;
         timeout(IDLE, job).await.ok()?.ok()
     }
 
@@ -127,7 +127,7 @@ impl Worker {
     async fn settled(&self, job: &Job, settled: Settled) {
         let (site, mail) = (self.site.key.clone(), job.mail.id);
         let (taken, slowed) = (settled.taken, settled.slowed);
-        self.shared.say(Heard::Settled { site, mail, left: left(job, settled), taken, slowed }).await;
+        self.shared.say(News::Settled { site, mail, left: left(job, settled), taken, slowed }).await;
     }
 
     /// No connection: the job is recorded with what was heard; the runner fails the rest of the site.
@@ -141,9 +141,9 @@ impl Worker {
         let settled = self.shared.settle_failed(job, &why, &header);
         self.shared.record(&settled.changes).await;
         if let Some(left) = left(job, settled) {
-            self.shared.say(Heard::Mail(left, None)).await;
+            self.shared.say(News::Mail(left, None)).await;
         }
-        self.shared.say(Heard::Unreachable { site: self.site.key.clone(), mail: job.mail.id, why }).await;
+        self.shared.say(News::Unreachable { site: self.site.key.clone(), mail: job.mail.id, why }).await;
     }
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Fail
         let header = shared.content(&job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default();
         let settled = shared.settle_failed(&job, &why, &header);
         shared.record(&settled.changes).await;
-        shared.say(Heard::Recorded { mail: job.mail.id, left: left(&job, settled) }).await;
+        shared.say(News::Recorded { mail: job.mail.id, left: left(&job, settled) }).await;
     }
 }
 
@@ -162,12 +162,12 @@ pub(crate) async fn give_back(shared: Arc<Shared>, job: Job) {
     let header = shared.content(&job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default();
     let settled = shared.rules(|rules| rules.give_back(&job, &header));
     shared.record(&settled.changes).await;
-    shared.say(Heard::Recorded { mail: job.mail.id, left: None }).await;
+    shared.say(News::Recorded { mail: job.mail.id, left: None }).await;
 }
 
 impl Shared {
     /// The runner may have stopped; then what was recorded is in the spool, and the next start finds it.
-    pub(crate) async fn say(&self, heard: Heard) {
+    pub(crate) async fn say(&self, heard: News) {
         let _ = self.to_runner.send(heard).await;
     }
 
@@ -234,7 +234,7 @@ impl Shared {
             return Ok(());
         }
         for report in self.spool.record(changes.to_vec()).await? {
-            self.say(Heard::Mail(report, None)).await;
+            self.say(News::Mail(report, None)).await;
         }
         Ok(())
     }
