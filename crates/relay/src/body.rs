@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A content in memory; its share of the budget is free again when the last holder lets go.
 #[derive(Debug)]
 pub struct Body {
-    octets: Vec<u8>,
+    octets: Arc<[u8]>,
     _share: Option<OwnedSemaphorePermit>,
 }
 
@@ -24,7 +24,7 @@ impl Budget {
 
     /// Keeps a content if the budget allows it; otherwise it is read from the spool when its turn comes (I7).
     #[must_use]
-    pub fn keep(&self, octets: Vec<u8>) -> Option<Arc<Body>> {
+    pub fn keep(&self, octets: Arc<[u8]>) -> Option<Arc<Body>> {
         let units = u32::try_from(octets.len() / UNIT + 1).ok()?;
         let share = self.0.clone().try_acquire_many_owned(units).ok()?;
         Some(Arc::new(Body { octets, _share: Some(share) }))
@@ -35,7 +35,7 @@ impl Body {
     /// A content that was just read for one attempt.
     #[must_use]
     pub fn read(octets: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { octets, _share: None })
+        Arc::new(Self { octets: octets.into(), _share: None })
     }
 }
 

@@ -118,7 +118,7 @@ impl Relay {
     }
 
     /// A mail that the spool has just taken. Waits while the relay has more than it can hear of at once.
-    pub async fn queued(&self, queued: Queued, content: Vec<u8>) {
+    pub async fn queued(&self, queued: Queued, content: Arc<[u8]>) {
         // When the relay has stopped, the mail is in the spool and the next start finds it.
         let _ = self.to_runner.send(News::Mail(queued, self.budget.keep(content))).await;
     }

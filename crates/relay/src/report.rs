@@ -62,7 +62,7 @@ impl Reporter {
             received_at: now,
             recipients: vec![recipient],
             held_until: 0,
-            content,
+            content: content.into(),
             is_report: true,
         })
     }
@@ -228,7 +228,7 @@ mod tests {
         let header = header_of(b"Subject: hello\r\nFrom: a@b\r\n\r\nsecret body");
         let mail = reporter.report(&mail, &header, &[failure], 1_800_000_100).unwrap();
         assert_eq!(mail.mail_from, None);
-        String::from_utf8(mail.content).unwrap()
+        String::from_utf8(mail.content.to_vec()).unwrap()
     }
 
     #[test]

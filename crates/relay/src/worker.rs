@@ -86,7 +86,12 @@ impl Worker {
     async fn attempt(&self, connection: Option<Connection>, job: &Job, content: &[u8]) -> Result<Attempt, Trouble> {
         if let Some(connection) = connection {
             let attempt = send(connection, job, content).await;
-            let stale = |result: &RecipientResult| matches!(result, RecipientResult::Lost { spoken: Spoken::Mail });
+            let stale = |result: &RecipientResult| match result {
+                RecipientResult::Lost { spoken } => *spoken == Spoken::Mail,
+                // What a server says before it hangs up on an idle client is no answer to this mail.
+                RecipientResult::Refused { spoken, reply } => *spoken == Spoken::Mail && reply.code == 421,
+                _ => false,
+            };
             if !attempt.results.iter().all(stale) {
                 return Ok(attempt);
             }

@@ -135,7 +135,7 @@ fn start_doors(
 }
 
 /// The way of accepted mail to the relay, and of what people changed.
-pub fn onward() -> (Onward, mpsc::Receiver<(Queued, Vec<u8>)>, mpsc::Receiver<u64>) {
+pub fn onward() -> (Onward, mpsc::Receiver<(Queued, Arc<[u8]>)>, mpsc::Receiver<u64>) {
     let (mails, accepted) = mpsc::channel(HANDED_OVER_MAX);
     let (changes, changed) = mpsc::channel(HANDED_OVER_MAX);
     (Onward { mails, changed: changes }, accepted, changed)
@@ -143,7 +143,7 @@ pub fn onward() -> (Onward, mpsc::Receiver<(Queued, Vec<u8>)>, mpsc::Receiver<u6
 
 async fn hand_over(
     relay: Option<Relay>,
-    mut mails: mpsc::Receiver<(Queued, Vec<u8>)>,
+    mut mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
     mut changed: mpsc::Receiver<u64>,
 ) {
     let Some(relay) = relay else { return };

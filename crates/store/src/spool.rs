@@ -280,7 +280,7 @@ mod tests {
             message_id: Some("1@asso.example".into()),
             received_at: 1000,
             recipients: recipients.iter().map(recipient).collect(),
-            content: content.to_vec(),
+            content: content.into(),
             held_until: 0,
             is_report: false,
         }

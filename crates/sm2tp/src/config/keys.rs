@@ -236,7 +236,7 @@ mod tests {
         for section in SECTIONS.iter().chain([&LOG_FILE]) {
             assert_eq!(
                 SECTIONS.iter().filter(|other| other.name == section.name).count(),
-                (section.name != LOG_FILE.name).into()
+                usize::from(section.name != LOG_FILE.name)
             );
             for (key, _) in section.keys {
                 assert_eq!(section.names().filter(|name| name == key).count(), 1, "{key}");

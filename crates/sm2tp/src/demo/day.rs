@@ -49,11 +49,10 @@ impl Day {
             accounts(&day.a, "asso-a", HOME_A, ["news-a", "anna"]),
             accounts(&day.b, "asso-b", HOME_B, ["news-b", "bruno"])
         )?;
-        day.progress.phase("Their administrators exchange keys: each invites the other, each accepts.");
+        day.progress.phase("Their administrators exchange keys: B invites A, A accepts.");
         day.b.invite(&day.a).await?;
         day.a.accept(&day.b).await?;
-        day.a.invite(&day.b).await?;
-        day.b.accept(&day.a).await?;
+        day.settle(|a, b| a.federation.has_peer() && b.federation.has_peer()).await;
         Ok(day)
     }
 

@@ -46,6 +46,14 @@ pub struct Federation {
     pub received: u64,
     /// Events that wait for their hold-down or their seal.
     pub pending: u64,
+    pub peers: Vec<Peer>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Peer {
+    /// `accepted` when both administrators have agreed.
+    pub state: String,
 }
 
 /// One recipient in a node's queue.
@@ -58,6 +66,13 @@ impl Queue {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.normal + self.slow + self.held
+    }
+}
+
+impl Federation {
+    #[must_use]
+    pub fn has_peer(&self) -> bool {
+        self.peers.iter().any(|peer| peer.state == "accepted")
     }
 }
 

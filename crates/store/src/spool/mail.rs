@@ -71,8 +71,8 @@ pub struct NewMail {
     pub recipients: Vec<NewRecipient>,
     /// Unix seconds until which recipients of the lane `held` wait for a person.
     pub held_until: u64,
-    /// Header and body with CRLF line ends, without dot-stuffing.
-    pub content: Vec<u8>,
+    /// Header and body with CRLF line ends, without dot-stuffing. Shared: the relay sends the same octets.
+    pub content: Arc<[u8]>,
     /// A report of ours about another mail: counted apart from what people sent.
     pub is_report: bool,
 }

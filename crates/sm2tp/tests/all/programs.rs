@@ -1,0 +1,63 @@
+//! Real programs of other people. One that is missing fails its test with the line that installs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::node::said;
+use crate::wait::Folder;
+
+/// What CI installs for these tests; `.ci/run` has the same list.
+const INSTALL: &str = "apt-get install --no-install-recommends libnet-ssleay-perl openssl postfix python3 swaks";
+
+/// The program of this name, from the PATH or where only root looks.
+#[track_caller]
+pub fn program(name: &str) -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = path.split(':').chain(["/usr/sbin", "/sbin"]).map(Path::new);
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
+}
+
+/// Postfix changes users, so its tests need root.
+#[track_caller]
+pub fn need_root() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    let is_root = uid.split_whitespace().nth(1) == Some("0");
+    assert!(is_root, "this test starts Postfix, which needs root: run the tests as root");
+}
+
+/// Runs a program that must succeed; answers with its standard output.
+#[track_caller]
+pub fn run(name: &str, args: &[&str], input: &str) -> String {
+    let said = said(Command::new(program(name)).args(args), input);
+    assert_eq!(said.exit, 0, "{name} {}:\n{}{}", args.join(" "), said.stdout, said.stderr);
+    said.stdout
+}
+
+/// A certificate that signs itself, and its key.
+pub struct Certificate {
+    pub name: String,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    _folder: Folder,
+}
+
+impl Certificate {
+    pub fn new(name: &str) -> Self {
+        let folder = Folder::new("certificate");
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        let (subject, alternative) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
+        let (out, keyout) = (certificate.display().to_string(), key.display().to_string());
+        let kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+        let what = ["-subj", &subject, "-addext", &alternative, "-addext", "basicConstraints=critical,CA:FALSE"];
+        run("openssl", &[&kind[..], &what, &["-out", &out, "-keyout", &keyout]].concat(), "");
+        Self { name: name.to_owned(), certificate, key, _folder: folder }
+    }
+
+    /// The two keys of `[smtp]`.
+    pub fn config(&self) -> String {
+        format!("tls_certificate = {:?}\ntls_key = {:?}\n", self.certificate, self.key)
+    }
+}

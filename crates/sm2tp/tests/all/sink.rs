@@ -1,0 +1,140 @@
+//! A recipient's mail server on loopback that keeps what it gets, and answers as its test wants.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::wait::wait_for;
+
+/// A message as it was taken.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Without angle brackets; empty for the null path.
+    pub from: String,
+    pub to: Vec<String>,
+    /// With CRLF, without the dots of SMTP.
+    pub content: Vec<u8>,
+}
+
+/// The server; it ends with the test process.
+#[derive(Clone)]
+pub struct Sink {
+    pub address: SocketAddr,
+    mails: Arc<Mutex<Vec<Mail>>>,
+}
+
+/// What the server says to a recipient; none: it takes it.
+type Opinion = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl Sink {
+    /// Takes everything.
+    pub fn start() -> Self {
+        Self::with(|_| None)
+    }
+
+    /// Asks `opinion` about each recipient.
+    pub fn with(opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sink = Self { address: listener.local_addr().unwrap(), mails: Arc::default() };
+        let (mails, opinion): (_, Arc<Opinion>) = (sink.mails.clone(), Arc::new(opinion));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (mails, opinion) = (mails.clone(), opinion.clone());
+                // A client that breaks off is that client's trouble.
+                thread::spawn(move || drop(serve(&stream, &mails, &*opinion)));
+            }
+        });
+        sink
+    }
+
+    /// All that was taken so far.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    /// Waits for a mail to this recipient.
+    #[track_caller]
+    pub fn mail_to(&self, recipient: &str) -> Mail {
+        wait_for(&format!("a mail for {recipient}"), Duration::from_secs(20), || {
+            self.mails().into_iter().find(|mail| mail.to.iter().any(|to| to == recipient))
+        })
+    }
+
+    /// Forgets what was taken, and answers with it.
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *self.mails.lock().unwrap())
+    }
+}
+
+impl Mail {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.content).into_owned()
+    }
+}
+
+fn serve(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut reader, mut writer) = (BufReader::new(stream), stream);
+    writer.write_all(b"220 sink.example ESMTP\r\n")?;
+    let mut mail = None;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let command = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let verb = command.get(..4).unwrap_or(&command).to_ascii_uppercase();
+        let reply = match (verb.as_str(), &mut mail) {
+            ("EHLO", _) => "250-sink.example\r\n250-PIPELINING\r\n250 8BITMIME".to_owned(),
+            ("MAIL", _) => {
+                mail = Some(Mail { from: path(&command), to: Vec::new(), content: Vec::new() });
+                "250 2.1.0 Ok".to_owned()
+            }
+            ("RCPT", Some(mail)) => opinion(&path(&command)).unwrap_or_else(|| {
+                mail.to.push(path(&command));
+                "250 2.1.5 Ok".to_owned()
+            }),
+            ("DATA", Some(open)) if !open.to.is_empty() => {
+                writer.write_all(b"354 go on\r\n")?;
+                open.content = content(&mut reader)?;
+                // Kept before it is answered: a sender that dies in between sends it again.
+                mails.lock().unwrap().extend(mail.take());
+                "250 2.0.0 Ok, kept".to_owned()
+            }
+            ("DATA", _) => "554 5.5.1 No valid recipients".to_owned(),
+            ("RSET", _) => {
+                mail = None;
+                "250 2.0.0 Ok".to_owned()
+            }
+            ("QUIT", _) => return writer.write_all(b"221 2.0.0 Bye\r\n"),
+            _ => "250 2.0.0 Ok".to_owned(),
+        };
+        writer.write_all(format!("{reply}\r\n").as_bytes())?;
+    }
+}
+
+fn content(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    loop {
+        let begin = content.len();
+        if reader.read_until(b'\n', &mut content)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if content[begin..] == *b".\r\n" {
+            content.truncate(begin);
+            return Ok(content);
+        }
+        if content[begin] == b'.' {
+            content.remove(begin);
+        }
+    }
+}
+
+/// What stands between the outer angle brackets.
+fn path(command: &str) -> String {
+    let path = command.split_once('<').and_then(|(_, rest)| rest.rsplit_once('>'));
+    path.map_or(String::new(), |(path, _)| path.to_owned())
+}
