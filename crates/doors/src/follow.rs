@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub use self::fetch::{Api, FetchError};
 pub(crate) use self::fetch::Client;
+pub use self::fetch::{Api, FetchError};
 use self::own::Own;
 use self::poll::Memory;
 pub(crate) use self::take::{freeze, thaw};
@@ -119,13 +119,7 @@ fn start_due(
     }
 }
 
-fn contact_ended(
-    house: &House,
-    followed: &mut HashMap<NodeKey, Followed>,
-    node: NodeKey,
-    memory: Memory,
-    fine: bool,
-) {
+fn contact_ended(house: &House, followed: &mut HashMap<NodeKey, Followed>, node: NodeKey, memory: Memory, fine: bool) {
     let Some(known) = followed.get_mut(&node) else { return };
     known.memory = Some(memory);
     known.failures = if fine { 0 } else { known.failures.saturating_add(1) };

@@ -1,22 +1,221 @@
-//! The HTTP doors: the status page, JSON for programs on this machine, and what peers pull (`FEDERATION.md` §6).
+//! The HTTP doors: a status page, JSON for programs on this machine, and what peers pull (`FEDERATION.md` §6).
+//!
+//! No TLS here: a reverse proxy terminates it and passes on `/fed/v1` and `/.well-known/sm2tp`, nothing else. `/` and
+//! `/api/v1/status` are for this machine alone in this version; a proxy that passed them on would make every visitor look
+//! like it.
 
+mod asking;
+mod fed;
+mod gate;
+mod logs;
+mod page;
+mod refusal;
+mod status;
+mod words;
+
+use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use sm2tp_federation::feed::FeedId;
+use sm2tp_store::keys;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use self::gate::Gate;
 use crate::House;
 
-/// Serves until `stop`.
+/// What all requests share.
+pub(crate) struct Shared {
+    house: House,
+    gate: Gate,
+    feed: FeedId,
+    /// Counting open requests for peering and keeping one more is one step.
+    asking: Mutex<()>,
+    /// Long polls under way.
+    waiting: Semaphore,
+}
+
+type Door = State<Arc<Shared>>;
+
+/// From where a request came.
+#[derive(Clone, Copy)]
+struct Client(SocketAddr);
+
+/// Serves until `stop`, then lets running requests end. `authority`: the `host[:port]` values under which this node's
+/// `/fed/v1` is configured; signatures are checked against them and never against what a request says.
 ///
 /// # Errors
-/// [`std::io::Error`] where the listener fails for good.
+/// [`std::io::Error`] where the ledger cannot be asked at the start.
 pub async fn serve(
     listener: TcpListener,
     house: House,
     authority: Vec<String>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let _ = (listener, house, authority);
-    stop.await;
+    let feed = feed_id(&house).await?;
+    let shared = Arc::new(Shared {
+        house,
+        gate: Gate::new(authority),
+        feed,
+        asking: Mutex::new(()),
+        waiting: Semaphore::new(WAITING_MAX),
+    });
+    let router = router(shared);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (closing, closed) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        let next = async {
+            // Beyond the limit the others wait in the kernel's queue.
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            () = &mut stop => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            (place, accepted) = next => match accepted {
+                Ok((stream, client)) => {
+                    let served = connection(stream, client, router.clone(), closed.clone());
+                    connections.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors: waiting is all that helps, and a tight loop would hurt.
+                    tracing::warn!(%error, "an HTTP connection cannot be taken");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let _ = closing.send(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let _ = timeout(CLOSING_MAX, all).await;
     Ok(())
 }
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(page::page))
+        .route("/style.css", get(page::style))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/api/v1/status", get(status::status))
+        .route("/.well-known/sm2tp", get(fed::well_known))
+        .route("/fed/v1/node", get(fed::node))
+        .route("/fed/v1/peerings", post(asking::ask))
+        .route("/fed/v1/peerings/{id}", get(asking::answer))
+        .route("/fed/v1/nodes", get(fed::nodes))
+        .route("/fed/v1/feed", get(fed::feed))
+        .route("/fed/v1/log/{origin}", get(logs::bulk))
+        .route("/fed/v1/log/{origin}/{epoch}/{segno}", get(logs::segment))
+        .route("/fed/v1/heads", get(logs::heads))
+        .route("/fed/v1/proofs", post(logs::proof))
+        .route("/fed/v1/tagkeys", get(fed::tag_keys))
+        .with_state(shared)
+}
+
+/// One connection: its headers, its silence and its life are bounded.
+async fn connection(stream: TcpStream, client: SocketAddr, router: Router, mut closed: watch::Receiver<bool>) {
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Client(client));
+        let answer = routes.call(request);
+        async move {
+            let mut response: Response = match answer.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            headers(&mut response);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_MAX)
+        .max_buf_size(HEADER_OCTETS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return note(ended),
+        _ = closed.wait_for(|closed| *closed) => {}
+        () = tokio::time::sleep(CONNECTION_MAX) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    if let Ok(ended) = timeout(LAST_REQUEST_MAX, serving).await {
+        note(ended);
+    }
+}
+
+/// Clients that go away are no news.
+fn note(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection broke off");
+    }
+}
+
+/// On every answer, refusals and "not found" too.
+fn headers(response: &mut Response) {
+    let always = [
+        ("content-security-policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in always {
+        headers.insert(name, axum::http::HeaderValue::from_static(value));
+    }
+    headers.entry("cache-control").or_insert(axum::http::HeaderValue::from_static("no-store"));
+}
+
+/// Ready where the queue and the ledger answer.
+async fn readyz(State(shared): Door) -> Response {
+    let (queue, ledger) = tokio::join!(shared.house.spool.depth(), shared.house.federation.store.newest());
+    let word = |fine: bool| if fine { "ok" } else { "does not answer" };
+    let text = format!("queue: {}\nledger: {}\n", word(queue.is_ok()), word(ledger.is_ok()));
+    let status = if queue.is_ok() && ledger.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, text).into_response()
+}
+
+/// The name of this life of the feed, made at its first use. A restore forgets the setting `feed`: local numbers mean
+/// other headers then.
+async fn feed_id(house: &House) -> std::io::Result<FeedId> {
+    let random = keys::random().map_err(std::io::Error::other)?;
+    let mut sixteen = [0; 16];
+    sixteen.copy_from_slice(&random[..16]);
+    let fresh = FeedId::from_random(sixteen).to_string();
+    let kept = house.federation.store.setting_or("feed", &fresh).await.map_err(std::io::Error::other)?;
+    kept.parse().map_err(std::io::Error::other)
+}
+
+/// Connections at once; each costs a file descriptor and some kilobytes.
+const CONNECTIONS_MAX: usize = 512;
+/// A whole request head, also the pause between two requests: what Slowloris stretches.
+const HEADER_MAX: Duration = Duration::from_secs(15);
+/// Octets of a request head; ours have about 800.
+const HEADER_OCTETS_MAX: usize = 16 * 1024;
+/// A client that reads one octet at a time keeps its place for so long, and then a last request.
+const CONNECTION_MAX: Duration = Duration::from_secs(240);
+const LAST_REQUEST_MAX: Duration = Duration::from_secs(60);
+/// At the end of the node, running requests have so long.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+/// Long polls at once; more are answered without waiting.
+const WAITING_MAX: usize = 64;

@@ -6,8 +6,8 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_store::federated::{FederatedError, Peer, PeerState};
 use thiserror::Error;
 
-use crate::follow::{Api, Client, FetchError, thaw};
 use crate::House;
+use crate::follow::{Api, Client, FetchError, thaw};
 
 /// Why a peering was not made or ended.
 #[derive(Debug, Error)]
@@ -143,8 +143,7 @@ async fn discover(client: &Client, typed: Api) -> Result<Api, PeeringError> {
 
 async fn fetch_descriptor(client: &Client, api: &Api) -> Result<SignedDescriptor, PeeringError> {
     let answer = client.open(api, "/node", DESCRIPTOR_OCTETS_MAX).await?;
-    descriptor::parse(answer.text(api)?)
-        .map_err(|source| PeeringError::Descriptor { host: api.authority(), source })
+    descriptor::parse(answer.text(api)?).map_err(|source| PeeringError::Descriptor { host: api.authority(), source })
 }
 
 /// The one peer that `who` means. Names and hosts are what peers say of themselves: where two say the same, neither is
@@ -217,7 +216,14 @@ mod tests {
         };
         let fingerprint = node.fingerprint();
         let key = node.to_string();
-        for who in ["relay.example.org", "Relay.example.org:8443", "chaton a", &fingerprint, &fingerprint.replace(' ', ":"), &key] {
+        for who in [
+            "relay.example.org",
+            "Relay.example.org:8443",
+            "chaton a",
+            &fingerprint,
+            &fingerprint.replace(' ', ":"),
+            &key,
+        ] {
             assert!(is_called(&peer, who), "{who}");
         }
         for who in ["", "example.org", "chaton", &fingerprint[..4], "relay.example.org:1"] {

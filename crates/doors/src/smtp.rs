@@ -48,7 +48,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Onward {
     /// A mail that is on stable storage, with its content. Waits when the relay is behind.
-    pub mails: mpsc::Sender<(Queued, Vec<u8>)>,
+    pub mails: mpsc::Sender<(Queued, Arc<[u8]>)>,
     /// The number of a mail that a person moved or dropped.
     pub changed: mpsc::Sender<u64>,
 }

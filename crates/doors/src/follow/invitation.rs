@@ -39,9 +39,9 @@ pub(super) async fn refresh_tag_keys(house: &House, client: &Client, api: &Api) 
     let now = crate::now();
     let current = house.federation.keys().tags.first().cloned();
     let (next, others): (Vec<_>, Vec<_>) = grants(house, &answer["tagkeys"])?.into_iter().partition(|grant| {
-        let ours = current.as_ref().is_some_and(|current| {
-            current.federation == grant.federation && current.not_before < grant.not_before
-        });
+        let ours = current
+            .as_ref()
+            .is_some_and(|current| current.federation == grant.federation && current.not_before < grant.not_before);
         ours && grant.publishes_at(now)
     });
     take(house, others, false)?;
@@ -51,7 +51,8 @@ pub(super) async fn refresh_tag_keys(house: &House, client: &Client, api: &Api) 
 /// Opens what was sealed to us.
 fn grants(house: &House, boxes: &Value) -> Result<Vec<TagKeyGrant>, FollowError> {
     let wrong = |why: &str| FollowError::TagKeys(why.to_owned());
-    let boxes = boxes.as_array().filter(|boxes| boxes.len() <= GRANTS_MAX).ok_or_else(|| wrong("no list, or too long"))?;
+    let boxes =
+        boxes.as_array().filter(|boxes| boxes.len() <= GRANTS_MAX).ok_or_else(|| wrong("no list, or too long"))?;
     let log_key = house.federation.keys().log.clone();
     let grant = |sealed: &Value| {
         let octets = sealed.as_str().and_then(|text| STANDARD.decode(text).ok()).ok_or_else(|| wrong("no base64"))?;

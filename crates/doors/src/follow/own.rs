@@ -150,7 +150,8 @@ async fn import(house: &House, client: &Client, peer: &Peer, from: Position) -> 
         let same_place = store.header_at(own, at).await?;
         let head: Option<Head> = store.head(own).await?;
         // What a peer has forgotten, it cannot give back: its copy is taken from where it begins.
-        let known = chain::Known { head, same_place: same_place.as_ref(), oldest: (kept == 0).then_some(at), epoch_min: 0 };
+        let known =
+            chain::Known { head, same_place: same_place.as_ref(), oldest: (kept == 0).then_some(at), epoch_min: 0 };
         match chain::step(&signed, &known, crate::now()) {
             Step::Known => {}
             Step::Next => {

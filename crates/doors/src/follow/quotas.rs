@@ -1,6 +1,7 @@
 //! What is kept of whom, counted for one contact, so that the quota is asked without reading everything for each segment.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use sm2tp_federation::header::Header;
 use sm2tp_federation::keys::NodeKey;
@@ -24,11 +25,13 @@ impl Quotas {
         introducer: Option<NodeKey>,
     ) -> Result<Quota, FederatedError> {
         let origin = header.origin();
-        if !self.origins.contains_key(&origin) {
-            self.origins.insert(origin, store.history(origin).await?);
+        if let Entry::Vacant(place) = self.origins.entry(origin) {
+            place.insert(store.history(origin).await?);
         }
-        if let Some(introducer) = introducer.filter(|introducer| !self.introduced.contains_key(introducer)) {
-            self.introduced.insert(introducer, store.introduced_octets(introducer).await?);
+        if let Some(introducer) = introducer
+            && let Entry::Vacant(place) = self.introduced.entry(introducer)
+        {
+            place.insert(store.introduced_octets(introducer).await?);
         }
         let day = header.sealed_at() / DAY_S;
         let history = self.origins.entry(origin).or_default();
@@ -53,9 +56,8 @@ impl Quotas {
 
 /// Of the 30 days before `day`; a day without events counts as one.
 fn median(history: &History, day: u64) -> u64 {
-    let mut days: Vec<u64> = (day.saturating_sub(MEDIAN_DAYS)..day)
-        .map(|day| history.days.get(&day).copied().unwrap_or(0))
-        .collect();
+    let mut days: Vec<u64> =
+        (day.saturating_sub(MEDIAN_DAYS)..day).map(|day| history.days.get(&day).copied().unwrap_or(0)).collect();
     days.sort_unstable();
     days.get(days.len() / 2).copied().unwrap_or(0)
 }

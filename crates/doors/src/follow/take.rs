@@ -236,11 +236,7 @@ impl Poll<'_> {
 }
 
 /// Keeps the proof that an origin signed two segments for one place, and takes nothing more of it (§8.10).
-pub(crate) async fn freeze(
-    store: &Federated,
-    origin: NodeKey,
-    proof: &Proof,
-) -> Result<(), FederatedError> {
+pub(crate) async fn freeze(store: &Federated, origin: NodeKey, proof: &Proof) -> Result<(), FederatedError> {
     let key = proof_setting(origin);
     if store.setting(&key).await?.is_none() {
         let at = proof.headers()[0].position();
@@ -251,13 +247,10 @@ pub(crate) async fn freeze(
 }
 
 /// A person accepts that an origin goes on in an epoch after the one in which it contradicted itself.
-pub(crate) async fn thaw(
-    store: &Federated,
-    origin: NodeKey,
-) -> Result<(), FederatedError> {
+pub(crate) async fn thaw(store: &Federated, origin: NodeKey) -> Result<(), FederatedError> {
     let key = proof_setting(origin);
     let Some(proof) = store.setting(&key).await? else { return Ok(()) };
-    let epoch = hex::decode(proof).ok().and_then(|proof| Some(Header::parse(proof.get(..HEADER_OCTETS)?).ok()?));
+    let epoch = hex::decode(proof).ok().and_then(|proof| Header::parse(proof.get(..HEADER_OCTETS)?).ok());
     let next = epoch.map_or(0, |header| header.position().epoch.saturating_add(1));
     store.put_setting(&format!("epoch_min.{origin}"), &next.to_string()).await?;
     store.remove_setting(&key).await

@@ -27,7 +27,7 @@ pub(super) struct Connection {
 enum End {
     Closed,
     /// STARTTLS was answered; what was read before it is thrown away with the dialogue.
-    Handshake(Session, Desk),
+    Handshake(Box<(Session, Desk)>),
 }
 
 /// The dialogue on one stream.
@@ -74,7 +74,8 @@ impl Connection {
         let desk = Desk::new(self.shared.clone(), self.client);
         let mut stream = stream;
         let end = self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
-        if let (End::Handshake(session, desk), Some(acceptor)) = (end, acceptor) {
+        if let (End::Handshake(before), Some(acceptor)) = (end, acceptor) {
+            let (session, desk) = *before;
             let shaken = timeout(self.shared.settings.command_timeout, acceptor.accept(stream));
             let stream = shaken.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             self.talk(Dialogue::new(stream, session.tls_started(), desk, Vec::new())).await?;
@@ -111,7 +112,7 @@ impl Connection {
                     After::Handshake => {
                         dialogue.flush().await?;
                         let session = dialogue.session.take();
-                        return Ok(session.map_or(End::Closed, |session| End::Handshake(session, dialogue.desk)));
+                        return Ok(session.map_or(End::Closed, |session| End::Handshake(Box::new((session, dialogue.desk)))));
                     }
                 }
             }

@@ -105,7 +105,8 @@ impl Desk {
             login: session.login().is_some(),
             esmtp: session.is_esmtp(),
         };
-        let traced = trace::trace(content, &via, received_at);
+        let traced = trace::trace(&content, &via, received_at);
+        let content: Arc<[u8]> = traced.content.into();
         let hold_s = self.shared.settings.hold_s;
         let mail = NewMail {
             org: account.org,
@@ -116,14 +117,14 @@ impl Desk {
             received_at,
             recipients: std::mem::take(&mut self.recipients),
             held_until: received_at.saturating_add(hold_s),
-            content: traced.content.clone(),
+            content: content.clone(),
             is_report: false,
         };
         match self.shared.house.spool.accept(mail).await {
             Ok(queued) => {
                 let id = queued.mail.id;
                 // The relay may have stopped: the mail is in the spool, and the next start finds it.
-                let _ = self.shared.onward.mails.send((queued, traced.content)).await;
+                let _ = self.shared.onward.mails.send((queued, content)).await;
                 Answer::YesSaying(format!("queued as {id}"))
             }
             Err(error) => {

@@ -23,7 +23,7 @@ pub(super) struct Traced {
 /// Adds a Received line, and Date and Message-ID where they are missing (RFC 6409 §8.1 and §8.2).
 ///
 /// The address of a client that logged in is not written: it is a person's home, and the login says who it was.
-pub(super) fn trace(content: Vec<u8>, via: &Via<'_>, now: u64) -> Traced {
+pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
     let date = Date::new(i64::try_from(now).unwrap_or(i64::MAX)).to_rfc822();
     let protocol = match (via.esmtp, via.tls, via.login) {
         (false, ..) => "SMTP",
@@ -35,7 +35,7 @@ pub(super) fn trace(content: Vec<u8>, via: &Via<'_>, now: u64) -> Traced {
     let from = if via.login { "authenticated client".to_owned() } else { client(via) };
     let mut header =
         format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
-    let found = field(&content, "message-id");
+    let found = field(content, "message-id");
     let message_id = found.map_or_else(
         || {
             let id = format!("{}.{}@{}", now, unique(), via.hostname);
@@ -44,15 +44,15 @@ pub(super) fn trace(content: Vec<u8>, via: &Via<'_>, now: u64) -> Traced {
         },
         |value| value.trim_matches(['<', '>']).to_owned(),
     );
-    if field(&content, "date").is_none() {
+    if field(content, "date").is_none() {
         header.push_str(&format!("Date: {date}\r\n"));
     }
     // Without any header the first line would be taken for one.
-    if !starts_with_header(&content) {
+    if !starts_with_header(content) {
         header.push_str("\r\n");
     }
     let mut traced = header.into_bytes();
-    traced.extend_from_slice(&content);
+    traced.extend_from_slice(content);
     Traced { content: traced, message_id: Some(message_id).filter(|id| !id.is_empty() && id.len() <= ID_OCTETS_MAX) }
 }
 
@@ -107,7 +107,7 @@ mod tests {
             login,
             esmtp: true,
         };
-        let traced = trace(content.as_bytes().to_vec(), &via, 1_800_000_000);
+        let traced = trace(content.as_bytes(), &via, 1_800_000_000);
         (String::from_utf8(traced.content).unwrap(), traced.message_id)
     }
 

@@ -1,7 +1,7 @@
 //! A server without sockets: the smallest shell around the pure session, with fixed rules.
 //!
 //! Its rules, which a real server has to be configured for when the same dialogues run against it:
-//! login `anna` with password `secret`; senders at `bad.test` are refused with 550 5.7.1, recipients at `refused.test`
+//! login `anna` with password `secretive`; senders at `bad.test` are refused with 550 5.7.1, recipients at `refused.test`
 //! with 550 5.1.1 and at `later.test` with 451 4.3.0; everything else is taken.
 
 use sm2tp_proto::Enhanced;
@@ -106,7 +106,7 @@ impl Shell {
     fn decide(&mut self, ask: Ask) -> Answer {
         let no = |code, enhanced, text: &str| Answer::No(Refusal::new(code, enhanced, text));
         match ask {
-            Ask::Login { login, password } if login == "anna" && password.reveal() == "secret" => Answer::Yes,
+            Ask::Login { login, password } if login == "anna" && password.reveal() == "secretive" => Answer::Yes,
             Ask::Login { .. } => no(535, Enhanced(5, 7, 8), "Login or password wrong"),
             Ask::Sender { path: Some(path), .. } if path.domain().as_str() == "bad.test" => {
                 no(550, Enhanced(5, 7, 1), "Sender refused")

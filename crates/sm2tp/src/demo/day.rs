@@ -83,7 +83,10 @@ impl Day {
         self.send(&news_b, letters::newsletter("b-n", "La lettre du collectif", list)).await;
 
         self.progress.phase("The queues empty: retries, mail that was held, reports to senders.");
-        self.wait(self.began + DAY_MAX, |a, b| a.is_drained() && b.is_drained() && has_learned(a, b)).await;
+        self.wait(self.began + DAY_MAX, |a, b| {
+            a.is_drained() && b.is_drained() && has_learned(a, b) && has_learned(b, a)
+        })
+        .await;
         Ok(())
     }
 
@@ -165,10 +168,10 @@ impl Day {
     }
 }
 
-/// All that A knows is published, and B has read it.
-fn has_learned(a: &Status, b: &Status) -> bool {
-    let (told, heard) = (&a.federation, &b.federation);
-    a.outbox == 0 && told.pending == 0 && 0 < told.published && told.published <= heard.received
+/// All that one node knows is published, and the other has read it.
+fn has_learned(teller: &Status, hearer: &Status) -> bool {
+    let (told, heard) = (&teller.federation, &hearer.federation);
+    teller.outbox == 0 && told.pending == 0 && 0 < told.published && told.published <= heard.received
 }
 
 async fn accounts(node: &Node, org: &str, domain: &str, [news, person]: [&str; 2]) -> anyhow::Result<()> {

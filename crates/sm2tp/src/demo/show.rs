@@ -75,7 +75,7 @@ pub fn table(summary: &Summary) -> String {
     row("stopped before sending", &|node| node.stopped_at_once + node.stopped_with_report);
     row("  the node knew the address as dead", &NodeSummary::stopped_by_own);
     row("  another node did: held, returned", &|node| node.stopped_by_federation);
-    row("let through all the same, to measure", &|node| node.canaries);
+    row("let through anyway, as a measurement", &|node| node.canaries);
     row("events published", &|node| node.events_published);
     row("events received", &|node| node.events_received);
     text.push('\n');

@@ -1,3 +1,16 @@
 //! The tests that need the whole program, or look at the whole repository: one binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used, reason = "these are tests; clippy.toml sees it only inside of #[test]")]
+
+mod client;
+mod commands;
+mod config;
+mod crash;
+mod dialogues;
+mod hostile;
+mod node;
+mod programs;
+mod script;
+mod sink;
 mod tidy;
+mod wait;

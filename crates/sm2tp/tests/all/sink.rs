@@ -72,6 +72,12 @@ impl Mail {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }
+
+    /// `sender recipient…`; `<>` for the null path.
+    pub fn envelope(&self) -> String {
+        let from = if self.from.is_empty() { "<>" } else { &self.from };
+        [&[from.to_owned()][..], &self.to].concat().join(" ")
+    }
 }
 
 fn serve(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {

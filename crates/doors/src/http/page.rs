@@ -1,0 +1,335 @@
+//! The status page: one look, in French or English, without script.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Response};
+use sm2tp_store::federated::PeerState;
+
+use super::gate::local;
+use super::refusal::Refusal;
+use super::status::{self, PeerStatus, Status};
+use super::words::Lang;
+use super::{Client, Door};
+
+/// `GET /`
+pub(super) async fn page(
+    State(shared): Door,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    local(client, &headers)?;
+    let accept = headers.get(header::ACCEPT_LANGUAGE).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let lang = Lang::of(accept);
+    let html = render(&status::gather(&shared.house).await?, lang, crate::now())?;
+    Ok(([(header::CONTENT_LANGUAGE, lang.tag()), (header::VARY, "accept-language")], Html(html)).into_response())
+}
+
+/// `GET /style.css`
+pub(super) async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../templates/style.css")).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Page<'a> {
+    lang: Lang,
+    hostname: &'a str,
+    left: Vec<Line>,
+    causes: Vec<Line>,
+    stopped: Vec<Line>,
+    queue: Vec<Line>,
+    oldest: String,
+    light: Light,
+    share: String,
+    federation: Vec<Line>,
+    fingerprint: &'a str,
+    peers: Vec<PeerLine<'a>>,
+}
+
+/// A word and a number.
+struct Line {
+    word: String,
+    count: String,
+}
+
+struct PeerLine<'a> {
+    name: &'a str,
+    fingerprint: &'a str,
+    url: &'a str,
+    state: String,
+    read: String,
+    weight: String,
+    polled: String,
+    trouble: &'a str,
+}
+
+/// The traffic light of §6, for all senders of the node together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Light {
+    None,
+    Green,
+    Watch,
+    Amber,
+    Red,
+    Stop,
+}
+
+fn render(status: &Status, lang: Lang, now: u64) -> Result<String, Refusal> {
+    let line = |key: &str, count: u64| Line { word: lang.word(key), count: number(count, lang) };
+    let kind = |kind: &str| line(kind, status.sum(kind, None));
+    let (real, bounced) = (status.sum("bounced", Some("address")), status.sum("bounced", None));
+    let decided = bounced + status.sum("delivered", None);
+    let federation = &status.federation;
+    let page = Page {
+        lang,
+        hostname: &status.hostname,
+        left: ["accepted", "delivered", "bounced", "deferred", "canary", "dropped", "report"].map(kind).into(),
+        causes: by_cause(status, &["bounced"], "cause", lang),
+        stopped: by_cause(status, &["stopped", "stopped-reported"], "stop", lang),
+        queue: vec![
+            line("lane-normal", status.queue.normal),
+            line("lane-slow", status.queue.slow),
+            line("lane-held", status.queue.held),
+            line("outbox", status.outbox),
+        ],
+        oldest: status.queue.oldest_at.map_or_else(|| "–".to_owned(), |at| ago(at, now, lang)),
+        light: Light::of(real, decided),
+        share: percent(real, decided, lang),
+        federation: vec![
+            line("published", federation.published),
+            line("received", federation.received),
+            line("pending", federation.pending),
+            line("known", status.known_addresses as u64),
+        ],
+        fingerprint: &federation.fingerprint,
+        peers: federation.peers.iter().map(|peer| peer_line(peer, lang, now)).collect(),
+    };
+    page.render().map_err(|error| Refusal::Trouble(error.to_string()))
+}
+
+impl Page<'_> {
+    fn w(&self, key: &str) -> String {
+        self.lang.word(key)
+    }
+}
+
+impl Light {
+    fn of(real: u64, decided: u64) -> Self {
+        let at_least = |per_mille: u64| u128::from(decided) * u128::from(per_mille) <= u128::from(real) * 1000;
+        if decided < JUDGED_MIN {
+            return Self::None;
+        }
+        let steps = [(100, Self::Stop), (50, Self::Red), (20, Self::Amber), (4, Self::Watch)];
+        steps.into_iter().find(|(share, _)| at_least(*share)).map_or(Self::Green, |(_, light)| light)
+    }
+
+    /// The key of its words and its class in the style sheet.
+    fn key(self) -> &'static str {
+        match self {
+            Self::None => "light-none",
+            Self::Green => "light-green",
+            Self::Watch => "light-watch",
+            Self::Amber => "light-amber",
+            Self::Red => "light-red",
+            Self::Stop => "light-stop",
+        }
+    }
+}
+
+/// The sums of some kinds by cause, the largest first, in words.
+fn by_cause(status: &Status, kinds: &[&str], prefix: &str, lang: Lang) -> Vec<Line> {
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for counter in status.counters.iter().filter(|counter| kinds.contains(&&counter.kind[..])) {
+        *sums.entry(&counter.cause).or_default() += counter.count;
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let word = |cause: &str| match lang.word(&format!("{prefix}-{cause}")) {
+        unknown if unknown == format!("{prefix}-{cause}") => cause.to_owned(),
+        word => word,
+    };
+    sums.into_iter().map(|(cause, count)| Line { word: word(cause), count: number(count, lang) }).collect()
+}
+
+fn peer_line(peer: &PeerStatus, lang: Lang, now: u64) -> PeerLine<'_> {
+    let state = match peer.state {
+        PeerState::Invited => "state-invited",
+        PeerState::Asking => "state-asking",
+        PeerState::Accepted => "state-accepted",
+    };
+    PeerLine {
+        name: &peer.name,
+        fingerprint: &peer.fingerprint,
+        url: &peer.url,
+        state: lang.word(state),
+        read: lang.word(if peer.read { "yes" } else { "no" }),
+        weight: decimal(&format!("{:.2}", peer.weight), lang),
+        polled: peer.polled_at.map_or_else(|| lang.word("never"), |at| ago(at, now, lang)),
+        trouble: peer.trouble.as_deref().unwrap_or_default(),
+    }
+}
+
+/// How long ago, in the largest unit that fits.
+fn ago(at: u64, now: u64, lang: Lang) -> String {
+    let age_s = now.saturating_sub(at);
+    let (count, unit) = match age_s {
+        0..120 => (age_s, "ago-s"),
+        120..7200 => (age_s / 60, "ago-m"),
+        7200..172_800 => (age_s / 3600, "ago-h"),
+        _ => (age_s / 86_400, "ago-d"),
+    };
+    format!("{} {count}\u{a0}{}", lang.word("before-ago"), lang.word(unit)).trim_start().to_owned()
+}
+
+fn percent(part: u64, whole: u64, lang: Lang) -> String {
+    if whole == 0 {
+        return "–".to_owned();
+    }
+    let per_myriad = u128::from(part) * 10_000 / u128::from(whole);
+    decimal(&format!("{}.{:02}\u{a0}%", per_myriad / 100, per_myriad % 100), lang)
+}
+
+fn decimal(text: &str, lang: Lang) -> String {
+    if lang == Lang::Fr { text.replace('.', ",") } else { text.to_owned() }
+}
+
+/// Groups of three digits, with the sign of the language.
+fn number(count: u64, lang: Lang) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at != 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(if lang == Lang::Fr { '\u{202f}' } else { ',' });
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Below so many sends one bounce would be an alarm.
+const JUDGED_MIN: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_federation::keys::NodeKey;
+    use sm2tp_rules::Cause;
+
+    use super::super::status::{Counter, FederationStatus, Queue};
+    use super::super::words::WORDS;
+    use super::*;
+
+    fn status() -> Status {
+        let counter = |kind: &str, cause: &str, count| Counter {
+            kind: kind.into(),
+            cause: cause.into(),
+            stream: "bulk".into(),
+            org: "asso".into(),
+            count,
+        };
+        Status {
+            hostname: "relay.example.org".into(),
+            queue: Queue { normal: 3, slow: 0, held: 1, oldest_at: Some(1000) },
+            outbox: 0,
+            counters: vec![
+                counter("delivered", "", 12_345),
+                counter("bounced", "address", 30),
+                counter("bounced", "mailbox", 2),
+                counter("stopped", "federated", 7),
+            ],
+            known_addresses: 5,
+            federation: FederationStatus {
+                node: NodeKey([1; 32]),
+                fingerprint: "aaaa".into(),
+                published: 1,
+                received: 2,
+                pending: 0,
+                peers: vec![PeerStatus {
+                    name: "<script>alert(1)</script>\"'&".into(),
+                    node: NodeKey([2; 32]),
+                    fingerprint: "bbbb".into(),
+                    url: "https://x.example/\"onmouseover=\"x/fed/v1".into(),
+                    state: PeerState::Accepted,
+                    read: true,
+                    weight: 0.5,
+                    polled_at: Some(1000),
+                    trouble: Some("</td><img src=x>".into()),
+                }],
+            },
+        }
+    }
+
+    #[test]
+    fn the_page_speaks_both_languages() {
+        let fr = render(&status(), Lang::Fr, 1300).unwrap();
+        for words in [
+            "lang=\"fr\"",
+            "rejet définitif",
+            "Boîte pleine",
+            "12\u{202f}345",
+            "il y a 5\u{a0}min",
+            "0,24\u{a0}%",
+            "0,50",
+        ] {
+            assert!(fr.contains(words), "{words}: {fr}");
+        }
+        let en = render(&status(), Lang::En, 1300).unwrap();
+        for words in ["lang=\"en\"", "hard bounce", "Mailbox full", "12,345", "5\u{a0}min ago", "Good: under 0.4 %"] {
+            assert!(en.contains(words), "{words}: {en}");
+        }
+    }
+
+    #[test]
+    fn what_peers_say_of_themselves_is_text() {
+        let page = render(&status(), Lang::En, 1300).unwrap();
+        for raw in ["<script", "<img", "\"onmouseover", "alert(1)</"] {
+            assert!(!page.contains(raw), "{raw}: {page}");
+        }
+        assert!(page.contains("&#60;script&#62;"), "{page}");
+    }
+
+    #[test]
+    fn no_word_is_missing_in_either_language() {
+        for (key, en, fr) in WORDS {
+            assert_eq!(WORDS.iter().filter(|(other, _, _)| other == key).count(), 1, "{key} stands there twice");
+            assert!(!fr.is_empty() && (!en.is_empty() || *key == "before-ago"), "{key}");
+        }
+        let has = |key: &str| assert!(WORDS.iter().any(|(known, _, _)| *known == key), "{key} has no words");
+        let template = include_str!("../../templates/status.html");
+        template.split("self.w(\"").skip(1).for_each(|rest| has(rest.split('"').next().unwrap()));
+        Cause::ALL.iter().for_each(|cause| has(&format!("cause-{cause}")));
+        ["own-hard", "own-soft", "federated", "listed", "opted-out"].iter().for_each(|why| has(&format!("stop-{why}")));
+        let source = include_str!("page.rs").split("#[cfg(test)]").next().unwrap();
+        for call in ["line(\"", "lang.word(\"", "=> \"light-", "=> \"state-"] {
+            let prefix = call.rsplit('"').next().unwrap();
+            source.split(call).skip(1).for_each(|rest| has(&format!("{prefix}{}", rest.split('"').next().unwrap())));
+        }
+    }
+
+    #[test]
+    fn the_light_has_the_steps_of_the_design() {
+        let check = |real, decided, want| assert_eq!(Light::of(real, decided), want, "{real}/{decided}");
+        check(0, 0, Light::None);
+        check(99, 99, Light::None);
+        check(0, 1000, Light::Green);
+        check(3, 1000, Light::Green);
+        check(4, 1000, Light::Watch);
+        check(20, 1000, Light::Amber);
+        check(50, 1000, Light::Red);
+        check(100, 1000, Light::Stop);
+        check(u64::MAX, u64::MAX, Light::Stop);
+    }
+
+    #[test]
+    fn the_language_is_the_one_that_is_wanted_most() {
+        let check = |accept: &str, want| assert_eq!(Lang::of(accept), want, "{accept}");
+        check("", Lang::En);
+        check("fr", Lang::Fr);
+        check("fr-CH, fr;q=0.9, en;q=0.8, de;q=0.7, *;q=0.5", Lang::Fr);
+        check("de, en;q=0.5, fr;q=0.4", Lang::En);
+        check("en;q=0.1, fr;q=0.4", Lang::Fr);
+        check(";;;q=,,,fr;q=x", Lang::En);
+    }
+}

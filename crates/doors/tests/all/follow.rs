@@ -1,0 +1,210 @@
+//! What a peer publishes arrives; what it lies about does not; a restored node does not fork its log.
+
+use sm2tp_doors::peering;
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_rules::Stream;
+use sm2tp_rules::suppress::{Decision, Why};
+use sm2tp_store::federated::PeerState;
+
+use super::liar::{Answer, Liar};
+use super::node::{Node, TempDir, until};
+
+/// The trouble that a node has with a peer.
+async fn trouble(node: &Node, peer: NodeKey) -> String {
+    until("trouble with a peer", async || node.peer(peer).await?.trouble).await
+}
+
+async fn kept(node: &Node, origin: NodeKey) -> Option<u32> {
+    let head = node.house.federation.store.head(origin).await.unwrap();
+    head.map(|head| head.position.segno)
+}
+
+/// The whole way of DESIGN's first promise: what one hoster learned, the other knows.
+#[tokio::test]
+async fn a_dead_address_of_one_node_is_known_to_the_other_after_a_handshake() {
+    let (dir_a, dir_b) = (TempDir::new(), TempDir::new());
+    let (a, b) = (Node::start(&dir_a, "a").await, Node::start(&dir_b, "b").await);
+    a.follow();
+    b.follow();
+    let invited = peering::invite(&a.house, &b.origin, Some("Bonjour".into()), 1.0, true).await.unwrap();
+    assert_eq!((invited.state, invited.node), (PeerState::Invited, b.key()));
+    let asking = b.peer(a.key()).await.unwrap();
+    assert_eq!((asking.state, asking.note.as_deref()), (PeerState::Asking, Some("Bonjour")));
+    let accepted = peering::accept(&b.house, &a.key().fingerprint(), 1.0, true).await.unwrap();
+    assert_eq!(accepted.state, PeerState::Accepted);
+
+    until("both sides accepted", async || {
+        a.peer(b.key()).await.filter(|peer| peer.state == PeerState::Accepted && peer.trouble.is_none())
+    })
+    .await;
+    // A joined: it publishes under B's key now.
+    until("the tag key", async || {
+        let own = b.house.book.current_key().map(|key| key.key_id());
+        (a.house.book.current_key().map(|key| key.key_id()) == own).then_some(())
+    })
+    .await;
+
+    a.learns_dead("jean.dupont@example.org").await;
+    let decision = until("B knows", async || match b.decides("jean.dupont@example.org", Stream::Bulk) {
+        Decision::Send => None,
+        known => Some(known),
+    })
+    .await;
+    let Decision::Hold(Why::Federated { score, sources }) = decision else { panic!("{decision:?}") };
+    assert!(0.75 <= score && sources == 1, "{score} {sources}");
+    assert_eq!(b.decides("jean.dupont@example.org", Stream::Personal), Decision::Send);
+    assert_eq!(b.decides("jeanne@example.org", Stream::Bulk), Decision::Send);
+
+    // B ended it: what A said counts no more, and A is a stranger.
+    peering::remove(&b.house, &a.key().to_string()).await.unwrap();
+    assert_eq!(b.decides("jean.dupont@example.org", Stream::Bulk), Decision::Send);
+    assert!(trouble(&a, b.key()).await.contains("401"));
+}
+
+/// C follows B alone and hears of A through it.
+#[tokio::test]
+async fn what_a_peer_of_a_peer_said_comes_with_its_descriptor() {
+    let dirs = [TempDir::new(), TempDir::new(), TempDir::new()];
+    let a = Node::start(&dirs[0], "a").await;
+    let b = Node::start(&dirs[1], "b").await;
+    let c = Node::start(&dirs[2], "c").await;
+    for (one, other) in [(&a, &b), (&b, &a), (&b, &c), (&c, &b)] {
+        one.befriend(&other.house.federation.own()).await;
+    }
+    for node in [&a, &b, &c] {
+        node.follow();
+    }
+    for n in 0..3 {
+        a.learns_dead(&format!("gone{n}@example.org")).await;
+        until("A's segment at C", async || kept(&c, a.key()).await.filter(|segno| *segno == n)).await;
+    }
+    let descriptor = c.house.federation.store.descriptor(a.key()).await.unwrap();
+    assert_eq!(descriptor.unwrap().descriptor().name, "a");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_not_stored_and_the_node_goes_on() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(1).await);
+    let (first, second) = (liar.segment(None, 1), liar.segment(Some(&liar.segment(None, 1)), 2));
+    liar.publishes(&[&first]);
+    let mut bent = first.encode();
+    *bent.last_mut().unwrap() ^= 1;
+    liar.answers(&liar.log_path(&first), Answer::Octets(bent));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    let said = trouble(&node, liar.key()).await;
+    assert!(said.contains("0.0") && said.contains("damaged or forged"), "{said}");
+    assert_eq!(kept(&node, liar.key()).await, None);
+
+    // Served rightly, it is taken; the trouble is over.
+    liar.publishes(&[&first, &second]);
+    until("both segments", async || kept(&node, liar.key()).await.filter(|segno| *segno == 1)).await;
+    until("no trouble", async || node.peer(liar.key()).await?.trouble.is_none().then_some(())).await;
+    let cursor = node.peer(liar.key()).await.unwrap().cursor.unwrap();
+    assert!(cursor.ends_with(":2"), "{cursor}");
+}
+
+#[tokio::test]
+async fn a_segment_that_never_comes_does_not_stop_the_feed() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(11).await);
+    let first = liar.segment(None, 1);
+    liar.publishes(&[&first]);
+    liar.answers(&liar.log_path(&first), Answer::Status(404, ""));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    until("the cursor passes", async || node.peer(liar.key()).await?.cursor.filter(|cursor| cursor.ends_with(":1")))
+        .await;
+    assert!(5 <= liar.asked(&liar.log_path(&first)));
+    assert_eq!(kept(&node, liar.key()).await, None);
+}
+
+#[tokio::test]
+async fn a_gap_is_filled_in_bulk() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(21).await);
+    let one = liar.segment(None, 1);
+    let two = liar.segment(Some(&one), 2);
+    let three = liar.segment(Some(&two), 3);
+    liar.publishes(&[&three]);
+    liar.answers(&format!("/fed/v1/log/{}", liar.key()), Answer::Octets([one.encode(), two.encode()].concat()));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    until("three segments", async || kept(&node, liar.key()).await.filter(|segno| *segno == 2)).await;
+}
+
+#[tokio::test]
+async fn an_origin_that_contradicts_itself_is_frozen_with_the_proof() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(31).await);
+    let (one, other) = (liar.segment(None, 1), liar.segment(None, 2));
+    let two = liar.segment(Some(&one), 3);
+    liar.publishes(&[&one, &other, &two]);
+    liar.answers(&liar.log_path(&one), Answer::Octets(one.encode()));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    let store = &node.house.federation.store;
+    let key = format!("proof.{}", liar.key());
+    let proof = until("the proof", async || store.setting(&key).await.unwrap()).await;
+    assert_eq!(proof.len(), 2 * 480);
+    until("the feed is read", async || node.peer(liar.key()).await?.cursor.filter(|cursor| cursor.ends_with(":3")))
+        .await;
+    assert_eq!(
+        store.header_at(liar.key(), one.header.header().position()).await.unwrap().as_ref(),
+        Some(one.header.header())
+    );
+    assert_eq!(kept(&node, liar.key()).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_an_endless_answer_is_cut() {
+    let dir = TempDir::new();
+    let (node, liar, elsewhere) = (Node::start(&dir, "b").await, Liar::start(41).await, Liar::start(51).await);
+    liar.answers("/fed/v1/feed", Answer::Status(302, Box::leak(elsewhere.origin.clone().into_boxed_str())));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    let said = trouble(&node, liar.key()).await;
+    assert!(said.contains("302"), "{said}");
+    assert_eq!(elsewhere.asked("/"), 0);
+
+    liar.answers("/fed/v1/feed", Answer::Endless);
+    until("the cut", async || node.peer(liar.key()).await?.trouble.filter(|said| said.contains("1000000 octets")))
+        .await;
+    liar.answers("/fed/v1/node", Answer::Endless);
+    until("the cut", async || node.peer(liar.key()).await?.trouble.filter(|said| said.contains("65536 octets"))).await;
+}
+
+#[tokio::test]
+async fn another_node_at_the_address_of_a_peer_is_not_taken_for_it() {
+    let dir = TempDir::new();
+    let (node, liar, other) = (Node::start(&dir, "b").await, Liar::start(61).await, Liar::start(71).await);
+    liar.answers("/fed/v1/node", Answer::Octets(other.descriptor.text().into()));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    assert!(trouble(&node, liar.key()).await.contains("another node"));
+}
+
+/// `FEDERATION.md` §5: the keys are there, the data is not; the peer gives it back before anything is sealed.
+#[tokio::test]
+async fn a_node_that_lost_its_log_fetches_it_back_and_goes_on() {
+    let (dir_a, dir_b) = (TempDir::new(), TempDir::new());
+    let b = Node::start(&dir_b, "b").await;
+    let key = {
+        let a = Node::start(&dir_a, "a").await;
+        a.befriend(&b.house.federation.own()).await;
+        b.befriend(&a.house.federation.own()).await;
+        a.follow();
+        b.follow();
+        a.learns_dead("one@example.org").await;
+        until("A's segment at B", async || kept(&b, a.key()).await).await;
+        a.key()
+    };
+    let restored = Node::start_with(&dir_a, &dir_a.path().join("empty"), "a").await;
+    restored.befriend(&b.house.federation.own()).await;
+    restored.learns_dead("two@example.org").await;
+    restored.follow();
+    until("the old segment and a new one", async || kept(&restored, key).await.filter(|segno| *segno == 1)).await;
+    let head = restored.house.federation.store.head(key).await.unwrap().unwrap();
+    assert_eq!(head.position.epoch, 0);
+}

@@ -1,0 +1,168 @@
+//! The commands of an administrator, as the program is called, with and without a running node.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::client::send;
+use crate::node::{Node, SM2TP, said};
+use crate::sink::Sink;
+use crate::wait::wait_until;
+
+/// Runs a command that needs no configuration.
+fn alone(args: &[&str], input: &str) -> crate::node::Said {
+    said(Command::new(SM2TP).args(args), input)
+}
+
+#[test]
+fn tags_are_those_of_the_protocol_page() {
+    // FEDERATION.md §3, K = 32 octets of 0x42.
+    let key = "42".repeat(32);
+    let vectors = [
+        ("Jean.Dupont@Example.ORG", "d34e52dc793598dd519e29618d1a7070"),
+        ("\"jean.dupont\"@example.org", "d34e52dc793598dd519e29618d1a7070"),
+        ("jean.dupont+news@example.org", "2848abaa988995a7ecd434d87e5d598c"),
+        ("user@Exämple.fr.", "a7bcddc9e744023f7a65ccb593c4e5e5"),
+        ("user@xn--exmple-cua.fr", "a7bcddc9e744023f7a65ccb593c4e5e5"),
+        ("@example.org", "c956da9e016b5b81a28f8fdd7f6b5d12"),
+    ];
+    for (address, tag) in vectors {
+        let said = alone(&["tag", address, "--key-hex", &key], "");
+        assert_eq!((said.exit, said.stdout.trim()), (0, tag), "{address}: {}", said.stderr);
+        let said = alone(&["tag", address, "--key-hex", &key, "--json"], "");
+        let json: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!((json["tag"].as_str(), json["key_id"].as_str()), (Some(tag), Some("1b6156ef8bbf44aa")), "{address}");
+    }
+    for (address, key) in [("jean@example.org", "4242"), ("jean", &*key), ("", &*key)] {
+        assert_eq!(alone(&["tag", address, "--key-hex", key], "").exit, 65, "{address} {key}");
+    }
+}
+
+#[test]
+fn classify_answers_each_line_in_order() {
+    let lines = [
+        ("550 5.1.1 No such user", "address"),
+        (r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#, "ip"),
+        (r#"{"text":"452 4.2.2 Mailbox full","mx":"mx.example.org","stage":"rcpt"}"#, "mailbox"),
+        ("not a reply at all", "unknown"),
+        ("550 5.1.1 No such user", "address"),
+    ];
+    // Many times over, so that a buffer between us would show.
+    let input: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect::<String>().repeat(200);
+    let said = alone(&["classify", "--json"], &input);
+    assert_eq!(said.exit, 0, "{}", said.stderr);
+    let answers: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let causes: Vec<&str> = answers.iter().map(|answer| answer["cause"].as_str().unwrap()).collect();
+    let wanted: Vec<&str> = lines.iter().map(|(_, cause)| *cause).collect();
+    assert_eq!(causes, wanted.repeat(200));
+    let keys: Vec<&String> = answers[0].as_object().unwrap().keys().collect();
+    let all = ["cause", "code", "enhanced", "message", "provider", "rule", "scope", "strength", "sub"];
+    assert_eq!(keys, all);
+    // In words, too: a line for a line.
+    assert_eq!(alone(&["classify"], &input).stdout.lines().count(), lines.len() * 200);
+}
+
+#[test]
+fn suppression_works_with_and_without_a_running_node() {
+    let mut node = Node::prepare("hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\n");
+    for round in 0..2 {
+        let address = format!("jean{round}@example.test");
+        assert_eq!(node.decision(&address, "personal")["decision"], "send");
+        let added = node.ask(&["suppress", "add", &address, "--note", "he asked for it"]);
+        assert_eq!(added["suppressed"], true, "{added}");
+        assert_eq!(node.decision(&address, "personal")["rule"], "listed");
+        let list = node.ask(&["suppress", "list"]);
+        assert_eq!(list[0]["note"], "he asked for it", "{list}");
+        assert_eq!(list[0]["tag"], added["tag"], "{list}");
+        assert!(!list.to_string().contains(&address), "a list of tags, not of addresses");
+        node.ask(&["suppress", "remove", &address]);
+        assert_eq!(node.decision(&address, "personal")["decision"], "send");
+        assert_eq!(node.ask(&["suppress", "list"]).as_array().unwrap().len(), 0);
+        // In words for people.
+        let said = node.run(&["explain", &address]);
+        assert_eq!((said.exit, said.stderr.as_str()), (0, ""));
+        assert!(said.stdout.contains(&address), "{}", said.stdout);
+        if round == 0 {
+            node.serve();
+        }
+    }
+    assert_eq!(node.run(&["suppress", "add", "jean"]).exit, 65);
+    assert_eq!(node.run(&["explain", "jean"]).exit, 65);
+}
+
+/// A node with the mails `ids`, which their server has put off once.
+fn with_mail_that_waits(ids: &[&str]) -> (Node, Sink, Arc<AtomicBool>) {
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let sink = Sink::with(move |_| (!is_open.load(Ordering::Relaxed)).then(|| "451 4.3.2 Later".to_owned()));
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nsmarthost = \"{}\"\nretry_first = \"1h\"\n",
+        sink.address
+    ));
+    for id in ids {
+        send(node.smtp(), "anna@good.test", &[&format!("{id}@example.test")], id);
+    }
+    wait_until("all were tried once", Duration::from_secs(10), || {
+        node.queue().iter().filter(|entry| entry["attempts"] == 1).count() == ids.len()
+    });
+    (node, sink, open)
+}
+
+/// The entry of a recipient in the queue.
+fn entry(node: &Node, id: &str) -> Value {
+    let name = format!("{id}@example.test");
+    node.queue().into_iter().find(|entry| entry["recipient"] == *name).unwrap_or_else(|| panic!("{id} does not wait"))
+}
+
+fn number(node: &Node, id: &str) -> String {
+    entry(node, id)["mail"].to_string()
+}
+
+fn is_there(sink: &Sink, id: &str) -> bool {
+    sink.mails().iter().any(|mail| mail.to == [format!("{id}@example.test")])
+}
+
+#[test]
+fn a_person_moves_mail_of_a_running_node() {
+    let (node, sink, open) = with_mail_that_waits(&["held", "dropped", "retried"]);
+    let shown = node.ask(&["queue", "show", &number(&node, "held")]);
+    assert_eq!(shown["mail_from"], "anna@good.test", "{shown}");
+    assert!(shown["header"].as_str().unwrap().contains("Subject: held"), "{shown}");
+    assert!(entry(&node, "held")["note"].as_str().unwrap().contains("451 4.3.2 Later"));
+    node.ask(&["queue", "hold", &number(&node, "held")]);
+    assert_eq!(entry(&node, "held")["lane"], "held");
+    assert_eq!(node.ask(&["queue", "list", "--lane", "held"]).as_array().unwrap().len(), 1);
+    node.ask(&["queue", "drop", &number(&node, "dropped")]);
+    open.store(true, Ordering::Relaxed);
+    node.ask(&["queue", "retry", &number(&node, "retried")]);
+    wait_until("the retried mail arrives", Duration::from_secs(10), || is_there(&sink, "retried"));
+    assert!(!is_there(&sink, "held"), "held mail waits");
+    node.ask(&["queue", "release", &number(&node, "held")]);
+    node.wait_for_empty_queue();
+    assert!(is_there(&sink, "held") && !is_there(&sink, "dropped"));
+    assert_eq!(node.run(&["queue", "show", "4711"]).exit, 65);
+    assert_eq!(node.run(&["queue", "list", "--lane", "fast"]).exit, 65);
+}
+
+#[test]
+fn a_person_moves_mail_of_a_node_that_is_down() {
+    let (mut node, sink, open) = with_mail_that_waits(&["held", "dropped", "retried"]);
+    node.kill();
+    node.ask(&["queue", "hold", &number(&node, "held")]);
+    node.ask(&["queue", "drop", &number(&node, "dropped")]);
+    node.ask(&["queue", "retry", &number(&node, "retried")]);
+    assert_eq!(node.queue().len(), 2);
+    open.store(true, Ordering::Relaxed);
+    node.serve();
+    wait_until("the retried mail arrives", Duration::from_secs(10), || is_there(&sink, "retried"));
+    assert_eq!(entry(&node, "held")["lane"], "held");
+    node.kill();
+    node.ask(&["queue", "release", &number(&node, "held")]);
+    node.serve();
+    node.wait_for_empty_queue();
+    assert!(is_there(&sink, "held") && !is_there(&sink, "dropped"));
+}

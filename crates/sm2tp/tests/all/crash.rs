@@ -1,0 +1,150 @@
+//! A 250 is a promise (I4): what was answered so arrives, whatever happens to the process in between.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::node::Node;
+use crate::sink::Sink;
+use crate::wait::{Random, free_address, wait_for, wait_until};
+
+/// Clients that send mail after mail, and come back whenever the node is there.
+struct Load {
+    stop: Arc<AtomicBool>,
+    accepted: Arc<Mutex<Vec<String>>>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(door: SocketAddr, count: usize) -> Self {
+        let (stop, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let serial = Arc::new(AtomicU64::new(0));
+        let client = |_| {
+            let (stop, accepted, serial) = (stop.clone(), accepted.clone(), serial.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // Broken off by the node's end, or nobody there: both are what this test is about.
+                    let _ = send(door, &stop, &accepted, &serial);
+                    thread::park_timeout(Duration::from_millis(5));
+                }
+            })
+        };
+        let clients = (0..count).map(client).collect();
+        Self { stop, accepted, clients }
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.lock().unwrap().len()
+    }
+
+    /// Ends the clients; answers with the marks of all mails that were answered with a 250.
+    fn stop(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().for_each(|client| client.join().unwrap());
+        std::mem::take(&mut *self.accepted.lock().unwrap())
+    }
+}
+
+fn send(door: SocketAddr, stop: &AtomicBool, accepted: &Mutex<Vec<String>>, serial: &AtomicU64) -> std::io::Result<()> {
+    let mut client = Client::greet(door)?;
+    while !stop.load(Ordering::Relaxed) {
+        let number = serial.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("mail-{number}");
+        let (to, filler) = (format!("u{number}@d{}.test", number % 7), "x".repeat((number % 50 * 60) as usize));
+        client.mail("anna@good.test", &[&to], &format!("Subject: {mark}\r\n\r\n{filler}"))?;
+        accepted.lock().unwrap().push(mark);
+    }
+    client.say("QUIT", "221").map(drop)
+}
+
+/// A node, and a sink that puts every ninth recipient off the first time it is named.
+fn node_and_sink() -> (Node, Sink) {
+    let seen = Mutex::new(HashMap::<String, u32>::new());
+    let sink = Sink::with(move |to| {
+        let number: u32 = to[1..].split('@').next()?.parse().ok()?;
+        let mut seen = seen.lock().unwrap();
+        let times = seen.entry(to.to_owned()).or_default();
+        *times += 1;
+        (*times == 1 && number % 9 == 0).then(|| "451 4.7.1 Greylisted, come back".to_owned())
+    });
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"{}\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nsmarthost = \"{}\"\nretry_first = \"1s\"\nretry_max = \"2s\"\n",
+        free_address(),
+        sink.address
+    ));
+    (node, sink)
+}
+
+/// Waits until the sink has all of them, and counts how often each.
+#[track_caller]
+fn check_nothing_lost(node: &Node, sink: &Sink, accepted: &[String]) {
+    let copies = || {
+        let mut copies = HashMap::<String, usize>::new();
+        for mail in sink.mails() {
+            let text = mail.text();
+            let mark = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+            *copies.entry(mark.to_owned()).or_default() += 1;
+        }
+        copies
+    };
+    let began = Instant::now();
+    let copies = wait_for("every mail arrives", Duration::from_secs(25), || {
+        let copies = copies();
+        let missing: Vec<_> = accepted.iter().filter(|mark| !copies.contains_key(*mark)).collect();
+        let in_vain = Duration::from_secs(24) < began.elapsed();
+        assert!(!in_vain || missing.is_empty(), "{} lost, such as {:?}; queue: {:?}", missing.len(), missing[0], node.queue());
+        missing.is_empty().then_some(copies)
+    });
+    let duplicates: usize = copies.values().map(|copies| copies - 1).sum();
+    // A client that did not read its 250 may find its mail delivered all the same.
+    let unanswered = copies.len() - accepted.len();
+    println!("{} accepted, 0 lost, {duplicates} duplicates, {unanswered} delivered without a 250", accepted.len());
+    assert!(duplicates * 4 < accepted.len(), "{duplicates} duplicates of {} mails", accepted.len());
+}
+
+#[test]
+fn a_killed_node_loses_no_mail_that_it_answered_with_250() {
+    let seed = 0x5eed_0001;
+    println!("seed {seed:#x}");
+    let mut random = Random(seed);
+    let (mut node, sink) = node_and_sink();
+    let load = Load::start(node.smtp(), 6);
+    for round in 0..12 {
+        let before = load.accepted();
+        // Every second time at once after the first mails, so that recovery is interrupted, too.
+        let moment = Duration::from_millis(if round % 2 == 0 { random.below(40) } else { 50 + random.below(450) });
+        wait_until("some mail is taken", Duration::from_secs(10), || before + 5 < load.accepted());
+        let began = Instant::now();
+        wait_until("the moment", Duration::from_secs(10), || moment <= began.elapsed());
+        node.kill();
+        node.serve();
+    }
+    let accepted = load.stop();
+    assert!(200 < accepted.len(), "{} mails are no load", accepted.len());
+    check_nothing_lost(&node, &sink, &accepted);
+    node.wait_for_empty_queue();
+}
+
+#[test]
+fn a_node_that_is_stopped_under_load_ends_soon_and_loses_nothing() {
+    let (mut node, sink) = node_and_sink();
+    let load = Load::start(node.smtp(), 6);
+    for _ in 0..2 {
+        let before = load.accepted();
+        wait_until("some mail is taken", Duration::from_secs(10), || before + 100 < load.accepted());
+        let (status, took) = node.terminate(Duration::from_secs(25));
+        assert!(status.success(), "{status}: {}", node.log());
+        println!("stopped in {took:?}");
+        node.serve();
+    }
+    let accepted = load.stop();
+    check_nothing_lost(&node, &sink, &accepted);
+    // Nothing of it was an error.
+    let log = node.log();
+    assert!(!log.contains("ERROR"), "{log}");
+}
