@@ -24,6 +24,8 @@ pub struct Site {
     pub key: SiteKey,
     pub hosts: Vec<String>,
     pub port: u16,
+    /// A smart host: it takes the mail on, and what becomes of it there is not known here.
+    pub relays: bool,
 }
 
 /// Name of a site: its hosts and port.
@@ -45,8 +47,11 @@ impl Routes {
     /// # Errors
     /// What the DNS says against it; never for domains with a route.
     pub async fn site(&self, domain: &Domain) -> Result<Site, LocalFailure> {
-        if let Some(fixed) = self.routes.get(domain.as_str()).or(self.smarthost.as_ref()) {
-            return Ok(Site::new(vec![fixed.host.clone()], fixed.port));
+        if let Some(route) = self.routes.get(domain.as_str()) {
+            return Ok(Site::new(vec![route.host.clone()], route.port));
+        }
+        if let Some(host) = &self.smarthost {
+            return Ok(Site { relays: true, ..Site::new(vec![host.host.clone()], host.port) });
         }
         Ok(Site::new(self.dns.mail_hosts(domain).await?, self.port))
     }
@@ -55,7 +60,7 @@ impl Routes {
 impl Site {
     #[must_use]
     pub fn new(hosts: Vec<String>, port: u16) -> Self {
-        Self { key: SiteKey(format!("{}:{port}", hosts.join(",")).into()), hosts, port }
+        Self { key: SiteKey(format!("{}:{port}", hosts.join(",")).into()), hosts, port, relays: false }
     }
 }
 

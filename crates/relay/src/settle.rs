@@ -29,6 +29,8 @@ pub struct Rules<'a> {
     pub now: u64,
     /// In `[0, 1)`; spreads the next attempts.
     pub jitter: f64,
+    /// The site is a smart host.
+    pub relayed: bool,
 }
 
 /// The attempt, settled.
@@ -148,6 +150,7 @@ impl Rules<'_> {
             code: reply.map(|reply| reply.code),
             enhanced: reply.and_then(|reply| reply.enhanced),
             text,
+            relayed: self.relayed,
             provider: mx.and_then(|mx| self.classifier.provider(mx)).map(|provider| provider.id.to_string()),
             ..Answer::default()
         }

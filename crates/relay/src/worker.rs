@@ -61,7 +61,9 @@ impl Worker {
                 Ok(attempt) => {
                     let heard: Vec<_> = attempt.results.into_iter().map(settle::heard).collect();
                     let header = crate::report::header_of(&content);
-                    let settled = self.shared.rules(|rules| rules.settle(&job, Some(&attempt.mx), &heard, &header));
+                    let settled = self
+                        .shared
+                        .rules(self.site.relays, |rules| rules.settle(&job, Some(&attempt.mx), &heard, &header));
                     connection = attempt.connection;
                     self.shared.record(&settled.changes).await;
                     self.settled(&job, settled).await;
@@ -165,7 +167,7 @@ pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Fail
 /// Returns mail that waited for a person long enough.
 pub(crate) async fn give_back(shared: Arc<Shared>, job: Job) {
     let header = shared.content(&job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default();
-    let settled = shared.rules(|rules| rules.give_back(&job, &header));
+    let settled = shared.rules(false, |rules| rules.give_back(&job, &header));
     shared.record(&settled.changes).await;
     shared.say(News::Recorded { mail: job.mail.id, left: None }).await;
 }
@@ -176,7 +178,7 @@ impl Shared {
         let _ = self.to_runner.send(heard).await;
     }
 
-    fn rules<T>(&self, work: impl FnOnce(Rules<'_>) -> T) -> T {
+    fn rules<T>(&self, relayed: bool, work: impl FnOnce(Rules<'_>) -> T) -> T {
         let classifier = self.classifier.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         work(Rules {
             classifier: &classifier,
@@ -184,12 +186,13 @@ impl Shared {
             reporter: &self.reporter,
             now: now(),
             jitter: random(),
+            relayed,
         })
     }
 
     fn settle_failed(&self, job: &Job, why: &Failed, header: &str) -> Settled {
         let heard = vec![why.heard.clone(); job.recipients.len()];
-        self.rules(|rules| rules.settle(job, why.mx.as_deref(), &heard, header))
+        self.rules(false, |rules| rules.settle(job, why.mx.as_deref(), &heard, header))
     }
 
     /// The content of a job; none when it is damaged or gone, and a person was told.

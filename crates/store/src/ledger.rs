@@ -367,6 +367,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_yes_of_a_smart_host_proves_nothing_about_the_address() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let delivered = |relayed| What::Delivered { answer: Answer { relayed, ..Answer::default() } };
+        let known = |recipient: &str| {
+            let tag = tagger(&Address::parse(recipient).unwrap()).unwrap().1;
+            ledger.views().evidence(&tag).is_some_and(|evidence| evidence.delivered_at != 0)
+        };
+        absorb(
+            &ledger,
+            vec![(1, told("jean@x.example", delivered(true))), (2, told("paul@x.example", delivered(false)))],
+        )
+        .await;
+        assert_eq!((known("jean@x.example"), known("paul@x.example")), (false, true));
+        assert_eq!(counters(&ledger).await, [("delivered".to_owned(), String::new(), 2)]);
+    }
+
+    #[tokio::test]
     async fn the_send_log_goes_with_its_time_or_is_never_kept() {
         let dir = TempDir::new();
         let ledger = Ledger::open(&path(dir.path())).unwrap();

@@ -67,6 +67,9 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enhanced: Option<Enhanced>,
     pub text: String,
+    /// Said by a smart host that took the mail on: its yes is no proof that the address exists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
     /// Who runs the server, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,

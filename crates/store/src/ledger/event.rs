@@ -126,7 +126,7 @@ impl Event {
 
     fn about_recipient(told: &Told, answer: &Answer, address: &Address, tag: (KeyId, Tag)) -> Option<Self> {
         let kind = match &told.what {
-            What::Delivered { .. } => "delivered",
+            What::Delivered { .. } if !answer.relayed => "delivered",
             What::Bounced { expired, .. } => hard_or_soft(answer, *expired)?,
             _ => return None,
         };
