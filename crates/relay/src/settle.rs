@@ -260,3 +260,159 @@ fn words(failure: LocalFailure) -> &'static str {
         LocalFailure::Expired => "it could not be delivered in time",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sm2tp_proto::Address;
+    use sm2tp_rules::{Cause, Stream};
+    use sm2tp_store::spool::{Lane, Mail};
+
+    use super::*;
+    use crate::report::Language;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn job(mail_from: Option<&str>, recipients: &[&str]) -> Job {
+        let mail = Mail {
+            id: 1,
+            org: "asso".into(),
+            login: None,
+            stream: Stream::Bulk,
+            mail_from: mail_from.map(|text| Address::parse(text).unwrap()),
+            message_id: None,
+            received_at: NOW,
+            octets: 1,
+            is_report: false,
+        };
+        let recipient = |(index, text): (u32, &&str)| Recipient {
+            index,
+            address: Address::parse(text).unwrap(),
+            lane: Lane::Normal,
+            attempts: 0,
+            next_at: NOW,
+            note: None,
+        };
+        let recipients: Vec<_> = (0..).zip(recipients).map(recipient).collect();
+        Job { mail: Arc::new(mail), domain: recipients[0].address.domain().clone(), recipients, content: None }
+    }
+
+    fn with_rules<T>(now: u64, work: impl FnOnce(Rules<'_>) -> T) -> T {
+        let classifier = Classifier::shipped();
+        let reporter = Reporter { hostname: "relay.example.org".into(), language: Language::English };
+        let schedule = Schedule::default();
+        work(Rules {
+            classifier: &classifier,
+            schedule: &schedule,
+            reporter: &reporter,
+            now,
+            jitter: 0.0,
+            relayed: false,
+        })
+    }
+
+    fn settle(job: &Job, mx: &str, now: u64, heard: &[Heard]) -> Settled {
+        with_rules(now, |rules| rules.settle(job, Some(mx), heard, "Subject: hello\r\n"))
+    }
+
+    fn refused(stage: Stage, text: &str) -> Heard {
+        Heard::Refused(stage, Reply::parse(text).unwrap())
+    }
+
+    /// What became of each recipient: `delivered`, `deferred N s`, or `bounced CAUSE` with `+report` where it is.
+    fn told(settled: &Settled) -> Vec<String> {
+        let word = |change: &Change| match change {
+            Change::Done { told, report, .. } => {
+                let cause = told.answer().and_then(|answer| answer.verdict.as_ref()).map(|verdict| verdict.cause);
+                let cause = cause.map(|cause| format!(" {cause}")).unwrap_or_default();
+                format!("{}{cause}{}", told.kind(), if report.is_some() { " +report" } else { "" })
+            }
+            Change::Deferred { next_at, .. } => format!("deferred {} s", next_at - NOW),
+            Change::Move { .. } => "moved".to_owned(),
+        };
+        settled.changes.iter().map(word).collect()
+    }
+
+    #[test]
+    fn each_recipient_gets_its_own_end_and_the_sender_one_report() {
+        let job = job(Some("news@asso.example"), &["a@x.example", "b@x.example", "c@x.example", "d@x.example"]);
+        let settled = settle(
+            &job,
+            "mx.x.example",
+            NOW,
+            &[
+                Heard::Taken(Reply::parse("250 ok").unwrap()),
+                refused(Stage::Rcpt, "550 5.1.1 User unknown"),
+                refused(Stage::Rcpt, "451 4.7.1 Greylisted, try again later"),
+                refused(Stage::Rcpt, "550 5.1.1 User unknown"),
+            ],
+        );
+        assert_eq!(told(&settled), ["delivered", "bounced address +report", "deferred 300 s", "bounced address"]);
+        assert!(settled.taken);
+        assert_eq!(settled.deferred.len(), 1);
+        let report = settled.changes.iter().find_map(|change| match change {
+            Change::Done { report: Some(report), .. } => Some(String::from_utf8_lossy(&report.content).into_owned()),
+            _ => None,
+        });
+        let report = report.unwrap();
+        assert!(report.contains("rfc822; b@x.example") && report.contains("rfc822; d@x.example"));
+        assert!(!report.contains("rfc822; a@x.example") && !report.contains("rfc822; c@x.example"));
+    }
+
+    #[test]
+    fn nobody_reports_about_a_report() {
+        let settled =
+            settle(&job(None, &["a@x.example"]), "mx", NOW, &[refused(Stage::Rcpt, "550 5.1.1 unknown user")]);
+        assert_eq!(told(&settled), ["bounced address"]);
+    }
+
+    #[test]
+    fn a_refused_message_is_final_whatever_its_first_digit_and_says_nothing_about_the_address() {
+        let job = job(Some("news@asso.example"), &["a@laposte.net"]);
+        let texts =
+            ["550 5.5.0 Service refuse. Veuillez essayer plus tard. service refused, please try later. LPN007_510"];
+        for text in texts {
+            let settled = settle(&job, "smtp4.laposte.net", NOW, &[refused(Stage::Eod, text)]);
+            assert_eq!(told(&settled), ["bounced content +report"]);
+        }
+    }
+
+    #[test]
+    fn what_fails_on_the_way_is_tried_until_its_life_is_over() {
+        let job = job(Some("news@asso.example"), &["a@x.example"]);
+        let lost = [Heard::Local(LocalFailure::ConnectionLost)];
+        assert_eq!(told(&settle(&job, "mx", NOW, &lost)), ["deferred 300 s"]);
+        let settled = settle(&job, "mx", NOW + 86_400, &lost);
+        assert_eq!(told(&settled), ["bounced network +report"]);
+        let Change::Done { told: last, .. } = &settled.changes[0] else { panic!("not done") };
+        assert!(matches!(&last.what, What::Bounced { expired: true, .. }));
+        let dead = settle(&job, "mx", NOW, &[Heard::Local(LocalFailure::NoSuchDomain)]);
+        assert_eq!(told(&dead), ["bounced address +report"]);
+    }
+
+    #[test]
+    fn a_connect_refusal_is_never_about_the_address() {
+        let job = job(Some("news@asso.example"), &["a@x.example"]);
+        let settled =
+            settle(&job, "mx", NOW, &[refused(Stage::Connect, "554 5.1.1 user unknown, your host is listed")]);
+        let Some(answer) = settled.changes.iter().find_map(|change| match change {
+            Change::Done { told, .. } => told.answer(),
+            Change::Deferred { told, .. } => told.as_ref().and_then(Told::answer),
+            Change::Move { .. } => None,
+        }) else {
+            panic!("nothing was told")
+        };
+        assert_ne!(answer.verdict.as_ref().map(|verdict| verdict.cause), Some(Cause::Address));
+    }
+
+    #[test]
+    fn held_mail_is_returned_with_the_word_that_held_it() {
+        let mut job = job(Some("news@asso.example"), &["a@x.example"]);
+        job.recipients[0].note = Some("federated: 1 other mail hoster(s) report this address as dead".into());
+        let settled = with_rules(NOW, |rules| rules.give_back(&job, ""));
+        assert_eq!(told(&settled), ["stopped-reported +report"]);
+        let Change::Done { told: last, .. } = &settled.changes[0] else { panic!("not done") };
+        assert!(matches!(&last.what, What::Stopped { federated: true, reported: true, .. }));
+    }
+}
