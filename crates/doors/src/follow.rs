@@ -5,6 +5,7 @@
 
 mod fetch;
 mod invitation;
+mod memory;
 mod own;
 mod poll;
 mod quotas;
@@ -21,8 +22,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub(crate) use self::fetch::Client;
 pub use self::fetch::{Api, FetchError};
+use self::memory::Memory;
 use self::own::Own;
-use self::poll::Memory;
 pub(crate) use self::take::{freeze, thaw};
 use crate::House;
 

@@ -41,6 +41,8 @@ pub enum FetchError {
     Redirect { host: String, status: u16 },
     #[error("{host} does not accept our signature (401): it has not accepted this node, or a clock is wrong")]
     Stranger { host: String },
+    #[error("{host} asks us to come later (429)")]
+    Busy { host: String },
     #[error("{host} answered {path} with status {status}")]
     Status { host: String, path: String, status: u16 },
     #[error("{host} answered {path} with more than {octets_max} octets")]
@@ -83,13 +85,11 @@ impl Api {
     /// # Errors
     /// [`FetchError::Url`].
     pub(crate) fn typed(text: &str) -> Result<Self, FetchError> {
-        let text = text.trim().trim_end_matches('/');
-        let whole = match text.contains("://") {
-            true => text.to_owned(),
-            false => format!("https://{text}"),
-        };
+        let text = text.trim();
+        let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+        let whole = whole.trim_end_matches('/');
         let has_path = whole.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-        Self::parse(&if has_path { whole } else { format!("{whole}/fed/v1") })
+        Self::parse(&if has_path { whole.to_owned() } else { format!("{whole}/fed/v1") })
     }
 
     /// Scheme, host and port: what must not change between what a person typed and what the node says.
@@ -219,6 +219,7 @@ impl Client {
         match answer.status().as_u16() {
             200..=299 | 410 => {}
             401 => return Err(FetchError::Stranger { host }),
+            429 => return Err(FetchError::Busy { host }),
             status @ 300..=399 => return Err(FetchError::Redirect { host, status }),
             status => return Err(FetchError::Status { host, path, status }),
         }

@@ -13,23 +13,9 @@ use tokio::time::{Duration, Instant};
 
 use super::fetch::{Api, Client, FetchError};
 use super::invitation;
+use super::memory::Memory;
 use super::quotas::Quotas;
 use crate::House;
-
-/// What is remembered of a peer between two contacts; gone with a restart, which is one more try for everything.
-#[derive(Default)]
-pub(super) struct Memory {
-    setbacks: HashMap<NodeKey, Setback>,
-    /// Unix seconds when its tag keys were last asked for.
-    keys_at: u64,
-}
-
-/// An origin of which this peer gave something that could not be taken.
-struct Setback {
-    polls: u8,
-    /// Unix seconds.
-    retry_at: u64,
-}
 
 /// Why something of a peer was not taken.
 #[derive(Debug, Error)]
@@ -74,6 +60,8 @@ pub(super) struct Poll<'a> {
     pub descriptors: HashMap<NodeKey, SignedDescriptor>,
     /// Origins of which something could not be taken this time, and why.
     held: HashMap<NodeKey, FollowError>,
+    /// Entries of the page by origin: of those with many, segments are fetched in bulk.
+    pub ahead: HashMap<NodeKey, usize>,
     cursor: Option<Cursor>,
     said: u32,
     ends_at: Instant,
@@ -128,6 +116,7 @@ async fn pull(
         heads: None,
         descriptors: HashMap::new(),
         held: HashMap::new(),
+        ahead: HashMap::new(),
         cursor: cursor.as_deref().and_then(|text| text.parse().ok()),
         said: 0,
         ends_at,
@@ -140,7 +129,8 @@ async fn pull(
     let names: Vec<NodeKey> = held.keys().copied().collect();
     poll.memory.note(&names, peer, crate::now());
     read?;
-    held.into_values().next().map_or(Ok(()), Err)
+    // Always the same one of several, so that it is said once.
+    held.into_iter().min_by_key(|(origin, _)| *origin).map_or(Ok(()), |(_, error)| Err(error))
 }
 
 impl Poll<'_> {
@@ -187,7 +177,7 @@ impl Poll<'_> {
             let after = reading.filter(|cursor| cursor.feed == next.feed).map_or(0, |cursor| cursor.after);
             let lines = feed::decode(&answer.body, after)?;
             let last = lines.last().map(|line| line.number);
-            if !self.page(&lines, next).await {
+            if !self.page(&lines, next).await? {
                 return Ok(());
             }
             if self.held.is_empty() {
@@ -201,38 +191,47 @@ impl Poll<'_> {
     }
 
     /// Takes a page; false where this contact must end before the page did.
-    async fn page(&mut self, lines: &[FeedLine], feed: Cursor) -> bool {
+    async fn page(&mut self, lines: &[FeedLine], feed: Cursor) -> Result<bool, FollowError> {
         let headers: Vec<Header> = lines.iter().flat_map(|line| &line.header).copied().collect();
+        self.ahead.clear();
+        headers.iter().for_each(|header| *self.ahead.entry(header.origin()).or_default() += 1);
         if let Err(error) = self.learn(&headers).await {
             self.say(&format!("its nodes cannot be learned: {error}"));
         }
         for line in lines {
-            if self.ends_at < Instant::now() {
-                return false;
-            }
-            let ended = match &line.header {
-                Ok(header) => {
-                    let origin = header.origin();
-                    let passed = if self.held.contains_key(&origin) { Ok(()) } else { self.take(*header).await };
-                    let ended = matches!(&passed, Err(FollowError::Fetch(error)) if error.is_absence());
-                    if let Err(error) = passed {
-                        self.held.insert(origin, error);
-                    }
-                    ended
-                }
-                Err(error) => {
-                    self.say(&format!("entry {} of its feed: {error}", line.number));
-                    false
-                }
-            };
-            if ended {
-                return false;
+            if self.ends_at < Instant::now() || !self.line(line).await? {
+                return Ok(false);
             }
             if self.held.is_empty() {
                 self.cursor = Some(Cursor { after: line.number, ..feed });
             }
         }
-        true
+        Ok(true)
+    }
+
+    /// Takes one entry; false where the peer went away over it.
+    async fn line(&mut self, line: &FeedLine) -> Result<bool, FollowError> {
+        let header = match &line.header {
+            Ok(header) => *header,
+            Err(error) => {
+                self.say(&format!("entry {} of its feed: {error}", line.number));
+                return Ok(true);
+            }
+        };
+        let origin = header.origin();
+        if self.held.contains_key(&origin) {
+            return Ok(true);
+        }
+        match self.take(header).await {
+            Ok(()) => Ok(true),
+            // No fault of this origin: the next contact begins here.
+            Err(error @ FollowError::Fetch(FetchError::Busy { .. })) => Err(error),
+            Err(error) => {
+                let here = !matches!(&error, FollowError::Fetch(error) if error.is_absence());
+                self.held.insert(origin, error);
+                Ok(here)
+            }
+        }
     }
 
     /// A long way is not gone twice after a crash.
@@ -268,39 +267,6 @@ impl Poll<'_> {
     }
 }
 
-impl Memory {
-    /// True where an origin failed so often that it is passed over for a while.
-    pub(super) fn passes_over(&self, origin: NodeKey, now: u64) -> bool {
-        self.setbacks.get(&origin).is_some_and(|setback| SETBACKS_MAX <= setback.polls && now < setback.retry_at)
-    }
-
-    pub(super) fn succeeded(&mut self, origin: NodeKey) {
-        self.setbacks.remove(&origin);
-    }
-
-    /// Beyond its quota: not asked for again today.
-    pub(super) fn park(&mut self, origin: NodeKey, now: u64) {
-        if self.setbacks.len() < ORIGINS_MAX {
-            self.setbacks.insert(origin, Setback { polls: SETBACKS_MAX, retry_at: now + PARKED_S });
-        }
-    }
-
-    fn note(&mut self, held: &[NodeKey], peer: &Peer, now: u64) {
-        for origin in held {
-            if ORIGINS_MAX <= self.setbacks.len() && !self.setbacks.contains_key(origin) {
-                self.setbacks.retain(|_, setback| now < setback.retry_at);
-            }
-            let setback = self.setbacks.entry(*origin).or_insert(Setback { polls: 0, retry_at: 0 });
-            setback.polls = setback.polls.saturating_add(1).min(SETBACKS_MAX);
-            if setback.polls == SETBACKS_MAX {
-                setback.retry_at = now + RETRY_S;
-                let (polls, from) = (setback.polls, peer.node);
-                tracing::error!(%origin, peer = %from, polls, "segments of this origin could not be taken and are passed over for an hour");
-            }
-        }
-    }
-}
-
 impl FetchError {
     /// The peer is not there, or not for us: asking the next question now is of no use.
     fn is_absence(&self) -> bool {
@@ -319,14 +285,6 @@ const PAGE: usize = 1000;
 const PAGES_MAX: usize = 20;
 /// The time of one contact: a peer that answers one octet at a time must not keep its place for ever.
 const CONTACT_MAX: Duration = Duration::from_secs(300);
-/// Contacts in which an origin may fail before the feed goes on without it.
-const SETBACKS_MAX: u8 = 5;
-/// After that it is tried once an hour.
-const RETRY_S: u64 = 3600;
-/// The quota is by day.
-const PARKED_S: u64 = 86_400;
-/// Origins with setbacks that are remembered of one peer.
-const ORIGINS_MAX: usize = 1000;
 /// Lines in our log about single entries of one contact.
 const SAID_MAX: u32 = 10;
 /// A new tag key is known within the day; it is announced weeks before it is used.

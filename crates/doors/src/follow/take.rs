@@ -32,6 +32,14 @@ impl Poll<'_> {
         match self.step(&signed).await? {
             Step::Gap { .. } => self.fill(&signed).await,
             Step::Next => {
+                // One by one, a new node would ask thousands of times. What follows in the page is known then; what
+                // a bulk answer did not bring is asked for by its name.
+                if self.ahead.get(&origin).is_some_and(|count| BULK_MIN <= *count) {
+                    self.ahead.remove(&origin);
+                    if !matches!(self.bulk(origin, header.position()).await, Err(_) | Ok(Some(0))) {
+                        return Ok(());
+                    }
+                }
                 let body = self.fetch(&signed).await?;
                 self.keep(&signed, &body).await.map(|_| ())
             }
@@ -273,6 +281,8 @@ fn is_plain(cursor: &str) -> bool {
     cursor.len() <= 200 && cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
+/// Entries of one origin in a page from which on its segments are fetched in bulk.
+const BULK_MIN: usize = 8;
 /// Bulk answers of one gap: 400 MB.
 const BULKS_MAX: usize = 50;
 /// Pages of descriptors that are read to learn who an origin is.

@@ -95,7 +95,9 @@ async fn asking(
                 tracing::info!(name = %peer.name, node = %peer.node, "the peering is accepted: each side invited the other");
                 (peer.state, peer.request_id) = (PeerState::Accepted, fresh());
             }
-            PeerState::Asking => (peer.note, peer.name) = (note, described.name.clone()),
+            PeerState::Asking => {
+                (peer.note, peer.name, peer.url) = (note, described.name.clone(), api.as_str().to_owned());
+            }
             PeerState::Accepted => {}
         }
         peer.request_id = peer.request_id.or_else(fresh);

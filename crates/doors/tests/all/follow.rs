@@ -135,6 +135,28 @@ async fn a_gap_is_filled_in_bulk() {
 }
 
 #[tokio::test]
+async fn a_long_log_is_fetched_in_bulk_and_a_busy_peer_is_left_alone() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(111).await);
+    let mut segments = vec![liar.segment(None, 0)];
+    for n in 1..10 {
+        segments.push(liar.segment(segments.last(), n));
+    }
+    liar.publishes(&segments.iter().collect::<Vec<_>>());
+    let all: Vec<u8> = segments.iter().flat_map(sm2tp_federation::segment::Segment::encode).collect();
+    liar.answers("/fed/v1/feed", Answer::Status(429, ""));
+    liar.answers(&format!("/fed/v1/log/{}", liar.key()), Answer::Octets(all));
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    assert!(trouble(&node, liar.key()).await.contains("429"));
+    liar.publishes(&segments.iter().collect::<Vec<_>>());
+    until("ten segments", async || kept(&node, liar.key()).await.filter(|segno| *segno == 9)).await;
+    until("the whole feed", async || node.peer(liar.key()).await?.cursor.filter(|cursor| cursor.ends_with(":10")))
+        .await;
+    assert!(segments.iter().all(|segment| liar.asked(&liar.log_path(segment)) == 0));
+}
+
+#[tokio::test]
 async fn an_origin_that_contradicts_itself_is_frozen_with_the_proof() {
     let dir = TempDir::new();
     let (node, liar) = (Node::start(&dir, "b").await, Liar::start(31).await);

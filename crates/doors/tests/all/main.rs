@@ -1,5 +1,7 @@
 //! The doors over real sockets on loopback: nodes that speak with each other, and liars that speak with them.
 
+#![allow(clippy::unwrap_used, reason = "these are tests; clippy.toml sees it only inside of #[test]")]
+
 mod asking;
 mod follow;
 mod liar;

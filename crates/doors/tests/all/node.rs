@@ -166,7 +166,7 @@ impl Node {
 
     /// A good GET, with the status of its answer.
     pub async fn asks(&self, other: &Node, path: &str) -> reqwest::Response {
-        let nonce = format!("nonce-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let nonce = format!("nonce-{:08}", NEXT.fetch_add(1, Ordering::Relaxed));
         other.signed(self, path, now(), &nonce).send().await.unwrap()
     }
 }

@@ -34,7 +34,7 @@ impl Day {
     /// What did not start or what a command said against it.
     pub async fn prepare(folder: &Folder, status_page: Option<SocketAddr>, progress: Progress) -> anyhow::Result<Self> {
         let began = Instant::now();
-        progress.phase("A small Internet on loopback: name server, recipient servers of 15 domains.");
+        progress.phase("A small Internet on loopback: a name server, and servers that answer as Gmail, Orange, Free and others do.");
         let (directory, lists) = populate();
         let internet = Internet::start(directory).await?;
         let around = Surroundings { dns: internet.dns, port: internet.port };

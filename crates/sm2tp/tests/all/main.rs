@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "these are tests; clippy.toml sees it only inside of #[test]")]
 
 mod client;
+mod clients;
 mod commands;
 mod config;
 mod crash;
 mod dialogues;
 mod hostile;
+mod mta;
 mod node;
+mod peers;
+mod postfix;
 mod programs;
 mod script;
 mod sink;

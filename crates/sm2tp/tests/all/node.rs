@@ -181,7 +181,14 @@ impl Node {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// The largest memory that the process ever had, in KiB.
+    /// From here on the peak of the memory is counted anew; answers with the memory now, in KiB.
+    pub fn memory_peak_reset_kib(&self) -> u64 {
+        // proc(5): 5 sets the peak to the present size.
+        fs::write(format!("/proc/{}/clear_refs", self.process().child.id()), "5").unwrap();
+        self.memory_peak_kib()
+    }
+
+    /// The largest memory that the process had, in KiB.
     pub fn memory_peak_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process().child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

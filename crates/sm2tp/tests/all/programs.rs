@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::node::said;
+use crate::node::{Said, said};
 use crate::wait::Folder;
 
 /// What CI installs for these tests; `.ci/run` has the same list.
@@ -17,6 +17,22 @@ pub fn program(name: &str) -> PathBuf {
     let folders = path.split(':').chain(["/usr/sbin", "/sbin"]).map(Path::new);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
+}
+
+/// Runs swaks, which must succeed. It is a script of Perl, and its TLS is a package of its own.
+#[track_caller]
+pub fn swaks(args: &[&str]) -> String {
+    let said = try_swaks(args);
+    assert_eq!(said.exit, 0, "swaks {}:\n{}{}", args.join(" "), said.stdout, said.stderr);
+    said.stdout
+}
+
+/// Runs swaks; it may be refused.
+#[track_caller]
+pub fn try_swaks(args: &[&str]) -> Said {
+    let said = said(Command::new(program("swaks")).args(args), "");
+    assert!(!said.stderr.contains("requires Net::SSLeay"), "swaks cannot speak TLS. Install it: {INSTALL}");
+    said
 }
 
 /// Postfix changes users, so its tests need root.

@@ -1,0 +1,68 @@
+//! What is remembered of a peer between two contacts: origins of which it gave something that could not be taken.
+
+use std::collections::HashMap;
+
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_store::federated::Peer;
+
+/// What is remembered of a peer between two contacts; gone with a restart, which is one more try for everything.
+#[derive(Default)]
+pub(super) struct Memory {
+    setbacks: HashMap<NodeKey, Setback>,
+    /// Unix seconds when its tag keys were last asked for.
+    pub keys_at: u64,
+}
+
+/// An origin of which this peer gave something that could not be taken.
+struct Setback {
+    polls: u8,
+    /// Unix seconds.
+    retry_at: u64,
+}
+
+impl Memory {
+    /// True where an origin failed so often that it is passed over for a while.
+    pub(super) fn passes_over(&self, origin: NodeKey, now: u64) -> bool {
+        self.setbacks.get(&origin).is_some_and(|setback| SETBACKS_MAX <= setback.polls && now < setback.retry_at)
+    }
+
+    pub(super) fn succeeded(&mut self, origin: NodeKey) {
+        self.setbacks.remove(&origin);
+    }
+
+    /// Beyond its quota: not asked for again today.
+    pub(super) fn park(&mut self, origin: NodeKey, now: u64) {
+        if self.setbacks.len() < ORIGINS_MAX {
+            self.setbacks.insert(origin, Setback { polls: SETBACKS_MAX, retry_at: now + PARKED_S });
+        }
+    }
+
+    /// What could not be taken in one contact with `peer`.
+    pub(super) fn note(&mut self, held: &[NodeKey], peer: &Peer, now: u64) {
+        for origin in held {
+            if ORIGINS_MAX <= self.setbacks.len() && !self.setbacks.contains_key(origin) {
+                self.setbacks.retain(|_, setback| now < setback.retry_at);
+                if ORIGINS_MAX <= self.setbacks.len() {
+                    // Who serves a thousand broken origins stops its own feed alone.
+                    continue;
+                }
+            }
+            let setback = self.setbacks.entry(*origin).or_insert(Setback { polls: 0, retry_at: 0 });
+            setback.polls = setback.polls.saturating_add(1).min(SETBACKS_MAX);
+            if setback.polls == SETBACKS_MAX {
+                setback.retry_at = now + RETRY_S;
+                let (polls, from) = (setback.polls, peer.node);
+                tracing::error!(%origin, peer = %from, polls, "segments of this origin could not be taken and are passed over for an hour");
+            }
+        }
+    }
+}
+
+/// Contacts in which an origin may fail before the feed goes on without it.
+const SETBACKS_MAX: u8 = 5;
+/// After that it is tried once an hour.
+const RETRY_S: u64 = 3600;
+/// The quota is by day.
+const PARKED_S: u64 = 86_400;
+/// Origins with setbacks that are remembered of one peer.
+const ORIGINS_MAX: usize = 1000;
