@@ -36,10 +36,14 @@ fn a_section_that_is_not_built_is_refused_by_name() {
             assert!(said.contains(&format!("[{section}]")), "{said}");
         }
     }
-    let logs = "hostname = \"relay.example.org\"\n[logs]\nfollow = [{ format = \"exim\", path = \"/var/log/mainlog\" }]\n";
+    let logs =
+        "hostname = \"relay.example.org\"\n[logs]\nfollow = [{ format = \"exim\", path = \"/var/log/mainlog\" }]\n";
     assert!(refused("serve", logs, 78).contains("[logs]"));
     // A door that takes mail with nobody behind it that delivers.
-    assert!(refused("serve", "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n", 78).contains("[relay]"));
+    assert!(
+        refused("serve", "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n", 78)
+            .contains("[relay]")
+    );
 }
 
 #[test]
@@ -65,7 +69,11 @@ fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     for section in ["smtp", "http"] {
-        let said = refused("serve", &format!("hostname = \"a.example\"\n[relay]\n[{section}]\nlisten = [\"{address}\"]\n"), 69);
+        let said = refused(
+            "serve",
+            &format!("hostname = \"a.example\"\n[relay]\n[{section}]\nlisten = [\"{address}\"]\n"),
+            69,
+        );
         assert!(said.contains(&address.to_string()) && said.contains(section), "{said}");
     }
 }
@@ -110,7 +118,8 @@ fn a_node_comes_back_on_its_ports_at_once() {
 fn words_that_are_no_command_are_usage_errors() {
     let folder = Folder::new("config");
     let config = folder.write("sm2tp.toml", "hostname = \"relay.example.org\"\n");
-    for words in [&["frobnicate"][..], &["queue", "frobnicate"], &["queue", "show"], &["explain"], &["serve", "--now"]] {
+    for words in [&["frobnicate"][..], &["queue", "frobnicate"], &["queue", "show"], &["explain"], &["serve", "--now"]]
+    {
         let said = sm2tp(words, &config);
         assert_eq!(said.exit, 64, "{words:?}: {}", said.stderr);
         assert!(said.stderr.contains("Usage:"), "{words:?}: {}", said.stderr);

@@ -97,7 +97,13 @@ fn check_nothing_lost(node: &Node, sink: &Sink, accepted: &[String]) {
         let copies = copies();
         let missing: Vec<_> = accepted.iter().filter(|mark| !copies.contains_key(*mark)).collect();
         let in_vain = Duration::from_secs(24) < began.elapsed();
-        assert!(!in_vain || missing.is_empty(), "{} lost, such as {:?}; queue: {:?}", missing.len(), missing[0], node.queue());
+        assert!(
+            !in_vain || missing.is_empty(),
+            "{} lost, such as {:?}; queue: {:?}",
+            missing.len(),
+            missing[0],
+            node.queue()
+        );
         missing.is_empty().then_some(copies)
     });
     let duplicates: usize = copies.values().map(|copies| copies - 1).sum();

@@ -54,7 +54,9 @@ fn all_of(address: SocketAddr, octets: &[u8]) -> String {
 fn check_replies(said: &str) {
     let bad = said.split_terminator("\r\n").find(|line| {
         let code = line.get(..3).unwrap_or("");
-        !matches!(code.parse::<u16>(), Ok(200..=599)) || !matches!(line.as_bytes().get(3), Some(b' ' | b'-')) || !line.is_ascii()
+        !matches!(code.parse::<u16>(), Ok(200..=599))
+            || !matches!(line.as_bytes().get(3), Some(b' ' | b'-'))
+            || !line.is_ascii()
     });
     assert_eq!(bad, None, "{said:?}");
 }
@@ -67,9 +69,31 @@ fn rubbish_of_all_kinds_is_answered_and_forgotten() {
     let mut random = Random(seed);
     let long = vec![b'a'; 3_000_000];
     let pieces: &[&[u8]] = &[
-        b"EHLO a.example\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"RSET\r\n", b"\r\n", b"\r", b"\n",
-        b"\0", b"\xff\xfe", b"AUTH PLAIN\r\n", b"=\r\n", b"*\r\n", b"STARTTLS\r\n", b"VRFY x\r\n", b"\x16\x03\x01\x02\x00",
-        b"MAIL FROM:<", b">", b"@", b"\"", b" SIZE=", b"HELO x\r\n", b"NOOP\n", b"RCPT TO:<\0@\0>\r\n", b"BDAT 5\r\n", &long,
+        b"EHLO a.example\r\n",
+        b"MAIL FROM:<a@b.test>\r\n",
+        b"RCPT TO:<c@d.test>\r\n",
+        b"RSET\r\n",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"\0",
+        b"\xff\xfe",
+        b"AUTH PLAIN\r\n",
+        b"=\r\n",
+        b"*\r\n",
+        b"STARTTLS\r\n",
+        b"VRFY x\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"MAIL FROM:<",
+        b">",
+        b"@",
+        b"\"",
+        b" SIZE=",
+        b"HELO x\r\n",
+        b"NOOP\n",
+        b"RCPT TO:<\0@\0>\r\n",
+        b"BDAT 5\r\n",
+        &long,
     ];
     for _ in 0..60 {
         let count = 1 + random.below(40);
@@ -226,6 +250,18 @@ fn a_client_that_falls_silent_is_sent_away() {
 }
 
 #[test]
+fn a_client_that_speaks_octet_by_octet_does_not_keep_its_seat() {
+    let (node, sink) = node_with("command_timeout = \"2s\"");
+    let mut client = Client::greet(node.smtp()).unwrap();
+    // A command has to be whole within the time: whoever sends an octet now and then would stay for weeks.
+    wait_until("the client is sent away", Duration::from_secs(12), || {
+        thread::park_timeout(Duration::from_millis(300));
+        client.write(b"a").is_err()
+    });
+    goes_on(&node, &sink);
+}
+
+#[test]
 fn a_client_that_never_reads_its_answers_does_not_fill_the_memory() {
     let (node, sink) = node_with("command_timeout = \"2s\"");
     let before = node.memory_peak_reset_kib();
@@ -249,7 +285,8 @@ fn what_is_said_in_clear_behind_starttls_is_not_heard_after_the_handshake() {
     let certificate = Certificate::new("relay.example.org");
     let (node, sink) = node_with(&certificate.config());
     let mut client = Client::greet(node.smtp()).unwrap();
-    let injected = "STARTTLS\r\nEHLO evil.test\r\nMAIL FROM:<evil@good.test>\r\nRCPT TO:<victim@example.test>\r\nDATA\r\n";
+    let injected =
+        "STARTTLS\r\nEHLO evil.test\r\nMAIL FROM:<evil@good.test>\r\nRCPT TO:<victim@example.test>\r\nDATA\r\n";
     client.write(injected.as_bytes()).unwrap();
     client.expect("220").unwrap();
     let mut client = client.start_tls(&certificate);

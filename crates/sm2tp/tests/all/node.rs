@@ -209,7 +209,11 @@ impl Drop for Node {
         if thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(LOG_SHOWN);
-            eprintln!("--- log of the node at {}\n{}", self.config.display(), String::from_utf8_lossy(&log.as_bytes()[from..]));
+            eprintln!(
+                "--- log of the node at {}\n{}",
+                self.config.display(),
+                String::from_utf8_lossy(&log.as_bytes()[from..])
+            );
         }
     }
 }

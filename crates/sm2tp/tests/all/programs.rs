@@ -66,7 +66,8 @@ impl Certificate {
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         let (subject, alternative) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
         let (out, keyout) = (certificate.display().to_string(), key.display().to_string());
-        let kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+        let kind =
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
         let what = ["-subj", &subject, "-addext", &alternative, "-addext", "basicConstraints=critical,CA:FALSE"];
         run("openssl", &[&kind[..], &what, &["-out", &out, "-keyout", &keyout]].concat(), "");
         Self { name: name.to_owned(), certificate, key, _folder: folder }

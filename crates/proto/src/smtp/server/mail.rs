@@ -1,5 +1,7 @@
 //! The mail transaction: MAIL, RCPT, DATA and the message (RFC 5321 §3.3).
 
+use std::collections::HashSet;
+
 use super::{Answer, Ask, Envelope, Greeting, Session, State, Step, ehlo_first};
 use crate::smtp::command::MailParams;
 use crate::smtp::data::DataError;
@@ -10,6 +12,8 @@ use crate::{Address, Enhanced};
 #[derive(Debug)]
 pub(super) struct Transaction {
     envelope: Envelope,
+    /// The recipients again, to find one among 50 000 without reading them all.
+    named: HashSet<Address>,
     /// Recipients that were refused: by the shell, by their syntax, or as too many.
     pub(super) refused: usize,
 }
@@ -32,7 +36,7 @@ impl Session {
             }
         };
         let envelope = Envelope { sender: path.clone(), recipients: Vec::new(), params };
-        self.state = State::SenderAsked(greeting, Transaction { envelope, refused: 0 });
+        self.state = State::SenderAsked(greeting, Transaction { envelope, named: HashSet::new(), refused: 0 });
         Step::Ask(Ask::Sender { path, params })
     }
 
@@ -60,7 +64,7 @@ impl Session {
             }
         };
         let room = transaction.envelope.recipients.len() < self.offers.recipients_max;
-        if transaction.envelope.recipients.contains(&path) {
+        if transaction.named.contains(&path) {
             self.state = State::Mail(greeting, transaction);
             return self.idle(reply(250, Enhanced(2, 1, 5), "Ok, already named"));
         }
@@ -84,6 +88,7 @@ impl Session {
         if let Answer::No(refusal) = answer {
             return self.recipient_refused(greeting, transaction, &refusal);
         }
+        transaction.named.insert(path.clone());
         transaction.envelope.recipients.push(path);
         self.state = State::Mail(greeting, transaction);
         Step::Reply(yes(answer, Enhanced(2, 1, 5)))
