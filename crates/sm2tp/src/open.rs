@@ -11,7 +11,7 @@ use sm2tp_federation::publish::SealRules;
 use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::Book;
 use sm2tp_store::accounts::Accounts;
-use sm2tp_store::federated::{Federated, Publisher};
+use sm2tp_store::federated::{Federated, PeerState, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::spool::{Queued, Spool};
@@ -130,7 +130,7 @@ async fn describe(config: &Config, keys: &Keys, store: &Federated) -> Result<Sig
         contact: config.federation.contact.clone(),
         log_keys,
         revoked: old.map(|old| old.revoked.clone()).unwrap_or_default(),
-        peers: peers.iter().map(|peer| peer.node).collect(),
+        peers: peers.iter().filter(|peer| peer.state == PeerState::Accepted).map(|peer| peer.node).collect(),
         smtp: None,
         versions: vec![1],
         tag_schemes: vec![1],

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::node::Node;
 use crate::sink::Sink;
 use crate::wait::{Random, free_address, wait_for, wait_until};
@@ -69,7 +69,7 @@ fn node_and_sink() -> (Node, Sink) {
         let mut seen = seen.lock().unwrap();
         let times = seen.entry(to.to_owned()).or_default();
         *times += 1;
-        (*times == 1 && number % 9 == 0).then(|| "451 4.7.1 Greylisted, come back".to_owned())
+        (*times == 1 && number.is_multiple_of(9)).then(|| "451 4.7.1 Greylisted, come back".to_owned())
     });
     let node = Node::start(&format!(
         "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"{}\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
@@ -153,4 +153,24 @@ fn a_node_that_is_stopped_under_load_ends_soon_and_loses_nothing() {
     // Nothing of it was an error.
     let log = node.log();
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn a_node_stops_although_a_server_does_not_answer() {
+    // As a server that is overloaded, or a firewall that has forgotten the connection.
+    let sink = Sink::with(|_| {
+        thread::park_timeout(Duration::from_secs(120));
+        None
+    });
+    let mut node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nsmarthost = \"{}\"\n",
+        sink.address
+    ));
+    client::send(node.smtp(), "anna@good.test", &["u1@d.test"], "x");
+    wait_until("the server is asked", Duration::from_secs(10), || 0 < sink.asked());
+    let (status, took) = node.terminate(Duration::from_secs(25));
+    println!("stopped in {took:?}");
+    assert!(status.success(), "{status}: {}", node.log());
+    assert_eq!(node.queue().len(), 1, "the mail waits for the next start");
 }

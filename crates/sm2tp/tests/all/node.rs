@@ -1,6 +1,6 @@
 //! A node under test: its directory, its process, and the commands that an administrator would type.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -242,11 +242,6 @@ pub fn said(command: &mut Command, input: &str) -> Said {
 /// `sm2tp` with a configuration file and nothing else.
 pub fn sm2tp(args: &[&str], config: &Path) -> Said {
     said(Command::new(SM2TP).args(args).arg("--config").arg(config), "")
-}
-
-/// Makes an empty file; for what only has to be there.
-pub fn touch(path: &Path) {
-    File::create(path).unwrap();
 }
 
 const LOG_SHOWN: usize = 8000;

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Mail {
 pub struct Sink {
     pub address: SocketAddr,
     mails: Arc<Mutex<Vec<Mail>>>,
+    asked: Arc<AtomicUsize>,
 }
 
 /// What the server says to a recipient; none: it takes it.
@@ -37,8 +39,12 @@ impl Sink {
     /// Asks `opinion` about each recipient.
     pub fn with(opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let sink = Self { address: listener.local_addr().unwrap(), mails: Arc::default() };
-        let (mails, opinion): (_, Arc<Opinion>) = (sink.mails.clone(), Arc::new(opinion));
+        let sink = Self { address: listener.local_addr().unwrap(), mails: Arc::default(), asked: Arc::default() };
+        let (mails, asked) = (sink.mails.clone(), sink.asked.clone());
+        let opinion: Arc<Opinion> = Arc::new(move |to| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            opinion(to)
+        });
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (mails, opinion) = (mails.clone(), opinion.clone());
@@ -47,6 +53,11 @@ impl Sink {
             }
         });
         sink
+    }
+
+    /// How many recipients were named to it.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// All that was taken so far.
