@@ -105,7 +105,9 @@ pub async fn serve(
     let _ = closing.send(true);
     let ended = timeout(DRAIN, async { while connections.join_next().await.is_some() {} });
     if ended.await.is_err() {
-        tracing::warn!("some SMTP clients did not end in time and were cut off; what was not answered 250 they send again");
+        tracing::warn!(
+            "some SMTP clients did not end in time and were cut off; what was not answered 250 they send again"
+        );
     }
     Ok(())
 }

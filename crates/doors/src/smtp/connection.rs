@@ -112,7 +112,9 @@ impl Connection {
                     After::Handshake => {
                         dialogue.flush().await?;
                         let session = dialogue.session.take();
-                        return Ok(session.map_or(End::Closed, |session| End::Handshake(Box::new((session, dialogue.desk)))));
+                        return Ok(
+                            session.map_or(End::Closed, |session| End::Handshake(Box::new((session, dialogue.desk))))
+                        );
                     }
                 }
             }

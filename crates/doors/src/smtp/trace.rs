@@ -33,8 +33,7 @@ pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
         (true, true, true) => "ESMTPSA",
     };
     let from = if via.login { "authenticated client".to_owned() } else { client(via) };
-    let mut header =
-        format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
+    let mut header = format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
     let found = field(content, "message-id");
     let message_id = found.map_or_else(
         || {
@@ -69,7 +68,8 @@ fn client(via: &Via<'_>) -> String {
 fn field(content: &[u8], name: &str) -> Option<String> {
     let mut lines = content.split(|octet| *octet == b'\n').take_while(|line| !line.is_empty() && *line != b"\r");
     let prefix = format!("{name}:");
-    let first = lines.find(|line| line.len() > name.len() && line[..=name.len()].eq_ignore_ascii_case(prefix.as_bytes()))?;
+    let first =
+        lines.find(|line| line.len() > name.len() && line[..=name.len()].eq_ignore_ascii_case(prefix.as_bytes()))?;
     let mut value = String::from_utf8_lossy(&first[prefix.len()..]).into_owned();
     for line in lines.take_while(|line| matches!(line.first(), Some(b' ' | b'\t'))) {
         value.push_str(&String::from_utf8_lossy(line));
@@ -80,9 +80,10 @@ fn field(content: &[u8], name: &str) -> Option<String> {
 fn starts_with_header(content: &[u8]) -> bool {
     let line = content.split(|octet| *octet == b'\r').next().unwrap_or_default();
     line.is_empty()
-        || line.iter().position(|octet| *octet == b':').is_some_and(|colon| {
-            colon != 0 && line[..colon].iter().all(|octet| octet.is_ascii_graphic())
-        })
+        || line
+            .iter()
+            .position(|octet| *octet == b':')
+            .is_some_and(|colon| colon != 0 && line[..colon].iter().all(|octet| octet.is_ascii_graphic()))
 }
 
 /// Unlike that of any other message of this second; nothing depends on it but threading.
@@ -115,7 +116,10 @@ mod tests {
     fn a_whole_message_gets_its_received_line_and_nothing_else() {
         let message = "Date: Fri, 15 Jan 2027 08:00:00 +0000\r\nMessage-ID:\r\n <1@a.example>\r\n\r\nhello\r\n";
         let (content, id) = traced(message, false);
-        assert!(content.starts_with("Received: from laptopevil ([192.0.2.7])\r\n\tby relay.example.org (SM2TP) with ESMTPS;"));
+        assert!(
+            content
+                .starts_with("Received: from laptopevil ([192.0.2.7])\r\n\tby relay.example.org (SM2TP) with ESMTPS;")
+        );
         assert!(content.ends_with(message));
         assert_eq!(id.as_deref(), Some("1@a.example"));
         assert_eq!(content.matches("Date:").count(), 1);

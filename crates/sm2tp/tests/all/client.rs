@@ -1,8 +1,9 @@
-//! An SMTP client that says exactly what its test wants, in clear and in TLS; and a bare HTTP GET.
+//! An SMTP client that says exactly what its test wants, in clear and in TLS; and bare octets for other doors.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -120,9 +121,25 @@ pub fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
+    rest_of(&stream)
+}
+
+/// Writes these octets, says that there are no more, and reads all that the server says until it closes.
+pub fn exchange(address: SocketAddr, octets: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let reading = stream.try_clone().unwrap();
+    let reader = thread::spawn(move || rest_of(&reading));
+    let _ = stream.write_all(octets);
+    let _ = stream.shutdown(Shutdown::Write);
+    reader.join().unwrap()
+}
+
+/// What comes until the end. A reset says that the server closed while somebody was still talking.
+fn rest_of(mut stream: &TcpStream) -> String {
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// An address of this machine that is not loopback, where it has one. Nothing is sent.

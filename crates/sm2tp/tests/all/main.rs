@@ -9,6 +9,7 @@ mod config;
 mod crash;
 mod demo;
 mod dialogues;
+mod federation;
 mod hostile;
 mod mta;
 mod node;

@@ -121,8 +121,11 @@ fn recipients_are_named_in_the_queue_and_the_send_log_only() {
     assert!(tables(&a.data().join("ledger.sqlite"), "log").contains("gone-quillfeather"), "the send log has it");
 
     for node in [&a, &b] {
-        for path in ["/", "/api/v1/status", "/fed/v1", "/fed/v1/descriptor", "/.well-known/sm2tp", "/healthz"] {
+        for path in ["/", "/api/v1/status", "/.well-known/sm2tp", "/healthz", "/readyz", "/nowhere"] {
             names_nobody(path, &node.get(path));
+        }
+        for path in ["node", "nodes", "feed", "heads", "tagkeys", "peerings"] {
+            names_nobody(path, &node.get(&format!("/fed/v1/{path}")));
         }
         assert!(node.get("/api/v1/status").starts_with("HTTP/1.1 200"));
         names_nobody("the log", &node.log());

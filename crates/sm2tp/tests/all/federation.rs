@@ -1,0 +1,148 @@
+//! Two peered nodes whose processes die, whose files rot, and whose door strangers knock at.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::client::{exchange, send};
+use crate::node::Node;
+use crate::peers::{federation, peer};
+use crate::sink::Sink;
+use crate::wait::{files, free_address, wait_for, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn node(name: &str, sink: &Sink) -> Node {
+    let http = free_address();
+    Node::start(&format!(
+        "hostname = \"relay-{name}.example.org\"\n[http]\nlisten = [\"{http}\"]\n\
+         [smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nroutes = {{ \"d.test\" = \"{}\", \"s.test\" = \"{}\" }}\n{}",
+        sink.address,
+        sink.address,
+        federation(http)
+    ))
+}
+
+/// Two peered nodes; at `d.test` everybody whose name begins with "gone" is unknown.
+fn two_nodes() -> (Node, Node, Sink) {
+    let sink = Sink::with(|to| to.starts_with("gone").then(|| "550 5.1.1 No such user here".to_owned()));
+    let (a, b) = (node("a", &sink), node("b", &sink));
+    peer(&a, &b);
+    (a, b, sink)
+}
+
+/// The node finds out for itself that an address is dead.
+#[track_caller]
+fn learns(node: &Node, address: &str) {
+    send(node.smtp(), "anna@s.test", &[address], "hello");
+    wait_until("the node knows", LONG, || node.decision(address, "bulk")["rule"] == "own-hard");
+}
+
+fn holds(node: &Node, address: &str) -> bool {
+    node.decision(address, "bulk")["decision"] == "hold"
+}
+
+#[test]
+fn what_was_learned_survives_the_death_of_either_node() {
+    let (mut a, mut b, _sink) = two_nodes();
+    learns(&a, "gone1@d.test");
+    wait_until("B has heard the first", LONG, || holds(&b, "gone1@d.test"));
+    a.kill();
+    a.serve();
+    learns(&a, "gone2@d.test");
+    wait_until("B has heard the second", LONG, || holds(&b, "gone2@d.test"));
+    b.kill();
+    learns(&a, "gone3@d.test");
+    b.serve();
+    assert!(holds(&b, "gone1@d.test") && holds(&b, "gone2@d.test"), "B knows it from its own files");
+    wait_until("B has heard the third", LONG, || holds(&b, "gone3@d.test"));
+    assert!(a.decision("gone1@d.test", "bulk")["rule"] == "own-hard", "A knows it from its own ledger");
+    let peers = b.ask(&["peer", "list"]);
+    assert!(peers["peers"][0]["trouble"].is_null(), "{peers}");
+}
+
+#[test]
+fn a_node_that_is_killed_while_it_publishes_goes_on_with_one_chain() {
+    let (mut a, b, _sink) = two_nodes();
+    for round in 0..6 {
+        let address = format!("gone{round}@d.test");
+        learns(&a, &address);
+        // Anywhere between hold-down, sealing and the answer to B's question.
+        std::thread::park_timeout(Duration::from_millis(350 * round));
+        a.kill();
+        a.serve();
+    }
+    for round in 0..6 {
+        let address = format!("gone{round}@d.test");
+        wait_until(&format!("B has heard of {address}"), LONG, || holds(&b, &address));
+    }
+    let log = b.log();
+    assert!(!log.contains("equivocation") && !log.contains("fork") && !log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn a_segment_with_a_flipped_bit_is_not_believed_and_the_nodes_go_on() {
+    let (a, mut b, sink) = two_nodes();
+    b.kill();
+    let before = files(&a.data().join("segments"));
+    learns(&a, "gone1@d.test");
+    let segment = wait_for("A seals a segment", LONG, || {
+        files(&a.data().join("segments")).into_iter().find(|path| !before.contains(path))
+    });
+    let mut octets = fs::read(&segment).unwrap();
+    let last = octets.len() - 5;
+    octets[last] ^= 0x10;
+    fs::write(&segment, &octets).unwrap();
+    b.serve();
+    let peers = wait_for("B complains", LONG, || {
+        Some(b.ask(&["peer", "list"])).filter(|peers| peers["peers"][0]["trouble"].is_string())
+    });
+    assert!(!holds(&b, "gone1@d.test"), "{peers}");
+    for node in [&a, &b] {
+        send(node.smtp(), "anna@s.test", &["alive@d.test"], "still there");
+    }
+    wait_until("both deliver", LONG, || {
+        sink.mails().iter().filter(|mail| mail.text().contains("Subject: still there")).count() == 2
+    });
+    // The copy is put back from a backup: B gets it.
+    octets[last] ^= 0x10;
+    fs::write(&segment, &octets).unwrap();
+    wait_until("B has heard it now", LONG, || holds(&b, "gone1@d.test"));
+}
+
+#[test]
+fn a_peering_that_is_ended_is_ended() {
+    let (a, b, _sink) = two_nodes();
+    learns(&a, "gone1@d.test");
+    wait_until("B has heard the first", LONG, || holds(&b, "gone1@d.test"));
+    b.ask(&["peer", "remove", "relay-a.example.org"]);
+    assert_eq!(b.ask(&["peer", "list"])["peers"].as_array().unwrap().len(), 0);
+    wait_until("what A said counts no more", LONG, || !holds(&b, "gone1@d.test"));
+    assert!(!b.get("/api/v1/status").contains("relay-a.example.org"));
+}
+
+#[test]
+fn strangers_get_nothing_and_break_nothing() {
+    let (a, b, _sink) = two_nodes();
+    let door = a.http();
+    for path in ["feed", "heads", "tagkeys", "nodes", "log/x/0/0"] {
+        let answer = a.get(&format!("/fed/v1/{path}"));
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+        assert!(!answer.contains("relay-b"), "{path}: {answer}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(200_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X-Header: 1\r\n".repeat(20_000));
+    let body = format!("POST /fed/v1/peerings HTTP/1.1\r\nHost: {door}\r\nContent-Length: 99999999\r\n\r\n{{");
+    let rubbish = format!(
+        "POST /fed/v1/peerings HTTP/1.1\r\nHost: {door}\r\nContent-Length: 9\r\nConnection: close\r\n\r\nnot json!"
+    );
+    for request in ["\0\0\0\r\n\r\n", "EHLO a.example\r\n\r\n", &long, &many, &body, &rubbish] {
+        let answer = exchange(door, request.as_bytes());
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+    assert!(a.get("/healthz").starts_with("HTTP/1.1 200"));
+    learns(&a, "gone1@d.test");
+    wait_until("B hears A all the same", LONG, || holds(&b, "gone1@d.test"));
+    let log = a.log();
+    assert!(!log.contains("panicked"), "{log}");
+}
