@@ -53,6 +53,22 @@ pub struct Onward {
     pub changed: mpsc::Sender<u64>,
 }
 
+/// The other ends of an [`Onward`].
+pub struct Handed {
+    pub mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
+    pub changed: mpsc::Receiver<u64>,
+}
+
+impl Onward {
+    /// Both ends. At most `waiting_max` mails, and as many changes, wait between them.
+    #[must_use]
+    pub fn new(waiting_max: usize) -> (Self, Handed) {
+        let (mails, accepted) = mpsc::channel(waiting_max);
+        let (changes, changed) = mpsc::channel(waiting_max);
+        (Self { mails, changed: changes }, Handed { mails: accepted, changed })
+    }
+}
+
 /// What all connections of the door share.
 pub(crate) struct Shared {
     pub house: House,

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use sm2tp_doors::control::{self, Reply, Request};
+use sm2tp_doors::smtp::Onward;
 use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
 use tokio::time::timeout;
 
 use crate::cli::{Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
-use crate::{Exit, Failure, open, say, serve, show};
+use crate::{Exit, Failure, open, say, show};
 
 /// Asks, and prints the answer.
 pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
@@ -48,7 +49,8 @@ fn no_node(error: &std::io::Error) -> bool {
 /// No node runs: the directory is ours for a moment.
 async fn here(config: &Config, config_file: &Path, request: Request) -> Result<Reply, Failure> {
     let opened = open::open(config, config_file).await?;
-    let (onward, _, _) = serve::onward();
+    // Nobody is there to be told: a node that starts reads the spool.
+    let (onward, _) = Onward::new(1);
     Ok(control::reply(control::answer(&opened.house, &onward, request).await))
 }
 

@@ -22,12 +22,8 @@ struct Line {
 pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> {
     let mut input = io::stdin().lock();
     let mut output = BufWriter::new(io::stdout().lock());
-    loop {
-        let Some(line) =
-            next(&mut input).map_err(|error| Failure::new(Exit::Input, format!("standard input: {error}")))?
-        else {
-            break;
-        };
+    let unreadable = |error| Failure::new(Exit::Input, format!("standard input: {error}"));
+    while let Some(line) = next(&mut input).map_err(unreadable)? {
         let outcome = classify(classifier, &line);
         let text = if as_json { in_json(&outcome) } else { in_words(classifier, &outcome) };
         // Whoever reads us may have had enough: then there is nobody left to tell.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
-use sm2tp_doors::smtp::Onward;
+use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::{House, control, follow, http, smtp, tls};
 use sm2tp_relay::{HostPort, Language, Relay, Settings, TlsUse};
@@ -17,7 +17,7 @@ use sm2tp_store::outbox::Outbox;
 use sm2tp_store::spool::Queued;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
@@ -70,10 +70,10 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http").await?;
     let Opened { house, queued, classifier, lock: _lock } = open::open(&config, config_file).await?;
     let (stopping, stopped) = watch::channel(false);
-    let (onward, mails, changed) = onward();
+    let (onward, handed) = Onward::new(HANDED_OVER_MAX);
     let relay = start_relay(&config, &house, classifier, queued)?;
     let mut doors = JoinSet::new();
-    doors.spawn(hand_over(relay.clone(), mails, changed));
+    doors.spawn(hand_over(relay.clone(), handed));
     start_doors(&config, &house, &onward, smtp_listeners, http_listeners, &stopped, &mut doors)?;
     let outbox = Outbox {
         spool: house.spool.clone(),
@@ -134,26 +134,16 @@ fn start_doors(
     Ok(())
 }
 
-/// The way of accepted mail to the relay, and of what people changed.
-pub fn onward() -> (Onward, mpsc::Receiver<(Queued, Arc<[u8]>)>, mpsc::Receiver<u64>) {
-    let (mails, accepted) = mpsc::channel(HANDED_OVER_MAX);
-    let (changes, changed) = mpsc::channel(HANDED_OVER_MAX);
-    (Onward { mails, changed: changes }, accepted, changed)
-}
-
-async fn hand_over(
-    relay: Option<Relay>,
-    mut mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
-    mut changed: mpsc::Receiver<u64>,
-) {
+/// Takes accepted mail to the relay, and what people changed.
+async fn hand_over(relay: Option<Relay>, mut handed: Handed) {
     let Some(relay) = relay else { return };
     loop {
         tokio::select! {
-            mail = mails.recv() => match mail {
+            mail = handed.mails.recv() => match mail {
                 Some((queued, content)) => relay.queued(queued, content).await,
                 None => return,
             },
-            Some(mail) = changed.recv() => relay.changed(mail).await,
+            Some(mail) = handed.changed.recv() => relay.changed(mail).await,
         }
     }
 }
