@@ -91,11 +91,11 @@ impl Problem {
     }
 }
 
-/// Listens at `path` until the task is dropped.
+/// Makes the socket.
 ///
 /// # Errors
-/// Where the socket cannot be made.
-pub async fn serve(path: &Path, house: House, onward: Onward) -> io::Result<()> {
+/// Where it cannot be made.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
     // What a node that was killed left behind; the lock on the data directory says that no other one runs.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -103,6 +103,14 @@ pub async fn serve(path: &Path, house: House, onward: Onward) -> io::Result<()> 
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until the task is dropped.
+///
+/// # Errors
+/// Where the socket fails.
+pub async fn serve(listener: UnixListener, house: House, onward: Onward) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let (house, onward) = (house.clone(), onward.clone());

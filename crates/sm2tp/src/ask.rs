@@ -90,6 +90,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Serve
         | Command::Check
         | Command::Demo { .. }
+        | Command::Bench(_)
         | Command::Classify
         | Command::Tag { .. }
         | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),

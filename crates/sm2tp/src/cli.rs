@@ -7,6 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use sm2tp_rules::Stream;
 
+use crate::bench::RelayArgs;
+
 /// Outgoing mail relay and federated bounce service.
 #[derive(Debug, Parser)]
 #[command(name = "sm2tp", version, about, disable_help_subcommand = true)]
@@ -70,6 +72,9 @@ pub enum Command {
     /// The list of all that happened.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Measure how fast this machine relays.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Completion for a shell.
     Completion { shell: Shell },
 }
@@ -188,6 +193,12 @@ pub enum Peer {
     },
     /// End a peering.
     Remove { who: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Send mail through a relay into a sink: accept rate, end-to-end rate, CPU, memory.
+    Relay(RelayArgs),
 }
 
 #[derive(Debug, Subcommand)]

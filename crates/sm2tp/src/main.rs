@@ -1,6 +1,7 @@
 //! The command `sm2tp`.
 
 mod ask;
+mod bench;
 mod classify;
 mod cli;
 mod config;
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Completion { shell } => Ok(cli::completion(shell)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
+        Command::Bench(cli::Bench::Relay(args)) => block_on(bench::relay(args, json))?,
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;

@@ -121,11 +121,14 @@ fn start_doors(
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
         doors.spawn(async move { said(http::serve(listener, house, authority, stop).await, "HTTP") });
     }
+    // Bound before the node says that it is ready: a command that comes then must find it.
     let (socket, stop) = (config.data_dir.join("control.sock"), until(stopped));
+    let listener = control::listen(&socket)
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", socket.display())))?;
     let (at_control, onward) = (house.clone(), onward.clone());
     doors.spawn(async move {
         tokio::select! {
-            result = control::serve(&socket, at_control, onward) => said(result, "control"),
+            result = control::serve(listener, at_control, onward) => said(result, "control"),
             () = stop => {}
         }
     });

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sm2tp_proto::smtp::data::DataReader;
 use sm2tp_proto::smtp::line::LineBuffer;
@@ -11,7 +12,7 @@ use sm2tp_proto::smtp::server::{AuthOffer, Offers, Session, Step, Tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
 use super::desk::Desk;
@@ -38,12 +39,16 @@ struct Dialogue<S> {
     lines: LineBuffer,
     data: Option<Reading>,
     out: Vec<u8>,
+    /// A whole command came, or a piece of a message that is worth waiting for.
+    progressed: bool,
 }
 
 /// A message that is being read, with its share of the memory for messages.
 struct Reading {
     reader: DataReader,
     share: OwnedSemaphorePermit,
+    /// Octets since the client was last found to make progress.
+    fresh: usize,
 }
 
 /// What one step asks of the loop.
@@ -86,10 +91,16 @@ impl Connection {
     /// Talks until the client or the session ends it, or the node stops between two messages.
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut dialogue: Dialogue<S>) -> io::Result<End> {
         let mut buffer = vec![0; READ_OCTETS];
+        let patience = self.shared.settings.command_timeout;
+        // Not from the last octet: who sends one now and then would keep its seat for weeks.
+        let mut due = Instant::now() + patience;
         loop {
-            dialogue.flush().await?;
+            dialogue.flush(patience).await?;
+            if std::mem::take(&mut dialogue.progressed) {
+                due = Instant::now() + patience;
+            }
             let read = tokio::select! {
-                read = timeout(self.shared.settings.command_timeout, dialogue.stream.read(&mut buffer)) => read,
+                read = timeout_at(due, dialogue.stream.read(&mut buffer)) => read,
                 () = crate::stopped(&mut self.closed), if dialogue.data.is_none() => {
                     return dialogue.say_goodbye("4.3.2", "The service is stopping", &self.shared).await;
                 }
@@ -106,11 +117,11 @@ impl Connection {
                 match after {
                     After::Read => {}
                     After::Close => {
-                        dialogue.flush().await?;
+                        dialogue.flush(patience).await?;
                         return dialogue.stream.shutdown().await.map(|()| End::Closed);
                     }
                     After::Handshake => {
-                        dialogue.flush().await?;
+                        dialogue.flush(patience).await?;
                         let session = dialogue.session.take();
                         return Ok(
                             session.map_or(End::Closed, |session| End::Handshake(Box::new((session, dialogue.desk))))
@@ -124,13 +135,22 @@ impl Connection {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     fn new(stream: S, session: Session, desk: Desk, banner: Vec<u8>) -> Self {
-        Self { stream, session: Some(session), desk, lines: LineBuffer::new(), data: None, out: banner }
+        Self {
+            stream,
+            session: Some(session),
+            desk,
+            lines: LineBuffer::new(),
+            data: None,
+            out: banner,
+            progressed: false,
+        }
     }
 
     /// Consumes some octets: a line, or a piece of a message. Answers with how many.
     async fn take(&mut self, bytes: &[u8], shared: &Shared) -> (usize, After) {
         let Some(mut reading) = self.data.take() else {
             let progress = self.lines.push(bytes);
+            self.progressed |= progress.line.is_some();
             let after = match progress.line {
                 Some(Ok(line)) => self.step(|session| session.line(&line), shared).await,
                 Some(Err(error)) => self.step(|session| session.bad_line(error), shared).await,
@@ -139,6 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             return (progress.consumed, after);
         };
         let progress = reading.reader.push(bytes);
+        reading.fresh += progress.consumed;
+        if progress.done || PIECE_OCTETS <= reading.fresh {
+            reading.fresh = 0;
+            self.progressed = true;
+        }
         if progress.done {
             let content = reading.reader.into_message();
             return (progress.consumed, self.step(|session| session.data(content), shared).await);
@@ -185,22 +210,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             return After::Close;
         };
         self.out.extend_from_slice(reply);
-        self.data = Some(Reading { reader: DataReader::new(shared.settings.octets_max), share });
+        self.data = Some(Reading { reader: DataReader::new(shared.settings.octets_max), share, fresh: 0 });
         After::Read
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
-        if !self.out.is_empty() {
-            let out = std::mem::take(&mut self.out);
-            self.stream.write_all(&out).await?;
-            self.stream.flush().await?;
+    /// Writes what is to be said. A client that does not read its answers is not waited for longer than one that does
+    /// not speak.
+    async fn flush(&mut self, patience: Duration) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let out = std::mem::take(&mut self.out);
+        let written = timeout(patience, async {
+            self.stream.write_all(&out).await?;
+            self.stream.flush().await
+        });
+        written.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     async fn say_goodbye(mut self, enhanced: &str, why: &str, shared: &Shared) -> io::Result<End> {
         self.out.extend_from_slice(format!("421 {enhanced} {} {why}\r\n", shared.settings.hostname).as_bytes());
-        self.flush().await?;
+        self.flush(GOODBYE).await?;
         self.stream.shutdown().await?;
         Ok(End::Closed)
     }
@@ -218,5 +248,8 @@ fn grow(reading: &mut Reading, shared: &Shared) -> bool {
 }
 
 const READ_OCTETS: usize = 16 * 1024;
+/// A client that sends less of a message than this within the timeout of a command is sent away.
+const PIECE_OCTETS: usize = 1024;
+const GOODBYE: Duration = Duration::from_secs(5);
 /// The memory for messages is given out in pieces of this many KiB.
 const SHARE_KIB: u32 = 256;

@@ -108,12 +108,14 @@ impl Client {
 /// A short mail from start to end on a connection of its own.
 #[track_caller]
 pub fn send(address: SocketAddr, from: &str, to: &[&str], subject: &str) {
-    let content = format!("From: <{from}>\r\nSubject: {subject}\r\n\r\nhello");
-    let sent = Client::greet(address).and_then(|mut client| {
-        client.mail(from, to, &content)?;
-        client.say("QUIT", "221")
-    });
-    sent.unwrap_or_else(|error| panic!("{subject} to {to:?}: {error}"));
+    try_send(address, from, to, subject).unwrap_or_else(|error| panic!("{subject} to {to:?}: {error}"));
+}
+
+/// As [`send`], to a node that may not want to.
+pub fn try_send(address: SocketAddr, from: &str, to: &[&str], subject: &str) -> io::Result<()> {
+    let mut client = Client::greet(address)?;
+    client.mail(from, to, &format!("From: <{from}>\r\nSubject: {subject}\r\n\r\nhello"))?;
+    client.say("QUIT", "221").map(drop)
 }
 
 /// `GET path`: all that the server sends until it closes.

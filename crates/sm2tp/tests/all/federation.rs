@@ -11,12 +11,13 @@ use crate::wait::{files, free_address, wait_for, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn node(name: &str, sink: &Sink) -> Node {
+/// Its local clients send newsletters; what is held for a person is held for `hold_max`.
+fn node(name: &str, sink: &Sink, hold_max: &str) -> Node {
     let http = free_address();
     Node::start(&format!(
         "hostname = \"relay-{name}.example.org\"\n[http]\nlisten = [\"{http}\"]\n\
-         [smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
-         [relay]\nroutes = {{ \"d.test\" = \"{}\", \"s.test\" = \"{}\" }}\n{}",
+         [smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\nstream = \"bulk\"\n\
+         [suppression]\nhold_max = \"{hold_max}\"\n[relay]\nroutes = {{ \"d.test\" = \"{}\", \"s.test\" = \"{}\" }}\n{}",
         sink.address,
         sink.address,
         federation(http)
@@ -24,11 +25,15 @@ fn node(name: &str, sink: &Sink) -> Node {
 }
 
 /// Two peered nodes; at `d.test` everybody whose name begins with "gone" is unknown.
-fn two_nodes() -> (Node, Node, Sink) {
+fn two_nodes_with(hold_max: &str) -> (Node, Node, Sink) {
     let sink = Sink::with(|to| to.starts_with("gone").then(|| "550 5.1.1 No such user here".to_owned()));
-    let (a, b) = (node("a", &sink), node("b", &sink));
+    let (a, b) = (node("a", &sink, "1h"), node("b", &sink, hold_max));
     peer(&a, &b);
     (a, b, sink)
+}
+
+fn two_nodes() -> (Node, Node, Sink) {
+    two_nodes_with("1h")
 }
 
 /// The node finds out for itself that an address is dead.
@@ -108,6 +113,44 @@ fn a_segment_with_a_flipped_bit_is_not_believed_and_the_nodes_go_on() {
     octets[last] ^= 0x10;
     fs::write(&segment, &octets).unwrap();
     wait_until("B has heard it now", LONG, || holds(&b, "gone1@d.test"));
+}
+
+/// Waits for a report of this node about this address.
+#[track_caller]
+fn report(sink: &Sink, node: &str, about: &str) -> String {
+    wait_for(&format!("a report of {node} about {about}"), LONG, || {
+        let (by, about) = (format!("Reporting-MTA: dns; {node}\r\n"), format!("Final-Recipient: rfc822; {about}\r\n"));
+        let reports = sink.mails().into_iter().filter(|mail| mail.envelope() == "<> anna@s.test");
+        reports.map(|mail| mail.text()).find(|text| text.contains(&by) && text.contains(&about))
+    })
+}
+
+#[test]
+fn held_mail_goes_when_a_person_says_so() {
+    let (a, b, sink) = two_nodes();
+    learns(&a, "gone1@d.test");
+    wait_until("B has heard it", LONG, || holds(&b, "gone1@d.test"));
+    send(b.smtp(), "anna@s.test", &["gone1@d.test", "alive@d.test"], "newsletter");
+    sink.mail_to("alive@d.test");
+    let queue = wait_for("one waits", LONG, || Some(b.queue()).filter(|queue| queue.len() == 1));
+    assert_eq!((queue[0]["recipient"].as_str(), queue[0]["lane"].as_str()), (Some("gone1@d.test"), Some("held")));
+    b.ask(&["queue", "release", &queue[0]["mail"].to_string()]);
+    // Its server says itself what A had said; the sender is told in the server's words.
+    assert!(report(&sink, "relay-b.example.org", "gone1@d.test").contains("550 5.1.1 No such user here"));
+    assert_eq!(b.decision("gone1@d.test", "bulk")["rule"], "own-hard");
+}
+
+#[test]
+fn held_mail_returns_to_its_sender_when_nobody_decides() {
+    let (a, b, sink) = two_nodes_with("2s");
+    learns(&a, "gone1@d.test");
+    wait_until("B has heard it", LONG, || holds(&b, "gone1@d.test"));
+    let asked = sink.asked();
+    send(b.smtp(), "anna@s.test", &["gone1@d.test"], "newsletter");
+    let report = report(&sink, "relay-b.example.org", "gone1@d.test");
+    assert!(report.contains("Action: failed") && report.contains("1 other mail hoster"), "{report}");
+    b.wait_for_empty_queue();
+    assert_eq!(sink.asked(), asked + 1, "the server was asked about the report's recipient only");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::wait::{free_address, wait_for, wait_until};
 const LONG: Duration = Duration::from_secs(30);
 
 /// The servers of the recipients and of the senders, which is one here.
-fn recipients() -> Postfix {
+fn recipients(certificate: &Certificate) -> Postfix {
     let settings = "virtual_mailbox_domains = recipients.test, senders.test\n\
         virtual_mailbox_base = {dir}/mail\n\
         virtual_mailbox_maps = texthash:{dir}/users\n\
@@ -21,7 +21,12 @@ fn recipients() -> Postfix {
         virtual_gid_maps = static:65534\n\
         smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination\n";
     let users = "anna@recipients.test anna/\nbob@recipients.test bob/\nlist@senders.test list/\n";
-    Postfix::with_files("mx.recipients.test", settings, &[("users", users)])
+    let tls = format!(
+        "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\n",
+        certificate.certificate.display(),
+        certificate.key.display()
+    );
+    Postfix::with_files("mx.recipients.test", &format!("{settings}{tls}"), &[("users", users)])
 }
 
 fn node(name: &str, smtp: &str, recipients: &Postfix) -> Node {
@@ -36,7 +41,8 @@ fn node(name: &str, smtp: &str, recipients: &Postfix) -> Node {
 
 #[test]
 fn what_postfix_learned_through_one_node_the_other_node_knows() {
-    let recipients = recipients();
+    let mx = Certificate::new("mx.recipients.test");
+    let recipients = recipients(&mx);
     let certificate = Certificate::new("relay-b.example.org");
     let a = node("a", "trusted_networks = [\"127.0.0.1\"]", &recipients);
     let b = node("b", &certificate.config(), &recipients);
@@ -49,6 +55,7 @@ fn what_postfix_learned_through_one_node_the_other_node_knows() {
     let mail = &recipients.mailbox("anna")[0];
     assert!(mail.contains("Subject: Assembly") && mail.contains("Déjà vu."), "{mail}");
     assert!(mail.contains("by relay-a.example.org (SM2TP)"), "{mail}");
+    assert!(mail.contains("with ESMTPS id"), "nobody on the way reads it: {mail}");
     a.wait_for_empty_queue();
     assert_eq!(recipients.mailbox("anna").len(), 1);
     check_report(&wait_for("the report", LONG, || recipients.mailbox("list").into_iter().next()));

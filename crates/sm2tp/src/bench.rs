@@ -1,0 +1,168 @@
+//! `sm2tp bench relay`: how fast a relay takes mail and delivers it, measured from outside, the same for any relay.
+//!
+//! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
+//! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
+//! one machine and nothing else.
+
+mod load;
+mod node;
+mod sink;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::time::{interval, timeout};
+
+use self::node::{BenchNode, Usage};
+use self::sink::Sink;
+use crate::{Exit, Failure, say};
+
+/// What is measured.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RelayArgs {
+    /// Connections that send at the same time.
+    #[arg(long, default_value_t = 16)]
+    sessions: usize,
+    /// Octets of each mail.
+    #[arg(long, default_value_t = 10_240)]
+    octets: usize,
+    /// Mails in all.
+    #[arg(long, default_value_t = 20_000)]
+    mails: usize,
+    /// Measure the relay at this address instead of a node of our own. It must send its mail to --sink.
+    #[arg(long, value_name = "ADDRESS", requires = "sink")]
+    to: Option<SocketAddr>,
+    /// Where the sink listens; a free port by default.
+    #[arg(long, value_name = "ADDRESS")]
+    sink: Option<SocketAddr>,
+    /// Count CPU time and memory of this process and its children (with --to).
+    #[arg(long, value_name = "PID", requires = "to")]
+    pid: Option<u32>,
+    /// Where the node keeps its spool: the disk that is measured.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<std::path::PathBuf>,
+}
+
+/// One measurement.
+#[derive(Debug, Serialize)]
+struct Figures {
+    sessions: usize,
+    octets: usize,
+    mails: usize,
+    /// Seconds until the last 250.
+    accept_s: f64,
+    /// Seconds until the sink had the last mail.
+    end_to_end_s: f64,
+    accept_per_s: f64,
+    end_to_end_per_s: f64,
+    /// CPU seconds of the relay for 1 000 mails.
+    cpu_s_per_1000: Option<f64>,
+    memory_peak_kib: Option<u64>,
+    /// Mails that the sink had more than once.
+    duplicates: usize,
+}
+
+/// Measures once and prints the figures.
+pub async fn relay(args: RelayArgs, as_json: bool) -> Result<ExitCode, Failure> {
+    let listen = args.sink.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = TcpListener::bind(listen).await.map_err(|error| trouble("the sink", &error))?;
+    let sink_at = listener.local_addr().map_err(|error| trouble("the sink", &error))?;
+    let sink = Arc::new(Sink::new(args.mails));
+    tokio::spawn(sink.clone().serve(listener));
+    let node = match args.to {
+        Some(_) => None,
+        None => Some(BenchNode::start(args.dir.as_deref(), sink_at).await?),
+    };
+    let to = args.to.or(node.as_ref().map(|node| node.smtp)).ok_or_else(|| trouble("the relay", &"no address"))?;
+    let pid = node.as_ref().map(BenchNode::pid).or(args.pid);
+    let before = pid.map(Usage::of);
+    let began = Instant::now();
+    load::send(to, args.sessions, args.mails, args.octets).await.map_err(|error| trouble("sending", &error))?;
+    let accepted = began.elapsed();
+    let delivered = delivered(&sink, args.mails, began).await?;
+    let after = pid.map(Usage::of);
+    let figures = figures(&args, accepted, delivered, before.zip(after), sink.duplicates());
+    drop(node);
+    if as_json {
+        say(&serde_json::to_string(&figures).map_err(|error| trouble("the figures", &error))?);
+    } else {
+        say(&words(&figures));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the sink has every mail; gives up when nothing arrives for a while.
+async fn delivered(sink: &Sink, mails: usize, began: Instant) -> Result<Duration, Failure> {
+    let mut look = interval(LOOK_EVERY);
+    let mut last = (sink.received(), Instant::now());
+    while sink.received() < mails {
+        look.tick().await;
+        let received = sink.received();
+        if received != last.0 {
+            last = (received, Instant::now());
+        } else if STALLED < last.1.elapsed() {
+            let message = format!("{received} of {mails} mails arrived, then none for {} s", STALLED.as_secs());
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
+    }
+    Ok(began.elapsed())
+}
+
+fn figures(
+    args: &RelayArgs,
+    accepted: Duration,
+    delivered: Duration,
+    usage: Option<(Usage, Usage)>,
+    duplicates: usize,
+) -> Figures {
+    let mails = args.mails as f64;
+    Figures {
+        sessions: args.sessions,
+        octets: args.octets,
+        mails: args.mails,
+        accept_s: accepted.as_secs_f64(),
+        end_to_end_s: delivered.as_secs_f64(),
+        accept_per_s: mails / accepted.as_secs_f64(),
+        end_to_end_per_s: mails / delivered.as_secs_f64(),
+        cpu_s_per_1000: usage.map(|(before, after)| (after.cpu_s - before.cpu_s) / mails * 1000.0),
+        memory_peak_kib: usage.map(|(_, after)| after.memory_peak_kib),
+        duplicates,
+    }
+}
+
+fn words(figures: &Figures) -> String {
+    let cpu = figures.cpu_s_per_1000.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.3}"));
+    let memory = figures.memory_peak_kib.map_or_else(|| "-".to_owned(), |kib| format!("{}", kib / 1024));
+    format!(
+        "{} mails of {} octets over {} sessions\n  accepted   {:>8.0} a second ({:.2} s)\n  delivered  {:>8.0} a second \
+         ({:.2} s)\n  CPU        {cpu:>8} s for 1000 mails\n  memory     {memory:>8} MiB at most\n  duplicates {:>8}",
+        figures.mails,
+        figures.octets,
+        figures.sessions,
+        figures.accept_per_s,
+        figures.accept_s,
+        figures.end_to_end_per_s,
+        figures.end_to_end_s,
+        figures.duplicates
+    )
+}
+
+fn trouble(what: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Unavailable, format!("{what}: {error}"))
+}
+
+/// Tries something for a while that needs another process to be ready.
+async fn soon<T>(what: &str, work: impl Future<Output = Option<T>>) -> Result<T, Failure> {
+    match timeout(READY, work).await {
+        Ok(Some(value)) => Ok(value),
+        _ => Err(Failure::new(Exit::Unavailable, format!("{what} was not ready in {} s", READY.as_secs()))),
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+const STALLED: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(20);

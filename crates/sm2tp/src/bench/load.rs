@@ -1,0 +1,81 @@
+//! The load generator: sessions that send one mail after the other, as fast as each is answered 250.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// Sends `mails` mails of `octets` octets over `sessions` connections; done when the last is answered 250.
+///
+/// # Errors
+/// Where a connection fails, or a mail is refused: a benchmark that loses mail measures nothing.
+pub(super) async fn send(to: SocketAddr, sessions: usize, mails: usize, octets: usize) -> io::Result<()> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let text = Arc::new(text(octets));
+    let mut running = JoinSet::new();
+    for _ in 0..sessions.clamp(1, mails.max(1)) {
+        running.spawn(session(to, next.clone(), mails, text.clone()));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.map_err(io::Error::other)??;
+    }
+    Ok(())
+}
+
+async fn session(to: SocketAddr, next: Arc<AtomicUsize>, mails: usize, text: Arc<String>) -> io::Result<()> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let mut stream = BufReader::new(stream);
+    expect(&mut stream, '2').await?;
+    stream.write_all(b"EHLO bench.example\r\n").await?;
+    expect(&mut stream, '2').await?;
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if mails <= number {
+            stream.write_all(b"QUIT\r\n").await?;
+            return Ok(());
+        }
+        // Not pipelined: web sites and mailing programs do not.
+        let commands =
+            ["MAIL FROM:<news@bench.example>\r\n", &format!("RCPT TO:<r{number}@bench.test>\r\n"), "DATA\r\n"];
+        for (command, want) in commands.iter().zip(['2', '2', '3']) {
+            stream.write_all(command.as_bytes()).await?;
+            expect(&mut stream, want).await?;
+        }
+        let mut mail = format!("Message-ID: <{number}@bench.example>\r\nX-Bench: {number}\r\n");
+        mail.push_str(&text);
+        stream.write_all(mail.as_bytes()).await?;
+        expect(&mut stream, '2').await?;
+    }
+}
+
+/// Reads one reply; its first digit must be the wanted one.
+async fn expect(stream: &mut BufReader<TcpStream>, want: char) -> io::Result<()> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line.as_bytes().get(3) != Some(&b'-') {
+            break;
+        }
+    }
+    if line.starts_with(want) { Ok(()) } else { Err(io::Error::other(format!("the relay said {}", line.trim_end()))) }
+}
+
+/// Header and body up to about so many octets, with the final dot.
+fn text(octets: usize) -> String {
+    let mut text =
+        "Date: Sun, 22 Nov 2026 03:00:00 +0000\r\nFrom: news@bench.example\r\nSubject: bench\r\n\r\n".to_owned();
+    let line = "The quick brown fox jumps over the lazy dog, and does so again on the next line.\r\n";
+    while text.len() + line.len() <= octets {
+        text.push_str(line);
+    }
+    text.push_str(".\r\n");
+    text
+}

@@ -1,0 +1,136 @@
+//! The sink: takes every mail and counts it, as cheaply as it can.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What has arrived.
+pub(super) struct Sink {
+    received: AtomicUsize,
+    seen: Mutex<HashSet<u64>>,
+    duplicates: AtomicUsize,
+}
+
+impl Sink {
+    pub(super) fn new(mails: usize) -> Self {
+        let seen = Mutex::new(HashSet::with_capacity(mails));
+        Self { received: AtomicUsize::new(0), seen, duplicates: AtomicUsize::new(0) }
+    }
+
+    /// Different mails that have arrived.
+    pub(super) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn duplicates(&self) -> usize {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let sink = self.clone();
+            // A relay may hang up at any time; what it wants delivered it brings again.
+            tokio::spawn(async move { drop(sink.talk(stream).await) });
+        }
+    }
+
+    async fn talk(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        stream.write_all(b"220 sink ESMTP\r\n").await?;
+        let mut read = Vec::with_capacity(64 * 1024);
+        let mut in_data = false;
+        let mut out = Vec::new();
+        loop {
+            if stream.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
+            let mut used = 0;
+            while let Some(end) = if in_data { end_of_data(&read[used..]) } else { end_of_line(&read[used..]) } {
+                let piece = &read[used..used + end];
+                used += end;
+                if in_data {
+                    self.take(piece);
+                    in_data = false;
+                    out.extend_from_slice(b"250 2.0.0 taken\r\n");
+                } else if !answer(piece, &mut in_data, &mut out) {
+                    return stream.write_all(b"221 bye\r\n").await;
+                }
+            }
+            read.drain(..used);
+            stream.write_all(&out).await?;
+            out.clear();
+        }
+    }
+
+    fn take(&self, mail: &[u8]) {
+        let number = mark(mail);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = number.is_none_or(|number| seen.insert(number));
+        drop(seen);
+        let counter = if fresh { &self.received } else { &self.duplicates };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers a command; false for QUIT.
+fn answer(line: &[u8], in_data: &mut bool, out: &mut Vec<u8>) -> bool {
+    let verb = line.get(..4).map(<[u8]>::to_ascii_uppercase).unwrap_or_default();
+    match &verb[..] {
+        b"EHLO" => out.extend_from_slice(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 0\r\n"),
+        b"DATA" => {
+            *in_data = true;
+            out.extend_from_slice(b"354 go on\r\n");
+        }
+        b"QUIT" => return false,
+        _ => out.extend_from_slice(b"250 2.0.0 ok\r\n"),
+    }
+    true
+}
+
+fn end_of_line(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1)
+}
+
+/// Only a line with a dot alone ends a mail; the search begins near the end of what was read.
+fn end_of_data(bytes: &[u8]) -> Option<usize> {
+    let end = b"\r\n.\r\n";
+    if bytes.ends_with(end) {
+        return Some(bytes.len());
+    }
+    bytes.windows(end.len()).position(|window| window == end).map(|at| at + end.len())
+}
+
+/// The number that the load generator put into the header.
+fn mark(mail: &[u8]) -> Option<u64> {
+    let name = b"\nX-Bench: ";
+    let head = &mail[..mail.len().min(4096)];
+    let at = head.windows(name.len()).position(|window| window == name)? + name.len();
+    let digits: String =
+        head[at..].iter().take_while(|byte| byte.is_ascii_digit()).map(|byte| char::from(*byte)).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_is_counted_once_and_its_copies_apart() {
+        let sink = Sink::new(2);
+        for number in [1, 2, 1] {
+            sink.take(format!("Received: x\r\nX-Bench: {number}\r\n\r\nhello\r\n.\r\n").as_bytes());
+        }
+        assert_eq!((sink.received(), sink.duplicates()), (2, 1));
+    }
+
+    #[test]
+    fn the_end_is_found_wherever_it_lies() {
+        assert_eq!(end_of_data(b"a\r\n.\r\n"), Some(6));
+        assert_eq!(end_of_data(b"a\r\n.\r\nMAIL"), Some(6));
+        assert_eq!(end_of_data(b"a\r\n."), None);
+    }
+}
