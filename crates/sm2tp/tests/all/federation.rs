@@ -137,7 +137,7 @@ fn held_mail_goes_when_a_person_says_so() {
     b.ask(&["queue", "release", &queue[0]["mail"].to_string()]);
     // Its server says itself what A had said; the sender is told in the server's words.
     assert!(report(&sink, "relay-b.example.org", "gone1@d.test").contains("550 5.1.1 No such user here"));
-    assert_eq!(b.decision("gone1@d.test", "bulk")["rule"], "own-hard");
+    wait_until("B knows it itself", LONG, || b.decision("gone1@d.test", "bulk")["rule"] == "own-hard");
 }
 
 #[test]
