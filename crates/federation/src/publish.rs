@@ -194,7 +194,12 @@ mod tests {
             |o| (o.sub, o.scope, o.code) = (Some("no-domain".into()), Scope::Domain, None),
             Some(Class::DOMAIN_DEAD),
         );
-        check_class(|o| (o.sub, o.scope) = (Some("null-mx".into()), Scope::Domain), Some(Class::DOMAIN_DEAD));
+        check_class(
+            |o| (o.sub, o.scope, o.code) = (Some("null-mx".into()), Scope::Domain, None),
+            Some(Class::DOMAIN_DEAD),
+        );
+        // The same said by a server is its word, not that of the DNS.
+        check_class(|o| (o.sub, o.scope) = (Some("null-mx".into()), Scope::Domain), None);
         check_class(|o| o.sub = Some("no-domain".into()), None);
         check_class(|o| o.cause = Cause::Mailbox, Some(Class::SOFT));
         check_class(|o| (o.cause, o.fate) = (Cause::Mailbox, Fate::Later), None);
