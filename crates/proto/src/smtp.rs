@@ -4,6 +4,7 @@ pub mod client;
 mod command;
 pub mod data;
 pub mod line;
+pub mod params;
 mod refusal;
 pub mod server;
 
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 
 pub use command::{Body, MailParams};
 pub use data::{count_received, dot_stuff};
+pub use params::{MailOptions, Notify, Orcpt, RcptOptions, Ret};
 pub use refusal::Refusal;
 
 /// A password on its way to the check: never shown by `Debug`, wiped from memory when dropped.

@@ -368,6 +368,7 @@ mod tests {
             received_at: 0,
             octets: 1,
             is_report: false,
+            options: Default::default(),
         };
         let recipient = |(index, text): (u32, &&str)| Recipient {
             index,
@@ -376,6 +377,8 @@ mod tests {
             attempts: 0,
             next_at: 0,
             note: None,
+            options: Default::default(),
+            delay_told: false,
         };
         Queued { mail: Arc::new(mail), recipients: (0..).zip(recipients).map(recipient).collect() }
     }

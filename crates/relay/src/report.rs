@@ -6,6 +6,7 @@ use mail_builder::headers::message_id::MessageId;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
 use sm2tp_proto::Address;
+use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
 use sm2tp_rules::Stream;
 use sm2tp_store::spool::{Lane, Mail, NewMail, NewRecipient};
 
@@ -52,7 +53,13 @@ impl Reporter {
     pub fn report(&self, mail: &Mail, header: &str, failures: &[Failure], now: u64) -> Option<NewMail> {
         let to = mail.mail_from.clone()?;
         let content = self.compose(mail, &to, header, failures, now);
-        let recipient = NewRecipient { address: to, lane: Lane::Normal, note: None, canary: false };
+        let recipient = NewRecipient {
+            address: to,
+            lane: Lane::Normal,
+            note: None,
+            canary: false,
+            options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
+        };
         Some(NewMail {
             org: mail.org.clone(),
             login: None,
@@ -64,6 +71,7 @@ impl Reporter {
             held_until: 0,
             content: content.into(),
             is_report: true,
+            options: MailOptions::default(),
         })
     }
 
@@ -216,6 +224,7 @@ mod tests {
             received_at: 1_800_000_000,
             octets: 10,
             is_report: false,
+            options: MailOptions::default(),
         };
         let failure = Failure {
             address: Address::parse("jean@x.example").unwrap(),

@@ -6,7 +6,7 @@ use sm2tp_rules::classify::{self, Classifier, Said};
 use sm2tp_rules::retry::{Next, Schedule};
 use sm2tp_rules::{Fate, LocalFailure, Outcome, Stage};
 use sm2tp_store::Told;
-use sm2tp_store::spool::{Change, NewMail, Recipient};
+use sm2tp_store::spool::{Change, NewMail, Notice, Recipient};
 use sm2tp_store::told::{Answer, Verdict, What};
 
 use crate::queue::Job;
@@ -127,7 +127,7 @@ impl Rules<'_> {
                 let told = told(job, recipient, self.now, What::Deferred { answer });
                 let (mail, index) = (job.mail.id, recipient.index);
                 settled.deferred.push(Recipient { attempts, next_at, note: Some(note.clone()), ..recipient.clone() });
-                settled.changes.push(Change::Deferred { mail, index, attempts, next_at, note, told: Some(told) });
+                settled.changes.push(Change::Deferred { mail, index, attempts, next_at, note, told: Some(told), notice: Notice::None });
             }
             Next::Final | Next::Expired => {
                 let expired = next == Next::Expired;
@@ -285,6 +285,7 @@ mod tests {
             received_at: NOW,
             octets: 1,
             is_report: false,
+            options: Default::default(),
         };
         let recipient = |(index, text): (u32, &&str)| Recipient {
             index,
@@ -293,6 +294,8 @@ mod tests {
             attempts: 0,
             next_at: NOW,
             note: None,
+            options: Default::default(),
+            delay_told: false,
         };
         let recipients: Vec<_> = (0..).zip(recipients).map(recipient).collect();
         Job { mail: Arc::new(mail), domain: recipients[0].address.domain().clone(), recipients, content: None }

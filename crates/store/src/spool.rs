@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::bodies::BodyAt;
-pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Queued, Recipient};
+pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient};
 use self::writer::{Job, Writer};
 use crate::told::Told;
 
@@ -259,6 +259,7 @@ const JOBS_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use sm2tp_proto::Address;
+    use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions, Ret};
     use sm2tp_rules::Stream;
 
     use super::*;
@@ -270,8 +271,13 @@ mod tests {
     }
 
     fn mail(recipients: &[&str], content: &[u8]) -> NewMail {
-        let recipient =
-            |text: &&str| NewRecipient { address: address(text), lane: Lane::Normal, note: None, canary: false };
+        let recipient = |text: &&str| NewRecipient {
+            address: address(text),
+            lane: Lane::Normal,
+            note: None,
+            canary: false,
+            options: RcptOptions::default(),
+        };
         NewMail {
             org: "local".into(),
             login: None,
@@ -283,6 +289,7 @@ mod tests {
             content: content.into(),
             held_until: 0,
             is_report: false,
+            options: MailOptions::default(),
         }
     }
 
@@ -383,6 +390,84 @@ mod tests {
         assert!(matches!(spool.content(1).await, Err(SpoolError::Damaged { mail: 1, .. })));
         assert!(dir.path().join("bodies/damaged-1").exists());
         assert_eq!(spool.content(2).await.unwrap(), b"second body");
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_a_mail_is_there_after_a_restart() {
+        let dir = TempDir::new();
+        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let mut asking = mail(&["a@x.example", "b@x.example"], b"hello\r\n");
+        asking.options =
+            MailOptions { utf8: true, require_tls: true, ret: Some(Ret::Full), envid: Some("my + 1".into()) };
+        asking.recipients[1].options = RcptOptions::from_stored(Some("NOTIFY=NEVER ORCPT=utf-8;\\x{E9}@x.test")).unwrap();
+        let kept = spool.accept(asking.clone()).await.unwrap();
+        assert_eq!(kept.mail.options, asking.options);
+        assert!(!kept.recipients[1].options.wants(Notify::FAILURE));
+        drop(spool);
+        let (_spool, queued) = Spool::open(dir.path(), "one").unwrap();
+        assert_eq!(queued, [kept]);
+    }
+
+    #[tokio::test]
+    async fn that_the_sender_was_told_of_a_delay_is_recorded_with_the_deferral() {
+        let dir = TempDir::new();
+        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        spool.accept(mail(&["a@x.example", "b@x.example", "c@x.example"], b"hello")).await.unwrap();
+        let mut report = mail(&["anna@asso.example"], b"it is late");
+        report.is_report = true;
+        let deferred = |index, notice| Change::Deferred {
+            mail: 1,
+            index,
+            attempts: 1,
+            next_at: 2000,
+            note: "later".into(),
+            told: None,
+            notice,
+        };
+        let carried = || Notice::Carried(Box::new(report.clone()));
+        let changes = vec![deferred(0, Notice::None), deferred(1, carried()), deferred(2, Notice::Shared)];
+        assert_eq!(spool.record(changes).await.unwrap().len(), 1);
+        assert_eq!(spool.record(vec![deferred(7, carried())]).await.unwrap(), [], "it was dropped meanwhile");
+        drop(spool);
+        let (_spool, queued) = Spool::open(dir.path(), "one").unwrap();
+        assert_eq!(queued[0].recipients.iter().map(|r| r.delay_told).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(queued.len(), 2);
+    }
+
+    /// The tables as format 1 made them, with one mail.
+    const FORMAT_1: &str = "
+        CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+        CREATE TABLE mail (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL, mail_from TEXT,
+            message_id TEXT, received_at INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+            octets INTEGER NOT NULL, is_report INTEGER NOT NULL);
+        CREATE TABLE rcpt (
+            mail INTEGER NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL,
+            lane TEXT NOT NULL, attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, note TEXT,
+            PRIMARY KEY (mail, idx)) WITHOUT ROWID;
+        CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
+        INSERT INTO meta VALUES ('name', 'old');
+        INSERT INTO mail VALUES (41, 'local', NULL, 'personal', 'anna@asso.example', NULL, 1000, 1, 0, 5, 0);
+        INSERT INTO rcpt VALUES (41, 0, 'a@x.example', 'x.example', 'normal', 3, 2000, '450 later');
+        PRAGMA user_version = 1;";
+
+    #[tokio::test]
+    async fn a_spool_of_format_1_opens_and_keeps_its_mail() {
+        let dir = TempDir::new();
+        let old = Connection::open(dir.path().join("queue.sqlite")).unwrap();
+        old.execute_batch(FORMAT_1).unwrap();
+        drop(old);
+        for name in ["new", "again"] {
+            let (spool, queued) = Spool::open(dir.path(), name).unwrap();
+            assert_eq!((spool.name(), queued.len()), ("old", 1));
+            let recipient = &queued[0].recipients[0];
+            assert_eq!((recipient.attempts, recipient.delay_told), (3, false));
+            assert_eq!(queued[0].mail.options, MailOptions::default());
+            assert_eq!(recipient.options, RcptOptions::default());
+        }
+        let (spool, _) = Spool::open(dir.path(), "new").unwrap();
+        assert_eq!(spool.accept(mail(&["b@x.example"], b"new")).await.unwrap().mail.id, 42);
+        assert_eq!(spool.list(Filter { limit: 9, ..Filter::default() }).await.unwrap().len(), 2);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, Session};
-use sm2tp_proto::smtp::{Refusal, Secret, count_received};
+use sm2tp_proto::smtp::{MailOptions, RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_store::accounts::{Account, Accounts};
@@ -83,7 +83,7 @@ impl Desk {
             }
         };
         // The session asks about no recipient twice.
-        self.recipients.push(NewRecipient { address: path.clone(), lane, note, canary });
+        self.recipients.push(NewRecipient { address: path.clone(), lane, note, canary, options: RcptOptions::default() });
         Answer::Yes
     }
 
@@ -117,6 +117,7 @@ impl Desk {
             held_until: received_at.saturating_add(hold_s),
             content: content.clone(),
             is_report: false,
+            options: MailOptions::default(),
         };
         match self.shared.house.spool.accept(mail).await {
             Ok(queued) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sm2tp_proto::Address;
+use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_rules::Stream;
 use sm2tp_rules::outcome::UnknownWord;
 
@@ -25,6 +26,7 @@ pub struct Mail {
     pub octets: u32,
     /// A report of ours about another mail.
     pub is_report: bool,
+    pub options: MailOptions,
 }
 
 /// One recipient that is still to be served.
@@ -40,6 +42,9 @@ pub struct Recipient {
     pub next_at: u64,
     /// The last answer, or why it is held.
     pub note: Option<String>,
+    pub options: RcptOptions,
+    /// The sender was told that it is late; once is enough.
+    pub delay_told: bool,
 }
 
 /// A mail with the recipients that are left.
@@ -75,6 +80,7 @@ pub struct NewMail {
     pub content: Arc<[u8]>,
     /// A report of ours about another mail: counted apart from what people sent.
     pub is_report: bool,
+    pub options: MailOptions,
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +90,7 @@ pub struct NewRecipient {
     pub note: Option<String>,
     /// Let through to measure the federation (R27).
     pub canary: bool,
+    pub options: RcptOptions,
 }
 
 /// A step in a recipient's life. `told` goes to the ledger in the same transaction.
@@ -103,6 +110,9 @@ pub enum Change {
         next_at: u64,
         note: String,
         told: Option<Told>,
+        /// The notice to the sender that it is late, queued in the same transaction, and with it the memory that it
+        /// was told.
+        notice: Notice,
     },
     /// A person (or a rule) moved it.
     Move {
@@ -112,6 +122,16 @@ pub enum Change {
         next_at: u64,
         note: Option<String>,
     },
+}
+
+/// What a deferral does about telling the sender.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// Nothing.
+    None,
+    /// This recipient is told of in a notice that another change of the same step carries.
+    Shared,
+    Carried(Box<NewMail>),
 }
 
 impl Lane {

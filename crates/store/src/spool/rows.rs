@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sm2tp_proto::Address;
+use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 
 use super::bodies::BodyAt;
 use super::mail::{Lane, Mail, NewMail, Queued, Recipient};
@@ -26,9 +27,21 @@ pub(super) fn open(path: &Path) -> Result<Connection, SpoolError> {
     if FORMAT < version {
         return Err(SpoolError::Newer { found: version, known: FORMAT });
     }
-    connection.execute_batch(SCHEMA)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
+    migrate(&connection, version)?;
     Ok(connection)
+}
+
+/// Brings the tables to [`FORMAT`] in one transaction: a crash in the middle leaves the old format, which opens again.
+fn migrate(connection: &Connection, version: i64) -> Result<(), SpoolError> {
+    let transaction = connection.unchecked_transaction()?;
+    match version {
+        0 => transaction.execute_batch(SCHEMA)?,
+        1 => transaction.execute_batch(FROM_1_TO_2)?,
+        _ => return Ok(()),
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Opens it for reading beside the writer.
@@ -65,6 +78,7 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
         body.offset,
         body.len,
         mail.is_report,
+        mail.options.stored(),
     ])?;
     let mut recipients = Vec::with_capacity(mail.recipients.len());
     let mut statement = connection.prepare_cached(INSERT_RCPT)?;
@@ -79,6 +93,7 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
             recipient.lane.as_str(),
             next_at,
             recipient.note,
+            recipient.options.stored(),
         ])?;
         recipients.push(Recipient {
             index,
@@ -87,6 +102,8 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
             attempts: 0,
             next_at,
             note: recipient.note.clone(),
+            options: recipient.options.clone(),
+            delay_told: false,
         });
     }
     for told in accepted(id, mail, mail_from) {
@@ -102,6 +119,7 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
         received_at: mail.received_at,
         octets: body.len,
         is_report: mail.is_report,
+        options: mail.options.clone(),
     };
     Ok(Queued { mail: Arc::new(kept), recipients })
 }
@@ -154,6 +172,7 @@ pub(super) fn done(connection: &Connection, mail: u64, index: u32) -> Result<Opt
     Ok(at)
 }
 
+/// Answers whether the recipient is there; it is not where a person dropped it meanwhile.
 pub(super) fn deferred(
     connection: &Connection,
     mail: u64,
@@ -161,10 +180,18 @@ pub(super) fn deferred(
     attempts: u32,
     next_at: u64,
     note: &str,
-) -> Result<(), SpoolError> {
-    connection
+) -> Result<bool, SpoolError> {
+    let changed = connection
         .prepare_cached("UPDATE rcpt SET attempts = ?3, next_at = ?4, note = ?5 WHERE mail = ?1 AND idx = ?2")?
         .execute(params![mail, index, attempts, next_at, note])?;
+    Ok(0 < changed)
+}
+
+/// Remembers that the sender was told of the delay.
+pub(super) fn delay_told(connection: &Connection, mail: u64, index: u32) -> Result<(), SpoolError> {
+    connection
+        .prepare_cached("UPDATE rcpt SET delay_told = 1 WHERE mail = ?1 AND idx = ?2")?
+        .execute(params![mail, index])?;
     Ok(())
 }
 
@@ -216,7 +243,7 @@ pub(super) fn relocated(connection: &Connection, mail: u64, to: BodyAt) -> Resul
 pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Queued>, SpoolError> {
     let mut mails = BTreeMap::new();
     let mut statement = connection.prepare_cached(
-        "SELECT id, org, login, stream, mail_from, message_id, received_at, octets, is_report FROM mail \
+        "SELECT id, org, login, stream, mail_from, message_id, received_at, octets, is_report, options FROM mail \
          WHERE ?1 IS NULL OR id = ?1",
     )?;
     let mut rows = statement.query([only])?;
@@ -230,7 +257,7 @@ pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Que
         }
     }
     let mut statement = connection.prepare_cached(
-        "SELECT mail, idx, address, lane, attempts, next_at, note FROM rcpt WHERE ?1 IS NULL OR mail = ?1 \
+        "SELECT mail, idx, address, lane, attempts, next_at, note, options, delay_told FROM rcpt WHERE ?1 IS NULL OR mail = ?1 \
          ORDER BY mail, idx",
     )?;
     let mut rows = statement.query([only])?;
@@ -262,7 +289,7 @@ pub(super) fn outbox_taken(connection: &Connection, up_to: u64) -> Result<(), Sp
 /// A page of the queue, by mail number.
 pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Listed>, SpoolError> {
     let mut statement = connection.prepare_cached(
-        "SELECT r.mail, r.idx, r.address, r.lane, r.attempts, r.next_at, r.note, \
+        "SELECT r.mail, r.idx, r.address, r.lane, r.attempts, r.next_at, r.note, r.options, r.delay_told, \
                 m.org, m.stream, m.mail_from, m.received_at, m.octets \
          FROM rcpt r JOIN mail m ON m.id = r.mail \
          WHERE r.mail > ?1 AND (?2 IS NULL OR r.domain = ?2) AND (?3 IS NULL OR m.org = ?3) \
@@ -273,11 +300,11 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Liste
         Ok(Listed {
             mail: row.get(0)?,
             recipient: recipient(row)?,
-            org: row.get(7)?,
-            stream: row.get(8)?,
-            mail_from: row.get(9)?,
-            received_at: row.get(10)?,
-            octets: row.get(11)?,
+            org: row.get(9)?,
+            stream: row.get(10)?,
+            mail_from: row.get(11)?,
+            received_at: row.get(12)?,
+            octets: row.get(13)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -317,6 +344,8 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
         received_at: row.get(6)?,
         octets: row.get(7)?,
         is_report: row.get(8)?,
+        options: MailOptions::from_stored(row.get_ref(9)?.as_str_or_null().map_err(|error| unreadable(9, error))?)
+            .map_err(|error| unreadable(9, error))?,
     })
 }
 
@@ -328,6 +357,9 @@ fn recipient(row: &Row<'_>) -> rusqlite::Result<Recipient> {
         attempts: row.get(4)?,
         next_at: row.get(5)?,
         note: row.get(6)?,
+        options: RcptOptions::from_stored(row.get_ref(7)?.as_str_or_null().map_err(|error| unreadable(7, error))?)
+            .map_err(|error| unreadable(7, error))?,
+        delay_told: row.get(8)?,
     })
 }
 
@@ -336,13 +368,20 @@ fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'stat
 }
 
 const INSERT_MAIL: &str = "INSERT INTO mail \
-    (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets, is_report) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-const INSERT_RCPT: &str = "INSERT INTO rcpt (mail, idx, address, domain, lane, attempts, next_at, note) \
-    VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
+    (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets, is_report, options) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const INSERT_RCPT: &str = "INSERT INTO rcpt (mail, idx, address, domain, lane, attempts, next_at, note, options) \
+    VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
 
-/// Version of the tables below; a newer one is refused, an older one would be migrated here.
-const FORMAT: i64 = 1;
+/// Version of the tables below; a newer one is refused, an older one is migrated.
+const FORMAT: i64 = 2;
+
+/// `options` holds ESMTP parameters as they are written behind MAIL and RCPT, NULL where nothing was asked.
+const FROM_1_TO_2: &str = "
+ALTER TABLE mail ADD COLUMN options TEXT;
+ALTER TABLE rcpt ADD COLUMN options TEXT;
+ALTER TABLE rcpt ADD COLUMN delay_told INTEGER NOT NULL DEFAULT 0;
+";
 
 /// AUTOINCREMENT keeps the highest number ever used; the outbox needs the same so that the ledger can skip what it has.
 const SCHEMA: &str = "
@@ -350,9 +389,10 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS mail (
     id INTEGER PRIMARY KEY AUTOINCREMENT, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL, mail_from TEXT,
     message_id TEXT, received_at INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
-    octets INTEGER NOT NULL, is_report INTEGER NOT NULL);
+    octets INTEGER NOT NULL, is_report INTEGER NOT NULL, options TEXT);
 CREATE TABLE IF NOT EXISTS rcpt (
     mail INTEGER NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL, lane TEXT NOT NULL,
-    attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, note TEXT, PRIMARY KEY (mail, idx)) WITHOUT ROWID;
+    attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, note TEXT, options TEXT,
+    delay_told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mail, idx)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
 ";

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bodies::{self, Bodies, BodyAt};
-use super::mail::{Change, NewMail, Queued};
+use super::mail::{Change, NewMail, Notice, Queued};
 use super::{SpoolError, rows};
 
 /// What can be asked of the writer.
@@ -179,10 +179,14 @@ fn apply<'a>(
             rows::tell(transaction, told)?;
             Ok(report.as_deref())
         }
-        Change::Deferred { mail, index, attempts, next_at, note, told } => {
-            rows::deferred(transaction, *mail, *index, *attempts, *next_at, note)?;
+        Change::Deferred { mail, index, attempts, next_at, note, told, notice } => {
+            let stays = rows::deferred(transaction, *mail, *index, *attempts, *next_at, note)?;
             told.iter().try_for_each(|told| rows::tell(transaction, told))?;
-            Ok(None)
+            if !stays || matches!(notice, Notice::None) {
+                return Ok(None);
+            }
+            rows::delay_told(transaction, *mail, *index)?;
+            Ok(if let Notice::Carried(notice) = notice { Some(notice) } else { None })
         }
         Change::Move { mail, index, lane, next_at, note } => {
             rows::moved(transaction, *mail, *index, *lane, *next_at, note.as_deref())?;
