@@ -127,7 +127,15 @@ impl Rules<'_> {
                 let told = told(job, recipient, self.now, What::Deferred { answer });
                 let (mail, index) = (job.mail.id, recipient.index);
                 settled.deferred.push(Recipient { attempts, next_at, note: Some(note.clone()), ..recipient.clone() });
-                settled.changes.push(Change::Deferred { mail, index, attempts, next_at, note, told: Some(told), notice: Notice::None });
+                settled.changes.push(Change::Deferred {
+                    mail,
+                    index,
+                    attempts,
+                    next_at,
+                    note,
+                    told: Some(told),
+                    notice: Notice::None,
+                });
             }
             Next::Final | Next::Expired => {
                 let expired = next == Next::Expired;

@@ -399,7 +399,8 @@ mod tests {
         let mut asking = mail(&["a@x.example", "b@x.example"], b"hello\r\n");
         asking.options =
             MailOptions { utf8: true, require_tls: true, ret: Some(Ret::Full), envid: Some("my + 1".into()) };
-        asking.recipients[1].options = RcptOptions::from_stored(Some("NOTIFY=NEVER ORCPT=utf-8;\\x{E9}@x.test")).unwrap();
+        asking.recipients[1].options =
+            RcptOptions::from_stored(Some("NOTIFY=NEVER ORCPT=utf-8;\\x{E9}@x.test")).unwrap();
         let kept = spool.accept(asking.clone()).await.unwrap();
         assert_eq!(kept.mail.options, asking.options);
         assert!(!kept.recipients[1].options.wants(Notify::FAILURE));

@@ -83,7 +83,13 @@ impl Desk {
             }
         };
         // The session asks about no recipient twice.
-        self.recipients.push(NewRecipient { address: path.clone(), lane, note, canary, options: RcptOptions::default() });
+        self.recipients.push(NewRecipient {
+            address: path.clone(),
+            lane,
+            note,
+            canary,
+            options: RcptOptions::default(),
+        });
         Answer::Yes
     }
 

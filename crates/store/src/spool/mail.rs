@@ -97,12 +97,7 @@ pub struct NewRecipient {
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Served or given up; the row goes. The report to the sender, if any, is queued in the same transaction.
-    Done {
-        mail: u64,
-        index: u32,
-        told: Told,
-        report: Option<Box<NewMail>>,
-    },
+    Done { mail: u64, index: u32, told: Told, report: Option<Box<NewMail>> },
     Deferred {
         mail: u64,
         index: u32,
@@ -115,13 +110,7 @@ pub enum Change {
         notice: Notice,
     },
     /// A person (or a rule) moved it.
-    Move {
-        mail: u64,
-        index: u32,
-        lane: Lane,
-        next_at: u64,
-        note: Option<String>,
-    },
+    Move { mail: u64, index: u32, lane: Lane, next_at: u64, note: Option<String> },
 }
 
 /// What a deferral does about telling the sender.
