@@ -75,73 +75,88 @@ pub(crate) struct Shared {
     pub onward: Onward,
     pub settings: Settings,
     pub stops: Stops,
+    permits: Arc<Semaphore>,
     /// Free memory for messages, in KiB.
     pub memory: Arc<Semaphore>,
     clients: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// Serves until `stop` is done, then lets transactions that are under way end.
-///
-/// # Errors
-/// Where the listener itself fails; trouble with one client is that client's.
-pub async fn serve(
-    listener: TcpListener,
-    house: House,
-    onward: Onward,
-    settings: Settings,
-    stops: Stops,
-    stop: impl Future<Output = ()> + Send,
-) -> std::io::Result<()> {
-    let permits = Arc::new(Semaphore::new(settings.connections_max));
-    let memory = usize::try_from(settings.memory_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
-    let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
-    let shared = Arc::new(Shared { house, onward, settings, stops, memory, clients: Mutex::default() });
-    let (closing, closed) = watch::channel(false);
-    let mut stop = pin!(stop);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => {
-                    let (shared, permits, closed) = (shared.clone(), permits.clone(), closed.clone());
-                    connections.spawn(admit(stream, from.ip(), shared, permits, closed));
-                }
-                // EMFILE and the like: waiting a moment lets connections end, spinning would not.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            () = &mut stop => break,
-        }
-    }
-    drop(listener);
-    // The receivers are in the connections; with none left there is nobody to tell.
-    let _ = closing.send(true);
-    let ended = timeout(DRAIN, async { while connections.join_next().await.is_some() {} });
-    if ended.await.is_err() {
-        tracing::warn!(
-            "some SMTP clients did not end in time and were cut off; what was not answered 250 they send again"
-        );
-    }
-    Ok(())
+/// The SMTP door: all its listeners together, because its limits hold for all of them. Clones share it.
+#[derive(Clone)]
+pub struct Door(Arc<Shared>);
+
+/// How a conversation begins on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// In clear; STARTTLS where there is a certificate.
+    Clear,
+    /// With a handshake (RFC 8314 §3.3).
+    Tls,
 }
 
-async fn admit(
-    stream: TcpStream,
-    client: IpAddr,
-    shared: Arc<Shared>,
-    permits: Arc<Semaphore>,
-    closed: watch::Receiver<bool>,
-) {
+impl Door {
+    #[must_use]
+    pub fn new(house: House, onward: Onward, settings: Settings, stops: Stops) -> Self {
+        let permits = Arc::new(Semaphore::new(settings.connections_max));
+        let memory = usize::try_from(settings.memory_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
+        let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Shared { house, onward, settings, stops, permits, memory, clients: Mutex::default() }))
+    }
+
+    /// Serves one listener until `stop` is done, then lets transactions that are under way end.
+    ///
+    /// # Errors
+    /// Where the listener itself fails; trouble with one client is that client's.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        entry: Entry,
+        stop: impl Future<Output = ()> + Send,
+    ) -> std::io::Result<()> {
+        let (closing, closed) = watch::channel(false);
+        let mut stop = pin!(stop);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, from)) => {
+                        connections.spawn(admit(stream, from.ip(), entry, self.0.clone(), closed.clone()));
+                    }
+                    // EMFILE and the like: waiting a moment lets connections end, spinning would not.
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+                () = &mut stop => break,
+            }
+        }
+        drop(listener);
+        // The receivers are in the connections; with none left there is nobody to tell.
+        let _ = closing.send(true);
+        let ended = timeout(DRAIN, async { while connections.join_next().await.is_some() {} });
+        if ended.await.is_err() {
+            tracing::warn!(
+                "some SMTP clients did not end in time and were cut off; what was not answered 250 they send again"
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn admit(stream: TcpStream, client: IpAddr, entry: Entry, shared: Arc<Shared>, closed: watch::Receiver<bool>) {
     let client = client.to_canonical();
-    let (permit, seat) = (permits.try_acquire_owned(), Seat::take(&shared, client));
+    let (permit, seat) = (shared.permits.clone().try_acquire_owned(), Seat::take(&shared, client));
     let (Ok(_permit), Some(_seat)) = (permit, seat) else {
-        let refusal = format!("421 4.7.0 {} Too many connections, try again later\r\n", shared.settings.hostname);
-        return turn_away(stream, refusal.as_bytes()).await;
+        // Who waits for a handshake understands no words.
+        if entry == Entry::Clear {
+            let refusal = format!("421 4.7.0 {} Too many connections, try again later\r\n", shared.settings.hostname);
+            turn_away(stream, refusal.as_bytes()).await;
+        }
+        return;
     };
-    if let Err(error) = Connection::new(shared.clone(), client, closed).run(stream).await {
+    if let Err(error) = Connection::new(shared.clone(), client, closed).run(stream, entry).await {
         tracing::debug!(%client, %error, "an SMTP connection ended early");
     }
 }

@@ -78,6 +78,8 @@ pub enum Stream {
 pub struct Smtp {
     /// At least one; port 0 is a free port.
     pub listen: Vec<SocketAddr>,
+    /// Where a conversation begins with a TLS handshake; not empty only with `tls`.
+    pub listen_tls: Vec<SocketAddr>,
     /// Clients that may send without a login, as org `local`.
     pub trusted_networks: Vec<Network>,
     /// Stream of mail from the trusted networks.
@@ -320,6 +322,7 @@ mod tests {
         // These have no default, or one that is not worth showing.
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);
+        assert_eq!(std::mem::take(&mut smtp.listen_tls).len(), 2);
         assert!(smtp.tls.take().is_some() && relay.smarthost.take().is_some());
         assert_eq!(std::mem::take(&mut relay.routes).len(), 2);
         assert_eq!(std::mem::take(&mut relay.source).len(), 2);

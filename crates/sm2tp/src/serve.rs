@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde_json::json;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
-use sm2tp_doors::{House, control, follow, http, smtp, tls};
+use sm2tp_doors::tls::Certificates;
+use sm2tp_doors::{House, control, follow, http, smtp};
 use sm2tp_relay::{HostPort, Language, Relay, Settings, TlsUse};
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::{Classifier, Stream};
@@ -17,7 +18,7 @@ use sm2tp_store::outbox::Outbox;
 use sm2tp_store::spool::Queued;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
@@ -45,8 +46,7 @@ pub fn load(path: &Path) -> Result<Config, Failure> {
 pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let config = load(path)?;
     if let Some(files) = config.smtp.as_ref().and_then(|smtp| smtp.tls.as_ref()) {
-        tls::acceptor(&files.certificate, &files.key)
-            .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+        certificates(files)?;
     }
     let misses = open::classifier(path)?.example_misses();
     if as_json {
@@ -66,7 +66,10 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
 /// Runs the node until it is told to stop.
 pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failure> {
     log();
-    let smtp_listeners = bind(config.smtp.as_ref().map(|smtp| &smtp.listen[..]), "smtp").await?;
+    let mut smtp_listeners = Vec::new();
+    for (listen, word, entry) in smtp_doors(&config) {
+        smtp_listeners.extend(bind(Some(listen), word).await?.into_iter().map(|listener| (listener, entry)));
+    }
     let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http").await?;
     let Opened { house, queued, classifier, lock: _lock } = open::open(&config, config_file).await?;
     let (stopping, stopped) = watch::channel(false);
@@ -106,16 +109,25 @@ fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    smtp_listeners: Vec<TcpListener>,
+    smtp_listeners: Vec<(TcpListener, smtp::Entry)>,
     http_listeners: Vec<TcpListener>,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
-    let stops = Stops::start(house.ledger.clone());
-    for listener in smtp_listeners {
-        let settings = smtp_settings(config)?;
-        let (house, onward, stops, stop) = (house.clone(), onward.clone(), stops.clone(), until(stopped));
-        doors.spawn(async move { said(smtp::serve(listener, house, onward, settings, stops, stop).await, "SMTP") });
+    // Always, so that a hang-up never ends the node.
+    let hung_up = hang_ups()?;
+    if let Some(asked) = &config.smtp {
+        let certificates = asked.tls.as_ref().map(certificates).transpose()?;
+        let settings = smtp_settings(config, asked, certificates.as_ref())?;
+        let stops = Stops::start(house.ledger.clone());
+        let door = smtp::Door::new(house.clone(), onward.clone(), settings, stops);
+        for (listener, entry) in smtp_listeners {
+            let (door, stop) = (door.clone(), until(stopped));
+            doors.spawn(async move { said(door.serve(listener, entry, stop).await, "SMTP") });
+        }
+        if let Some(certificates) = certificates {
+            doors.spawn(certificates.follow(hung_up, until(stopped)));
+        }
     }
     for listener in http_listeners {
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
@@ -197,11 +209,24 @@ fn start_relay(
     relay.map(Some).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
 }
 
-fn smtp_settings(config: &Config) -> Result<smtp::Settings, Failure> {
-    let Some(asked) = &config.smtp else {
-        return Err(Failure::new(Exit::Configuration, "no [smtp] section"));
-    };
-    let tls = asked.tls.as_ref().map(|files| tls::acceptor(&files.certificate, &files.key)).transpose();
+/// The listeners of the SMTP door, with the word that says where each is.
+fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)> {
+    config.smtp.as_ref().map_or_else(Vec::new, |smtp| {
+        vec![(&smtp.listen[..], "smtp", smtp::Entry::Clear), (&smtp.listen_tls[..], "smtps", smtp::Entry::Tls)]
+    })
+}
+
+fn certificates(files: &config::TlsFiles) -> Result<Arc<Certificates>, Failure> {
+    Certificates::read(&files.certificate, &files.key)
+        .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+}
+
+fn smtp_settings(
+    config: &Config,
+    asked: &config::Smtp,
+    certificates: Option<&Arc<Certificates>>,
+) -> Result<smtp::Settings, Failure> {
+    let tls = certificates.map(Certificates::acceptor).transpose();
     let networks = asked.trusted_networks.clone();
     Ok(smtp::Settings {
         hostname: config.hostname.clone(),
@@ -255,6 +280,20 @@ fn said(result: std::io::Result<()>, door: &str) {
     if let Err(error) = result {
         tracing::error!(%error, door, "a door failed");
     }
+}
+
+/// Notified at each SIGHUP: a person, or systemd's reload, wants files to be read again.
+fn hang_ups() -> Result<Arc<Notify>, Failure> {
+    let trouble = |error: std::io::Error| Failure::new(Exit::Temporary, format!("signals: {error}"));
+    let mut hang_up = signal(SignalKind::hangup()).map_err(trouble)?;
+    let told = Arc::new(Notify::new());
+    let notify = told.clone();
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            notify.notify_one();
+        }
+    });
+    Ok(told)
 }
 
 async fn wait_for_signal() -> Result<(), Failure> {

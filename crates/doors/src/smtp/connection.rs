@@ -13,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::Shared;
 use super::desk::Desk;
+use super::{Entry, Shared};
 
 /// One connection before and after STARTTLS.
 pub(super) struct Connection {
@@ -28,7 +30,7 @@ pub(super) struct Connection {
 enum End {
     Closed,
     /// STARTTLS was answered; what was read before it is thrown away with the dialogue.
-    Handshake(Box<(Session, Desk)>),
+    Handshake(Box<Session>),
 }
 
 /// The dialogue on one stream.
@@ -63,29 +65,48 @@ impl Connection {
         Self { shared, client, closed }
     }
 
-    pub(super) async fn run(mut self, stream: TcpStream) -> io::Result<()> {
+    pub(super) async fn run(mut self, mut stream: TcpStream, entry: Entry) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        let acceptor = self.shared.settings.tls.clone();
+        let desk = Desk::new(self.shared.clone(), self.client);
+        match (entry, acceptor) {
+            (Entry::Tls, Some(acceptor)) => {
+                let stream = self.shake_hands(&acceptor, stream).await?;
+                let (session, banner) = Session::open(self.offers(Tls::On));
+                self.talk(Dialogue::new(stream, session, desk, banner)).await?;
+            }
+            // Nobody configures this; a conversation in clear is not what this port promises.
+            (Entry::Tls, None) => {}
+            (Entry::Clear, acceptor) => {
+                let tls = if acceptor.is_some() { Tls::Offered } else { Tls::Absent };
+                let (session, banner) = Session::open(self.offers(tls));
+                let end = self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
+                if let (End::Handshake(session), Some(acceptor)) = (end, acceptor) {
+                    let stream = self.shake_hands(&acceptor, stream).await?;
+                    // A desk of its own: who logged in before is forgotten with all else (RFC 3207 §4.2).
+                    let desk = Desk::new(self.shared.clone(), self.client);
+                    self.talk(Dialogue::new(stream, session.tls_started(), desk, Vec::new())).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn offers(&self, tls: Tls) -> Offers {
         let settings = &self.shared.settings;
-        let offers = Offers {
+        Offers {
             hostname: settings.hostname.clone(),
             octets_max: settings.octets_max,
             recipients_max: settings.recipients_max,
-            tls: if settings.tls.is_some() { Tls::Offered } else { Tls::Absent },
+            tls,
             auth: AuthOffer::OnlyTls,
             loopback: self.client.is_loopback(),
-        };
-        let acceptor = settings.tls.clone();
-        let (session, banner) = Session::open(offers);
-        let desk = Desk::new(self.shared.clone(), self.client);
-        let mut stream = stream;
-        let end = self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
-        if let (End::Handshake(before), Some(acceptor)) = (end, acceptor) {
-            let (session, desk) = *before;
-            let shaken = timeout(self.shared.settings.command_timeout, acceptor.accept(stream));
-            let stream = shaken.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            self.talk(Dialogue::new(stream, session.tls_started(), desk, Vec::new())).await?;
         }
-        Ok(())
+    }
+
+    async fn shake_hands(&self, acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let patience = HANDSHAKE.min(self.shared.settings.command_timeout);
+        timeout(patience, acceptor.accept(stream)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     /// Talks until the client or the session ends it, or the node stops between two messages.
@@ -123,9 +144,7 @@ impl Connection {
                     After::Handshake => {
                         dialogue.flush(patience).await?;
                         let session = dialogue.session.take();
-                        return Ok(
-                            session.map_or(End::Closed, |session| End::Handshake(Box::new((session, dialogue.desk))))
-                        );
+                        return Ok(session.map_or(End::Closed, |session| End::Handshake(Box::new(session))));
                     }
                 }
             }
@@ -250,6 +269,8 @@ fn grow(reading: &mut Reading, shared: &Shared) -> bool {
 const READ_OCTETS: usize = 16 * 1024;
 /// A client that sends less of a message than this within the timeout of a command is sent away.
 const PIECE_OCTETS: usize = 1024;
+/// A handshake is some 10 kB and two round trips; who takes longer holds a seat for nothing.
+const HANDSHAKE: Duration = Duration::from_secs(60);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// The memory for messages is given out in pieces of this many KiB.
 const SHARE_KIB: u32 = 256;

@@ -27,6 +27,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         name: "smtp",
         keys: &[
             ("listen", r#"["127.0.0.1:2525"]"#),
+            ("listen_tls", r#"["0.0.0.0:465"]"#),
             ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
             ("stream", r#""personal""#),
             ("tls_certificate", r#""/etc/sm2tp/certificate.pem""#),

@@ -74,15 +74,30 @@ impl Doors {
             return Err(section.wrong(section.place("listen"), "listen", &wrong));
         }
         for address in &addresses {
-            self.take(section, *address.get_ref(), address.span())?;
+            self.take(section, "listen", *address.get_ref(), address.span())?;
         }
         Ok(addresses.into_iter().map(Spanned::into_inner).collect())
     }
 
-    fn take(&mut self, section: &Section<'_>, new: SocketAddr, place: Range<usize>) -> Result<(), ConfigError> {
+    /// The addresses of `key`, by default none.
+    fn listen_too(&mut self, section: &Section<'_>, key: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
+        let addresses = section.list(key, net::listen)?.unwrap_or_default();
+        for address in &addresses {
+            self.take(section, key, *address.get_ref(), address.span())?;
+        }
+        Ok(addresses.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    fn take(
+        &mut self,
+        section: &Section<'_>,
+        key: &'static str,
+        new: SocketAddr,
+        place: Range<usize>,
+    ) -> Result<(), ConfigError> {
         if let Some((old, owner)) = self.taken.iter().find(|(old, _)| collide(*old, new)) {
             let wrong = Wrong::new(format!("{new} is taken by {old} in [{owner}]"), "each address and port once");
-            return Err(section.wrong(place, "listen", &wrong));
+            return Err(section.wrong(place, key, &wrong));
         }
         self.taken.push((new, section.name()));
         Ok(())
@@ -99,6 +114,7 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
     let networks = section.list("trusted_networks", net::trusted_network)?.unwrap_or_default();
     let smtp = Smtp {
         listen: doors.listen(section, 2525)?,
+        listen_tls: doors.listen_too(section, "listen_tls")?,
         trusted_networks: networks.into_iter().map(Spanned::into_inner).collect(),
         stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
         tls: tls_files(section)?,
@@ -109,6 +125,10 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
         command_timeout: within(section, "command_timeout", SECOND, DAY, 5 * MINUTE)?,
         memory_max: section.text("memory_max", size(KIB..=1024 * GIB))?.unwrap_or(256 * MIB),
     };
+    if smtp.tls.is_none() && !smtp.listen_tls.is_empty() {
+        let wrong = Wrong::new("no certificate for it", "together with tls_certificate and tls_key");
+        return Err(section.wrong(section.place("listen_tls"), "listen_tls", &wrong));
+    }
     if smtp.memory_max < smtp.message_size_max {
         let set = if section.has("message_size_max") { "message_size_max" } else { "memory_max" };
         let (message, memory) = (show_size(smtp.message_size_max), show_size(smtp.memory_max));

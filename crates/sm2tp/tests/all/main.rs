@@ -20,4 +20,5 @@ mod programs;
 mod script;
 mod sink;
 mod tidy;
+mod tls;
 mod wait;

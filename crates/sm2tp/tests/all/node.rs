@@ -35,6 +35,7 @@ struct Process {
     /// Kept open: a node whose reader is gone could not say anything more.
     _stdout: BufReader<ChildStdout>,
     smtp: Option<SocketAddr>,
+    smtps: Option<SocketAddr>,
     http: Option<SocketAddr>,
 }
 
@@ -74,7 +75,7 @@ impl Node {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let (mut smtp, mut http) = (None, None);
+        let (mut smtp, mut smtps, mut http) = (None, None, None);
         let mut line = String::new();
         loop {
             line.clear();
@@ -84,12 +85,13 @@ impl Node {
             let address = |text: &str| Some(text.parse().unwrap());
             match line.trim().split_once(' ') {
                 Some(("smtp", at)) => smtp = address(at),
+                Some(("smtps", at)) => smtps = address(at),
                 Some(("http", at)) => http = address(at),
                 _ if line.trim() == "ready" => break,
                 _ => panic!("the node says {line:?}"),
             }
         }
-        self.process = Some(Process { child, _stdout: stdout, smtp, http });
+        self.process = Some(Process { child, _stdout: stdout, smtp, smtps, http });
         Ok(())
     }
 
@@ -99,6 +101,11 @@ impl Node {
 
     pub fn smtp(&self) -> SocketAddr {
         self.process().smtp.expect("the node has an [smtp] section")
+    }
+
+    /// Where a conversation begins with a handshake.
+    pub fn smtps(&self) -> SocketAddr {
+        self.process().smtps.expect("the node has listen_tls")
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -114,6 +121,12 @@ impl Node {
         let mut process = self.process.take().expect("the node runs");
         process.child.kill().unwrap();
         process.child.wait().unwrap();
+    }
+
+    /// SIGHUP: read files again.
+    pub fn hang_up(&self) {
+        let pid = self.process().child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     }
 
     /// SIGTERM; answers with how it ended and how long that took.
