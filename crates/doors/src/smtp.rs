@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_rules::Stream;
 use sm2tp_store::spool::Queued;
 use tokio::io::AsyncWriteExt;
@@ -40,6 +41,8 @@ pub struct Settings {
     /// Stream of what they send.
     pub trusted_stream: Stream,
     pub tls: Option<TlsAcceptor>,
+    /// Whether AUTH offers SCRAM-SHA-256; the accounts must keep its keys.
+    pub scram: ScramOffer,
     /// Seconds that mail held on federated evidence waits for a person.
     pub hold_s: u64,
 }

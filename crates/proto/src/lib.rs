@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod reply;
+pub mod scram;
 pub mod smtp;
 
 pub use address::{Address, AddressError, Domain, DomainError};

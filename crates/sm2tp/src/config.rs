@@ -86,6 +86,8 @@ pub struct Smtp {
     pub stream: Stream,
     /// Certificate and key; `None`: no STARTTLS.
     pub tls: Option<TlsFiles>,
+    /// SCRAM-SHA-256: whether it is offered, and whether keys for it are kept.
+    pub scram: Switch,
     /// Largest message, in octets; at most `memory_max`.
     pub message_size_max: u64,
     /// Recipients of one message.
@@ -98,6 +100,13 @@ pub struct Smtp {
     pub command_timeout: Duration,
     /// Bodies that are being received at a time, in octets together.
     pub memory_max: u64,
+}
+
+/// Something that is there or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    On,
+    Off,
 }
 
 /// Two PEM files.

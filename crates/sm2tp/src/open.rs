@@ -10,13 +10,13 @@ use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescripto
 use sm2tp_federation::publish::SealRules;
 use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::Book;
-use sm2tp_store::accounts::Accounts;
+use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::federated::{Federated, PeerState, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::spool::{Queued, Spool};
 
-use crate::config::Config;
+use crate::config::{Config, Switch};
 use crate::{Exit, Failure};
 
 /// A node's house with what only its opener needs.
@@ -40,7 +40,11 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         Spool::open(&dir.join("spool"), &hex(&name[..8])).map_err(|error| unusable(&dir.join("spool"), &error))?;
     let file = ledger::path(dir);
     let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
-    let accounts = Accounts::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
+    let scram = match config.smtp.as_ref().map(|smtp| smtp.scram) {
+        Some(Switch::Off) => Scram::Off,
+        Some(Switch::On) | None => Scram::Keep { pretend: keys.scram_secret() },
+    };
+    let accounts = Accounts::load(ledger.clone(), scram).await.map_err(|error| unusable(&file, &error))?;
     let segments = dir.join("segments");
     let federated = Federated::open(ledger.clone(), &segments, keys.node_key())
         .await

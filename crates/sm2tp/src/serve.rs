@@ -11,6 +11,7 @@ use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, smtp};
+use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{HostPort, Language, Relay, Settings, TlsUse};
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::{Classifier, Stream};
@@ -242,6 +243,10 @@ fn smtp_settings(
             config::Stream::Transactional => Stream::Transactional,
             config::Stream::Bulk => Stream::Bulk,
             config::Stream::Forwarded => Stream::Forwarded,
+        },
+        scram: match asked.scram {
+            config::Switch::On => ScramOffer::Yes,
+            config::Switch::Off => ScramOffer::No,
         },
         tls: tls.map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?,
         hold_s: config.suppression.hold_max.as_secs(),

@@ -203,7 +203,9 @@ fn orgs(out: &mut String, value: &Value) {
         let domains = if domains.is_empty() { "any domain".to_owned() } else { domains.join(", ") };
         line(out, &format!("{} ({}; {domains})", word(entry, "name"), word(entry, "stream")));
         for login in items(entry, "logins") {
-            line(out, &format!("  {} ({})", word(login, "login"), word(login, "stream")));
+            // Nothing is wrong with it; it matters to who wants to switch PLAIN off in a mail program.
+            let scram = if login["scram"] == true { "" } else { ", no SCRAM" };
+            line(out, &format!("  {} ({}{scram})", word(login, "login"), word(login, "stream")));
         }
     }
 }

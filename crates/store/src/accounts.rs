@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sm2tp_proto::Domain;
+use sm2tp_proto::{Domain, scram};
 use sm2tp_rules::Stream;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
@@ -30,6 +30,8 @@ pub struct Org {
 pub struct LoginInfo {
     pub login: String,
     pub stream: Stream,
+    /// SCRAM can be used. Logins from before there was any, and those whose password it has no form for, cannot.
+    pub scram: bool,
 }
 
 /// Who sends, once a login or a network is known.
@@ -51,12 +53,30 @@ pub struct Accounts {
     verified: Arc<Mutex<Verified>>,
     /// The hash of no password: an unknown login costs as much time as a wrong password.
     dummy: Arc<str>,
+    scram: Scram,
+}
+
+/// Whether SCRAM keys are kept beside the Argon2id hashes (`docs/decisions/0008-scram.md`).
+#[derive(Clone, Copy)]
+pub enum Scram {
+    /// `pretend` is the secret behind the keys of logins that do not exist.
+    Keep {
+        pretend: [u8; 32],
+    },
+    Off,
 }
 
 #[derive(Default)]
 struct Known {
     orgs: HashMap<String, Org>,
-    logins: HashMap<String, (Account, Arc<str>)>,
+    logins: HashMap<String, Login>,
+}
+
+#[derive(Clone)]
+struct Login {
+    account: Account,
+    hash: Arc<str>,
+    scram: Option<Arc<scram::Keys>>,
 }
 
 /// Passwords that were right lately, as salted hashes: a mail client logs in for every message.
@@ -66,11 +86,11 @@ struct Verified {
 }
 
 impl Accounts {
-    /// Reads the accounts of the ledger file.
+    /// Reads the accounts of the ledger file. With [`Scram::Off`], SCRAM keys that were kept are removed.
     ///
     /// # Errors
     /// [`LedgerError`] where it cannot be read.
-    pub async fn load(ledger: Ledger) -> Result<Self, LedgerError> {
+    pub async fn load(ledger: Ledger, scram: Scram) -> Result<Self, LedgerError> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|error| LedgerError::Refused(format!("no random bytes: {error}")))?;
         let accounts = Self {
@@ -79,7 +99,12 @@ impl Accounts {
             checking: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
             verified: Arc::new(Mutex::new(Verified { salt, until: HashMap::new() })),
             dummy: hash("no password at all")?.into(),
+            scram,
         };
+        if matches!(scram, Scram::Off) {
+            let forget = "UPDATE login SET scram = NULL WHERE scram IS NOT NULL";
+            accounts.ledger.write(move |sql| Ok(sql.execute(forget, &[])?)).await?;
+        }
         accounts.reload().await?;
         Ok(accounts)
     }
@@ -94,7 +119,7 @@ impl Accounts {
     pub async fn verify(&self, login: &str, password: &str, now: u64) -> Option<Account> {
         let found = self.known.read().unwrap_or_else(PoisonError::into_inner).logins.get(login).cloned();
         let (account, hash) = match found {
-            Some((account, hash)) => (Some(account), hash),
+            Some(login) => (Some(login.account), login.hash),
             None => (None, self.dummy.clone()),
         };
         let fingerprint = self.fingerprint(login, &hash, password);
@@ -113,6 +138,26 @@ impl Accounts {
             verified.until.insert(fingerprint, now + VERIFIED_S);
         }
         Some(account)
+    }
+
+    /// The SCRAM keys of a login. Where there are none, pretended ones that no password has.
+    #[must_use]
+    pub fn scram_keys(&self, login: &str) -> scram::Keys {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let (found, pretend) = match self.scram {
+            Scram::Keep { pretend } => (known.logins.get(login).and_then(|login| login.scram.clone()), pretend),
+            Scram::Off => (None, [0; 32]),
+        };
+        // Made in any case, so that both answers take the same time.
+        let pretended = scram::Keys::pretended(login, &pretend, SCRAM_ITERATIONS);
+        found.map_or(pretended, |keys| keys.as_ref().clone())
+    }
+
+    /// The account of a login that has proved by other means that it is the one it says.
+    #[must_use]
+    pub fn account(&self, login: &str) -> Option<Account> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.logins.get(login).map(|login| login.account.clone())
     }
 
     /// All orgs, by name.
@@ -185,15 +230,24 @@ impl Accounts {
         if password.len() < PASSWORD_OCTETS_MIN {
             return Err(LedgerError::Refused(format!("a password has at least {PASSWORD_OCTETS_MIN} characters")));
         }
-        let plain = password.to_owned();
-        let hash = tokio::task::spawn_blocking(move || hash(&plain)).await.map_err(|_| LedgerError::Closed)??;
+        let (plain, keeps) = (password.to_owned(), self.scram);
+        let made = tokio::task::spawn_blocking(move || Ok::<_, LedgerError>((hash(&plain)?, scram_of(&plain, keeps)?)));
+        let (hash, scram) = made.await.map_err(|_| LedgerError::Closed)??;
         let (org, login) = (org.to_owned(), login.to_owned());
         self.ledger
             .write(move |sql| {
                 sql.execute(
-                    "INSERT INTO login (login, org, hash, stream, added_at) VALUES ($1, $2, $3, $4, $5) \
-                     ON CONFLICT (login) DO UPDATE SET org = excluded.org, hash = excluded.hash, stream = excluded.stream",
-                    &[login.into(), org.into(), hash.into(), stream.map(Stream::as_str).into(), now.into()],
+                    "INSERT INTO login (login, org, hash, stream, added_at, scram) VALUES ($1, $2, $3, $4, $5, $6) \
+                     ON CONFLICT (login) DO UPDATE SET org = excluded.org, hash = excluded.hash, \
+                     stream = excluded.stream, scram = excluded.scram",
+                    &[
+                        login.into(),
+                        org.into(),
+                        hash.into(),
+                        stream.map(Stream::as_str).into(),
+                        now.into(),
+                        scram.into(),
+                    ],
                 )?;
                 Ok(())
             })
@@ -251,7 +305,7 @@ fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
         known.orgs.insert(name.clone(), Org { name, domains, stream, logins: Vec::new() });
         Ok(())
     })?;
-    sql.rows("SELECT login, org, hash, stream FROM login ORDER BY login", &[], &mut |row| {
+    sql.rows("SELECT login, org, hash, stream, scram FROM login ORDER BY login", &[], &mut |row| {
         let login = row.text(0)?.to_owned();
         let Some(org) = known.orgs.get_mut(row.text(1)?) else { return Ok(()) };
         let stream = row.text_or_null(3)?.map(str::parse).transpose().map_err(stored)?.unwrap_or(org.stream);
@@ -261,8 +315,10 @@ fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
             domains: org.domains.iter().filter_map(|domain| Domain::parse(domain).ok()).collect(),
             stream,
         };
-        org.logins.push(LoginInfo { login: login.clone(), stream });
-        known.logins.insert(login, (account, row.text(2)?.into()));
+        let keys = row.text_or_null(4)?.map(str::parse::<scram::Keys>).transpose();
+        let keys = keys.map_err(|error| SqlError::Stored(format!("SCRAM keys of {login:?}: {error}")))?;
+        org.logins.push(LoginInfo { login: login.clone(), stream, scram: keys.is_some() });
+        known.logins.insert(login, Login { account, hash: row.text(2)?.into(), scram: keys.map(Arc::new) });
         Ok(())
     })?;
     Ok(known)
@@ -271,6 +327,14 @@ fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
 fn hash(password: &str) -> Result<String, LedgerError> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| LedgerError::Refused(format!("the password: {error}")))
+}
+
+/// The SCRAM keys of a new password as text; none where they are not kept, or where the password has no form there.
+fn scram_of(password: &str, keeps: Scram) -> Result<Option<String>, LedgerError> {
+    let Scram::Keep { .. } = keeps else { return Ok(None) };
+    let mut salt = [0; scram::SALT_OCTETS];
+    getrandom::fill(&mut salt).map_err(|error| LedgerError::Refused(format!("no random bytes: {error}")))?;
+    Ok(scram::Keys::derive(password, &salt, SCRAM_ITERATIONS).ok().map(|keys| keys.to_string()))
 }
 
 fn is_right(hash: &str, password: &str) -> bool {
@@ -282,6 +346,8 @@ pub const LOCAL: &str = "local";
 const NAME_OCTETS_MAX: usize = 255;
 const PASSWORD_OCTETS_MIN: usize = 8;
 const CHECKS_AT_ONCE: usize = 2;
+/// PBKDF2 rounds. Each client pays them at each login (some 50 ms on a telephone), and so does who tries stolen keys at home.
+const SCRAM_ITERATIONS: u32 = 120_000;
 /// How long a right password needs no second Argon2id.
 const VERIFIED_S: u64 = 300;
 /// Right passwords remembered; 40 octets each.
@@ -292,15 +358,17 @@ mod tests {
     use super::*;
     use crate::testing::TempDir;
 
+    const KEEP: Scram = Scram::Keep { pretend: [3; 32] };
+
     #[tokio::test]
     async fn a_login_is_checked_and_carries_its_orgs_domains_and_stream() {
         let dir = TempDir::new();
         let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
-        let accounts = Accounts::load(ledger.clone()).await.unwrap();
+        let accounts = Accounts::load(ledger.clone(), KEEP).await.unwrap();
         let domain = Domain::parse("asso.example").unwrap();
         accounts.put_org("asso", vec![domain.clone()], Stream::Personal, 1).await.unwrap();
         accounts.put_login("asso", "news", "correct horse", Some(Stream::Bulk), 1).await.unwrap();
-        for accounts in [accounts.clone(), Accounts::load(ledger).await.unwrap()] {
+        for accounts in [accounts.clone(), Accounts::load(ledger, KEEP).await.unwrap()] {
             let account = accounts.verify("news", "correct horse", 10).await.unwrap();
             assert_eq!(
                 (&*account.org, account.stream, &account.domains[..]),
@@ -321,7 +389,7 @@ mod tests {
     #[tokio::test]
     async fn what_makes_no_sense_is_refused_with_a_sentence() {
         let dir = TempDir::new();
-        let accounts = Accounts::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap()).await.unwrap();
+        let accounts = Accounts::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap(), KEEP).await.unwrap();
         for error in [
             accounts.put_org("local", Vec::new(), Stream::Personal, 1).await.unwrap_err(),
             accounts.put_org("", Vec::new(), Stream::Personal, 1).await.unwrap_err(),
@@ -329,6 +397,53 @@ mod tests {
             accounts.remove_org("nobody").await.unwrap_err(),
         ] {
             assert!(matches!(error, LedgerError::Refused(_)), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn scram_keys_come_with_the_password_and_go_when_they_are_not_wanted() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
+        let accounts = Accounts::load(ledger.clone(), KEEP).await.unwrap();
+        accounts.put_org("asso", Vec::new(), Stream::Personal, 1).await.unwrap();
+        accounts.put_login("asso", "anna", "correct horse", None, 1).await.unwrap();
+        // SASLprep has no form of a tabulator.
+        accounts.put_login("asso", "bob", "correct\thorse", None, 1).await.unwrap();
+        let has = |accounts: &Accounts| accounts.orgs()[0].logins.iter().map(|login| login.scram).collect::<Vec<_>>();
+        assert_eq!(has(&accounts), [true, false]);
+        let anna = accounts.scram_keys("anna");
+        assert_ne!(anna, scram::Keys::pretended("anna", &[3; 32], SCRAM_ITERATIONS));
+        for pretended in ["bob", "nobody"] {
+            assert_eq!(accounts.scram_keys(pretended), scram::Keys::pretended(pretended, &[3; 32], SCRAM_ITERATIONS));
+        }
+        let again = Accounts::load(ledger.clone(), KEEP).await.unwrap();
+        assert_eq!(again.scram_keys("anna"), anna);
+        let off = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
+        assert_eq!(has(&off), [false, false]);
+        off.put_login("asso", "anna", "another one", None, 1).await.unwrap();
+        assert_eq!(has(&Accounts::load(ledger, KEEP).await.unwrap()), [false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_ledger_without_scram_is_brought_up() {
+        let dir = TempDir::new();
+        let path = crate::ledger::path(dir.path());
+        let old = crate::sql::open_sqlite(&path).unwrap();
+        old.execute_batch(
+            "CREATE TABLE org (name TEXT PRIMARY KEY, domains TEXT NOT NULL, stream TEXT NOT NULL, \
+                 added_at INTEGER NOT NULL); \
+             CREATE TABLE login (login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, \
+                 hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
+             INSERT INTO org VALUES ('asso', '', 'personal', 1); PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        let values = ["anna".into(), hash("correct horse").unwrap()];
+        old.execute("INSERT INTO login VALUES (?1, 'asso', ?2, NULL, 1)", values).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let accounts = Accounts::load(Ledger::open(&path).unwrap(), KEEP).await.unwrap();
+            assert!(accounts.verify("anna", "correct horse", 10).await.is_some());
+            assert!(!accounts.orgs()[0].logins[0].scram);
         }
     }
 }

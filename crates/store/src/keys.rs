@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use sha2::{Digest, Sha256};
 use sm2tp_federation::keys::{LogKey, NodeKey};
 use sm2tp_federation::sealed::{SealedError, TagKeyGrant};
 use sm2tp_federation::tags::TagKey;
@@ -75,6 +76,16 @@ impl Keys {
     #[must_use]
     pub fn log_key(&self) -> LogKey {
         LogKey::of(&self.log)
+    }
+
+    /// The secret behind the SCRAM keys of logins that do not exist: the same after a restart, another on each node.
+    #[must_use]
+    pub fn scram_secret(&self) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(b"SM2TP pretended SCRAM keys v1")
+            .chain_update(self.node.to_bytes())
+            .finalize()
+            .into()
     }
 
     /// Keeps tag keys of a federation. `join`: publish under them from now on; the old ones stay for look-ups, because

@@ -100,6 +100,7 @@ impl Connection {
             recipients_max: settings.recipients_max,
             tls,
             auth: AuthOffer::OnlyTls,
+            scram: settings.scram,
             loopback: self.client.is_loopback(),
         }
     }

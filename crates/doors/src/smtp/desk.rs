@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, Session};
+use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::{MailOptions, RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_store::accounts::{Account, Accounts};
+use sm2tp_store::keys;
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 use sm2tp_store::{Bounce, SpoolError};
 
@@ -34,6 +35,9 @@ impl Desk {
     pub(super) async fn answer(&mut self, ask: Ask, session: &Session) -> Answer {
         match ask {
             Ask::Login { login, password } => self.login(&login, &password).await,
+            Ask::ScramKeys { login } => self.scram_keys(&login),
+            Ask::Proved { login } => self.proved(&login),
+            Ask::Disproved { login } => self.wrong(&login),
             Ask::Sender { path, .. } => self.sender(path),
             Ask::Recipient { path, .. } => self.recipient(&path),
             Ask::Message { envelope, content } => self.message(envelope, content, session).await,
@@ -46,11 +50,34 @@ impl Desk {
                 self.account = Some(account);
                 Answer::Yes
             }
-            None => {
-                tracing::info!(client = %self.client, login = %login.escape_debug(), "a login failed");
-                no(535, Enhanced(5, 7, 8), "Login or password wrong")
-            }
+            None => self.wrong(login),
         }
+    }
+
+    fn scram_keys(&self, login: &str) -> Answer {
+        let keys = self.shared.house.accounts.scram_keys(login);
+        let Ok(random) = keys::random() else {
+            return no(454, Enhanced(4, 7, 0), "No login is possible now, try again later");
+        };
+        let mut fresh = [0; 18];
+        fresh.copy_from_slice(&random[..18]);
+        Answer::Scram(Box::new(ScramMaterial { keys, fresh }))
+    }
+
+    fn proved(&mut self, login: &str) -> Answer {
+        match self.shared.house.accounts.account(login) {
+            Some(account) => {
+                self.account = Some(account);
+                Answer::Yes
+            }
+            // Removed since the challenge.
+            None => self.wrong(login),
+        }
+    }
+
+    fn wrong(&self, login: &str) -> Answer {
+        tracing::info!(client = %self.client, login = %login.escape_debug(), "a login failed");
+        no(535, Enhanced(5, 7, 8), "Login or password wrong")
     }
 
     fn sender(&mut self, path: Option<Address>) -> Answer {

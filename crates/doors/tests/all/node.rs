@@ -12,7 +12,7 @@ use sm2tp_federation::publish::SealRules;
 use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
 use sm2tp_proto::Address;
 use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
-use sm2tp_store::accounts::Accounts;
+use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::federated::{Federated, Peer, PeerState, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::ledger::{self, SendLog};
@@ -204,7 +204,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     let keys = Keys::open(&dir.join("keys"), now()).unwrap();
     let (spool, _) = Spool::open(&data.join("spool"), name).unwrap();
     let ledger = Ledger::open(&ledger::path(data)).unwrap();
-    let accounts = Accounts::load(ledger.clone()).await.unwrap();
+    let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
     let store = Federated::open(ledger.clone(), &data.join("segments"), keys.node_key()).await.unwrap();
     let limits = suppress::Limits::default();
     let book = Book::new(ledger.views().clone(), store.clone(), accounts.clone(), limits, &keys.tags);

@@ -40,6 +40,7 @@ pub(super) enum Command {
 pub(super) enum Mechanism {
     Plain,
     Login,
+    ScramSha256,
 }
 
 /// What MAIL says about the message besides its sender.
@@ -260,6 +261,7 @@ fn auth(words: &str) -> Result<Command, CommandError> {
         "" => return Err(CommandError::Syntax("AUTH mechanism [initial-response]")),
         "PLAIN" => Mechanism::Plain,
         "LOGIN" => Mechanism::Login,
+        crate::scram::MECHANISM => Mechanism::ScramSha256,
         _ => return Err(CommandError::Mechanism),
     };
     let initial = initial.map(|text| Secret::new(text.trim_matches(' ').to_owned()));
@@ -422,6 +424,7 @@ mod tests {
                 let ours = match mechanism {
                     Mechanism::Plain => smtp_proto::AUTH_PLAIN,
                     Mechanism::Login => smtp_proto::AUTH_LOGIN,
+                    Mechanism::ScramSha256 => smtp_proto::AUTH_SCRAM_SHA_256,
                 };
                 let word = initial.as_ref().and_then(|text| text.reveal().split(' ').next()).unwrap_or_default();
                 ours == *theirs && word == initial_response

@@ -4,15 +4,18 @@
 
 mod auth;
 mod mail;
+mod scram;
 
 use self::auth::Exchange;
 pub use self::auth::LOGINS_FAILED_MAX;
 pub use self::mail::REFUSED_FACTOR_MAX;
 use self::mail::Transaction;
+pub use self::scram::{ScramMaterial, ScramOffer};
 use super::command::{Command, CommandError, MailParams};
 use super::line::{CRLF_OCTETS, LineError};
 use super::refusal::{Refusal, plain_reply, reply};
 use super::{Secret, data::DataError};
+use crate::scram::ClientFirst;
 use crate::{Address, Enhanced};
 
 /// What this door offers on this connection.
@@ -25,6 +28,7 @@ pub struct Offers {
     pub recipients_max: usize,
     pub tls: Tls,
     pub auth: AuthOffer,
+    pub scram: ScramOffer,
     /// The client is on this machine: a password in clear does not leave it, so `OnlyTls` is offered without TLS.
     pub loopback: bool,
 }
@@ -67,6 +71,13 @@ pub enum Step {
 pub enum Ask {
     /// Is this the password of this login? A 5xx counts as a wrong password, a 4xx does not.
     Login { login: String, password: Secret },
+    /// The SCRAM keys of this login, for [`Answer::Scram`]; of an unknown one pretended ones, so that nobody learns which
+    /// logins there are.
+    ScramKeys { login: String },
+    /// This login has proved that it knows its password.
+    Proved { login: String },
+    /// Somebody tried and does not know it: to be counted, logged and refused, as a wrong password.
+    Disproved { login: String },
     /// May this client send from here? `None` is the null path of bounces.
     Sender { path: Option<Address>, params: MailParams },
     /// May it send to this recipient?
@@ -90,6 +101,8 @@ pub enum Answer {
     Yes,
     /// Yes with these words, such as the queue name of the message.
     YesSaying(String),
+    /// To [`Ask::ScramKeys`] alone.
+    Scram(Box<ScramMaterial>),
     /// With code 421 the connection closes.
     No(Refusal),
 }
@@ -116,6 +129,7 @@ enum State {
     Greeted(Greeting),
     Login(Greeting, Exchange),
     LoginAsked(Greeting, String),
+    ScramAsked(Greeting, Box<ClientFirst>),
     SenderAsked(Greeting, Transaction),
     Mail(Greeting, Transaction),
     RecipientAsked(Greeting, Transaction, Address),
@@ -147,6 +161,7 @@ impl Session {
         let step = match self.take_state() {
             State::Login(greeting, exchange) => self.exchange(greeting, exchange, line),
             State::LoginAsked(..)
+            | State::ScramAsked(..)
             | State::SenderAsked(..)
             | State::RecipientAsked(..)
             | State::Content(..)
@@ -177,6 +192,8 @@ impl Session {
         let step = match (self.take_state(), answer) {
             (_, Answer::No(refusal)) if refusal.code == 421 => Step::Close(refusal.to_reply()),
             (State::LoginAsked(greeting, login), answer) => self.login_answered(greeting, login, answer),
+            (State::ScramAsked(greeting, first), answer) => self.scram_answered(greeting, *first, answer),
+            (_, Answer::Scram(_)) => self.misused(),
             (State::SenderAsked(greeting, transaction), answer) => self.sender_answered(greeting, transaction, answer),
             (State::RecipientAsked(greeting, transaction, path), answer) => {
                 self.recipient_answered(greeting, transaction, path, answer)
@@ -286,7 +303,8 @@ impl Session {
                 lines.push("STARTTLS".into());
             }
             if self.login_allowed() {
-                lines.push("AUTH PLAIN LOGIN".into());
+                let scram = if self.offers.scram == ScramOffer::Yes { " SCRAM-SHA-256" } else { "" };
+                lines.push(format!("AUTH PLAIN LOGIN{scram}"));
             }
         }
         self.idle(plain_reply(250, &lines))
@@ -357,6 +375,7 @@ impl Session {
             State::Greeted(greeting)
             | State::Login(greeting, _)
             | State::LoginAsked(greeting, _)
+            | State::ScramAsked(greeting, _)
             | State::SenderAsked(greeting, _)
             | State::Mail(greeting, _)
             | State::RecipientAsked(greeting, ..)

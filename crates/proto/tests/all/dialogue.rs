@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use sm2tp_proto::smtp::server::{AuthOffer, Offers, Tls};
+use sm2tp_proto::smtp::server::{AuthOffer, Offers, ScramOffer, Tls};
 
 use crate::shell::Shell;
 
@@ -78,6 +78,7 @@ pub fn offers() -> Offers {
         recipients_max: 100,
         tls: Tls::Absent,
         auth: AuthOffer::No,
+        scram: ScramOffer::No,
         loopback: false,
     }
 }

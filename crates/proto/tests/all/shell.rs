@@ -4,11 +4,11 @@
 //! login `anna` with password `secretive`; senders at `bad.test` are refused with 550 5.7.1, recipients at `refused.test`
 //! with 550 5.1.1 and at `later.test` with 451 4.3.0; everything else is taken.
 
-use sm2tp_proto::Enhanced;
 use sm2tp_proto::smtp::Refusal;
 use sm2tp_proto::smtp::data::DataReader;
 use sm2tp_proto::smtp::line::LineBuffer;
-use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, Offers, Session, Step};
+use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, Offers, ScramMaterial, Session, Step};
+use sm2tp_proto::{Enhanced, scram};
 
 pub struct Shell {
     session: Option<Session>,
@@ -107,7 +107,14 @@ impl Shell {
         let no = |code, enhanced, text: &str| Answer::No(Refusal::new(code, enhanced, text));
         match ask {
             Ask::Login { login, password } if login == "anna" && password.reveal() == "secretive" => Answer::Yes,
-            Ask::Login { .. } => no(535, Enhanced(5, 7, 8), "Login or password wrong"),
+            Ask::ScramKeys { login } => {
+                let keys = scram::Keys::pretended(&login, &[1; 32], 4096);
+                Answer::Scram(Box::new(ScramMaterial { keys, fresh: [2; 18] }))
+            }
+            Ask::Proved { login } if login == "anna" => Answer::Yes,
+            Ask::Login { .. } | Ask::Proved { .. } | Ask::Disproved { .. } => {
+                no(535, Enhanced(5, 7, 8), "Login or password wrong")
+            }
             Ask::Sender { path: Some(path), .. } if path.domain().as_str() == "bad.test" => {
                 no(550, Enhanced(5, 7, 1), "Sender refused")
             }

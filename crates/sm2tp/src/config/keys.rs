@@ -32,6 +32,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("stream", r#""personal""#),
             ("tls_certificate", r#""/etc/sm2tp/certificate.pem""#),
             ("tls_key", r#""/etc/sm2tp/key.pem""#),
+            ("scram", r#""on""#),
             ("message_size_max", r#""25 MiB""#),
             ("recipients_max", "1000"),
             ("connections_max", "500"),

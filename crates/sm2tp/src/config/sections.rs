@@ -14,7 +14,7 @@ use super::values::{
 };
 use super::{
     Config, Dns, Door, Federation, HostPort, Http, Language, LogFile, LogFormat, Logs, Relay, RelayTls, Smtp, Stream,
-    Suppression, TlsFiles, net,
+    Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -28,6 +28,8 @@ const STREAMS: &[(&str, Stream)] = &[
 
 const RELAY_TLS: &[(&str, RelayTls)] =
     &[("opportunistic", RelayTls::Opportunistic), ("off", RelayTls::Off), ("required", RelayTls::Required)];
+
+const SWITCH: &[(&str, Switch)] = &[("on", Switch::On), ("off", Switch::Off)];
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("postfix", LogFormat::Postfix), ("exim", LogFormat::Exim)];
 
@@ -118,6 +120,7 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
         trusted_networks: networks.into_iter().map(Spanned::into_inner).collect(),
         stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
         tls: tls_files(section)?,
+        scram: section.text("scram", word(SWITCH))?.unwrap_or(Switch::On),
         message_size_max: section.text("message_size_max", size(KIB..=GIB))?.unwrap_or(25 * MIB),
         recipients_max: count(section, "recipients_max", 50_000, 1000)?,
         connections_max: count(section, "connections_max", CONNECTIONS_MAX, 500)?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sm2tp_proto::smtp::Refusal;
 use sm2tp_proto::smtp::data::DataReader;
 use sm2tp_proto::smtp::line::LineBuffer;
-use sm2tp_proto::smtp::server::{Answer, Ask, AuthOffer, Envelope, Offers, Session, Step, Tls};
+use sm2tp_proto::smtp::server::{Answer, Ask, AuthOffer, Envelope, Offers, ScramOffer, Session, Step, Tls};
 use sm2tp_proto::{Address, Enhanced, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -39,6 +39,7 @@ pub async fn converse(mut stream: TcpStream, host: Host, world: &World) -> std::
         recipients_max: 100,
         tls: Tls::Absent,
         auth: AuthOffer::No,
+        scram: ScramOffer::No,
         loopback: false,
     };
     let (session, out) = Session::open(offers);
@@ -114,7 +115,9 @@ impl Host {
     /// What the server says against it; none: it says yes, and has it.
     async fn refusal(&self, ask: &Ask, world: &World) -> Option<String> {
         match ask {
-            Ask::Login { .. } => Some("502 5.5.1 no logins here".to_owned()),
+            Ask::Login { .. } | Ask::ScramKeys { .. } | Ask::Proved { .. } | Ask::Disproved { .. } => {
+                Some("502 5.5.1 no logins here".to_owned())
+            }
             Ask::Sender { .. } => None,
             Ask::Recipient { path, .. } => self.recipient(path, world),
             Ask::Message { envelope, content } => self.message(envelope, content, world).await,

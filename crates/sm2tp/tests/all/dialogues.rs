@@ -66,7 +66,7 @@ impl Place {
         let certificate = offer.tls.then(|| Certificate::new("relay.example.org"));
         let node = Node::start(&format!(
             "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"{client}:0\"]\ntrusted_networks = [\"{client}\"]\n\
-             message_size_max = \"{} B\"\nrecipients_max = {}\n{}[relay]\nsmarthost = \"{}\"\n",
+             scram = \"off\"\nmessage_size_max = \"{} B\"\nrecipients_max = {}\n{}[relay]\nsmarthost = \"{}\"\n",
             offer.octets,
             offer.recipients,
             certificate.as_ref().map(Certificate::config).unwrap_or_default(),

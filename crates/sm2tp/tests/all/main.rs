@@ -17,6 +17,7 @@ mod peers;
 mod postfix;
 mod privacy;
 mod programs;
+mod scram;
 mod script;
 mod sink;
 mod tidy;

@@ -15,11 +15,16 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
             "the ledger has format {found}, this version knows {FORMAT}: install the version that wrote it"
         )));
     }
-    connection.execute_batch(EVENTS)?;
-    connection.execute_batch(VIEWS)?;
-    connection.execute_batch(KEPT)?;
-    connection.execute_batch(FEDERATION)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
+    // One transaction: a crash in the middle leaves the old format, which opens again.
+    let transaction = connection.unchecked_transaction()?;
+    for tables in [EVENTS, VIEWS, KEPT, FEDERATION] {
+        transaction.execute_batch(tables)?;
+    }
+    if found == 1 {
+        transaction.execute_batch(FROM_1)?;
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
     Ok(())
 }
 
@@ -31,7 +36,10 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
     ("DELETE FROM domain_counter", &[]),
 ];
 
-const FORMAT: i64 = 1;
+/// 2: logins have keys for SCRAM.
+const FORMAT: i64 = 2;
+
+const FROM_1: &str = "ALTER TABLE login ADD COLUMN scram TEXT;";
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
 /// recipient (R11); the times of sender and site events are cut to the hour so that they do not pair up by time.
@@ -75,7 +83,7 @@ CREATE TABLE IF NOT EXISTS org (
     name TEXT PRIMARY KEY, domains TEXT NOT NULL, stream TEXT NOT NULL, added_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS login (
     login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, hash TEXT NOT NULL,
-    stream TEXT, added_at INTEGER NOT NULL);
+    stream TEXT, added_at INTEGER NOT NULL, scram TEXT);
 ";
 
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a

@@ -1,11 +1,13 @@
-//! AUTH PLAIN and AUTH LOGIN (RFC 4954, RFC 4616): from base64 to a login and a password that the shell checks.
+//! AUTH (RFC 4954): PLAIN (RFC 4616) and LOGIN, from base64 to a login and a password that the shell checks; the lines
+//! of SCRAM on their way to `scram`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Answer, Ask, AuthOffer, Greeting, Session, State, Step, Tls, ehlo_first};
+use super::{Answer, Ask, AuthOffer, Greeting, ScramOffer, Session, State, Step, Tls, ehlo_first};
 use crate::Enhanced;
+use crate::scram::Challenge;
 use crate::smtp::Secret;
 use crate::smtp::command::Mechanism;
 use crate::smtp::refusal::{Refusal, plain_reply, reply};
@@ -15,7 +17,15 @@ use crate::smtp::refusal::{Refusal, plain_reply, reply};
 pub(super) enum Exchange {
     Plain,
     LoginName,
-    LoginPassword { login: String },
+    LoginPassword {
+        login: String,
+    },
+    ScramFirst,
+    ScramProof(Box<Challenge>),
+    /// The client proved that it knows the password; an empty line says that it believes us too.
+    ScramProved {
+        login: String,
+    },
 }
 
 impl Session {
@@ -36,6 +46,10 @@ impl Session {
         let exchange = match mechanism {
             Mechanism::Plain => Exchange::Plain,
             Mechanism::Login => Exchange::LoginName,
+            Mechanism::ScramSha256 if self.offers.scram == ScramOffer::Yes => Exchange::ScramFirst,
+            Mechanism::ScramSha256 => {
+                return self.broken(greeting, 504, Enhanced(5, 5, 4), "AUTH mechanism not offered");
+            }
         };
         match initial {
             // RFC 4954 §4: a single `=` is an initial response of no octets.
@@ -60,12 +74,24 @@ impl Session {
 
     fn challenge(&mut self, greeting: Greeting, exchange: Exchange) -> Step {
         let text = match exchange {
-            Exchange::Plain => "",
-            Exchange::LoginName => "VXNlcm5hbWU6",
-            Exchange::LoginPassword { .. } => "UGFzc3dvcmQ6",
+            Exchange::LoginName => "Username:",
+            Exchange::LoginPassword { .. } => "Password:",
+            Exchange::Plain | Exchange::ScramFirst | Exchange::ScramProof(_) | Exchange::ScramProved { .. } => "",
         };
+        self.say_challenge(greeting, exchange, text)
+    }
+
+    /// A challenge whose answer belongs to `exchange`.
+    pub(super) fn say_challenge(&mut self, greeting: Greeting, exchange: Exchange, text: &str) -> Step {
         self.state = State::Login(greeting, exchange);
-        Step::Reply(plain_reply(334, &[text.to_owned()]))
+        let encoded = STANDARD.encode(text);
+        // A reply line is short (RFC 5321 §4.5.3.1.5) and base64 must not be broken in two: a nonce of a size that no
+        // client has is refused instead.
+        if CHALLENGE_OCTETS_MAX < encoded.len() {
+            self.break_off();
+            return self.bad(&Refusal::new(501, Enhanced(5, 5, 2), "The nonce is too long"));
+        }
+        Step::Reply(plain_reply(334, &[encoded]))
     }
 
     /// One line of base64, or `*` to give up.
@@ -85,6 +111,9 @@ impl Session {
                 self.challenge(greeting, Exchange::LoginPassword { login: text.to_string() })
             }
             (Exchange::LoginPassword { login }, Some(text)) => self.ask_login(greeting, login, &text),
+            (Exchange::ScramFirst, Some(text)) => self.scram_first(greeting, &text),
+            (Exchange::ScramProof(challenge), Some(text)) => self.scram_last(greeting, &challenge, &text),
+            (Exchange::ScramProved { login }, Some(text)) => self.scram_end(greeting, login, &text),
         }
     }
 
@@ -111,6 +140,7 @@ impl Session {
         let text = match answer {
             Answer::Yes => "Welcome".to_owned(),
             Answer::YesSaying(text) => text,
+            Answer::Scram(_) => return self.misused(),
             Answer::No(refusal) => return self.login_failed(greeting, &refusal),
         };
         greeting.login = Some(login);
@@ -118,7 +148,7 @@ impl Session {
         Step::Reply(reply(235, Enhanced(2, 7, 0), &text))
     }
 
-    fn login_failed(&mut self, greeting: Greeting, refusal: &Refusal) -> Step {
+    pub(super) fn login_failed(&mut self, greeting: Greeting, refusal: &Refusal) -> Step {
         self.state = State::Greeted(greeting);
         // A directory that is down is no wrong password.
         if (400..500).contains(&refusal.code) {
@@ -131,11 +161,13 @@ impl Session {
         Step::Reply(refusal.to_reply())
     }
 
-    fn broken(&mut self, greeting: Greeting, code: u16, enhanced: Enhanced, text: &str) -> Step {
+    pub(super) fn broken(&mut self, greeting: Greeting, code: u16, enhanced: Enhanced, text: &str) -> Step {
         self.state = State::Greeted(greeting);
         self.bad(&Refusal::new(code, enhanced, text))
     }
 }
 
+/// What fits into one reply line, see `refusal`.
+const CHALLENGE_OCTETS_MAX: usize = 480;
 /// The failed login that closes the connection: guessing passwords shall cost a new connection each time.
 pub const LOGINS_FAILED_MAX: u32 = 3;

@@ -154,7 +154,7 @@ impl Session {
 fn yes(answer: Answer, enhanced: Enhanced) -> Vec<u8> {
     match answer {
         Answer::YesSaying(text) => reply(250, enhanced, &text),
-        Answer::Yes | Answer::No(_) => reply(250, enhanced, "Ok"),
+        Answer::Yes | Answer::No(_) | Answer::Scram(_) => reply(250, enhanced, "Ok"),
     }
 }
 
