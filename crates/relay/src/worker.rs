@@ -9,7 +9,7 @@ use sm2tp_proto::smtp::client::{RecipientResult, Spoken};
 use sm2tp_rules::LocalFailure;
 use sm2tp_rules::classify::Classifier;
 use sm2tp_rules::retry::Schedule;
-use sm2tp_store::spool::{Change, Queued, Spool, SpoolError};
+use sm2tp_store::spool::{Change, Queued, Recipient, Spool, SpoolError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -53,9 +53,12 @@ impl Worker {
     pub(crate) async fn run(self) {
         let mut connection = None;
         while let Some(job) = self.next(connection.is_some()).await {
-            let Some(content) = self.shared.content(&job).await else {
-                self.settled(&job, Settled::default()).await;
-                continue;
+            let content = match self.shared.content(&job).await {
+                Ok(content) => content,
+                Err(settled) => {
+                    self.settled(&job, settled).await;
+                    continue;
+                }
             };
             match self.attempt(connection, &job, &content).await {
                 Ok(attempt) => {
@@ -157,7 +160,7 @@ impl Worker {
 /// Records jobs that failed before there was a connection.
 pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Failed) {
     for job in jobs {
-        let header = shared.content(&job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default();
+        let header = shared.header(&job).await;
         let settled = shared.settle_failed(&job, &why, &header);
         shared.record(&settled.changes).await;
         shared.say(News::Recorded { mail: job.mail.id, left: left(&job, settled) }).await;
@@ -166,7 +169,7 @@ pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Fail
 
 /// Returns mail that waited for a person long enough.
 pub(crate) async fn give_back(shared: Arc<Shared>, job: Job) {
-    let header = shared.content(&job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default();
+    let header = shared.header(&job).await;
     let settled = shared.rules(false, |rules| rules.give_back(&job, &header));
     shared.record(&settled.changes).await;
     shared.say(News::Recorded { mail: job.mail.id, left: None }).await;
@@ -195,20 +198,32 @@ impl Shared {
         self.rules(false, |rules| rules.settle(job, why.mx.as_deref(), &heard, header))
     }
 
-    /// The content of a job; none when it is damaged or gone, and a person was told.
-    async fn content(&self, job: &Job) -> Option<Arc<Body>> {
+    /// The content of a job; or what follows when it cannot be read: nothing where it is gone or held for a person,
+    /// another try where the trouble is not the mail's (too many open files, no memory).
+    async fn content(&self, job: &Job) -> Result<Arc<Body>, Settled> {
         if let Some(content) = &job.content {
-            return Some(content.clone());
+            return Ok(content.clone());
         }
         match self.spool.content(job.mail.id).await {
-            Ok(octets) => Some(Body::read(octets)),
-            Err(SpoolError::NotQueued { .. }) => None,
-            Err(error) => {
+            Ok(octets) => Ok(Body::read(octets)),
+            Err(SpoolError::NotQueued { .. }) => Err(Settled::default()),
+            Err(error) if error.is_damage() => {
                 tracing::error!(mail = job.mail.id, %error, "a queued mail cannot be read; it is held for a person");
                 self.hold(job, &error).await;
-                None
+                Err(Settled::default())
+            }
+            Err(error) => {
+                tracing::warn!(mail = job.mail.id, %error, "a queued mail cannot be read now; it is tried again");
+                let next_at = now().saturating_add(READ_AGAIN_S);
+                let deferred = job.recipients.iter().map(|recipient| Recipient { next_at, ..recipient.clone() });
+                Err(Settled { deferred: deferred.collect(), ..Settled::default() })
             }
         }
+    }
+
+    /// The header, for a report; empty where it cannot be read.
+    async fn header(&self, job: &Job) -> String {
+        self.content(job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default()
     }
 
     async fn hold(&self, job: &Job, error: &SpoolError) {
@@ -267,5 +282,7 @@ fn left(job: &Job, settled: Settled) -> Option<Queued> {
 const IDLE: Duration = Duration::from_secs(2);
 /// RFC 5321 §5.1 asks for at least two addresses; more than this costs a dead site too much time.
 const TRIES_MAX: usize = 6;
+/// How long a mail waits whose content could not be read for want of files or memory.
+const READ_AGAIN_S: u64 = 60;
 const RECORD_AGAIN: Duration = Duration::from_millis(200);
 const RECORD_AGAIN_MAX: Duration = Duration::from_secs(10);

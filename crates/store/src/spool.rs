@@ -4,12 +4,17 @@
 //! for all sessions that wait ([`writer`]). The outbox carries every happening to the ledger.
 
 mod bodies;
+mod disk;
+#[cfg(test)]
+mod faulty;
 mod mail;
 mod rows;
+#[cfg(test)]
+mod simulation;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -18,7 +23,10 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::bodies::BodyAt;
+use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
+use self::disk::{Disk, RealDisk};
 pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient};
+use self::rows::OutboxPage;
 use self::writer::{Job, Writer};
 use crate::told::Told;
 
@@ -27,7 +35,7 @@ use crate::told::Told;
 pub struct Spool {
     jobs: mpsc::Sender<Job>,
     reader: Arc<Mutex<Connection>>,
-    bodies: PathBuf,
+    bodies: Place,
     name: Arc<str>,
 }
 
@@ -39,6 +47,8 @@ pub enum SpoolError {
     /// The state of the disk is unknown; the spool stops until a person restarts the node.
     #[error("the disk failed to make data durable, the spool is stopped until the node is restarted: {0}")]
     Sync(#[source] io::Error),
+    #[error("the disk has only {free} octets left; no mail is taken until it has {min}")]
+    Full { free: u64, min: u64 },
     #[error("the spool is stopped after a failed sync; restart the node when the disk is healthy")]
     Stopped,
     #[error("the queue database refused: {0}")]
@@ -65,19 +75,13 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the disk or the format does not allow it.
     pub fn open(dir: &Path, fresh_name: &str) -> Result<(Self, Vec<Queued>), SpoolError> {
-        std::fs::create_dir_all(dir)?;
-        let database = dir.join("queue.sqlite");
-        let connection = rows::open(&database)?;
-        let name = rows::name(&connection, fresh_name)?;
-        let queued = rows::load(&connection, None)?;
-        let next_id = rows::next_id(&connection)?;
-        let bodies_dir = dir.join("bodies");
-        let bodies = bodies::Bodies::open(&bodies_dir, rows::bodies(&connection)?.into_iter())?;
-        let reader = Arc::new(Mutex::new(rows::open_reader(&database)?));
+        RealDisk.make_dir(dir)?;
+        let place = Place { disk: Arc::new(RealDisk), dir: dir.join("bodies") };
+        let opened = Opened::open(&dir.join("queue.sqlite"), place, fresh_name, SEGMENT_OCTETS_MAX, FREE_OCTETS_MIN)?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
-        let writer = Writer::new(connection, bodies, bodies_dir.clone(), next_id);
-        thread::Builder::new().name("spool".into()).spawn(move || writer.run(waiting))?;
-        Ok((Self { jobs, reader, bodies: bodies_dir, name: name.into() }, queued))
+        let reader = Arc::new(Mutex::new(opened.reader));
+        thread::Builder::new().name("spool".into()).spawn(move || opened.writer.run(waiting))?;
+        Ok((Self { jobs, reader, bodies: opened.bodies, name: opened.name.into() }, opened.queued))
     }
 
     /// Unlike that of any other spool; the ledger remembers by it how far it has read this outbox.
@@ -117,23 +121,7 @@ impl Spool {
     /// [`SpoolError::Damaged`] when the octets are not those that were written; a copy is set aside for a person.
     pub async fn content(&self, mail: u64) -> Result<Vec<u8>, SpoolError> {
         let bodies = self.bodies.clone();
-        self.read(move |connection| {
-            // The writer may move the body between the look-up and the reading: then the second look finds it.
-            let mut last = SpoolError::NotQueued { mail };
-            for _ in 0..2 {
-                let at = rows::body_at(connection, mail)?.ok_or(SpoolError::NotQueued { mail })?;
-                match bodies::read(&bodies, mail, at) {
-                    Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => last = error.into(),
-                    Err(error @ SpoolError::Damaged { .. }) => {
-                        bodies::set_aside(&bodies, mail, at)?;
-                        return Err(error);
-                    }
-                    other => return other,
-                }
-            }
-            Err(last)
-        })
-        .await
+        self.read(move |connection| content(connection, &bodies, mail)).await
     }
 
     /// One mail of the queue, with the recipients that are left.
@@ -145,12 +133,17 @@ impl Spool {
             .await
     }
 
-    /// The oldest entries that the ledger has not taken, with their numbers.
+    /// The oldest entries that the ledger has not taken, with their numbers. Those that nobody can read are set aside.
     ///
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn outbox(&self, limit: usize) -> Result<Vec<(u64, Told)>, SpoolError> {
-        self.read(move |connection| rows::outbox(connection, limit)).await
+        let OutboxPage { entries, unreadable } = self.read(move |connection| rows::outbox(connection, limit)).await?;
+        if !unreadable.is_empty() {
+            tracing::error!(entries = ?unreadable, "outbox entries cannot be read; they are set aside, the others go on");
+            self.ask(|to| Job::SetAside(unreadable, to)).await?;
+        }
+        Ok(entries)
     }
 
     /// A page of the queue.
@@ -185,6 +178,57 @@ impl Spool {
             question(&connection)
         });
         asked.await.map_err(|_| SpoolError::Closed)?
+    }
+}
+
+fn content(connection: &Connection, bodies: &Place, mail: u64) -> Result<Vec<u8>, SpoolError> {
+    // The writer may move the body between the look-up and the reading: then the second look finds it.
+    let mut last = SpoolError::NotQueued { mail };
+    for _ in 0..2 {
+        let at = rows::body_at(connection, mail)?.ok_or(SpoolError::NotQueued { mail })?;
+        match bodies::read(bodies, mail, at) {
+            Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                last = SpoolError::Damaged { mail, segment: at.segment, offset: at.offset };
+            }
+            Err(error @ SpoolError::Damaged { .. }) => {
+                // The copy is a help; where it cannot be made, the octets are still in their file.
+                match bodies::set_aside(bodies, mail, at) {
+                    Ok(file) => tracing::error!(mail, file = %file.display(), "a damaged body was set aside"),
+                    Err(why) => tracing::error!(mail, error = %why, "a damaged body could not be set aside"),
+                }
+                return Err(error);
+            }
+            other => return other,
+        }
+    }
+    Err(last)
+}
+
+/// All that opening a spool gives, before its writer has a thread.
+struct Opened {
+    writer: Writer,
+    reader: Connection,
+    bodies: Place,
+    name: String,
+    queued: Vec<Queued>,
+}
+
+impl Opened {
+    fn open(
+        database: &Path,
+        bodies: Place,
+        fresh_name: &str,
+        segment_octets_max: u64,
+        free_min: u64,
+    ) -> Result<Self, SpoolError> {
+        let connection = rows::open(database)?;
+        let name = rows::name(&connection, fresh_name)?;
+        let queued = rows::load(&connection, None)?;
+        let next_id = rows::next_id(&connection)?;
+        let (named, removal) = rows::bodies(&connection)?;
+        let files = Bodies::open(bodies.clone(), segment_octets_max, &named, removal)?;
+        let reader = rows::open_reader(database)?;
+        Ok(Self { writer: Writer::new(connection, files, next_id, free_min), reader, bodies, name, queued })
     }
 }
 
@@ -228,11 +272,45 @@ impl SpoolError {
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Io(_) | Self::Sync(_) | Self::Stopped => true,
+            Self::Io(_) | Self::Sync(_) | Self::Full { .. } | Self::Stopped => true,
             Self::Rows(error) => matches!(
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure)
             ),
+            _ => false,
+        }
+    }
+
+    /// True where the disk has no room: RFC 3463 §3.4 has a code of its own for it, X.3.1.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Io(error) => {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+                )
+            }
+            Self::Rows(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+
+    /// True where the mail itself is hurt and a person has to look; anything else may pass by itself.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Rows(error) => matches!(
+                error,
+                rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+                    | rusqlite::Error::Utf8Error(..)
+            ),
+            // What the medium cannot read, it will not read tomorrow; too many open files or no memory pass.
+            Self::Io(error) => error.raw_os_error() == Some(EIO),
             _ => false,
         }
     }
@@ -242,6 +320,10 @@ impl SpoolError {
         match self {
             Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
             Self::Sync(error) => Self::Sync(io::Error::new(error.kind(), error.to_string())),
+            Self::Full { free, min } => Self::Full { free: *free, min: *min },
+            Self::Rows(rusqlite::Error::SqliteFailure(code, words)) => {
+                Self::Rows(rusqlite::Error::SqliteFailure(*code, words.clone()))
+            }
             Self::Stopped => Self::Stopped,
             Self::TooLarge => Self::TooLarge,
             Self::Damaged { mail, segment, offset } => {
@@ -255,6 +337,11 @@ impl SpoolError {
 
 /// Jobs that wait for the writer; beyond it, sessions wait before they may hand over their mail.
 const JOBS_MAX: usize = 4096;
+/// Octets of disk that new mail leaves free: room for the log of the queue database and for reports, so that a full disk
+/// stops accepting and not delivering.
+const FREE_OCTETS_MIN: u64 = 32 * 1024 * 1024;
+/// Linux, and every Unix: the medium could not read.
+const EIO: i32 = 5;
 
 #[cfg(test)]
 mod tests {

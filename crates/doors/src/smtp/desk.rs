@@ -7,10 +7,10 @@ use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::{MailOptions, RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
+use sm2tp_store::Bounce;
 use sm2tp_store::accounts::{Account, Accounts};
 use sm2tp_store::keys;
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
-use sm2tp_store::{Bounce, SpoolError};
 
 use super::Shared;
 use super::trace::{self, Via};
@@ -161,9 +161,11 @@ impl Desk {
             }
             Err(error) => {
                 tracing::error!(%error, "a message could not be kept; its client was told to try again");
-                let full = matches!(&error, SpoolError::Io(io) if io.kind() == std::io::ErrorKind::StorageFull);
-                let enhanced = if full { Enhanced(4, 3, 1) } else { Enhanced(4, 3, 0) };
-                no(452, enhanced, "The message could not be stored, try again later")
+                if error.is_full() {
+                    no(452, Enhanced(4, 3, 1), "Insufficient system storage, try again later")
+                } else {
+                    no(452, Enhanced(4, 3, 0), "The message could not be stored, try again later")
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Message bodies in append-only files: length and checksum before each, so that damage is noticed where it is.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::SpoolError;
+use super::disk::{Disk, DiskFile};
 
 /// Where one body lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,22 +18,52 @@ pub struct BodyAt {
     pub len: u32,
 }
 
+/// The body files of one spool: a disk and the directory on it. Readers need no more than this.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub disk: Arc<dyn Disk>,
+    pub dir: PathBuf,
+}
+
 /// The files of one spool. Only its writer thread holds this; readers use [`read`].
 #[derive(Debug)]
 pub(super) struct Bodies {
-    dir: PathBuf,
-    active: Active,
+    place: Place,
+    segment_octets_max: u64,
+    /// The file that grows; none before the first mail, and after a full one.
+    active: Option<Active>,
+    next_number: u64,
     usage: BTreeMap<u64, Usage>,
+    /// Files with a damaged record: copying the others out of them would not free them.
+    damaged: BTreeSet<u64>,
+    removal: Removal,
+}
+
+/// Which files may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// Those that no mail needs.
+    Empty,
+    /// None: some row does not say where its body lies, so it could be in any.
+    Never,
 }
 
 #[derive(Debug)]
 struct Active {
     number: u64,
-    file: File,
-    /// Octets that are known to be in the file.
+    file: Box<dyn DiskFile>,
+    /// Octets that are known to be in the file; what lies behind them was never promised and is written over.
     len: u64,
     /// Records of the group that is being written.
     pending: Vec<u8>,
+    name: Name,
+}
+
+/// Whether the name of a file in its directory would survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Fresh,
+    Durable,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -46,13 +76,19 @@ struct Usage {
 impl Bodies {
     /// Opens the directory with the bodies that queue rows still name. Writing starts in a new file, so that the
     /// torn tail of the last one needs no repair: a record without a queue row was never answered 250.
-    pub(super) fn open(dir: &Path, named: impl Iterator<Item = BodyAt>) -> Result<Self, SpoolError> {
-        fs::create_dir_all(dir)?;
+    ///
+    /// No file is made before the first mail comes: a node must start on a full disk, or it would never empty it.
+    pub(super) fn open(
+        place: Place,
+        segment_octets_max: u64,
+        named: &[BodyAt],
+        removal: Removal,
+    ) -> Result<Self, SpoolError> {
+        place.disk.make_dir(&place.dir)?;
         let mut usage = BTreeMap::<u64, Usage>::new();
-        for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
+        for (path, octets) in place.disk.list(&place.dir)? {
             if let Some(number) = segment_number(&path) {
-                usage.entry(number).or_default().octets = fs::metadata(&path)?.len();
+                usage.entry(number).or_default().octets = octets;
             }
         }
         for body in named {
@@ -60,20 +96,31 @@ impl Bodies {
             segment.live += 1;
             segment.live_octets += record_octets(body.len);
         }
-        let number = usage.keys().next_back().map_or(1, |last| last + 1);
-        let active = Active::create(dir, number)?;
-        usage.insert(number, Usage { octets: active.len, ..Usage::default() });
-        let mut bodies = Self { dir: dir.to_owned(), active, usage };
+        let next_number = usage.keys().next_back().map_or(1, |last| last.saturating_add(1));
+        let damaged = BTreeSet::new();
+        let mut bodies = Self { place, segment_octets_max, active: None, next_number, usage, damaged, removal };
         bodies.sweep();
         Ok(bodies)
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Adds a body to the group that is being written. It is not durable before [`Bodies::sync`].
     pub(super) fn append(&mut self, mail: u64, body: &[u8]) -> Result<BodyAt, SpoolError> {
         let len = u32::try_from(body.len()).map_err(|_| SpoolError::TooLarge)?;
-        let offset = self.active.len + self.active.pending.len() as u64;
-        let at = BodyAt { segment: self.active.number, offset, len };
-        write_record(&mut self.active.pending, mail, body);
+        let active = match &mut self.active {
+            Some(active) => active,
+            none => {
+                let number = self.next_number;
+                // A number whose file could not be made is not used again: something may lie under its name.
+                self.next_number += 1;
+                none.insert(Active::create(&self.place, number)?)
+            }
+        };
+        let at = BodyAt { segment: active.number, offset: active.len + active.pending.len() as u64, len };
+        write_record(&mut active.pending, mail, body);
         let usage = self.usage.entry(at.segment).or_default();
         usage.live += 1;
         usage.live_octets += record_octets(len);
@@ -82,27 +129,20 @@ impl Bodies {
 
     /// Writes the group and waits until it is on stable storage (I4).
     ///
-    /// A failed write is undone and may be tried again by the next group; a failed sync may not: the kernel may have
-    /// dropped the pages and call the next sync a success.
+    /// A failed write may be tried again by the next group, at the same place; a failed sync may not: the kernel may
+    /// have dropped the pages and call the next sync a success.
     pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
-        if self.active.pending.is_empty() {
-            return Ok(());
-        }
-        let group = std::mem::take(&mut self.active.pending);
-        if let Err(error) = self.active.file.write_all(&group) {
-            self.active.file.set_len(self.active.len)?;
-            self.active.file.seek(SeekFrom::Start(self.active.len))?;
-            return Err(error.into());
-        }
-        self.active.file.sync_data().map_err(SpoolError::Sync)?;
-        self.active.len += group.len() as u64;
-        self.usage.entry(self.active.number).or_default().octets = self.active.len;
+        let Some(active) = &mut self.active else { return Ok(()) };
+        active.sync(&self.place)?;
+        self.usage.entry(active.number).or_default().octets = active.len;
         Ok(())
     }
 
-    /// Forgets the group after an error, so that its bytes never reach the file.
+    /// Forgets the group after an error: what it wrote is nobody's.
     pub(super) fn abandon(&mut self, group: &[BodyAt]) {
-        self.active.pending.clear();
+        if let Some(active) = &mut self.active {
+            active.forget();
+        }
         group.iter().for_each(|body| self.release(*body));
     }
 
@@ -114,77 +154,110 @@ impl Bodies {
         }
     }
 
-    /// Starts a new file when the active one is full, and removes files that hold no mail any more.
-    pub(super) fn roll(&mut self) -> Result<(), SpoolError> {
-        if self.active.len < SEGMENT_OCTETS_MAX {
-            return Ok(());
+    /// Closes the active file when it is full; the next mail begins a new one.
+    pub(super) fn roll(&mut self) {
+        if self.active.as_ref().is_some_and(|active| self.segment_octets_max <= active.len) {
+            self.active = None;
         }
-        let number = self.active.number + 1;
-        self.active = Active::create(&self.dir, number)?;
-        self.usage.insert(number, Usage { octets: self.active.len, ..Usage::default() });
-        self.sweep();
-        Ok(())
     }
 
     /// A closed file that is kept by a few old mails only: its mails are worth copying so that the disk is freed.
     pub(super) fn worth_compacting(&self) -> Option<u64> {
-        let thin = |usage: &Usage| usage.live != 0 && usage.live_octets * 4 < usage.octets;
-        self.usage.iter().find(|(number, usage)| **number != self.active.number && thin(usage)).map(|(n, _)| *n)
+        let thin = |usage: &Usage| usage.live != 0 && usage.live_octets.saturating_mul(4) < usage.octets;
+        let closed = self.usage.iter().filter(|(number, _)| !self.is_active(**number));
+        closed.filter(|(number, usage)| thin(usage) && !self.damaged.contains(number)).map(|(number, _)| *number).next()
     }
 
+    /// A record of this file is damaged. The file stays as long as its mail does.
+    pub(super) fn damaged(&mut self, segment: u64) {
+        self.damaged.insert(segment);
+    }
+
+    /// Removes closed files that hold no mail any more.
     pub(super) fn sweep(&mut self) {
-        let empty: Vec<u64> = self
-            .usage
-            .iter()
-            .filter(|(number, usage)| **number != self.active.number && usage.live == 0)
-            .map(|(number, _)| *number)
-            .collect();
+        if self.removal == Removal::Never {
+            return;
+        }
+        let empty = self.usage.iter().filter(|(number, usage)| !self.is_active(**number) && usage.live == 0);
+        let empty: Vec<u64> = empty.map(|(number, _)| *number).collect();
         for number in empty {
-            match fs::remove_file(segment_path(&self.dir, number)) {
+            match self.place.disk.remove(&segment_path(&self.place.dir, number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(segment = number, %error, "an empty spool file could not be removed");
                 }
                 _ => {
                     self.usage.remove(&number);
+                    self.damaged.remove(&number);
                 }
             }
         }
     }
+
+    fn is_active(&self, number: u64) -> bool {
+        self.active.as_ref().is_some_and(|active| active.number == number)
+    }
 }
 
 impl Active {
-    fn create(dir: &Path, number: u64) -> Result<Self, SpoolError> {
-        let path = segment_path(dir, number);
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-        file.write_all(FILE_HEADER)?;
-        file.sync_all()?;
-        // The name itself must survive a power cut, not only the octets (fsync(2)).
-        File::open(dir)?.sync_all()?;
-        Ok(Self { number, file, len: FILE_HEADER.len() as u64, pending: Vec::new() })
+    fn create(place: &Place, number: u64) -> Result<Self, SpoolError> {
+        let file = place.disk.create(&segment_path(&place.dir, number))?;
+        Ok(Self { number, file, len: 0, pending: FILE_HEADER.to_vec(), name: Name::Fresh })
+    }
+
+    fn sync(&mut self, place: &Place) -> Result<(), SpoolError> {
+        let start = if self.len == 0 { FILE_HEADER.len() } else { 0 };
+        if self.pending.len() <= start {
+            return Ok(());
+        }
+        if let Err(error) = self.file.write(&self.pending, self.len) {
+            // Only so that a full disk is not held by octets that nobody wants; the next group writes over them.
+            let _ = self.file.set_len(self.len);
+            return Err(error.into());
+        }
+        self.file.sync().map_err(SpoolError::Sync)?;
+        if self.name == Name::Fresh {
+            // The octets would be lost with it (fsync(2)).
+            place.disk.sync_dir(&place.dir).map_err(SpoolError::Sync)?;
+            self.name = Name::Durable;
+        }
+        self.len += self.pending.len() as u64;
+        self.pending.clear();
+        self.pending.shrink_to(PENDING_KEPT);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.pending.clear();
+        if self.len == 0 {
+            self.pending.extend_from_slice(FILE_HEADER);
+        }
     }
 }
 
 /// Reads one body and checks that it is the one that was written.
-pub(super) fn read(dir: &Path, mail: u64, at: BodyAt) -> Result<Vec<u8>, SpoolError> {
-    let damaged = || SpoolError::Damaged { mail, segment: at.segment, offset: at.offset };
-    let file = File::open(segment_path(dir, at.segment))?;
-    let mut record = vec![0; RECORD_HEADER + at.len as usize];
-    file.read_exact_at(&mut record, at.offset).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => damaged(),
-        _ => error.into(),
-    })?;
-    let body = record.split_off(RECORD_HEADER);
-    if record == record_header(mail, &body) { Ok(body) } else { Err(damaged()) }
+pub(super) fn read(place: &Place, mail: u64, at: BodyAt) -> Result<Vec<u8>, SpoolError> {
+    let mut record =
+        place.disk.read(&segment_path(&place.dir, at.segment), at.offset, RECORD_HEADER + at.len as usize)?;
+    let body = record.split_off(RECORD_HEADER.min(record.len()));
+    if body.len() == at.len as usize && record == record_header(mail, &body) {
+        Ok(body)
+    } else {
+        Err(SpoolError::Damaged { mail, segment: at.segment, offset: at.offset })
+    }
 }
 
-/// Copies the octets of a damaged record aside, for a person to look at; answers with the file.
-pub(super) fn set_aside(dir: &Path, mail: u64, at: BodyAt) -> Result<PathBuf, SpoolError> {
-    let target = dir.join(format!("damaged-{mail}"));
-    let mut file = File::open(segment_path(dir, at.segment))?;
-    file.seek(SeekFrom::Start(at.offset))?;
-    let mut bytes = Vec::new();
-    file.take(RECORD_HEADER as u64 + u64::from(at.len)).read_to_end(&mut bytes)?;
-    OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&target)?.write_all(&bytes)?;
+/// Copies the octets of a damaged record aside, for a person to look at; answers with the file. The first copy stays.
+pub(super) fn set_aside(place: &Place, mail: u64, at: BodyAt) -> io::Result<PathBuf> {
+    let target = place.dir.join(format!("damaged-{mail}"));
+    let octets = place.disk.read(&segment_path(&place.dir, at.segment), at.offset, RECORD_HEADER + at.len as usize)?;
+    match place.disk.create(&target) {
+        Ok(mut file) => file.write(&octets, 0).and_then(|()| file.sync()).inspect_err(|_| {
+            // Half a copy would keep a whole one from being made later.
+            let _ = place.disk.remove(&target);
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
     Ok(target)
 }
 
@@ -210,7 +283,7 @@ fn record_octets(len: u32) -> u64 {
     RECORD_HEADER as u64 + u64::from(len)
 }
 
-fn segment_path(dir: &Path, number: u64) -> PathBuf {
+pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.seg"))
 }
 
@@ -223,45 +296,61 @@ fn segment_number(path: &Path) -> Option<u64> {
 const FILE_HEADER: &[u8] = b"SM2B\x01\0\0\0";
 const RECORD_HEADER: usize = 20;
 /// A file is closed at this size, so that one old mail pins little disk.
-const SEGMENT_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const SEGMENT_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+/// Memory that is kept between two groups; what a huge one needed beyond it is given back.
+const PENDING_KEPT: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::disk::RealDisk;
     use super::*;
+    use crate::testing::TempDir;
+
+    fn place(dir: &TempDir) -> Place {
+        Place { disk: Arc::new(RealDisk), dir: dir.path().to_owned() }
+    }
+
+    fn open(dir: &TempDir, named: &[BodyAt]) -> Bodies {
+        Bodies::open(place(dir), SEGMENT_OCTETS_MAX, named, Removal::Empty).unwrap()
+    }
 
     #[test]
     fn bodies_read_back_and_damage_is_noticed() {
-        let dir = crate::testing::TempDir::new();
-        let mut bodies = Bodies::open(dir.path(), std::iter::empty()).unwrap();
+        let dir = TempDir::new();
+        let (place, mut bodies) = (place(&dir), open(&dir, &[]));
         let one = bodies.append(1, b"first").unwrap();
         let two = bodies.append(2, b"second").unwrap();
         bodies.sync().unwrap();
-        assert_eq!(read(dir.path(), 1, one).unwrap(), b"first");
-        assert_eq!(read(dir.path(), 2, two).unwrap(), b"second");
-        assert!(matches!(read(dir.path(), 3, two), Err(SpoolError::Damaged { mail: 3, .. })));
+        assert_eq!(read(&place, 1, one).unwrap(), b"first");
+        assert_eq!(read(&place, 2, two).unwrap(), b"second");
+        assert!(matches!(read(&place, 3, two), Err(SpoolError::Damaged { mail: 3, .. })));
         let path = segment_path(dir.path(), two.segment);
         let mut bytes = fs::read(&path).unwrap();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        assert_eq!(read(dir.path(), 1, one).unwrap(), b"first");
-        assert!(matches!(read(dir.path(), 2, two), Err(SpoolError::Damaged { .. })));
+        assert_eq!(read(&place, 1, one).unwrap(), b"first");
+        assert!(matches!(read(&place, 2, two), Err(SpoolError::Damaged { .. })));
         fs::write(&path, &bytes[..last]).unwrap();
-        assert!(matches!(read(dir.path(), 2, two), Err(SpoolError::Damaged { .. })));
+        assert!(matches!(read(&place, 2, two), Err(SpoolError::Damaged { .. })));
+        // A row may be damaged, too: no length makes us take memory that is not needed.
+        assert!(matches!(read(&place, 2, BodyAt { len: u32::MAX, ..two }), Err(SpoolError::Damaged { .. })));
     }
 
     #[test]
     fn files_without_mail_are_removed_at_the_next_start() {
-        let dir = crate::testing::TempDir::new();
-        let mut bodies = Bodies::open(dir.path(), std::iter::empty()).unwrap();
+        let dir = TempDir::new();
+        let mut bodies = open(&dir, &[]);
         let kept = bodies.append(1, b"kept").unwrap();
         bodies.sync().unwrap();
         drop(bodies);
-        let second = Bodies::open(dir.path(), std::iter::once(kept)).unwrap();
+        let mut second = open(&dir, &[kept]);
         assert!(segment_path(dir.path(), kept.segment).exists());
-        assert_eq!(second.active.number, kept.segment + 1);
+        assert_eq!(second.append(2, b"new").unwrap().segment, kept.segment + 1);
         drop(second);
-        Bodies::open(dir.path(), std::iter::empty()).unwrap();
+        open(&dir, &[]);
         assert!(!segment_path(dir.path(), kept.segment).exists());
     }
 }

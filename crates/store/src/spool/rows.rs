@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 
-use super::bodies::BodyAt;
+use super::bodies::{BodyAt, Removal};
 use super::mail::{Lane, Mail, NewMail, Queued, Recipient};
 use super::{Depth, Filter, Listed, SpoolError};
 use crate::told::{Told, What};
@@ -218,18 +218,29 @@ pub(super) fn body_at(connection: &Connection, mail: u64) -> Result<Option<BodyA
         .optional()?)
 }
 
-/// Where every queued body lies.
-pub(super) fn bodies(connection: &Connection) -> Result<Vec<BodyAt>, SpoolError> {
-    let mut statement = connection.prepare("SELECT segment, offset, octets FROM mail")?;
-    let rows = statement.query_map([], place)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// Where every queued body lies; and whether files may be removed, which needs all rows to be readable.
+pub(super) fn bodies(connection: &Connection) -> Result<(Vec<BodyAt>, Removal), SpoolError> {
+    let mut statement = connection.prepare("SELECT segment, offset, octets, id FROM mail")?;
+    let (mut bodies, mut removal) = (Vec::new(), Removal::Empty);
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match place(row) {
+            Ok(at) => bodies.push(at),
+            Err(error) => {
+                left_aside("mail", row, 3, &error);
+                removal = Removal::Never;
+            }
+        }
+    }
+    Ok((bodies, removal))
 }
 
 /// The mails whose bodies lie in one file.
 pub(super) fn in_segment(connection: &Connection, segment: u64) -> Result<Vec<(u64, BodyAt)>, SpoolError> {
     let mut statement = connection.prepare_cached("SELECT segment, offset, octets, id FROM mail WHERE segment = ?1")?;
     let rows = statement.query_map([segment], |row| Ok((row.get(3)?, place(row)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    // A row that cannot be read keeps its file, because nothing releases its body.
+    Ok(rows.filter_map(Result::ok).collect())
 }
 
 pub(super) fn relocated(connection: &Connection, mail: u64, to: BodyAt) -> Result<(), SpoolError> {
@@ -248,12 +259,11 @@ pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Que
     )?;
     let mut rows = statement.query([only])?;
     while let Some(row) = rows.next()? {
-        // One bad row must not keep the others from being served; it stays where it is for a person to look at.
         match mail(row) {
             Ok(mail) => {
                 mails.insert(mail.id, Queued { mail: Arc::new(mail), recipients: Vec::new() });
             }
-            Err(error) => tracing::error!(%error, "a queue row cannot be read and is left aside"),
+            Err(error) => left_aside("mail", row, 0, &error),
         }
     }
     let mut statement = connection.prepare_cached(
@@ -262,23 +272,51 @@ pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Que
     )?;
     let mut rows = statement.query([only])?;
     while let Some(row) = rows.next()? {
-        let Some(queued) = mails.get_mut(&row.get::<_, u64>(0)?) else { continue };
-        match recipient(row) {
-            Ok(recipient) => queued.recipients.push(recipient),
-            Err(error) => tracing::error!(%error, "a recipient row cannot be read and is left aside"),
+        match row.get::<_, u64>(0).and_then(|mail| Ok((mail, recipient(row)?))) {
+            Ok((mail, recipient)) => {
+                if let Some(queued) = mails.get_mut(&mail) {
+                    queued.recipients.push(recipient);
+                }
+            }
+            Err(error) => left_aside("recipient", row, 0, &error),
         }
     }
     Ok(mails.into_values().collect())
 }
 
-/// `(id, entry)` of the oldest entries that the ledger has not taken.
-pub(super) fn outbox(connection: &Connection, limit: usize) -> Result<Vec<(u64, Told)>, SpoolError> {
+/// The oldest entries that the ledger has not taken.
+#[derive(Default)]
+pub(super) struct OutboxPage {
+    /// With their numbers.
+    pub entries: Vec<(u64, Told)>,
+    /// The numbers of those that nobody can read.
+    pub unreadable: Vec<u64>,
+}
+
+pub(super) fn outbox(connection: &Connection, limit: usize) -> Result<OutboxPage, SpoolError> {
     let mut statement = connection.prepare_cached("SELECT id, told FROM outbox ORDER BY id LIMIT ?1")?;
-    let rows = statement.query_map([limit], |row| {
-        let told = serde_json::from_str(&row.get::<_, String>(1)?).map_err(|error| unreadable(1, error))?;
-        Ok((row.get(0)?, told))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut page = OutboxPage::default();
+    let mut rows = statement.query([limit])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        let text = row.get_ref(1)?.as_str().ok();
+        match text.and_then(|text| serde_json::from_str(text).ok()) {
+            Some(told) => page.entries.push((id, told)),
+            None => page.unreadable.push(id),
+        }
+    }
+    Ok(page)
+}
+
+/// Takes entries that nobody can read out of the way of the others; their octets stay for a person to look at.
+pub(super) fn set_outbox_aside(connection: &Connection, ids: &[u64]) -> Result<(), SpoolError> {
+    // Made when it is needed first: most spools never have it, and no format number depends on it.
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS aside (outbox INTEGER NOT NULL, octets BLOB)")?;
+    for id in ids {
+        connection.execute("INSERT INTO aside (outbox, octets) SELECT id, told FROM outbox WHERE id = ?1", [id])?;
+        connection.execute("DELETE FROM outbox WHERE id = ?1", [id])?;
+    }
+    Ok(())
 }
 
 pub(super) fn outbox_taken(connection: &Connection, up_to: u64) -> Result<(), SpoolError> {
@@ -296,18 +334,15 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Liste
            AND (?4 IS NULL OR r.lane = ?4) ORDER BY r.mail, r.idx LIMIT ?5",
     )?;
     let lane = filter.lane.map(Lane::as_str);
-    let rows = statement.query_map(params![filter.after, filter.domain, filter.org, lane, filter.limit], |row| {
-        Ok(Listed {
-            mail: row.get(0)?,
-            recipient: recipient(row)?,
-            org: row.get(9)?,
-            stream: row.get(10)?,
-            mail_from: row.get(11)?,
-            received_at: row.get(12)?,
-            octets: row.get(13)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut rows = statement.query(params![filter.after, filter.domain, filter.org, lane, filter.limit])?;
+    let mut page = Vec::new();
+    while let Some(row) = rows.next()? {
+        match listed(row) {
+            Ok(entry) => page.push(entry),
+            Err(error) => left_aside("recipient", row, 0, &error),
+        }
+    }
+    Ok(page)
 }
 
 pub(super) fn depth(connection: &Connection) -> Result<Depth, SpoolError> {
@@ -315,7 +350,7 @@ pub(super) fn depth(connection: &Connection) -> Result<Depth, SpoolError> {
     let mut statement = connection.prepare_cached("SELECT lane, COUNT(*) FROM rcpt GROUP BY lane")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let lane: Lane = row.get::<_, String>(0)?.parse().map_err(|error| unreadable(0, error))?;
+        let Some(lane) = row.get_ref(0)?.as_str().ok().and_then(|lane| lane.parse().ok()) else { continue };
         *match lane {
             Lane::Normal => &mut depth.normal,
             Lane::Slow => &mut depth.slow,
@@ -349,6 +384,18 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
     })
 }
 
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        mail: row.get(0)?,
+        recipient: recipient(row)?,
+        org: row.get(9)?,
+        stream: row.get(10)?,
+        mail_from: row.get(11)?,
+        received_at: row.get(12)?,
+        octets: row.get(13)?,
+    })
+}
+
 fn recipient(row: &Row<'_>) -> rusqlite::Result<Recipient> {
     Ok(Recipient {
         index: row.get(1)?,
@@ -361,6 +408,12 @@ fn recipient(row: &Row<'_>) -> rusqlite::Result<Recipient> {
             .map_err(|error| unreadable(7, error))?,
         delay_told: row.get(8)?,
     })
+}
+
+/// One bad row must not keep the others from being served; it stays where it is for a person to look at.
+fn left_aside(what: &str, row: &Row<'_>, id_column: usize, error: &rusqlite::Error) {
+    let mail: Option<i64> = row.get(id_column).ok();
+    tracing::error!(mail, %error, "a {what} row of the queue cannot be read: it is left aside, the others are served");
 }
 
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {

@@ -1,7 +1,5 @@
 //! The one writer of a spool: takes what waits, writes it as a group, syncs once, answers all (I4).
 
-use std::path::PathBuf;
-
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,15 +13,22 @@ pub(super) enum Job {
     /// Answers with the reports that were queued.
     Record(Vec<Change>, oneshot::Sender<Result<Vec<Queued>, SpoolError>>),
     OutboxTaken(u64, oneshot::Sender<Result<(), SpoolError>>),
+    /// Outbox entries that nobody can read.
+    SetAside(Vec<u64>, oneshot::Sender<Result<(), SpoolError>>),
 }
 
 pub(super) struct Writer {
     connection: Connection,
     bodies: Bodies,
-    dir: PathBuf,
     next_id: u64,
+    /// Octets that must stay free on the disk after new mail is taken.
+    free_min: u64,
     /// Set by the first failed sync: from then on nothing is promised any more.
     stopped: bool,
+    /// The last group could not be written; said once, not for each mail that a full disk refuses.
+    in_trouble: bool,
+    /// Groups until compaction is tried again after it failed.
+    rest: u32,
 }
 
 /// What one group has done so far, so that it can be taken back or completed.
@@ -34,8 +39,8 @@ struct Group {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, bodies: Bodies, dir: PathBuf, next_id: u64) -> Self {
-        Self { connection, bodies, dir, next_id, stopped: false }
+    pub(super) fn new(connection: Connection, bodies: Bodies, next_id: u64, free_min: u64) -> Self {
+        Self { connection, bodies, next_id, free_min, stopped: false, in_trouble: false, rest: 0 }
     }
 
     /// Runs until all senders are gone.
@@ -48,9 +53,32 @@ impl Writer {
                 octets += self::octets(&job);
                 group.push(job);
             }
-            self.group(group);
-            self.tidy();
+            self.serve(group);
         }
+    }
+
+    /// Does these jobs, answers each, and tidies up.
+    pub(super) fn serve(&mut self, jobs: Vec<Job>) {
+        let jobs = self.turn_away(jobs);
+        self.group(jobs);
+        self.tidy();
+    }
+
+    /// Refuses new mail while the disk is nearly full: what is left is for results and reports, without which nothing
+    /// could leave the queue and make room.
+    fn turn_away(&self, jobs: Vec<Job>) -> Vec<Job> {
+        if !jobs.iter().any(Job::is_accept) {
+            return jobs;
+        }
+        let place = self.bodies.place();
+        let free = place.disk.free(&place.dir).unwrap_or(u64::MAX);
+        if self.free_min <= free {
+            return jobs;
+        }
+        let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_accept);
+        let error = SpoolError::Full { free, min: self.free_min };
+        refused.into_iter().for_each(|job| job.fail(&error));
+        others
     }
 
     fn group(&mut self, jobs: Vec<Job>) {
@@ -58,28 +86,45 @@ impl Writer {
             jobs.into_iter().for_each(|job| job.fail(&SpoolError::Stopped));
             return;
         }
+        if jobs.is_empty() {
+            return;
+        }
         let mut group = Group::default();
         match self.write(&jobs, &mut group) {
             Ok(results) => {
                 group.released.iter().for_each(|body| self.bodies.release(*body));
                 jobs.into_iter().zip(results).for_each(|(job, result)| job.answer(result));
+                if std::mem::take(&mut self.in_trouble) {
+                    tracing::info!("the spool writes again");
+                }
             }
             Err(error) => {
-                tracing::error!(%error, jobs = jobs.len(), "the spool could not write; nothing of this group was accepted");
                 self.stopped |= matches!(error, SpoolError::Sync(_));
+                if self.stopped || !std::mem::replace(&mut self.in_trouble, true) {
+                    tracing::error!(%error, jobs = jobs.len(), "the spool could not write; nothing of this group was accepted");
+                }
                 self.bodies.abandon(&group.written);
-                self.each_alone(jobs, &error);
+                self.after_failure(jobs, &error);
             }
         }
     }
 
     /// One job that cannot be written must not fail its neighbours: after a failed group each job is tried by itself.
-    fn each_alone(&mut self, jobs: Vec<Job>, error: &SpoolError) {
-        if self.stopped || jobs.len() == 1 || error.is_storage() {
+    /// Where the disk is the trouble, new mail is refused and results alone are tried: they take little, and free some.
+    fn after_failure(&mut self, jobs: Vec<Job>, error: &SpoolError) {
+        if self.stopped || jobs.len() == 1 {
             jobs.into_iter().for_each(|job| job.fail(error));
-            return;
+        } else if !error.is_storage() {
+            jobs.into_iter().for_each(|job| self.group(vec![job]));
+        } else {
+            let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_accept);
+            if refused.is_empty() {
+                others.into_iter().for_each(|job| job.fail(error));
+            } else {
+                refused.into_iter().for_each(|job| job.fail(error));
+                self.group(others);
+            }
         }
-        jobs.into_iter().for_each(|job| self.group(vec![job]));
     }
 
     /// Bodies first and synced, then the rows that name them: a row never names a body that is not there.
@@ -109,6 +154,10 @@ impl Writer {
                     rows::outbox_taken(&transaction, *up_to)?;
                     Done::Taken
                 }
+                Job::SetAside(ids, _) => {
+                    rows::set_outbox_aside(&transaction, ids)?;
+                    Done::Taken
+                }
             });
         }
         self.bodies.sync()?;
@@ -122,25 +171,39 @@ impl Writer {
         if self.stopped {
             return;
         }
-        let result = self.bodies.roll().and_then(|()| match self.bodies.worth_compacting() {
-            Some(segment) => self.compact(segment),
-            None => Ok(()),
-        });
-        if let Err(error) = result {
-            tracing::warn!(%error, "the spool could not be tidied; it will be tried again");
-            self.stopped |= matches!(error, SpoolError::Sync(_));
+        self.bodies.roll();
+        self.bodies.sweep();
+        self.rest = self.rest.saturating_sub(1);
+        if 0 < self.rest {
+            return;
+        }
+        let Some(segment) = self.bodies.worth_compacting() else { return };
+        let mut copied = Vec::new();
+        match self.compact(segment, &mut copied) {
+            Ok(()) => self.bodies.sweep(),
+            Err(error) => {
+                self.bodies.abandon(&copied);
+                tracing::warn!(%error, segment, "a spool file could not be compacted; it will be tried again");
+                self.stopped |= matches!(error, SpoolError::Sync(_));
+                self.rest = COMPACT_AGAIN_AFTER;
+            }
         }
     }
 
     /// Copies the mails that are left in a file to the active one; the old file goes at the next sweep.
-    fn compact(&mut self, segment: u64) -> Result<(), SpoolError> {
+    fn compact(&mut self, segment: u64, copied: &mut Vec<BodyAt>) -> Result<(), SpoolError> {
         let mails = rows::in_segment(&self.connection, segment)?;
         let mut moved = Vec::new();
+        let mut damaged = false;
         for (mail, from) in mails {
-            match bodies::read(&self.dir, mail, from) {
-                Ok(body) => moved.push((mail, from, self.bodies.append(mail, &body)?)),
+            match bodies::read(self.bodies.place(), mail, from) {
+                Ok(body) => {
+                    let to = self.bodies.append(mail, &body)?;
+                    copied.push(to);
+                    moved.push((mail, from, to));
+                }
                 // Damage keeps the file: its octets are all that a person has to look at.
-                Err(SpoolError::Damaged { .. }) => {}
+                Err(SpoolError::Damaged { .. }) => damaged = true,
                 Err(error) => return Err(error),
             }
         }
@@ -151,7 +214,9 @@ impl Writer {
         }
         transaction.commit().map_err(commit_error)?;
         moved.iter().for_each(|(_, from, _)| self.bodies.release(*from));
-        self.bodies.sweep();
+        if damaged || moved.is_empty() {
+            self.bodies.damaged(segment);
+        }
         Ok(())
     }
 }
@@ -206,12 +271,16 @@ fn commit_error(error: rusqlite::Error) -> SpoolError {
 }
 
 impl Job {
+    fn is_accept(&self) -> bool {
+        matches!(self, Self::Accept(..))
+    }
+
     /// The asker may have hung up; its mail is safe all the same, and it will ask again.
     fn answer(self, done: Done) {
         let _ = match (self, done) {
             (Self::Accept(_, to), Done::Accepted(queued)) => to.send(Ok(queued)).is_ok(),
             (Self::Record(_, to), Done::Recorded(reports)) => to.send(Ok(reports)).is_ok(),
-            (Self::OutboxTaken(_, to), Done::Taken) => to.send(Ok(())).is_ok(),
+            (Self::OutboxTaken(_, to) | Self::SetAside(_, to), Done::Taken) => to.send(Ok(())).is_ok(),
             _ => unreachable!("each job is answered with its own kind of result"),
         };
     }
@@ -220,7 +289,7 @@ impl Job {
         let _ = match self {
             Self::Accept(_, to) => to.send(Err(error.again())).is_ok(),
             Self::Record(_, to) => to.send(Err(error.again())).is_ok(),
-            Self::OutboxTaken(_, to) => to.send(Err(error.again())).is_ok(),
+            Self::OutboxTaken(_, to) | Self::SetAside(_, to) => to.send(Err(error.again())).is_ok(),
         };
     }
 }
@@ -228,7 +297,7 @@ impl Job {
 fn octets(job: &Job) -> usize {
     match job {
         Job::Accept(mail, _) => mail.content.len(),
-        Job::Record(..) | Job::OutboxTaken(..) => 0,
+        Job::Record(..) | Job::OutboxTaken(..) | Job::SetAside(..) => 0,
     }
 }
 
@@ -236,3 +305,6 @@ fn octets(job: &Job) -> usize {
 const GROUP_JOBS_MAX: usize = 1024;
 /// And so many octets of bodies, which are copied once before they are written.
 const GROUP_OCTETS_MAX: usize = 32 * 1024 * 1024;
+/// Groups between two tries to compact a file that could not be read or copied: often enough to free the disk soon, not
+/// so often that a bad file is read again for each mail.
+const COMPACT_AGAIN_AFTER: u32 = 1000;
