@@ -287,7 +287,7 @@ pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.seg"))
 }
 
-fn segment_number(path: &Path) -> Option<u64> {
+pub(super) fn segment_number(path: &Path) -> Option<u64> {
     (path.extension()? == "seg").then_some(())?;
     path.file_stem()?.to_str()?.parse().ok()
 }
@@ -305,6 +305,7 @@ mod tests {
     use std::fs;
 
     use super::super::disk::RealDisk;
+    use super::super::faulty::{ENOSPC, Fault, FaultyDisk};
     use super::*;
     use crate::testing::TempDir;
 
@@ -337,6 +338,26 @@ mod tests {
         assert!(matches!(read(&place, 2, two), Err(SpoolError::Damaged { .. })));
         // A row may be damaged, too: no length makes us take memory that is not needed.
         assert!(matches!(read(&place, 2, BodyAt { len: u32::MAX, ..two }), Err(SpoolError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_group_that_failed_leaves_nothing_that_keeps_its_file() {
+        let disk = FaultyDisk::new(1);
+        let place = Place { disk: Arc::new(disk.clone()), dir: "/bodies".into() };
+        let mut bodies = Bodies::open(place.clone(), 20, &[], Removal::Empty).unwrap();
+        disk.arm(Some(Fault::ShortWrite(ENOSPC)));
+        let lost = bodies.append(1, b"a mail that does not fit").unwrap();
+        assert!(matches!(bodies.sync(), Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::StorageFull));
+        bodies.abandon(&[lost]);
+        disk.arm(None);
+        let kept = bodies.append(1, b"short").unwrap();
+        assert_eq!(kept.offset, lost.offset, "the failed group is written over");
+        bodies.sync().unwrap();
+        assert_eq!(read(&place, 1, kept).unwrap(), b"short");
+        bodies.release(kept);
+        bodies.roll();
+        bodies.sweep();
+        assert_eq!(disk.list(Path::new("/bodies")).unwrap(), []);
     }
 
     #[test]

@@ -167,7 +167,11 @@ pub(super) fn done(connection: &Connection, mail: u64, index: u32) -> Result<Opt
     if left.is_some() {
         return Ok(None);
     }
-    let at = body_at(connection, mail)?;
+    let at = match body_at(connection, mail) {
+        // A damaged row must be possible to drop; its file goes at the next start.
+        Err(error) if error.is_damage() => None,
+        at => at?,
+    };
     connection.prepare_cached("DELETE FROM mail WHERE id = ?1")?.execute([mail])?;
     Ok(at)
 }

@@ -12,7 +12,8 @@ use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_rules::Stream;
 use tokio::sync::oneshot::{self, Receiver};
 
-use super::bodies::{self, BodyAt, Place};
+use super::bodies::{self, BodyAt, Place, Removal};
+use super::disk::Disk;
 use super::faulty::{Dice, EIO, EMFILE, ENOSPC, Fault, FaultyDisk};
 use super::mail::{Change, Lane, NewMail, NewRecipient, Notice, Queued};
 use super::writer::Job;
@@ -144,6 +145,8 @@ struct Run {
     numbers: BTreeMap<u64, String>,
     now: u64,
     serial: u64,
+    /// Some row did not say where its body lies, since the last start: no file may go.
+    some_place_lost: bool,
     done: Counts,
 }
 
@@ -173,6 +176,7 @@ impl Run {
             numbers: BTreeMap::new(),
             now: 1_700_000_000,
             serial: 0,
+            some_place_lost: false,
             done: Counts::default(),
         };
         run.open();
@@ -191,6 +195,7 @@ impl Run {
         let database = self.dir().join("queue.sqlite");
         let opened = Opened::open(&database, self.place(), "one", SEGMENT_OCTETS_MAX, FREE_MIN).unwrap();
         assert_eq!(opened.name, "one");
+        self.some_place_lost = rows::bodies(&opened.reader).unwrap().1 == Removal::Never;
         self.opened = Some(opened);
     }
 
@@ -496,6 +501,7 @@ impl Run {
             _ => Hurt::Row,
         });
         database.execute(sql, params![mail]).unwrap();
+        self.some_place_lost |= kept.hurt != Some(Hurt::Row);
         if let Some(Hurt::Offset(_)) = kept.hurt {
             assert!(content(self.reader(), &self.place(), mail).is_err_and(|error| error.is_damage()));
         }
@@ -562,6 +568,19 @@ impl Run {
                 }
             }
             assert!(!kept.is_report || kept.recipients.len() == 1);
+        }
+        self.check_files();
+    }
+
+    /// The disk is not filled with what nobody needs.
+    fn check_files(&mut self) {
+        self.opened.as_mut().unwrap().writer.serve(Vec::new());
+        if !self.some_place_lost {
+            let (named, _) = rows::bodies(self.reader()).unwrap();
+            let files = self.disk.list(Path::new("/bodies")).unwrap();
+            let idle = files.iter().filter_map(|(path, _)| bodies::segment_number(path));
+            let idle: Vec<u64> = idle.filter(|number| named.iter().all(|at| at.segment != *number)).collect();
+            assert!(idle.len() <= 1, "files that no mail needs, besides the one that grows: {idle:?}");
         }
     }
 
