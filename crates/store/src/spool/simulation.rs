@@ -2,6 +2,8 @@
 //!
 //! `SM2TP_SEED=N` repeats one run, `SM2TP_RUNS=N` makes more of them.
 
+mod model;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +12,10 @@ use rusqlite::{Connection, params};
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_rules::Stream;
-use tokio::sync::oneshot::{self, Receiver};
+use tokio::sync::oneshot;
 
-use super::bodies::{self, BodyAt, Place, Removal};
+use self::model::{Ask, Hurt, Model, Reply, Waiting, waiting};
+use super::bodies::{self, Place, Removal};
 use super::disk::Disk;
 use super::faulty::{Dice, EIO, EMFILE, ENOSPC, Fault, FaultyDisk};
 use super::mail::{Change, Lane, NewMail, NewRecipient, Notice, Queued};
@@ -20,117 +23,6 @@ use super::writer::Job;
 use super::{Opened, SpoolError, content, rows};
 use crate::testing::TempDir;
 use crate::told::{Answer, Told, What};
-
-/// What the spool has promised: all that must be there, and nothing else may.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    mails: BTreeMap<u64, Kept>,
-    /// Entries of the outbox that were not taken, oldest first.
-    told: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Kept {
-    content: Arc<[u8]>,
-    recipients: BTreeMap<u32, Waiting>,
-    is_report: bool,
-    hurt: Option<Hurt>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hurt {
-    Body,
-    Row,
-    /// The row cannot be read, nor where its body lay.
-    Place(BodyAt),
-    /// The row can be read, but not where its body lay.
-    Offset(BodyAt),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Waiting {
-    lane: Lane,
-    attempts: u32,
-    next_at: u64,
-    delay_told: bool,
-    is_readable: bool,
-}
-
-/// A question to the writer, kept so that the model can follow it.
-#[derive(Clone)]
-enum Ask {
-    Accept(NewMail),
-    Record(Vec<Change>),
-    Taken(u64),
-}
-
-enum Reply {
-    Mail(Receiver<Result<Queued, SpoolError>>),
-    Reports(Receiver<Result<Vec<Queued>, SpoolError>>),
-    Taken(Receiver<Result<(), SpoolError>>),
-}
-
-impl Model {
-    /// Follows a question that was answered with a yes; `made`: the mails that the answer names.
-    fn follow(&mut self, ask: &Ask, made: &[Queued], outbox: &[u64]) {
-        match ask {
-            Ask::Accept(mail) => self.keep(mail, &made[0]),
-            Ask::Record(changes) => {
-                let mut made = made.iter();
-                changes.iter().for_each(|change| self.change(change, &mut made));
-                assert!(made.next().is_none(), "a report that nobody asked for");
-            }
-            Ask::Taken(up_to) => drop(self.told.drain(..outbox.iter().filter(|id| *id <= up_to).count())),
-        }
-    }
-
-    fn keep(&mut self, mail: &NewMail, queued: &Queued) {
-        let recipients = (0..).zip(&mail.recipients).map(|(index, recipient)| {
-            let next_at = if recipient.lane == Lane::Held { mail.held_until } else { mail.received_at };
-            (index, Waiting { lane: recipient.lane, attempts: 0, next_at, delay_told: false, is_readable: true })
-        });
-        let (content, is_report) = (mail.content.clone(), mail.is_report);
-        let kept = Kept { content, recipients: recipients.collect(), is_report, hurt: None };
-        let id = queued.mail.id;
-        assert!(self.mails.insert(id, kept).is_none(), "number {id} was given twice");
-        self.told.push(format!("{id} {}", if mail.is_report { "report" } else { "accepted" }));
-        self.told.extend(mail.recipients.iter().filter(|recipient| recipient.canary).map(|_| format!("{id} canary")));
-    }
-
-    fn change<'a>(&mut self, change: &Change, made: &mut impl Iterator<Item = &'a Queued>) {
-        match change {
-            Change::Done { mail, index, report, .. } => {
-                let Some(kept) = self.mails.get_mut(mail) else { return };
-                if kept.recipients.remove(index).is_none() {
-                    return;
-                }
-                if kept.recipients.is_empty() {
-                    self.mails.remove(mail);
-                }
-                self.told.push(format!("{mail} delivered"));
-                if let Some(report) = report {
-                    self.keep(report, made.next().expect("the report is queued with its bounce"));
-                }
-            }
-            Change::Deferred { mail, index, attempts, next_at, told, notice, .. } => {
-                self.told.extend(told.as_ref().map(|_| format!("{mail} deferred")));
-                let Some(waiting) = self.mails.get_mut(mail).and_then(|kept| kept.recipients.get_mut(index)) else {
-                    return;
-                };
-                (waiting.attempts, waiting.next_at) = (*attempts, *next_at);
-                waiting.delay_told |= !matches!(notice, Notice::None);
-                if let Notice::Carried(notice) = notice {
-                    self.keep(notice, made.next().expect("the notice is queued with its deferral"));
-                }
-            }
-            Change::Move { mail, index, lane, next_at, .. } => {
-                if let Some(waiting) = self.mails.get_mut(mail).and_then(|kept| kept.recipients.get_mut(index)) {
-                    (waiting.lane, waiting.next_at) = (*lane, *next_at);
-                }
-            }
-        }
-    }
-}
 
 /// One run: a spool, its disk, the time, and what it promised.
 struct Run {
@@ -593,44 +485,6 @@ impl Run {
         self.follow(&asks, &answers);
         self.check();
     }
-}
-
-impl Ask {
-    fn job(self) -> (Job, Reply) {
-        match self {
-            Self::Accept(mail) => {
-                let (to, answer) = oneshot::channel();
-                (Job::Accept(Box::new(mail), to), Reply::Mail(answer))
-            }
-            Self::Record(changes) => {
-                let (to, answer) = oneshot::channel();
-                (Job::Record(changes, to), Reply::Reports(answer))
-            }
-            Self::Taken(up_to) => {
-                let (to, answer) = oneshot::channel();
-                (Job::OutboxTaken(up_to, to), Reply::Taken(answer))
-            }
-        }
-    }
-}
-
-impl Reply {
-    /// Each job is answered, and once.
-    fn result(self) -> Result<Vec<Queued>, SpoolError> {
-        match self {
-            Self::Mail(mut answer) => answer.try_recv().unwrap().map(|queued| vec![queued]),
-            Self::Reports(mut answer) => answer.try_recv().unwrap(),
-            Self::Taken(mut answer) => answer.try_recv().unwrap().map(|()| Vec::new()),
-        }
-    }
-}
-
-fn waiting(queued: &Queued) -> BTreeMap<u32, Waiting> {
-    let waiting = |recipient: &super::Recipient| {
-        let (lane, attempts, next_at) = (recipient.lane, recipient.attempts, recipient.next_at);
-        (recipient.index, Waiting { lane, attempts, next_at, delay_told: recipient.delay_told, is_readable: true })
-    };
-    queued.recipients.iter().map(waiting).collect()
 }
 
 /// A log as a power cut leaves it: sectors that this commit wrote are old, new or garbage.
