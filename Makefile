@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check doc fuzz-smoke
+.PHONY: demo test crash simulate check doc fuzz-smoke
 
 # Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
 demo:
@@ -11,6 +11,14 @@ demo:
 # All tests. Where one needs a real program (Postfix, swaks), it fails with the line that installs it.
 test:
 	$(CARGO) test --locked --workspace --profile ci
+
+# The long run of the crash test: a node under load is killed a hundred times, and nothing is lost. Some minutes.
+crash:
+	SM2TP_CRASH_ROUNDS=100 $(CARGO) test --locked --profile ci -p sm2tp --test all a_killed_node -- --nocapture
+
+# The spool on a disk that fails, fills up and forgets: many seeds. One of them again: SM2TP_SEED=N make simulate
+simulate:
+	SM2TP_RUNS=$${SM2TP_RUNS:-200} $(CARGO) test --locked --profile ci -p sm2tp-store simulation -- --nocapture
 
 # What a reviewer should not have to say.
 check:

@@ -21,6 +21,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
+use crate::patience::Patience;
 use crate::peering::{self, PeeringError};
 use crate::smtp::Onward;
 use crate::{House, now};
@@ -107,12 +108,17 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers until the task is dropped.
-///
-/// # Errors
-/// Where the socket fails.
-pub async fn serve(listener: UnixListener, house: House, onward: Onward) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, house: House, onward: Onward) {
+    let mut patience = Patience::new("control");
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Without this door a person could not even look at what is wrong.
+            Err(error) => {
+                patience.wait(&error).await;
+                continue;
+            }
+        };
         let (house, onward) = (house.clone(), onward.clone());
         tokio::spawn(async move {
             if let Err(error) = talk(stream, &house, &onward).await {

@@ -38,6 +38,7 @@ use tokio::time::timeout;
 
 use self::gate::Gate;
 use crate::House;
+use crate::patience::Patience;
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -79,6 +80,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut patience = Patience::new("HTTP");
     tokio::pin!(stop);
     loop {
         let next = async {
@@ -97,11 +99,7 @@ pub async fn serve(
                         drop(place);
                     });
                 }
-                Err(error) => {
-                    // Out of file descriptors: waiting is all that helps, and a tight loop would hurt.
-                    tracing::warn!(%error, "an HTTP connection cannot be taken");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                Err(error) => patience.wait(&error).await,
             },
         }
     }

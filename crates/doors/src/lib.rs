@@ -4,6 +4,7 @@
 pub mod control;
 pub mod follow;
 pub mod http;
+mod patience;
 pub mod peering;
 pub mod smtp;
 pub mod stops;

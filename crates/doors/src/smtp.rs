@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::connection::Connection;
 use crate::House;
+use crate::patience::Patience;
 use crate::stops::Stops;
 
 /// How the door is set up.
@@ -119,17 +120,14 @@ impl Door {
         let (closing, closed) = watch::channel(false);
         let mut stop = pin!(stop);
         let mut connections = JoinSet::new();
+        let mut patience = Patience::new("SMTP");
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, from)) => {
                         connections.spawn(admit(stream, from.ip(), entry, self.0.clone(), closed.clone()));
                     }
-                    // EMFILE and the like: waiting a moment lets connections end, spinning would not.
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_AGAIN).await;
-                    }
+                    Err(error) => patience.wait(&error).await,
                 },
                 Some(_) = connections.join_next() => {}
                 () = &mut stop => break,
@@ -203,7 +201,6 @@ impl Drop for Seat<'_> {
     }
 }
 
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 const TURN_AWAY: Duration = Duration::from_secs(5);
 /// How long transactions under way may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -67,6 +67,9 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
 /// Runs the node until it is told to stop.
 pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failure> {
     log();
+    // A limit on the size of files (RLIMIT_FSIZE) shall be an error of a write, not the end of the process.
+    let _too_large = signal(SignalKind::from_raw(SIGXFSZ))
+        .map_err(|error| Failure::new(Exit::Temporary, format!("signals: {error}")))?;
     let mut smtp_listeners = Vec::new();
     for (listen, word, entry) in smtp_doors(&config) {
         smtp_listeners.extend(bind(Some(listen), word).await?.into_iter().map(|listener| (listener, entry)));
@@ -141,7 +144,7 @@ fn start_doors(
     let (at_control, onward) = (house.clone(), onward.clone());
     doors.spawn(async move {
         tokio::select! {
-            result = control::serve(listener, at_control, onward) => said(result, "control"),
+            () = control::serve(listener, at_control, onward) => {}
             () = stop => {}
         }
     });
@@ -318,6 +321,8 @@ fn log() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
+/// Linux on all machines that Debian builds for, MIPS apart.
+const SIGXFSZ: i32 = 25;
 /// Mails between the SMTP door and the relay; each is at most one message, and the door waits when it is full.
 const HANDED_OVER_MAX: usize = 64;
 /// Open connections to all sites together: each is a socket and a task.

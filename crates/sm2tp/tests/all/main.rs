@@ -22,4 +22,5 @@ mod script;
 mod sink;
 mod tidy;
 mod tls;
+mod trouble;
 mod wait;

@@ -112,6 +112,10 @@ impl Node {
         self.process().http.expect("the node has an [http] section")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process().child.id()
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -25,6 +25,7 @@ pub struct Sink {
     pub address: SocketAddr,
     mails: Arc<Mutex<Vec<Mail>>>,
     asked: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
 }
 
 /// What the server says to a recipient; none: it takes it.
@@ -39,17 +40,22 @@ impl Sink {
     /// Asks `opinion` about each recipient.
     pub fn with(opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let sink = Self { address: listener.local_addr().unwrap(), mails: Arc::default(), asked: Arc::default() };
-        let (mails, asked) = (sink.mails.clone(), sink.asked.clone());
+        let address = listener.local_addr().unwrap();
+        let sink = Self { address, mails: Arc::default(), asked: Arc::default(), open: Arc::default() };
+        let (mails, asked, open) = (sink.mails.clone(), sink.asked.clone(), sink.open.clone());
         let opinion: Arc<Opinion> = Arc::new(move |to| {
             asked.fetch_add(1, Ordering::Relaxed);
             opinion(to)
         });
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (mails, opinion) = (mails.clone(), opinion.clone());
-                // A client that breaks off is that client's trouble.
-                thread::spawn(move || drop(serve(&stream, &mails, &*opinion)));
+                let (mails, opinion, open) = (mails.clone(), opinion.clone(), open.clone());
+                open.fetch_add(1, Ordering::Relaxed);
+                thread::spawn(move || {
+                    // A client that breaks off is that client's trouble.
+                    drop(serve(&stream, &mails, &*opinion));
+                    open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         sink
@@ -58,6 +64,11 @@ impl Sink {
     /// How many recipients were named to it.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How many connections it has.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// All that was taken so far.
