@@ -1,7 +1,9 @@
 //! The SMTP door: listens, bounds who may knock how often, and gives each connection to a shell of its own.
 
+mod bcc;
 mod connection;
 mod desk;
+mod reading;
 mod trace;
 
 use std::collections::HashMap;
@@ -32,6 +34,8 @@ pub struct Settings {
     pub hostname: String,
     pub octets_max: u64,
     pub recipients_max: usize,
+    /// Messages on one connection (RFC 9422); none: as many as the client likes.
+    pub mails_max: Option<u32>,
     pub connections_max: usize,
     pub connections_per_client_max: usize,
     pub command_timeout: Duration,

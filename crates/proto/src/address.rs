@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use thiserror::Error;
 
 /// A mailbox of RFC 5321 §4.1.2 with a domain name: `local@domain`.
@@ -84,10 +85,18 @@ impl Address {
         &self.domain
     }
 
-    /// True where the address can only be spoken to servers that offer SMTPUTF8 (RFC 6531).
+    /// True where the address as it stands can only be spoken to servers that offer SMTPUTF8 (RFC 6531).
     #[must_use]
     pub fn needs_utf8(&self) -> bool {
         !self.local.is_ascii() || !self.domain.0.is_ascii()
+    }
+
+    /// The same mailbox for servers without SMTPUTF8: its domain as the DNS has it. None where the local part holds
+    /// more than ASCII, which nobody but its own server may rewrite (RFC 6531 §3.2).
+    #[must_use]
+    pub fn to_ascii(&self) -> Option<Self> {
+        let domain = self.domain.to_ascii().filter(|_| self.local.is_ascii())?;
+        Some(Self { local: self.local.clone(), domain })
     }
 }
 
@@ -133,6 +142,17 @@ impl Domain {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name as the DNS has it, its labels beyond ASCII as A-labels (RFC 5890 §2.3.2.1); none where it has no such
+    /// form.
+    #[must_use]
+    pub fn to_ascii(&self) -> Option<Self> {
+        if self.0.is_ascii() {
+            return Some(self.clone());
+        }
+        let labels = Uts46::new().to_ascii(self.0.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
+        Self::parse(&labels.ok()?).ok()
     }
 }
 
@@ -228,6 +248,16 @@ mod tests {
         check("jean@[192.0.2.1]", Err(AddressError::Domain(DomainError::Literal)));
         check(&format!("{}@example.org", "a".repeat(65)), Err(AddressError::LongLocal));
         check(&format!("a@{}", "a.".repeat(200)), Err(AddressError::TooLong));
+    }
+
+    #[test]
+    fn a_domain_beyond_ascii_has_a_form_for_the_dns_or_none() {
+        let ascii = |text: &str| Address::parse(text).unwrap().to_ascii().map(|address| address.clear());
+        assert_eq!(ascii("jean@EXÄMPLE.fr"), Some("jean@xn--exmple-cua.fr".into()));
+        assert_eq!(ascii("a_b@c_d.fr"), Some("a_b@c_d.fr".into()));
+        assert_eq!(ascii("josé@example.fr"), None);
+        assert_eq!(ascii("jean@exa\u{2002}mple.fr"), None);
+        assert_eq!(ascii("jean@\u{200d}.fr"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! SMTP as values (RFC 5321): lines and replies go in, what to do next comes out; sockets and clocks stay outside.
 
+pub mod bdat;
 pub mod client;
 mod command;
 pub mod data;

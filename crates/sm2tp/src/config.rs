@@ -92,6 +92,8 @@ pub struct Smtp {
     pub message_size_max: u64,
     /// Recipients of one message.
     pub recipients_max: usize,
+    /// Messages on one connection; none: as many as the client likes.
+    pub mails_max: Option<u32>,
     /// Connections at a time.
     pub connections_max: usize,
     /// Connections of one client address at a time.

@@ -236,6 +236,7 @@ fn smtp_settings(
         hostname: config.hostname.clone(),
         octets_max: asked.message_size_max,
         recipients_max: asked.recipients_max,
+        mails_max: asked.mails_max,
         connections_max: asked.connections_max,
         connections_per_client_max: asked.connections_per_client_max,
         command_timeout: asked.command_timeout,

@@ -6,17 +6,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sm2tp_proto::smtp::data::DataReader;
 use sm2tp_proto::smtp::line::LineBuffer;
 use sm2tp_proto::smtp::server::{AuthOffer, Offers, Session, Step, Tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::desk::Desk;
+use super::reading::{Reading, Share};
 use super::{Entry, Shared};
 
 /// One connection before and after STARTTLS.
@@ -40,17 +40,10 @@ struct Dialogue<S> {
     desk: Desk,
     lines: LineBuffer,
     data: Option<Reading>,
+    share: Share,
     out: Vec<u8>,
     /// A whole command came, or a piece of a message that is worth waiting for.
     progressed: bool,
-}
-
-/// A message that is being read, with its share of the memory for messages.
-struct Reading {
-    reader: DataReader,
-    share: OwnedSemaphorePermit,
-    /// Octets since the client was last found to make progress.
-    fresh: usize,
 }
 
 /// What one step asks of the loop.
@@ -98,6 +91,7 @@ impl Connection {
             hostname: settings.hostname.clone(),
             octets_max: settings.octets_max,
             recipients_max: settings.recipients_max,
+            mails_max: settings.mails_max,
             tls,
             auth: AuthOffer::OnlyTls,
             scram: settings.scram,
@@ -161,6 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             desk,
             lines: LineBuffer::new(),
             data: None,
+            share: Share::default(),
             out: banner,
             progressed: false,
         }
@@ -178,17 +173,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             };
             return (progress.consumed, after);
         };
-        let progress = reading.reader.push(bytes);
-        reading.fresh += progress.consumed;
-        if progress.done || PIECE_OCTETS <= reading.fresh {
-            reading.fresh = 0;
-            self.progressed = true;
-        }
+        let (progress, worth) = reading.push(bytes);
+        self.progressed |= worth;
         if progress.done {
-            let content = reading.reader.into_message();
-            return (progress.consumed, self.step(|session| session.data(content), shared).await);
+            return (progress.consumed, self.step(|session| reading.end(session), shared).await);
         }
-        if !grow(&mut reading, shared) {
+        if !self.share.grow(reading.held(), &shared.memory) {
             let refusal = b"421 4.3.1 No memory for this message now, try again later\r\n";
             self.out.extend_from_slice(refusal);
             return (progress.consumed, After::Close);
@@ -205,13 +195,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             let answer = self.desk.answer(ask, &session).await;
             (session, step) = session.answer(answer);
         }
+        let reads = matches!(step, Step::ReadData(_) | Step::ReadChunk(_));
+        if !reads && session.held() == 0 {
+            self.share.release();
+        }
         self.session = Some(session);
         match step {
             Step::Reply(reply) => {
                 self.out.extend_from_slice(&reply);
                 After::Read
             }
-            Step::ReadData(reply) => self.start_data(&reply, shared),
+            Step::ReadData(reply) => self.read(Reading::data(shared.settings.octets_max), &reply, shared),
+            Step::ReadChunk(reader) => self.read(Reading::chunk(reader), b"", shared),
             Step::StartTls(reply) => {
                 self.out.extend_from_slice(&reply);
                 After::Handshake
@@ -224,13 +219,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         }
     }
 
-    fn start_data(&mut self, reply: &[u8], shared: &Shared) -> After {
-        let Ok(share) = shared.memory.clone().try_acquire_many_owned(SHARE_KIB) else {
+    fn read(&mut self, reading: Reading, reply: &[u8], shared: &Shared) -> After {
+        if !self.share.grow(reading.held(), &shared.memory) {
             self.out.extend_from_slice(b"421 4.3.1 No memory for messages now, try again later\r\n");
             return After::Close;
-        };
+        }
         self.out.extend_from_slice(reply);
-        self.data = Some(Reading { reader: DataReader::new(shared.settings.octets_max), share, fresh: 0 });
+        self.data = Some(reading);
         After::Read
     }
 
@@ -256,22 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     }
 }
 
-/// Makes the share of the memory as large as what the reader holds; false where there is not so much.
-fn grow(reading: &mut Reading, shared: &Shared) -> bool {
-    while reading.share.num_permits() * 1024 < reading.reader.held() {
-        match shared.memory.clone().try_acquire_many_owned(SHARE_KIB) {
-            Ok(more) => reading.share.merge(more),
-            Err(_) => return false,
-        }
-    }
-    true
-}
-
 const READ_OCTETS: usize = 16 * 1024;
-/// A client that sends less of a message than this within the timeout of a command is sent away.
-const PIECE_OCTETS: usize = 1024;
 /// A handshake is some 10 kB and two round trips; who takes longer holds a seat for nothing.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 const GOODBYE: Duration = Duration::from_secs(5);
-/// The memory for messages is given out in pieces of this many KiB.
-const SHARE_KIB: u32 = 256;

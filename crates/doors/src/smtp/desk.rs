@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
-use sm2tp_proto::smtp::{MailOptions, RcptOptions, Refusal, Secret, count_received};
+use sm2tp_proto::smtp::{RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_store::Bounce;
@@ -13,6 +13,7 @@ use sm2tp_store::keys;
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
 use super::Shared;
+use super::bcc::without_bcc;
 use super::trace::{self, Via};
 use crate::{now, random};
 
@@ -39,7 +40,7 @@ impl Desk {
             Ask::Proved { login } => self.proved(&login),
             Ask::Disproved { login } => self.wrong(&login),
             Ask::Sender { path, .. } => self.sender(path),
-            Ask::Recipient { path, .. } => self.recipient(&path),
+            Ask::Recipient { path, options } => self.recipient(&path, options),
             Ask::Message { envelope, content } => self.message(envelope, content, session).await,
         }
     }
@@ -94,7 +95,7 @@ impl Desk {
     }
 
     /// RCPT TO: the one answer of `rules::admit` (I5).
-    fn recipient(&mut self, path: &Address) -> Answer {
+    fn recipient(&mut self, path: &Address, options: RcptOptions) -> Answer {
         let Some(account) = &self.account else {
             return no(530, Enhanced(5, 7, 0), "Authentication required");
         };
@@ -110,13 +111,7 @@ impl Desk {
             }
         };
         // The session asks about no recipient twice.
-        self.recipients.push(NewRecipient {
-            address: path.clone(),
-            lane,
-            note,
-            canary,
-            options: RcptOptions::default(),
-        });
+        self.recipients.push(NewRecipient { address: path.clone(), lane, note, canary, options });
         Answer::Yes
     }
 
@@ -135,7 +130,9 @@ impl Desk {
             tls: session.is_tls(),
             login: session.login().is_some(),
             esmtp: session.is_esmtp(),
+            utf8: envelope.params.options.utf8,
         };
+        let content = without_bcc(content);
         let traced = trace::trace(&content, &via, received_at);
         let content: Arc<[u8]> = traced.content.into();
         let hold_s = self.shared.settings.hold_s;
@@ -150,7 +147,7 @@ impl Desk {
             held_until: received_at.saturating_add(hold_s),
             content: content.clone(),
             is_report: false,
-            options: MailOptions::default(),
+            options: envelope.params.options,
         };
         match self.shared.house.spool.accept(mail).await {
             Ok(queued) => {

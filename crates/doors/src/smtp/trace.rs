@@ -12,6 +12,7 @@ pub(super) struct Via<'a> {
     pub tls: bool,
     pub login: bool,
     pub esmtp: bool,
+    pub utf8: bool,
 }
 
 /// The message with its trace.
@@ -25,12 +26,13 @@ pub(super) struct Traced {
 /// The address of a client that logged in is not written: it is a person's home, and the login says who it was.
 pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
     let date = Date::new(i64::try_from(now).unwrap_or(i64::MAX)).to_rfc822();
-    let protocol = match (via.esmtp, via.tls, via.login) {
-        (false, ..) => "SMTP",
-        (true, false, false) => "ESMTP",
-        (true, true, false) => "ESMTPS",
-        (true, false, true) => "ESMTPA",
-        (true, true, true) => "ESMTPSA",
+    // RFC 3848; RFC 6531 §4.3.
+    let protocol = match (via.esmtp, via.utf8) {
+        (false, _) => "SMTP".to_owned(),
+        (true, utf8) => {
+            let (name, tls) = (if utf8 { "UTF8SMTP" } else { "ESMTP" }, if via.tls { "S" } else { "" });
+            format!("{name}{tls}{}", if via.login { "A" } else { "" })
+        }
     };
     let from = if via.login { "authenticated client".to_owned() } else { client(via) };
     let mut header = format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
@@ -107,6 +109,7 @@ mod tests {
             tls: true,
             login,
             esmtp: true,
+            utf8: login,
         };
         let traced = trace(content.as_bytes(), &via, 1_800_000_000);
         (String::from_utf8(traced.content).unwrap(), traced.message_id)
@@ -137,6 +140,6 @@ mod tests {
     #[test]
     fn the_home_address_of_a_person_who_logged_in_is_not_written() {
         let (content, _) = traced("Subject: x\r\n\r\n", true);
-        assert!(content.contains("ESMTPSA") && !content.contains("192.0.2.7") && !content.contains("laptop"));
+        assert!(content.contains("with UTF8SMTPSA;") && !content.contains("192.0.2.7") && !content.contains("laptop"));
     }
 }

@@ -7,8 +7,10 @@
 use thiserror::Error;
 
 use super::Secret;
+use super::bdat::Last;
+use super::params::{self, Form, MailOptions, ParamError, RcptOptions};
 use super::refusal::Refusal;
-use crate::{Address, AddressError, Enhanced};
+use crate::{Address, AddressError, DomainError, Enhanced};
 
 /// One command with its arguments checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +23,13 @@ pub(super) enum Command {
     },
     Rcpt {
         path: Address,
+        options: RcptOptions,
+        /// Whether the line held more than ASCII, which only a transaction with SMTPUTF8 allows (RFC 6531 §3.3).
+        form: Form,
+    },
+    Bdat {
+        octets: u64,
+        last: Last,
     },
     Auth {
         mechanism: Mechanism,
@@ -46,11 +55,13 @@ pub(super) enum Mechanism {
 /// What MAIL says about the message besides its sender.
 ///
 /// AUTH= (RFC 4954 §5) is understood and forgotten: nobody here is trusted to speak for another submitter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailParams {
     /// RFC 1870: octets, as the client estimates them.
     pub size: Option<u64>,
     pub body: Option<Body>,
+    /// What stays with the mail.
+    pub options: MailOptions,
 }
 
 /// RFC 6152.
@@ -82,8 +93,11 @@ pub(super) enum CommandError {
     NoRecipient,
     #[error("A recipient needs a domain: this relay has no mailboxes of its own")]
     NoDomain,
-    #[error("SMTPUTF8 is not offered: addresses are ASCII")]
+    #[error("An address beyond ASCII needs SMTPUTF8 behind MAIL FROM (RFC 6531 3.3)")]
     Utf8Address,
+    /// Nobody knows where the chunk ends: what follows may be content that looks like commands.
+    #[error("Syntax: BDAT octets [LAST]; not knowing where your message ends, this connection closes")]
+    Chunk,
     #[error("Parameter unknown or not offered")]
     Parameter,
     #[error("Bad value of a parameter, or given twice")]
@@ -100,17 +114,19 @@ impl Command {
     pub(super) fn parse(line: &[u8]) -> Result<Self, CommandError> {
         let verb_end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
         let verb = line[..verb_end].to_ascii_uppercase();
-        let line = ascii(line).map_err(|error| match verb.as_slice() {
-            b"MAIL" | b"RCPT" if error == CommandError::Utf8Address => error,
-            _ => CommandError::Octets,
-        })?;
+        let (line, form) = match text(line, &verb) {
+            // Whatever is wrong with it, a message may follow.
+            Err(_) if verb.starts_with(b"BDAT") => return Err(CommandError::Chunk),
+            other => other?,
+        };
         // RFC 5321 §4.1.1: white space before the CRLF is to be tolerated.
         let words = line[verb_end..].trim_matches(' ');
         match verb.as_slice() {
             b"EHLO" => name(words).map(Self::Ehlo).ok_or(CommandError::Syntax("EHLO hostname")),
             b"HELO" => name(words).map(Self::Helo).ok_or(CommandError::Syntax("HELO hostname")),
-            b"MAIL" => mail(words),
-            b"RCPT" => rcpt(words),
+            b"MAIL" => mail(words, form),
+            b"RCPT" => rcpt(words, form),
+            b"BDAT" => bdat(words).ok_or(CommandError::Chunk),
             b"AUTH" => auth(words),
             b"STARTTLS" => alone(words, Self::StartTls),
             b"DATA" => alone(words, Self::Data),
@@ -121,6 +137,7 @@ impl Command {
             b"VRFY" | b"EXPN" => Ok(Self::Verify),
             b"GET" | b"POST" | b"PUT" | b"HEAD" | b"OPTIONS" | b"CONNECT" | b"DELETE" | b"PATCH" | b"PRI"
             | b"HOST:" => Err(CommandError::Http),
+            verb if verb.starts_with(b"BDAT") => Err(CommandError::Chunk),
             _ => Err(CommandError::Unknown),
         }
     }
@@ -133,7 +150,7 @@ impl CommandError {
             Self::Http => (421, Enhanced(4, 7, 0)),
             Self::Octets => (500, Enhanced(5, 5, 2)),
             Self::Unknown => (500, Enhanced(5, 5, 1)),
-            Self::Syntax(_) | Self::NoParameters | Self::ParameterValue => (501, Enhanced(5, 5, 4)),
+            Self::Syntax(_) | Self::NoParameters | Self::ParameterValue | Self::Chunk => (501, Enhanced(5, 5, 4)),
             Self::Sender(_) => (501, Enhanced(5, 1, 7)),
             Self::Recipient(_) | Self::NoRecipient => (501, Enhanced(5, 1, 3)),
             Self::NoDomain => (550, Enhanced(5, 1, 3)),
@@ -145,14 +162,17 @@ impl CommandError {
     }
 }
 
-fn ascii(line: &[u8]) -> Result<&str, CommandError> {
-    if line.iter().any(u8::is_ascii_control) {
+/// The line as text. Only MAIL and RCPT may hold more than ASCII (RFC 6531 §3.3), and nothing may hold control characters.
+fn text<'a>(line: &'a [u8], verb: &[u8]) -> Result<(&'a str, Form), CommandError> {
+    let line = std::str::from_utf8(line).map_err(|_| CommandError::Octets)?;
+    if line.chars().any(char::is_control) {
         return Err(CommandError::Octets);
     }
-    if !line.is_ascii() {
-        return Err(CommandError::Utf8Address);
+    match verb {
+        _ if line.is_ascii() => Ok((line, Form::Ascii)),
+        b"MAIL" | b"RCPT" => Ok((line, Form::Utf8)),
+        _ => Err(CommandError::Octets),
     }
-    std::str::from_utf8(line).map_err(|_| CommandError::Octets)
 }
 
 fn alone(words: &str, command: Command) -> Result<Command, CommandError> {
@@ -166,25 +186,52 @@ fn name(words: &str) -> Option<String> {
     fine.then(|| words.to_owned())
 }
 
-fn mail(words: &str) -> Result<Command, CommandError> {
+fn mail(words: &str, form: Form) -> Result<Command, CommandError> {
     let (path, params) = path(words, "FROM:").ok_or(CommandError::Syntax("MAIL FROM:<address> [parameters]"))?;
     let path = match path {
         "" => None,
-        path => Some(Address::parse(path).map_err(CommandError::Sender)?),
+        path => Some(address(path).map_err(CommandError::Sender)?),
     };
-    Ok(Command::Mail { path, params: mail_params(params)? })
+    let params = mail_params(params)?;
+    if form == Form::Utf8 && !params.options.utf8 {
+        return Err(CommandError::Utf8Address);
+    }
+    Ok(Command::Mail { path, params })
 }
 
-fn rcpt(words: &str) -> Result<Command, CommandError> {
-    let (path, params) = path(words, "TO:").ok_or(CommandError::Syntax("RCPT TO:<address>"))?;
+fn rcpt(words: &str, form: Form) -> Result<Command, CommandError> {
+    let (path, params) = path(words, "TO:").ok_or(CommandError::Syntax("RCPT TO:<address> [parameters]"))?;
     if path.is_empty() {
         return Err(CommandError::NoRecipient);
     }
-    let path = Address::parse(path).map_err(|error| match error {
+    let path = address(path).map_err(|error| match error {
         AddressError::NoAt => CommandError::NoDomain,
         error => CommandError::Recipient(error),
     })?;
-    if params.is_empty() { Ok(Command::Rcpt { path }) } else { Err(CommandError::Parameter) }
+    let mut options = RcptOptions::default();
+    params::each(params, |key, value| options.take(key, value))?;
+    Ok(Command::Rcpt { path, options, form })
+}
+
+/// An address whose domain has a form for the DNS: one that IDNA does not know can never be sent to (RFC 6531 §3.2).
+fn address(path: &str) -> Result<Address, AddressError> {
+    let address = Address::parse(path)?;
+    match address.domain().to_ascii() {
+        Some(_) => Ok(address),
+        None => Err(DomainError::BadCharacter.into()),
+    }
+}
+
+/// RFC 3030 §2. What is no number of 64 bits is no size: nothing behind it can be understood.
+fn bdat(words: &str) -> Option<Command> {
+    let (size, last) = match words.split_once(' ') {
+        None => (words, Last::No),
+        Some((size, word)) if word.trim_matches(' ').eq_ignore_ascii_case("LAST") => (size, Last::Yes),
+        Some(_) => return None,
+    };
+    let digits = (1..=20).contains(&size.len()) && size.bytes().all(|byte| byte.is_ascii_digit());
+    let octets = Some(size).filter(|_| digits)?.parse().ok()?;
+    Some(Command::Bdat { octets, last })
 }
 
 /// `FROM:<path> parameters` to `(path, parameters)`. Spaces before `<` are wrong, common and harmless.
@@ -213,19 +260,25 @@ fn path_end(rest: &str) -> Option<usize> {
 
 fn mail_params(words: &str) -> Result<MailParams, CommandError> {
     let (mut params, mut submitter) = (MailParams::default(), None);
-    for word in words.split(' ').filter(|word| !word.is_empty()) {
-        let (key, value) = word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)));
+    params::each(words, |key, value| {
         let twice = match key.to_ascii_uppercase().as_str() {
             "SIZE" => params.size.replace(size(value)?).is_some(),
             "BODY" => params.body.replace(body(value)?).is_some(),
             "AUTH" => submitter.replace(xtext(value)?).is_some(),
-            _ => return Err(CommandError::Parameter),
+            _ => return Ok(params.options.take(key, value)?),
         };
-        if twice {
-            return Err(CommandError::ParameterValue);
+        if twice { Err(CommandError::ParameterValue) } else { Ok(()) }
+    })?;
+    Ok(params)
+}
+
+impl From<ParamError> for CommandError {
+    fn from(error: ParamError) -> Self {
+        match error {
+            ParamError::Unknown => Self::Parameter,
+            ParamError::Value => Self::ParameterValue,
         }
     }
-    Ok(params)
 }
 
 /// RFC 1870 §4: 1 to 20 digits. What does not fit into 64 bits is too large anyway.
@@ -236,7 +289,7 @@ fn size(value: Option<&str>) -> Result<u64, CommandError> {
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
-/// BINARYMIME needs CHUNKING (RFC 3030), which is not offered.
+/// BINARYMIME (RFC 3030 §3) is not offered: bare CR, LF and NUL in a message are what smuggling is made of.
 fn body(value: Option<&str>) -> Result<Body, CommandError> {
     match value.unwrap_or_default().to_ascii_uppercase().as_str() {
         "7BIT" => Ok(Body::SevenBit),
@@ -274,6 +327,7 @@ const NAME_OCTETS_MAX: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::params::{Notify, Ret};
 
     #[track_caller]
     fn check(line: &str, want: Result<Command, CommandError>) {
@@ -285,8 +339,10 @@ mod tests {
         Ok(Command::Mail { path, params })
     }
 
-    fn rcpt_to(path: &str) -> Result<Command, CommandError> {
-        Ok(Command::Rcpt { path: Address::parse(path).unwrap() })
+    fn rcpt_to(path: &str, params: &str) -> Result<Command, CommandError> {
+        let options = RcptOptions::from_stored(Some(params)).unwrap();
+        let form = if path.is_ascii() { Form::Ascii } else { Form::Utf8 };
+        Ok(Command::Rcpt { path: Address::parse(path).unwrap(), options, form })
     }
 
     #[test]
@@ -313,30 +369,58 @@ mod tests {
     fn paths_keep_what_was_said() {
         check("MAIL FROM:<>", mail_from("", MailParams::default()));
         check("mail from: <a@b.test>", mail_from("a@b.test", MailParams::default()));
-        check("RCPT TO:<\"a > b\"@c.test>", rcpt_to("\"a > b\"@c.test"));
-        check("RCPT TO:<\"a\\\">b\"@c.test>", rcpt_to("\"a\\\">b\"@c.test"));
+        check("RCPT TO:<\"a > b\"@c.test>", rcpt_to("\"a > b\"@c.test", ""));
+        check("RCPT TO:<\"a\\\">b\"@c.test>", rcpt_to("\"a\\\">b\"@c.test", ""));
         check("RCPT TO:<postmaster>", Err(CommandError::NoDomain));
         check("RCPT TO:<>", Err(CommandError::NoRecipient));
         check("RCPT TO:<@a.test:b@c.test>", Err(CommandError::Recipient(AddressError::SourceRoute)));
-        check("RCPT TO:<a@b.test> NOTIFY=NEVER", Err(CommandError::Parameter));
-        check("RCPT TO:<é@b.test>", Err(CommandError::Utf8Address));
+        check("RCPT TO:<a@b.test> notify=NEVER", rcpt_to("a@b.test", "NOTIFY=NEVER"));
+        check("RCPT TO:<a@b.test> NOTIFY=SOMETIMES", Err(CommandError::ParameterValue));
+        check("RCPT TO:<a@b.test> RET=FULL", Err(CommandError::Parameter));
+        check("RCPT TO:<é@b.test>", rcpt_to("é@b.test", ""));
+        check("MAIL FROM:<é@b.test>", Err(CommandError::Utf8Address));
+        let utf8 = MailOptions { utf8: true, ..MailOptions::default() };
+        check(
+            "MAIL FROM:<é@b.test> smtputf8",
+            mail_from("é@b.test", MailParams { options: utf8, ..Default::default() }),
+        );
+        check(
+            "RCPT TO:<a@b\u{2002}c.test>",
+            Err(CommandError::Recipient(AddressError::Domain(DomainError::BadCharacter))),
+        );
+        check("RCPT TO:<a\u{85}@b.test>", Err(CommandError::Octets));
         for bad in ["RCPT TO:a@b.test", "RCPT TO:<a@b.test", "RCPT TO:<a@b.test>x", "RCPT <a@b.test>", "RCPT"] {
-            check(bad, Err(CommandError::Syntax("RCPT TO:<address>")));
+            check(bad, Err(CommandError::Syntax("RCPT TO:<address> [parameters]")));
         }
     }
 
     #[test]
     fn parameters_of_mail_are_the_offered_ones() {
-        let params = MailParams { size: Some(5), body: Some(Body::EightBitMime) };
-        check("MAIL FROM:<a@b.test> size=5 body=8bitmime AUTH=<>", mail_from("a@b.test", params));
-        let huge = MailParams { size: Some(u64::MAX), body: None };
+        let options = MailOptions { envid: Some("1".into()), ..MailOptions::default() };
+        let params = MailParams { size: Some(5), body: Some(Body::EightBitMime), options };
+        check("MAIL FROM:<a@b.test> size=5 body=8bitmime AUTH=<> ENVID=1", mail_from("a@b.test", params));
+        let huge = MailParams { size: Some(u64::MAX), ..MailParams::default() };
         check("MAIL FROM:<> SIZE=99999999999999999999", mail_from("", huge));
         for bad in ["SIZE", "SIZE=", "SIZE=-1", "SIZE=1 SIZE=2", "BODY=9BIT", "BODY", "AUTH=", "AUTH=a+b", "AUTH=a+4"] {
             check(&format!("MAIL FROM:<> {bad}"), Err(CommandError::ParameterValue));
         }
-        for unknown in ["SMTPUTF8", "RET=FULL", "ENVID=1", "BODY=BINARYMIME", "X", "=", "REQUIRETLS"] {
+        for unknown in ["BODY=BINARYMIME", "X", "=", "NOTIFY=NEVER", "MT-PRIORITY=1"] {
             check(&format!("MAIL FROM:<> {unknown}"), Err(CommandError::Parameter));
         }
+    }
+
+    #[test]
+    fn a_chunk_has_a_size_or_nothing_behind_it_is_understood() {
+        check("bdat 12", Ok(Command::Bdat { octets: 12, last: Last::No }));
+        check("BDAT 0 last ", Ok(Command::Bdat { octets: 0, last: Last::Yes }));
+        check("BDAT 18446744073709551615", Ok(Command::Bdat { octets: u64::MAX, last: Last::No }));
+        for bad in
+            ["", " ", " LAST", " -1", " +1", " 1 LAST LAST", " 1 2", " 0x1", " 18446744073709551616", " 1,5", " é"]
+        {
+            check(&format!("BDAT{bad}"), Err(CommandError::Chunk));
+        }
+        check(&format!("BDAT {}1", "0".repeat(20)), Err(CommandError::Chunk));
+        check("BDAT\t1", Err(CommandError::Chunk));
     }
 
     #[test]
@@ -360,6 +444,10 @@ mod tests {
             b"MAIL FROM:<a.b@c.test> SIZE=10 BODY=8BITMIME AUTH=<>",
             b"MAIL FROM: <>",
             b"RCPT TO:<a+b@c.d.test>",
+            b"RCPT TO:<a@d.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b.test",
+            b"MAIL FROM:<a@c.test> RET=HDRS ENVID=QQ SMTPUTF8 REQUIRETLS",
+            b"BDAT 100 LAST",
+            b"BDAT 7",
             b"AUTH PLAIN AGFubmEA",
             b"AUTH LOGIN",
             b"STARTTLS",
@@ -399,8 +487,10 @@ mod tests {
     fn compare(ours: &Command, line: &[u8]) {
         use smtp_proto::Request;
         let text = line.escape_ascii();
-        // Their quotes are gone; what VRFY asks is nothing to us.
-        if line.contains(&b'"') || *ours == Command::Verify {
+        // Their quotes are gone; what VRFY asks is nothing to us; kinds of ORCPT other than two they refuse.
+        let other_kind = matches!(ours, Command::Rcpt { options: RcptOptions { orcpt: Some(orcpt), .. }, .. }
+            if !orcpt.kind().eq_ignore_ascii_case("rfc822") && !orcpt.kind().eq_ignore_ascii_case("utf-8"));
+        if line.contains(&b'"') || *ours == Command::Verify || other_kind {
             return;
         }
         let theirs = Request::parse(&mut line.iter()).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -409,17 +499,34 @@ mod tests {
                 host == name
             }
             (Command::Mail { path, params }, Request::Mail { from }) => {
-                let flag = match params.body {
-                    None => 0,
-                    Some(Body::SevenBit) => smtp_proto::MAIL_BODY_7BIT,
-                    Some(Body::EightBitMime) => smtp_proto::MAIL_BODY_8BITMIME,
-                };
+                let options = &params.options;
+                let flags = [
+                    (params.body == Some(Body::SevenBit), smtp_proto::MAIL_BODY_7BIT),
+                    (params.body == Some(Body::EightBitMime), smtp_proto::MAIL_BODY_8BITMIME),
+                    (options.ret == Some(Ret::Full), smtp_proto::MAIL_RET_FULL),
+                    (options.ret == Some(Ret::Headers), smtp_proto::MAIL_RET_HDRS),
+                    (options.utf8, smtp_proto::MAIL_SMTPUTF8),
+                    (options.require_tls, smtp_proto::MAIL_REQUIRETLS),
+                ];
+                let flags: u64 = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
                 let size = params.size.map_or(0, |size| usize::try_from(size).unwrap());
                 path.is_none() == from.address.is_empty()
                     && path.as_ref().is_none_or(|path| Address::parse(&from.address).as_ref() == Ok(path))
-                    && (from.size, from.flags) == (size, flag)
+                    && (from.size, from.flags) == (size, flags)
             }
-            (Command::Rcpt { path }, Request::Rcpt { to }) => Address::parse(&to.address).as_ref() == Ok(path),
+            (Command::Rcpt { path, options, .. }, Request::Rcpt { to }) => {
+                let flags = [
+                    (options.notify == Some(Notify::NEVER), smtp_proto::RCPT_NOTIFY_NEVER),
+                    (options.notify.is_some() && options.wants(Notify::SUCCESS), smtp_proto::RCPT_NOTIFY_SUCCESS),
+                    (options.notify.is_some() && options.wants(Notify::FAILURE), smtp_proto::RCPT_NOTIFY_FAILURE),
+                    (options.notify.is_some() && options.wants(Notify::DELAY), smtp_proto::RCPT_NOTIFY_DELAY),
+                ];
+                let flags: u64 = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
+                Address::parse(&to.address).as_ref() == Ok(path) && to.flags == flags
+            }
+            (Command::Bdat { octets, last }, Request::Bdat { chunk_size, is_last }) => {
+                (*octets, *last == Last::Yes) == (*chunk_size as u64, *is_last)
+            }
             (Command::Auth { mechanism, initial }, Request::Auth { mechanism: theirs, initial_response }) => {
                 let ours = match mechanism {
                     Mechanism::Plain => smtp_proto::AUTH_PLAIN,

@@ -14,9 +14,15 @@ use crate::Enhanced;
 /// §4.5.3.1.6, because real programs send them and refusing would punish their users; the message size bounds them.
 #[derive(Debug)]
 pub struct DataReader {
+    keeper: Keeper,
+    at: At,
+}
+
+/// The content so far, up to its limit; nothing once it is spoiled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Keeper {
     octets_max: u64,
     content: Vec<u8>,
-    at: At,
     fault: Option<DataError>,
 }
 
@@ -55,7 +61,7 @@ impl DataReader {
     /// `octets_max`: of the message without stuffing and without its end, as SIZE counts (RFC 1870 §5).
     #[must_use]
     pub fn new(octets_max: u64) -> Self {
-        Self { octets_max, content: Vec::new(), at: At::LineStart, fault: None }
+        Self { keeper: Keeper::new(octets_max), at: At::LineStart }
     }
 
     /// Takes octets up to the end of the message. Holds at most `octets_max`, and nothing once there is a fault.
@@ -68,7 +74,7 @@ impl DataReader {
             if matches!(self.at, At::Inside | At::Dot) {
                 let run = memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len());
                 if 0 < run {
-                    self.keep(&rest[..run]);
+                    self.keeper.keep(&rest[..run]);
                     self.at = At::Inside;
                     rest = &rest[run..];
                     continue;
@@ -85,13 +91,13 @@ impl DataReader {
     /// # Errors
     /// [`DataError`]: what spoiled it.
     pub fn into_message(self) -> Result<Vec<u8>, DataError> {
-        self.fault.map_or(Ok(self.content), Err)
+        self.keeper.into_message()
     }
 
     /// How many octets are held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.content.len()
+        self.keeper.held()
     }
 
     /// One octet that decides something: at the start of a line, behind a CR, or a CR, LF or NUL.
@@ -99,32 +105,54 @@ impl DataReader {
         self.at = match (self.at, byte) {
             (At::DotCr, b'\n') => At::End,
             (At::Cr, b'\n') => {
-                self.keep(b"\r\n");
+                self.keeper.keep(b"\r\n");
                 At::LineStart
             }
             (At::Dot, b'\r') => At::DotCr,
             (At::LineStart, b'.') => At::Dot,
             (At::Cr | At::DotCr, _) => {
-                self.spoil(DataError::BareCrOrLf);
+                self.keeper.spoil(DataError::BareCrOrLf);
                 if byte == b'\r' { At::Cr } else { At::Inside }
             }
             (_, b'\r') => At::Cr,
             (_, b'\n') => {
-                self.spoil(DataError::BareCrOrLf);
+                self.keeper.spoil(DataError::BareCrOrLf);
                 At::Inside
             }
             (_, 0) => {
-                self.spoil(DataError::Nul);
+                self.keeper.spoil(DataError::Nul);
                 At::Inside
             }
             _ => {
-                self.keep(&[byte]);
+                self.keeper.keep(&[byte]);
                 At::Inside
             }
         };
     }
+}
 
-    fn keep(&mut self, bytes: &[u8]) {
+impl Keeper {
+    pub(super) fn new(octets_max: u64) -> Self {
+        Self { octets_max, content: Vec::new(), fault: None }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.content.len()
+    }
+
+    pub(super) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    pub(super) fn fault(&self) -> Option<DataError> {
+        self.fault
+    }
+
+    pub(super) fn into_message(self) -> Result<Vec<u8>, DataError> {
+        self.fault.map_or(Ok(self.content), Err)
+    }
+
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
         if self.fault.is_some() {
             return;
         }
@@ -136,7 +164,7 @@ impl DataReader {
         }
     }
 
-    fn spoil(&mut self, fault: DataError) {
+    pub(super) fn spoil(&mut self, fault: DataError) {
         self.fault.get_or_insert(fault);
         self.content = Vec::new();
     }

@@ -3,6 +3,7 @@
 //! Nothing here reads, writes or decides who may send what to whom: the shell is asked ([`Ask`]) and answers.
 
 mod auth;
+mod bdat;
 mod mail;
 mod scram;
 
@@ -11,8 +12,10 @@ pub use self::auth::LOGINS_FAILED_MAX;
 pub use self::mail::REFUSED_FACTOR_MAX;
 use self::mail::Transaction;
 pub use self::scram::{ScramMaterial, ScramOffer};
+use super::bdat::{ChunkReader, Chunks};
 use super::command::{Command, CommandError, MailParams};
 use super::line::{CRLF_OCTETS, LineError};
+use super::params::{Form, RcptOptions};
 use super::refusal::{Refusal, plain_reply, reply};
 use super::{Secret, data::DataError};
 use crate::scram::ClientFirst;
@@ -26,6 +29,8 @@ pub struct Offers {
     pub octets_max: u64,
     /// Recipients of one message. RFC 5321 §4.5.3.1.8 asks for at least 100.
     pub recipients_max: usize,
+    /// Messages on one connection (RFC 9422); none where it does not matter.
+    pub mails_max: Option<u32>,
     pub tls: Tls,
     pub auth: AuthOffer,
     pub scram: ScramOffer,
@@ -62,6 +67,8 @@ pub enum Step {
     StartTls(Vec<u8>),
     /// Write it, read the message with a `DataReader`, then call [`Session::data`].
     ReadData(Vec<u8>),
+    /// Read the octets of a chunk with this, then call [`Session::chunk`]. There are some.
+    ReadChunk(ChunkReader),
     /// Write it and close the connection.
     Close(Vec<u8>),
 }
@@ -81,7 +88,7 @@ pub enum Ask {
     /// May this client send from here? `None` is the null path of bounces.
     Sender { path: Option<Address>, params: MailParams },
     /// May it send to this recipient?
-    Recipient { path: Address, params: MailParams },
+    Recipient { path: Address, options: RcptOptions },
     /// Take the message; yes only when it is on stable storage (I4).
     Message { envelope: Envelope, content: Vec<u8> },
 }
@@ -134,6 +141,10 @@ enum State {
     Mail(Greeting, Transaction),
     RecipientAsked(Greeting, Transaction, Address),
     Content(Greeting, Transaction),
+    /// Between two chunks of a message.
+    Chunked(Greeting, Transaction, Chunks),
+    /// The octets of a chunk are being read: what was before, and why they are not wanted.
+    Chunk(Box<State>, Option<Refusal>),
     MessageAsked(Greeting),
     Handshake,
     Closed,
@@ -145,6 +156,7 @@ struct Tally {
     bad: u32,
     idle: u32,
     logins_failed: u32,
+    mails: u32,
 }
 
 impl Session {
@@ -165,6 +177,7 @@ impl Session {
             | State::SenderAsked(..)
             | State::RecipientAsked(..)
             | State::Content(..)
+            | State::Chunk(..)
             | State::MessageAsked(_)
             | State::Handshake
             | State::Closed => self.misused(),
@@ -252,21 +265,24 @@ impl Session {
         }
         let command = match command {
             Ok(command) => command,
-            Err(error @ CommandError::Http) => return self.close(&error.refusal()),
+            Err(error @ (CommandError::Http | CommandError::Chunk)) => return self.close(&error.refusal()),
             Err(error) => return self.unfit(error),
         };
         match command {
             Command::Ehlo(name) => self.greet(name, true),
             Command::Helo(name) => self.greet(name, false),
             Command::Mail { path, params } => self.mail(path, params),
-            Command::Rcpt { path } => self.rcpt(path),
+            Command::Rcpt { form: Form::Utf8, .. } if !self.takes_utf8() => self.unfit(CommandError::Utf8Address),
+            Command::Rcpt { path, options, .. } => self.rcpt(path, options),
+            Command::Bdat { octets, last } => self.bdat(octets, last),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
             Command::StartTls => self.start_tls(),
             Command::Data => self.data_wanted(),
             Command::Rset => self.reset(),
             Command::Noop => self.idle(reply(250, Enhanced(2, 0, 0), "Ok")),
             Command::Help => {
-                self.idle(reply(214, Enhanced(2, 0, 0), "EHLO MAIL RCPT DATA RSET NOOP QUIT STARTTLS AUTH"))
+                let text = HELP.replace("{}", &self.offers.hostname);
+                self.idle(reply(214, Enhanced(2, 0, 0), &text))
             }
             Command::Verify => self.idle(reply(502, Enhanced(5, 5, 1), "VRFY and EXPN are not answered here")),
             Command::Quit => {
@@ -297,10 +313,15 @@ impl Session {
         self.state = State::Greeted(Greeting { helo, esmtp, login });
         let mut lines = vec![self.offers.hostname.clone()];
         if esmtp {
-            lines.extend(["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"].map(String::from));
+            let always = ["PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "ENHANCEDSTATUSCODES"];
+            lines.extend(always.map(String::from));
             lines.push(format!("SIZE {}", self.offers.octets_max));
+            lines.push(self.offers.limits());
             if self.offers.tls == Tls::Offered {
                 lines.push("STARTTLS".into());
+            }
+            if self.offers.tls == Tls::On {
+                lines.push("REQUIRETLS".into());
             }
             if self.login_allowed() {
                 let scram = if self.offers.scram == ScramOffer::Yes { " SCRAM-SHA-256" } else { "" };
@@ -364,14 +385,17 @@ impl Session {
     /// Forgets an open transaction or login exchange; who the client is stays known.
     fn break_off(&mut self) {
         self.state = match self.take_state() {
-            State::Mail(greeting, _) | State::Login(greeting, _) => State::Greeted(greeting),
+            State::Mail(greeting, _) | State::Chunked(greeting, ..) | State::Login(greeting, _) => {
+                State::Greeted(greeting)
+            }
             state => state,
         };
     }
 
     fn greeting(&self) -> Option<&Greeting> {
-        match &self.state {
-            State::Fresh | State::Handshake | State::Closed => None,
+        let state = if let State::Chunk(before, _) = &self.state { before } else { &self.state };
+        match state {
+            State::Fresh | State::Handshake | State::Chunk(..) | State::Closed => None,
             State::Greeted(greeting)
             | State::Login(greeting, _)
             | State::LoginAsked(greeting, _)
@@ -380,8 +404,17 @@ impl Session {
             | State::Mail(greeting, _)
             | State::RecipientAsked(greeting, ..)
             | State::Content(greeting, _)
+            | State::Chunked(greeting, ..)
             | State::MessageAsked(greeting) => Some(greeting),
         }
+    }
+}
+
+impl Offers {
+    /// RFC 9422 §3.
+    fn limits(&self) -> String {
+        let mails = self.mails_max.map(|max| format!(" MAILMAX={max}")).unwrap_or_default();
+        format!("LIMITS RCPTMAX={}{mails}", self.recipients_max)
     }
 }
 
@@ -389,6 +422,11 @@ fn ehlo_first() -> Refusal {
     Refusal::new(503, Enhanced(5, 5, 1), "Send EHLO first")
 }
 
+/// `{}` is the name of this host.
+const HELP: &str = "Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP HELP QUIT
+MAIL FROM:<sender> may have SIZE= BODY= SMTPUTF8 RET= ENVID= REQUIRETLS (this one under TLS)
+RCPT TO:<recipient> may have NOTIFY= ORCPT=
+Each refusal says its reason. Who still wonders asks the postmaster of {}";
 /// RFC 5321 §4.5.3.1.4 asks for 512 octets with CRLF and lets extensions add to it; addresses and parameters that we
 /// offer stay far below. AUTH alone may be longer, see `LINE_OCTETS_MAX`.
 pub const COMMAND_OCTETS_MAX: usize = 2048;

@@ -76,6 +76,7 @@ pub fn offers() -> Offers {
         hostname: "relay.example.org".into(),
         octets_max: 10_000,
         recipients_max: 100,
+        mails_max: None,
         tls: Tls::Absent,
         auth: AuthOffer::No,
         scram: ScramOffer::No,
@@ -95,6 +96,7 @@ fn directive(offers: &mut Offers, comment: &str) {
         ("auth", "yes") => offers.auth = AuthOffer::Yes,
         ("loopback", "yes") => offers.loopback = true,
         ("size", octets) => offers.octets_max = octets.parse().unwrap(),
+        ("mails", count) => offers.mails_max = Some(count.parse().unwrap()),
         ("recipients", count) => offers.recipients_max = count.parse().unwrap(),
         ("tls" | "auth" | "loopback", other) => panic!("{key}: {other} is not known"),
         _ => {}

@@ -5,6 +5,7 @@
 //! with 550 5.1.1 and at `later.test` with 451 4.3.0; everything else is taken.
 
 use sm2tp_proto::smtp::Refusal;
+use sm2tp_proto::smtp::bdat::ChunkReader;
 use sm2tp_proto::smtp::data::DataReader;
 use sm2tp_proto::smtp::line::LineBuffer;
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, Offers, ScramMaterial, Session, Step};
@@ -14,12 +15,13 @@ pub struct Shell {
     session: Option<Session>,
     lines: LineBuffer,
     data: Option<DataReader>,
+    chunk: Option<ChunkReader>,
     octets_max: u64,
     pub handshake: bool,
     pub closed: bool,
     pub out: Vec<u8>,
     pub messages: Vec<(Envelope, Vec<u8>)>,
-    /// The most octets that line buffer and data reader held at once.
+    /// The most octets that line buffer, readers and session held at once.
     pub held_max: usize,
 }
 
@@ -31,6 +33,7 @@ impl Shell {
             session: Some(session),
             lines: LineBuffer::new(),
             data: None,
+            chunk: None,
             octets_max,
             handshake: false,
             closed: false,
@@ -43,9 +46,16 @@ impl Shell {
     /// One read of the socket.
     pub fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.closed && !self.handshake {
-            let used = if self.data.is_some() { self.read_data(bytes) } else { self.read_line(bytes) };
+            let used = match (&self.data, &self.chunk) {
+                (Some(_), _) => self.read_data(bytes),
+                (None, Some(_)) => self.read_chunk(bytes),
+                (None, None) => self.read_line(bytes),
+            };
             bytes = &bytes[used..];
-            let held = self.lines.held() + self.data.as_ref().map_or(0, DataReader::held);
+            let held = self.lines.held()
+                + self.data.as_ref().map_or(0, DataReader::held)
+                + self.chunk.as_ref().map_or(0, ChunkReader::held)
+                + self.session.as_ref().map_or(0, Session::held);
             self.held_max = self.held_max.max(held);
         }
     }
@@ -78,6 +88,17 @@ impl Shell {
         progress.consumed
     }
 
+    fn read_chunk(&mut self, bytes: &[u8]) -> usize {
+        let mut reader = self.chunk.take().unwrap();
+        let progress = reader.push(bytes);
+        if progress.done {
+            self.step(|session| session.chunk(reader));
+        } else {
+            self.chunk = Some(reader);
+        }
+        progress.consumed
+    }
+
     fn step(&mut self, call: impl FnOnce(Session) -> (Session, Step)) {
         let (mut session, mut step) = call(self.session.take().unwrap());
         while let Step::Ask(ask) = step {
@@ -95,6 +116,7 @@ impl Shell {
                 self.out.extend(reply);
                 self.data = Some(DataReader::new(self.octets_max));
             }
+            Step::ReadChunk(reader) => self.chunk = Some(reader),
             Step::Close(reply) => {
                 self.out.extend(reply);
                 self.closed = true;

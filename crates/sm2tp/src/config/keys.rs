@@ -35,6 +35,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("scram", r#""on""#),
             ("message_size_max", r#""25 MiB""#),
             ("recipients_max", "1000"),
+            ("mails_per_connection_max", "100"),
             ("connections_max", "500"),
             ("connections_per_client_max", "50"),
             ("command_timeout", r#""5m""#),

@@ -123,6 +123,7 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
         scram: section.text("scram", word(SWITCH))?.unwrap_or(Switch::On),
         message_size_max: section.text("message_size_max", size(KIB..=GIB))?.unwrap_or(25 * MIB),
         recipients_max: count(section, "recipients_max", 50_000, 1000)?,
+        mails_max: section.whole("mails_per_connection_max", 0..=999_999)?.filter(|max| 0 < *max),
         connections_max: count(section, "connections_max", CONNECTIONS_MAX, 500)?,
         connections_per_client_max: count(section, "connections_per_client_max", CONNECTIONS_MAX, 50)?,
         command_timeout: within(section, "command_timeout", SECOND, DAY, 5 * MINUTE)?,

@@ -37,6 +37,7 @@ pub async fn converse(mut stream: TcpStream, host: Host, world: &World) -> std::
         hostname: host.name.to_owned(),
         octets_max: OCTETS_MAX,
         recipients_max: 100,
+        mails_max: None,
         tls: Tls::Absent,
         auth: AuthOffer::No,
         scram: ScramOffer::No,
@@ -101,7 +102,8 @@ impl Open<'_> {
         if matches!(step, Step::ReadData(_)) {
             self.data = Some(DataReader::new(OCTETS_MAX));
         }
-        self.closed = matches!(step, Step::Close(_));
+        // The relay never sends chunks; whoever does so here is not answered.
+        self.closed = matches!(step, Step::Close(_) | Step::ReadChunk(_));
         let (Step::Reply(reply) | Step::ReadData(reply) | Step::Close(reply) | Step::StartTls(reply)) = step else {
             return self;
         };

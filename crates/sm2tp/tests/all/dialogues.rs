@@ -66,9 +66,11 @@ impl Place {
         let certificate = offer.tls.then(|| Certificate::new("relay.example.org"));
         let node = Node::start(&format!(
             "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"{client}:0\"]\ntrusted_networks = [\"{client}\"]\n\
-             scram = \"off\"\nmessage_size_max = \"{} B\"\nrecipients_max = {}\n{}[relay]\nsmarthost = \"{}\"\n",
+             scram = \"off\"\nmessage_size_max = \"{} B\"\nrecipients_max = {}\n\
+             mails_per_connection_max = {}\n{}[relay]\nsmarthost = \"{}\"\n",
             offer.octets,
             offer.recipients,
+            offer.mails,
             certificate.as_ref().map(Certificate::config).unwrap_or_default(),
             sink.address,
         ));
@@ -120,7 +122,7 @@ impl Place {
 
     /// Logins are offered to every client on loopback; a file that is silent about them does not say so.
     fn offered_here(&self, dialogue: &Dialogue, want: &str, prefix: bool) -> Vec<(String, bool)> {
-        let is_last_offer = want.starts_with("250 SIZE ") || want == "250 STARTTLS";
+        let is_last_offer = want.starts_with("250 LIMITS ") || ["250 STARTTLS", "250 REQUIRETLS"].contains(&want);
         if !is_last_offer || !self.door.ip().is_loopback() || dialogue.offer.auth.as_deref() == Some("yes") {
             return vec![(want.to_owned(), prefix)];
         }

@@ -20,6 +20,7 @@ pub struct Offer {
     pub auth: Option<String>,
     pub octets: u64,
     pub recipients: usize,
+    pub mails: u32,
 }
 
 pub enum Move {
@@ -47,7 +48,7 @@ pub fn dialogues() -> Vec<Dialogue> {
 fn parse(path: &Path) -> Dialogue {
     let text = fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    let mut offer = Offer { tls: false, auth: None, octets: 10_000, recipients: 100 };
+    let mut offer = Offer { tls: false, auth: None, octets: 10_000, recipients: 100, mails: 0 };
     let mut moves = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let (mark, rest) = line.split_at_checked(2).unwrap_or((line, ""));
@@ -80,6 +81,7 @@ fn directive(offer: &mut Offer, comment: &str) {
         Some(("tls", word)) => offer.tls = word == "offered",
         Some(("auth", word)) => offer.auth = Some(word.to_owned()),
         Some(("size", octets)) => offer.octets = octets.parse().unwrap(),
+        Some(("mails", count)) => offer.mails = count.parse().unwrap(),
         Some(("recipients", count)) => offer.recipients = count.parse().unwrap(),
         _ => {}
     }

@@ -116,7 +116,7 @@ fn serve(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io:
         let command = String::from_utf8_lossy(&line).trim_end().to_owned();
         let verb = command.get(..4).unwrap_or(&command).to_ascii_uppercase();
         let reply = match (verb.as_str(), &mut mail) {
-            ("EHLO", _) => "250-sink.example\r\n250-PIPELINING\r\n250 8BITMIME".to_owned(),
+            ("EHLO", _) => "250-sink.example\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n250 8BITMIME".to_owned(),
             ("MAIL", _) => {
                 mail = Some(Mail { from: path(&command), to: Vec::new(), content: Vec::new() });
                 "250 2.1.0 Ok".to_owned()

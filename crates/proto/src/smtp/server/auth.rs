@@ -67,7 +67,7 @@ impl Session {
             _ if !self.login_allowed() => Some(Refusal::new(538, Enhanced(5, 7, 11), "Send STARTTLS before AUTH")),
             State::Greeted(greeting) if greeting.login.is_some() => sequence("You are logged in already"),
             State::Greeted(greeting) if greeting.esmtp => None,
-            State::Mail(..) => sequence("Not inside a transaction"),
+            State::Mail(..) | State::Chunked(..) => sequence("Not inside a transaction"),
             _ => Some(ehlo_first()),
         }
     }

@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::{Answer, Ask, Envelope, Greeting, Session, State, Step, ehlo_first};
+use super::{Answer, Ask, Envelope, Greeting, Session, State, Step, Tls, ehlo_first};
 use crate::smtp::command::MailParams;
 use crate::smtp::data::DataError;
+use crate::smtp::params::RcptOptions;
 use crate::smtp::refusal::{Refusal, plain_reply, reply};
 use crate::{Address, Enhanced};
 
 /// What is known between MAIL and the final dot.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    envelope: Envelope,
+    pub(super) envelope: Envelope,
     /// The recipients again, to find one among 50 000 without reading them all.
     named: HashSet<Address>,
     /// Recipients that were refused: by the shell, by their syntax, or as too many.
@@ -20,6 +21,17 @@ pub(super) struct Transaction {
 
 impl Session {
     pub(super) fn mail(&mut self, path: Option<Address>, params: MailParams) -> Step {
+        if params.options.require_tls && self.offers.tls != Tls::On {
+            // RFC 8689 §3: not offered outside TLS.
+            return self.bad(&Refusal::new(555, Enhanced(5, 5, 4), "REQUIRETLS is offered under TLS only"));
+        }
+        if self.offers.mails_max.is_some_and(|max| max <= self.tally.mails) {
+            return self.close(&Refusal::new(
+                421,
+                Enhanced(4, 7, 0),
+                "Enough messages on this connection, open another",
+            ));
+        }
         let octets_max = self.offers.octets_max;
         if params.size.is_some_and(|size| octets_max < size) {
             return self.idle(DataError::TooLarge { octets_max }.refusal().to_reply());
@@ -35,7 +47,7 @@ impl Session {
                 return self.bad(&Refusal::new(503, Enhanced(5, 5, 1), "A transaction is open already"));
             }
         };
-        let envelope = Envelope { sender: path.clone(), recipients: Vec::new(), params };
+        let envelope = Envelope { sender: path.clone(), recipients: Vec::new(), params: params.clone() };
         self.state = State::SenderAsked(greeting, Transaction { envelope, named: HashSet::new(), refused: 0 });
         Step::Ask(Ask::Sender { path, params })
     }
@@ -47,15 +59,26 @@ impl Session {
                 self.idle(refusal.to_reply())
             }
             answer => {
+                self.tally.mails = self.tally.mails.saturating_add(1);
                 self.state = State::Mail(greeting, transaction);
                 Step::Reply(yes(answer, Enhanced(2, 1, 0)))
             }
         }
     }
 
-    pub(super) fn rcpt(&mut self, path: Address) -> Step {
+    /// Whether addresses may hold more than ASCII: MAIL said so.
+    pub(super) fn takes_utf8(&self) -> bool {
+        matches!(&self.state, State::Mail(_, transaction) if transaction.envelope.params.options.utf8)
+    }
+
+    /// A recipient that is named twice keeps what was asked for it first.
+    pub(super) fn rcpt(&mut self, path: Address, options: RcptOptions) -> Step {
         let (greeting, transaction) = match self.take_state() {
             State::Mail(greeting, transaction) => (greeting, transaction),
+            state @ State::Chunked(..) => {
+                self.state = state;
+                return self.idle(chunks_began().to_reply());
+            }
             state => {
                 // Not counted as an error: a client that pipelines has sent its recipients before it reads that its
                 // sender was refused (RFC 2920 §3.1).
@@ -73,9 +96,8 @@ impl Session {
             let refusal = Refusal::new(452, Enhanced(4, 5, 3), "Too many recipients, send the rest separately");
             return self.recipient_refused(greeting, transaction, &refusal);
         }
-        let params = transaction.envelope.params;
         self.state = State::RecipientAsked(greeting, transaction, path.clone());
-        Step::Ask(Ask::Recipient { path, params })
+        Step::Ask(Ask::Recipient { path, options })
     }
 
     pub(super) fn recipient_answered(
@@ -109,14 +131,10 @@ impl Session {
                 self.state = State::Content(greeting, transaction);
                 Step::ReadData(plain_reply(354, &["End data with <CR><LF>.<CR><LF>".to_owned()]))
             }
-            State::Mail(greeting, transaction) if 0 < transaction.refused => {
-                self.state = State::Mail(greeting, transaction);
-                self.idle(Refusal::new(554, Enhanced(5, 5, 1), "No valid recipients").to_reply())
-            }
             state => {
-                let missing = if matches!(state, State::Mail(..)) { "Send RCPT first" } else { "Send MAIL first" };
+                let refusal = no_content_yet(&state);
                 self.state = state;
-                self.idle(Refusal::new(503, Enhanced(5, 5, 1), missing).to_reply())
+                self.idle(refusal.to_reply())
             }
         }
     }
@@ -149,6 +167,23 @@ impl Session {
             }
         }
     }
+}
+
+/// Why there is no message to be read in this state.
+pub(super) fn no_content_yet(state: &State) -> Refusal {
+    match state {
+        State::Mail(_, transaction) if 0 < transaction.refused => {
+            Refusal::new(554, Enhanced(5, 5, 1), "No valid recipients")
+        }
+        State::Mail(..) => Refusal::new(503, Enhanced(5, 5, 1), "Send RCPT first"),
+        State::Chunked(..) => chunks_began(),
+        _ => Refusal::new(503, Enhanced(5, 5, 1), "Send MAIL first"),
+    }
+}
+
+/// RFC 3030 §2: DATA and BDAT are never mixed, and the envelope is closed with the first chunk.
+fn chunks_began() -> Refusal {
+    Refusal::new(503, Enhanced(5, 5, 1), "The message has begun with BDAT: send the rest so, or RSET")
 }
 
 fn yes(answer: Answer, enhanced: Enhanced) -> Vec<u8> {

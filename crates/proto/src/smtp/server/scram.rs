@@ -98,6 +98,7 @@ mod tests {
             hostname: "relay.example.org".into(),
             octets_max: 1000,
             recipients_max: 100,
+            mails_max: None,
             tls: Tls::On,
             auth: AuthOffer::OnlyTls,
             scram: ScramOffer::Yes,
