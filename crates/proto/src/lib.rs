@@ -1,9 +1,11 @@
 //! Bytes ⇄ types: addresses, replies, SMTP sessions. No I/O, no clock, no randomness (I1).
 
 pub mod address;
+pub mod mta_sts;
 pub mod reply;
 pub mod scram;
 pub mod smtp;
+pub mod tls_rpt;
 
 pub use address::{Address, AddressError, Domain, DomainError};
 pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};

@@ -247,6 +247,8 @@ fn status(answer: &Answer, expired: bool) -> String {
         (None, None, text) if text == words(LocalFailure::NoSuchDomain) => "5.1.2".to_owned(),
         (None, None, text) if text == words(LocalFailure::NullMx) => "5.1.10".to_owned(),
         (None, None, text) if text == words(LocalFailure::Unsupported) => "5.6.7".to_owned(),
+        (None, None, text) if text == words(LocalFailure::Loop) => "5.4.6".to_owned(),
+        (None, None, text) if text == words(LocalFailure::RequireTls) => "5.7.30".to_owned(),
         (None, None, _) => "5.4.4".to_owned(),
     }
 }
@@ -263,6 +265,16 @@ fn words(failure: LocalFailure) -> &'static str {
         LocalFailure::Timeout => "the server stopped answering",
         LocalFailure::ConnectionLost => "the connection was lost before the server had answered",
         LocalFailure::TlsFailure => "no encrypted connection could be made",
+        LocalFailure::StsFailure => "the domain enforces MTA-STS and no host of it met its policy (RFC 8461)",
+        LocalFailure::DaneFailure => {
+            "the host did not show a key that DNSSEC names, or the names could not be read (RFC 7672)"
+        }
+        LocalFailure::RequireTls => {
+            "the message must travel encrypted and no host of the domain offers that (RFC 8689)"
+        }
+        LocalFailure::Loop => "the domain's mail would come back to this server: its MX records name this machine",
+        LocalFailure::LoginRefused => "the smart host did not take the login of this server",
+        LocalFailure::NoExit => "none of the local addresses to send from is usable",
         LocalFailure::BadReply => "what the server said is no SMTP",
         LocalFailure::Unsupported => "the server does not offer what this message needs (size or SMTPUTF8)",
         LocalFailure::Expired => "it could not be delivered in time",

@@ -7,6 +7,7 @@ pub mod outcome;
 pub mod pace;
 pub mod retry;
 pub mod suppress;
+pub mod tls;
 
 pub use classify::{Classifier, ExampleMiss, Provider, RuleOrigin, RulesError, Said, Source, local};
 pub use evidence::{Evidence, Happening};

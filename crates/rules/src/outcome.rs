@@ -112,6 +112,18 @@ words! {
         Timeout = "timeout",
         ConnectionLost = "connection-lost",
         TlsFailure = "tls-failure",
+        /// The domain's MTA-STS policy is enforced and was not met.
+        StsFailure = "sts-failure",
+        /// The keys that DNSSEC names were not shown, or could not be looked up.
+        DaneFailure = "dane-failure",
+        /// The message asks for REQUIRETLS, and no host of the domain can give it.
+        RequireTls = "require-tls",
+        /// The domain's mail comes back to this machine.
+        Loop = "loop",
+        /// A smart host does not take our login: a person must repair it.
+        LoginRefused = "login-refused",
+        /// No local address can be sent from.
+        NoExit = "no-exit",
         /// What it said is no SMTP.
         BadReply = "bad-reply",
         /// The server does not offer what this message needs (SMTPUTF8, size).

@@ -19,6 +19,12 @@ pub fn local(failure: LocalFailure) -> Outcome {
         L::Timeout => (Cause::Network, "timeout", Fate::Later, Scope::Domain, Strength::Strong),
         L::ConnectionLost => (Cause::Network, "connection-lost", Fate::Later, Scope::Domain, Strength::Strong),
         L::TlsFailure => (Cause::Network, "tls", Fate::Later, Scope::Domain, Strength::Strong),
+        L::StsFailure => (Cause::Network, "mta-sts", Fate::Later, Scope::Domain, Strength::Strong),
+        L::DaneFailure => (Cause::Network, "dane", Fate::Later, Scope::Domain, Strength::Strong),
+        L::RequireTls => (Cause::Policy, "require-tls", Fate::Final, Scope::Message, Strength::Strong),
+        L::Loop => (Cause::Network, "loop", Fate::Final, Scope::Domain, Strength::Strong),
+        L::LoginRefused => (Cause::Network, "login", Fate::Later, Scope::Exit, Strength::Strong),
+        L::NoExit => (Cause::Network, "no-exit", Fate::Later, Scope::Exit, Strength::Strong),
         L::BadReply => (Cause::Network, "bad-reply", Fate::Later, Scope::Domain, Strength::Strong),
         L::Unsupported => (Cause::Policy, "unsupported", Fate::Final, Scope::Message, Strength::Strong),
         L::Expired => (Cause::Network, "expired", Fate::Final, Scope::Domain, Strength::Strong),
@@ -54,6 +60,10 @@ mod tests {
         check(LocalFailure::NoMailHost, Cause::Address, Fate::Final);
         check(LocalFailure::DnsFailure, Cause::Network, Fate::Later);
         check(LocalFailure::Expired, Cause::Network, Fate::Final);
+        check(LocalFailure::Loop, Cause::Network, Fate::Final);
+        check(LocalFailure::StsFailure, Cause::Network, Fate::Later);
+        check(LocalFailure::DaneFailure, Cause::Network, Fate::Later);
+        check(LocalFailure::RequireTls, Cause::Policy, Fate::Final);
         check(LocalFailure::Unsupported, Cause::Policy, Fate::Final);
         for failure in LocalFailure::ALL {
             let outcome = local(*failure);
