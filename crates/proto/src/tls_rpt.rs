@@ -54,7 +54,7 @@ mod tests {
             assert_eq!(read(none), [], "{none}");
         }
         assert_eq!(destinations(["v=TLSRPTv1; rua=mailto:a@b.example", "v=TLSRPTv1; rua=mailto:c@b.example"]), []);
-        let many = format!("v=TLSRPTv1; rua={}", vec!["mailto:a@b.example"; 10].join(","));
+        let many = format!("v=TLSRPTv1; rua={}", ["mailto:a@b.example"; 10].join(","));
         assert_eq!(read(&many).len(), DESTINATIONS_MAX);
     }
 }

@@ -4,10 +4,14 @@
 //! to convert it would break the DKIM signature of its author.
 
 mod capabilities;
+mod login;
 mod replies;
+mod scram;
 mod transaction;
 
 pub use self::capabilities::Capabilities;
+use self::login::{Exchange, Turn};
+pub use self::login::{Login, Passwords};
 pub use self::replies::{ReplyBuffer, ReplyProgress};
 use self::transaction::Transaction;
 use crate::{Address, Reply};
@@ -18,6 +22,17 @@ pub struct Hello {
     /// Our name for EHLO: the host name that the reverse DNS of the exit gives.
     pub name: String,
     pub starttls: StartTls,
+    pub protocol: Protocol,
+    /// For a smart host that wants to know who we are.
+    pub login: Option<Login>,
+}
+
+/// What is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Smtp,
+    /// RFC 2033: LHLO, and after the final dot one reply for each recipient that was accepted.
+    Lmtp,
 }
 
 /// What to do about STARTTLS. Whether a certificate is good is decided by the shell in the handshake.
@@ -40,6 +55,8 @@ pub struct Plan<'a> {
     pub octets: u64,
     /// The message holds octets above 127.
     pub eight_bit: bool,
+    /// RFC 8689: only a server that offers REQUIRETLS may have it. Whether the certificate is good is for the shell.
+    pub require_tls: bool,
 }
 
 /// What the shell must do next.
@@ -93,6 +110,8 @@ pub enum Unsupported {
     Size { octets_max: u64 },
     /// RFC 6531: an address is not ASCII.
     SmtpUtf8,
+    /// RFC 8689: the message must travel encrypted all the way.
+    RequireTls,
 }
 
 /// Why there is nothing to be done on this connection.
@@ -106,6 +125,8 @@ pub enum GiveUp {
     NoStartTls { reply: Option<Reply> },
     /// The server said something while nothing was asked; mostly 421 before it closes an idle connection.
     Unasked { reply: Reply },
+    /// Our login was not taken; without a reply: the server offers no way to log in that may be used here.
+    NoLogin { reply: Option<Reply> },
 }
 
 /// What the server's words are an answer to. It also gives the timeout of RFC 5321 §4.5.3.2.
@@ -137,6 +158,7 @@ enum State {
     Helo,
     StartTls,
     Handshake,
+    Login(Exchange),
     Ready { reset: bool },
     Transaction(Transaction),
     Closed,
@@ -147,6 +169,12 @@ impl ClientSession {
     #[must_use]
     pub fn open(hello: Hello) -> Self {
         Self { hello, tls: false, capabilities: Capabilities::default(), state: State::Banner }
+    }
+
+    /// A new connection that began with a handshake (RFC 8314 §3): its banner already came encrypted.
+    #[must_use]
+    pub fn open_encrypted(hello: Hello) -> Self {
+        Self { tls: true, ..Self::open(hello) }
     }
 
     /// Takes one whole reply.
@@ -160,7 +188,7 @@ impl ClientSession {
                 self.secure()
             }
             // RFC 5321 §3.2: a server that does not know EHLO answers 5xx to it.
-            State::Ehlo if 500 <= reply.code => self.send(State::Helo),
+            State::Ehlo if 500 <= reply.code && self.hello.protocol == Protocol::Smtp => self.send(State::Helo),
             State::Helo if reply.code == 250 => {
                 self.capabilities = Capabilities::default();
                 self.secure()
@@ -174,7 +202,15 @@ impl ClientSession {
             State::StartTls if self.hello.starttls == StartTls::Required => {
                 Do::GiveUp(GiveUp::NoStartTls { reply: Some(reply) })
             }
-            State::StartTls => self.ready(),
+            State::StartTls => self.log_in(),
+            State::Login(exchange) => match exchange.turn(reply) {
+                Turn::Send(exchange, bytes) => {
+                    self.state = State::Login(exchange);
+                    Do::Send(bytes)
+                }
+                Turn::Done => self.ready(),
+                Turn::Refused(reply) => Do::GiveUp(GiveUp::NoLogin { reply: Some(reply) }),
+            },
             State::Transaction(transaction) => self.transaction(transaction, reply),
             State::Handshake | State::Ready { .. } | State::Closed => Do::GiveUp(GiveUp::Unasked { reply }),
         };
@@ -193,7 +229,7 @@ impl ClientSession {
     /// Starts a transaction on a server that is ready, the first one or a further one.
     #[must_use]
     pub fn begin(mut self, plan: Plan<'_>) -> (Self, Do) {
-        let mut transaction = Transaction::new(plan, &self.capabilities);
+        let mut transaction = Transaction::new(plan, &self.capabilities, self.hello.protocol);
         let State::Ready { reset } = self.state else {
             self.state = State::Closed;
             return (self, Do::Finished(transaction.lost()));
@@ -228,7 +264,7 @@ impl ClientSession {
     pub fn spoken(&self) -> Option<Spoken> {
         match &self.state {
             State::Banner => Some(Spoken::Connect),
-            State::Ehlo | State::Helo => Some(Spoken::Ehlo),
+            State::Ehlo | State::Helo | State::Login(_) => Some(Spoken::Ehlo),
             State::StartTls => Some(Spoken::StartTls),
             State::Transaction(transaction) => transaction.spoken(),
             State::Handshake | State::Ready { .. } | State::Closed => None,
@@ -248,6 +284,7 @@ impl ClientSession {
 
     fn send(&mut self, state: State) -> Do {
         let command = match state {
+            State::Ehlo if self.hello.protocol == Protocol::Lmtp => format!("LHLO {}\r\n", self.hello.name),
             State::Ehlo => format!("EHLO {}\r\n", self.hello.name),
             State::Helo => format!("HELO {}\r\n", self.hello.name),
             _ => "STARTTLS\r\n".to_owned(),
@@ -259,10 +296,23 @@ impl ClientSession {
     /// After a greeting: STARTTLS where it is wanted.
     fn secure(&mut self) -> Do {
         match self.hello.starttls {
-            _ if self.tls => self.ready(),
+            _ if self.tls => self.log_in(),
             StartTls::IfOffered | StartTls::Required if self.capabilities.starttls => self.send(State::StartTls),
             StartTls::Required => Do::GiveUp(GiveUp::NoStartTls { reply: None }),
-            StartTls::Never | StartTls::IfOffered => self.ready(),
+            StartTls::Never | StartTls::IfOffered => self.log_in(),
+        }
+    }
+
+    /// After the last greeting: the login, where there is one.
+    fn log_in(&mut self) -> Do {
+        let Some(login) = &self.hello.login else { return self.ready() };
+        let may = self.tls || login.passwords == Passwords::EvenInClear;
+        match Exchange::begin(login, &self.capabilities).filter(|_| may) {
+            Some((exchange, bytes)) => {
+                self.state = State::Login(exchange);
+                Do::Send(bytes)
+            }
+            None => Do::GiveUp(GiveUp::NoLogin { reply: None }),
         }
     }
 
@@ -284,6 +334,14 @@ impl ClientSession {
             }
             transaction::Next::Dead => Do::Finished(transaction.results(false)),
         }
+    }
+}
+
+impl Hello {
+    /// SMTP without a login.
+    #[must_use]
+    pub fn new(name: impl Into<String>, starttls: StartTls) -> Self {
+        Self { name: name.into(), starttls, protocol: Protocol::Smtp, login: None }
     }
 }
 

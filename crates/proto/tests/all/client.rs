@@ -1,7 +1,8 @@
 //! The sending side against scripted servers: what is written, and what becomes of each recipient.
 
 use sm2tp_proto::smtp::client::{
-    ClientSession, Do, GiveUp, Hello, Plan, RecipientResult, Results, Spoken, StartTls, Unsupported,
+    ClientSession, Do, GiveUp, Hello, Login, Passwords, Plan, Protocol, RecipientResult, Results, Spoken, StartTls,
+    Unsupported,
 };
 use sm2tp_proto::{Address, Reply};
 
@@ -10,7 +11,7 @@ fn reply(text: &str) -> Reply {
 }
 
 fn hello(starttls: StartTls) -> Hello {
-    Hello { name: "relay.example.org".into(), starttls }
+    Hello::new("relay.example.org", starttls)
 }
 
 fn address(text: &str) -> Address {
@@ -50,7 +51,8 @@ fn begin(session: ClientSession, recipients: &[&str], want: &str) -> ClientSessi
     let sender = address("anna@good.test");
     let recipients: Vec<Address> = recipients.iter().map(|text| address(text)).collect();
     let recipients: Vec<&Address> = recipients.iter().collect();
-    let plan = Plan { mail_from: Some(&sender), recipients: &recipients, octets: 1000, eight_bit: true };
+    let plan =
+        Plan { mail_from: Some(&sender), recipients: &recipients, octets: 1000, eight_bit: true, require_tls: false };
     let (session, step) = session.begin(plan);
     let Do::Send(bytes) = step else { panic!("{step:?}") };
     assert_eq!(String::from_utf8(bytes).unwrap().trim_end().replace("\r\n", "|"), want);
@@ -146,7 +148,8 @@ fn a_421_is_told_to_all_who_are_left_and_ends_the_connection() {
     let session = check(talk(session, &script), &["Rcpt 421", "Rcpt 550", "Rcpt 421"], false);
     assert_eq!(session.spoken(), None);
     let sender = address("anna@good.test");
-    let plan = Plan { mail_from: Some(&sender), recipients: &[&sender], octets: 1, eight_bit: false };
+    let plan =
+        Plan { mail_from: Some(&sender), recipients: &[&sender], octets: 1, eight_bit: false, require_tls: false };
     let (_, step) = session.begin(plan);
     let Do::Finished(results) = step else { panic!("{step:?}") };
     assert_eq!((short(&results), results.reusable), (vec!["lost Mail".to_owned()], false));
@@ -173,7 +176,7 @@ fn many_recipients_go_in_groups() {
     let names: Vec<String> = (0..250).map(|n| format!("r{n}@x.test")).collect();
     let recipients: Vec<Address> = names.iter().map(|name| address(name)).collect();
     let recipients: Vec<&Address> = recipients.iter().collect();
-    let plan = Plan { mail_from: None, recipients: &recipients, octets: 10, eight_bit: false };
+    let plan = Plan { mail_from: None, recipients: &recipients, octets: 10, eight_bit: false, require_tls: false };
     let (mut session, mut step) = ready("250-PIPELINING\n").begin(plan);
     let mut groups = Vec::new();
     let results = loop {
@@ -202,13 +205,14 @@ fn what_the_server_cannot_take_is_not_sent() {
         let Do::Finished(results) = step else { panic!("{step:?}") };
         (session, results)
     };
-    let plan = Plan { mail_from: None, recipients: &[&plain], octets: 5001, eight_bit: false };
+    let plan = Plan { mail_from: None, recipients: &[&plain], octets: 5001, eight_bit: false, require_tls: false };
     let (session, results) = unsupported(ALL, plan);
     let want = RecipientResult::Unsupported(Unsupported::Size { octets_max: 5000 });
     assert_eq!((results.recipients, results.reusable), (vec![want], true));
     begin(session, &["a@x.test"], "MAIL FROM:<anna@good.test> SIZE=1000 BODY=8BITMIME|RCPT TO:<a@x.test>|DATA");
 
-    let plan = Plan { mail_from: Some(&accent), recipients: &[&plain], octets: 1, eight_bit: false };
+    let plan =
+        Plan { mail_from: Some(&accent), recipients: &[&plain], octets: 1, eight_bit: false, require_tls: false };
     assert_eq!(short(&unsupported("", plan).1), ["SmtpUtf8"]);
     // One recipient of two: the other is spoken of.
     let session = begin(ready(""), &["josé@x.test", "a@x.test"], "MAIL FROM:<anna@good.test>");
@@ -255,4 +259,75 @@ fn greetings_fall_back_and_give_up() {
     let (_, step) = open(StartTls::Never).reply(reply("554 5.7.1 go away"));
     let Do::GiveUp(GiveUp::Refused { spoken, reply }) = step else { panic!("{step:?}") };
     assert_eq!((spoken, reply.code), (Spoken::Connect, 554));
+}
+
+fn ready_lmtp() -> ClientSession {
+    let hello = Hello { protocol: Protocol::Lmtp, ..hello(StartTls::Never) };
+    let greeting = [("220 lmtp", "LHLO relay.example.org"), ("250-lmtp\n250 PIPELINING", "ready")];
+    talk(ClientSession::open(hello), &greeting).0
+}
+
+#[test]
+fn lmtp_answers_the_end_once_for_each_recipient_it_accepted() {
+    let group = "MAIL FROM:<anna@good.test>|RCPT TO:<a@x.test>|RCPT TO:<b@x.test>|RCPT TO:<c@x.test>|DATA";
+    let to_data = [
+        ("250 ok", "continue"),
+        ("250 ok", "continue"),
+        ("550 no", "continue"),
+        ("250 ok", "continue"),
+        ("354 go", "sendbody"),
+        ("250 kept", "continue"),
+    ];
+    let begin = || talk(begin(ready_lmtp(), &["a@x.test", "b@x.test", "c@x.test"], group), &to_data).0;
+    let ended = talk(begin(), &[("452 4.2.2 full", "finished")]);
+    check(ended, &["delivered 250", "Rcpt 550", "Eod 452"], true);
+    check(talk(begin(), &[("421 bye", "finished")]), &["delivered 250", "Rcpt 550", "Eod 421"], false);
+    assert_eq!(short(&begin().lost().unwrap()), ["delivered 250", "Rcpt 550", "lost Eod"]);
+}
+
+#[test]
+fn lmtp_for_nobody_ends_the_connection() {
+    let session = begin(ready_lmtp(), &["a@x.test"], "MAIL FROM:<anna@good.test>|RCPT TO:<a@x.test>|DATA");
+    check(
+        talk(session, &[("250 ok", "continue"), ("550 no", "continue"), ("354 go", "finished")]),
+        &["Rcpt 550"],
+        false,
+    );
+    // No HELO in LMTP.
+    let hello = Hello { protocol: Protocol::Lmtp, ..hello(StartTls::Never) };
+    talk(ClientSession::open(hello), &[("220 lmtp", "LHLO relay.example.org"), ("500 what", "Refused")]);
+}
+
+#[test]
+fn requiretls_goes_only_to_a_server_that_offers_it() {
+    let to = address("a@x.test");
+    let plan = Plan { mail_from: None, recipients: &[&to], octets: 1, eight_bit: false, require_tls: true };
+    let (_, step) = ready(ALL).begin(plan);
+    let Do::Finished(results) = step else { panic!("{step:?}") };
+    assert_eq!((short(&results), results.reusable), (vec!["RequireTls".to_owned()], true));
+    let (_, step) = ready("250-REQUIRETLS\n").begin(plan);
+    assert_eq!(step, Do::Send(b"MAIL FROM:<> REQUIRETLS\r\n".to_vec()));
+}
+
+#[test]
+fn a_password_waits_for_tls() {
+    let login = |passwords| Login {
+        user: "user".into(),
+        password: "pencil".to_owned().into(),
+        nonce: "fyko+d2lbbFgONRv9qkxdawL".into(),
+        passwords,
+    };
+    let open = |starttls, passwords| ClientSession::open(Hello { login: Some(login(passwords)), ..hello(starttls) });
+    let ehlo = ("220 hi", "EHLO relay.example.org");
+    let plain = ("250-mx\n250 AUTH PLAIN", "AUTH PLAIN AHVzZXIAcGVuY2ls");
+    talk(open(StartTls::Never, Passwords::EvenInClear), &[ehlo, plain, ("235 ok", "ready")]);
+    talk(open(StartTls::Never, Passwords::EvenInClear), &[ehlo, plain, ("535 no", "NoLogin")]);
+    talk(open(StartTls::Never, Passwords::InTls), &[ehlo, ("250-mx\n250 AUTH PLAIN", "NoLogin")]);
+    talk(open(StartTls::Never, Passwords::EvenInClear), &[ehlo, ("250-mx\n250 AUTH GSSAPI", "NoLogin")]);
+    let offer = ("250-mx\n250-AUTH PLAIN\n250 STARTTLS", "STARTTLS");
+    let session = talk(open(StartTls::Required, Passwords::InTls), &[ehlo, offer, ("220 go", "starttls")]).0;
+    let session = session.tls_started().0;
+    talk(session, &[plain, ("235 ok", "ready")]);
+    let encrypted = Hello { login: Some(login(Passwords::InTls)), ..hello(StartTls::Never) };
+    talk(ClientSession::open_encrypted(encrypted), &[ehlo, plain, ("235 ok", "ready")]);
 }

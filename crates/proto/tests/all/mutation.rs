@@ -190,10 +190,16 @@ const REPLIES: &[&str] = &[
 fn converse(seed: u64) -> usize {
     let mut dice = Dice(seed);
     let starttls = [StartTls::Never, StartTls::IfOffered, StartTls::Required][dice.below(3)];
-    let mut session = ClientSession::open(Hello { name: "relay.example.org".into(), starttls });
+    let mut session = ClientSession::open(Hello::new("relay.example.org", starttls));
     let addresses = ["a@x.test", "b@x.test", "é@x.test"].map(|text| Address::parse(text).unwrap());
     let recipients: Vec<&Address> = addresses[..dice.below(4)].iter().collect();
-    let plan = Plan { mail_from: None, recipients: &recipients, octets: 90 + dice.roll() % 20, eight_bit: true };
+    let plan = Plan {
+        mail_from: None,
+        recipients: &recipients,
+        octets: 90 + dice.roll() % 20,
+        eight_bit: true,
+        require_tls: false,
+    };
     let (mut step, mut body, mut delivered) = (Do::Continue, false, 0);
     for _ in 0..60 {
         body |= step == Do::SendBody;

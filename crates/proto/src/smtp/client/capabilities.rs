@@ -21,6 +21,10 @@ pub struct Capabilities {
     pub size: bool,
     /// The limit that SIZE gave; none where it said 0 or nothing.
     pub octets_max: Option<u64>,
+    /// RFC 8689.
+    pub require_tls: bool,
+    /// RFC 4954: the ways to log in, in upper case.
+    pub mechanisms: Vec<String>,
 }
 
 impl Capabilities {
@@ -44,6 +48,8 @@ impl Capabilities {
             "STARTTLS" => self.starttls = true,
             "SMTPUTF8" => self.smtp_utf8 = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
+            "REQUIRETLS" => self.require_tls = true,
+            "AUTH" => self.mechanisms = words.map(str::to_ascii_uppercase).collect(),
             "SIZE" => {
                 self.size = true;
                 self.octets_max = words.next().and_then(|octets| octets.parse().ok()).filter(|octets| 0 < *octets);

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::{Capabilities, Do, Plan, RecipientResult, Results, Spoken, Unsupported};
+use super::{Capabilities, Do, Plan, Protocol, RecipientResult, Results, Spoken, Unsupported};
 use crate::{Address, Reply};
 
 /// A transaction between MAIL and its end.
 #[derive(Debug)]
 pub(super) struct Transaction {
+    protocol: Protocol,
     pipelining: bool,
     /// Commands that are not written yet.
     pending: VecDeque<(Awaited, Vec<u8>)>,
@@ -28,6 +29,8 @@ enum Awaited {
     Rcpt(usize),
     Data,
     Eod,
+    /// LMTP: what the end means for one recipient.
+    EodFor(usize),
     /// The end of a message for nobody.
     LoneDot,
 }
@@ -53,7 +56,7 @@ pub(super) enum Next {
 }
 
 impl Transaction {
-    pub(super) fn new(plan: Plan<'_>, server: &Capabilities) -> Self {
+    pub(super) fn new(plan: Plan<'_>, server: &Capabilities, protocol: Protocol) -> Self {
         let obstacle = obstacle(&plan, server);
         let mut recipients = Vec::with_capacity(plan.recipients.len());
         let mut pending = VecDeque::new();
@@ -69,6 +72,7 @@ impl Transaction {
             pending.push_back((Awaited::Data, b"DATA\r\n".to_vec()));
         }
         Self {
+            protocol,
             pipelining: server.pipelining,
             pending,
             awaited: VecDeque::new(),
@@ -103,6 +107,11 @@ impl Transaction {
                 return Next::Dead;
             }
         };
+        let nobody = awaited == Awaited::Data && matches!(outcome, Outcome::Yes) && !self.any_accepted();
+        if nobody && self.protocol == Protocol::Lmtp {
+            // RFC 2033 §4.2: the end would be answered once for each of nobody, and so never.
+            return Next::Dead;
+        }
         if let Some(step) = self.answered(awaited, outcome, reply) {
             return Next::Do(step);
         }
@@ -147,7 +156,10 @@ impl Transaction {
                 }
             }
             (Awaited::Data, Outcome::Yes) if self.any_accepted() => {
-                self.awaited.push_back(Awaited::Eod);
+                match self.protocol {
+                    Protocol::Smtp => self.awaited.push_back(Awaited::Eod),
+                    Protocol::Lmtp => self.await_each_accepted(),
+                }
                 return Some(Do::SendBody);
             }
             // RFC 2920 §3.1: DATA was written before it was known that nobody is left. The server waits for a message
@@ -159,13 +171,21 @@ impl Transaction {
             (Awaited::Data, Outcome::No) => self.settle(&RecipientResult::Refused { spoken, reply }),
             (Awaited::Eod, outcome) => {
                 self.ended = true;
-                self.settle(&match outcome {
-                    Outcome::Yes => RecipientResult::Delivered(reply),
-                    Outcome::No => RecipientResult::Refused { spoken, reply },
-                });
+                self.settle(&outcome.at_the_end(reply));
+            }
+            (Awaited::EodFor(index), outcome) => {
+                self.ended = true;
+                if let Some(fate @ Fate::Accepted) = self.recipients.get_mut(index) {
+                    *fate = Fate::Settled(outcome.at_the_end(reply));
+                }
             }
         }
         None
+    }
+
+    fn await_each_accepted(&mut self) {
+        let accepted = self.recipients.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Accepted));
+        self.awaited.extend(accepted.map(|(index, _)| Awaited::EodFor(index)));
     }
 
     fn go_on(&mut self) -> Next {
@@ -210,13 +230,22 @@ enum Outcome {
     No,
 }
 
+impl Outcome {
+    fn at_the_end(self, reply: Reply) -> RecipientResult {
+        match self {
+            Self::Yes => RecipientResult::Delivered(reply),
+            Self::No => RecipientResult::Refused { spoken: Spoken::Eod, reply },
+        }
+    }
+}
+
 impl Awaited {
     fn spoken(self) -> Spoken {
         match self {
             Self::Rset | Self::Mail => Spoken::Mail,
             Self::Rcpt(_) => Spoken::Rcpt,
             Self::Data => Spoken::Data,
-            Self::Eod | Self::LoneDot => Spoken::Eod,
+            Self::Eod | Self::EodFor(_) | Self::LoneDot => Spoken::Eod,
         }
     }
 }
@@ -225,6 +254,7 @@ impl Awaited {
 fn obstacle(plan: &Plan<'_>, server: &Capabilities) -> Option<Unsupported> {
     let size = server.octets_max.filter(|octets_max| *octets_max < plan.octets);
     size.map(|octets_max| Unsupported::Size { octets_max })
+        .or_else(|| (plan.require_tls && !server.require_tls).then_some(Unsupported::RequireTls))
         .or_else(|| plan.mail_from.and_then(|path| needs_utf8(path, server)))
 }
 
@@ -244,6 +274,9 @@ fn mail(plan: &Plan<'_>, server: &Capabilities) -> Vec<u8> {
     }
     if utf8 && server.smtp_utf8 {
         command.push_str(" SMTPUTF8");
+    }
+    if plan.require_tls {
+        command.push_str(" REQUIRETLS");
     }
     command.push_str("\r\n");
     command.into_bytes()
