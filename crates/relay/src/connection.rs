@@ -1,35 +1,54 @@
 //! One connection to a recipient's server: the shell around `proto`'s client session. It reads, writes and waits with
 //! a limit; what is said and what it means is decided elsewhere.
 
+use std::future::poll_fn;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use sm2tp_proto::smtp::client::{ClientSession, Do, GiveUp, Hello, Plan, ReplyBuffer, Results, Spoken, StartTls};
+use sm2tp_proto::Reply;
+use sm2tp_proto::smtp::client::{
+    ClientSession, Do, GiveUp, Hello, Login, Plan, Protocol, ReplyBuffer, Results, Spoken, StartTls,
+};
 use sm2tp_proto::smtp::dot_stuff;
-use sm2tp_proto::{Address, Reply};
 use sm2tp_rules::LocalFailure;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use sm2tp_rules::tls::Level;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::tls::TlsUse;
+use crate::route::Speaks;
+use crate::tls::TlsTrouble;
 
-/// How this node presents itself and how long it waits.
-#[derive(Clone)]
-pub struct Manners {
+/// One address of a host, and how it is to be met.
+pub struct Target<'a> {
+    /// The host as the DNS or a person names it.
+    pub host: &'a str,
+    /// The name that is asked for in the handshake, mostly the same.
+    pub tls_name: &'a str,
+    pub address: SocketAddr,
+    pub level: Level,
+    pub speaks: Speaks,
+    pub login: Option<Login>,
+    pub tls: Arc<ClientConfig>,
+    /// The local address to send from; none: the system chooses.
+    pub source: Option<IpAddr>,
     /// Our name in EHLO.
-    pub hostname: String,
-    /// Local addresses to send from, the first of each family; empty: what the system chooses.
-    pub source: Vec<IpAddr>,
-    pub tls: TlsUse,
-    pub tls_config: Arc<ClientConfig>,
-    pub connect_timeout: Duration,
+    pub hello: &'a str,
+}
+
+/// How long this node waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub connect: Duration,
     /// For each reply. RFC 5321 §4.5.3.2 gives five minutes to most, ten to the final dot.
-    pub answer_timeout: Duration,
+    pub answer: Duration,
 }
 
 /// A server that is ready for a transaction.
@@ -38,6 +57,7 @@ pub struct Connection {
     session: ClientSession,
     /// The host as the DNS names it: what rules and the send log call MX.
     pub host: String,
+    pub level: Level,
 }
 
 /// The octets: in clear or in TLS.
@@ -53,6 +73,8 @@ struct Wire {
 pub enum Trouble {
     /// What failed on our side of the wire, with the host it was about.
     Local { failure: LocalFailure, host: String },
+    /// No TLS, where it was wanted.
+    Tls { why: TlsTrouble, host: String },
     /// The server closed its door before any mail was spoken of.
     Refused { spoken: Spoken, reply: Reply, host: String },
 }
@@ -60,74 +82,97 @@ pub enum Trouble {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// How far a body went.
+enum Body {
+    Written,
+    /// The server spoke before it had everything.
+    Interrupted,
+}
+
 impl Connection {
     /// Connects to one address of a host and greets it.
     ///
     /// # Errors
     /// [`Trouble`]: another host of the site may do better.
-    pub async fn open(host: &str, address: SocketAddr, manners: &Manners) -> Result<Self, Trouble> {
-        let first = match manners.tls {
-            TlsUse::Off => StartTls::Never,
-            TlsUse::Opportunistic => StartTls::IfOffered,
-            TlsUse::Required => StartTls::Required,
-        };
-        match Self::greet(host, address, manners, first).await {
-            // RFC 7435: a server whose TLS is broken still gets its mail, on a new connection in clear.
-            Err(Trouble::Local { failure: LocalFailure::TlsFailure, .. }) if first == StartTls::IfOffered => {
-                Self::greet(host, address, manners, StartTls::Never).await
-            }
-            other => other,
-        }
-    }
-
-    async fn greet(host: &str, address: SocketAddr, manners: &Manners, starttls: StartTls) -> Result<Self, Trouble> {
-        let local = |failure| Trouble::Local { failure, host: host.to_owned() };
-        let stream = timeout(manners.connect_timeout, connect(address, &manners.source))
+    pub async fn open(target: &Target<'_>, patience: Patience) -> Result<Self, Trouble> {
+        let local = |failure| Trouble::Local { failure, host: target.host.to_owned() };
+        let stream = timeout(patience.connect, connect(target.address, target.source))
             .await
             .map_err(|_| local(LocalFailure::ConnectTimeout))?
-            .map_err(|_| local(LocalFailure::ConnectRefused))?;
-        let mut wire = Wire::new(Box::new(stream), manners.answer_timeout);
-        let mut session = ClientSession::open(Hello { name: manners.hostname.clone(), starttls });
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AddrNotAvailable => local(LocalFailure::NoExit),
+                _ => local(LocalFailure::ConnectRefused),
+            })?;
+        let mut wire = Wire::new(Box::new(stream), patience.answer);
+        let mut session = match target.speaks {
+            Speaks::Smtps => {
+                wire = wire.start_tls(target).await?;
+                ClientSession::open_encrypted(hello(target))
+            }
+            Speaks::Smtp | Speaks::Lmtp => ClientSession::open(hello(target)),
+        };
         let mut next = Do::Continue;
         loop {
             match next {
-                Do::Ready => return Ok(Self { wire, session, host: host.to_owned() }),
-                Do::GiveUp(why) => return Err(trouble(why, host)),
+                Do::Ready => return Ok(Self { wire, session, host: target.host.to_owned(), level: target.level }),
+                Do::GiveUp(why) => return Err(trouble(why, target.host)),
                 Do::StartTls => {
-                    wire = wire.start_tls(host, manners).await.map_err(local)?;
+                    wire = wire.start_tls(target).await?;
                     (session, next) = session.tls_started();
                     continue;
                 }
-                Do::Send(bytes) => wire.write(&bytes).await.map_err(local)?,
+                // A server that speaks and hangs up leaves its words behind, though our write fails.
+                Do::Send(bytes) => drop(wire.write(&bytes).await),
                 _ => {}
             }
             (session, next) = session.reply(wire.reply().await.map_err(local)?);
         }
     }
 
+    /// Whether the next server takes the duty to encrypt over (RFC 8689 §4.2).
+    #[must_use]
+    pub fn keeps_tls(&self) -> bool {
+        Level::Certificate <= self.level && self.session.is_tls() && self.session.capabilities().require_tls
+    }
+
     /// Sends one message. `None` in place of the connection: it cannot be used again.
-    pub async fn send(self, from: Option<&Address>, to: &[&Address], content: &[u8]) -> (Option<Self>, Results) {
-        let plan =
-            Plan { mail_from: from, recipients: to, octets: content.len() as u64, eight_bit: !content.is_ascii() };
-        let Self { mut wire, session, host } = self;
+    pub async fn send(self, plan: Plan<'_>, content: &[u8]) -> (Option<Self>, Results) {
+        let Self { mut wire, session, host, level } = self;
+        if wire.has_more().await {
+            // Words that nobody asked for: from here on each reply would be taken for another one's.
+            let lost = session.begin(plan).0.lost();
+            return (None, lost.unwrap_or(Results { recipients: Vec::new(), reusable: false }));
+        }
         let (mut session, mut next) = session.begin(plan);
+        let mut interrupted = false;
         loop {
             let wrote = match next {
-                Do::Finished(results) => {
-                    return (results.reusable.then_some(Self { wire, session, host }), results);
+                Do::Finished(mut results) => {
+                    results.reusable &= !interrupted && wire.read.is_empty();
+                    return (results.reusable.then_some(Self { wire, session, host, level }), results);
                 }
                 Do::Send(bytes) => wire.write(&bytes).await,
-                Do::SendBody => wire.write_body(content).await,
+                Do::SendBody => match wire.write_body(content).await {
+                    Ok(Body::Written) => Ok(()),
+                    Ok(Body::Interrupted) => {
+                        interrupted = true;
+                        Ok(())
+                    }
+                    Err(failure) => Err(failure),
+                },
                 _ => Ok(()),
             };
-            let replied = match wrote {
-                Ok(()) => wire.reply().await,
-                Err(failure) => Err(failure),
-            };
-            let Ok(reply) = replied else {
+            interrupted |= wrote.is_err();
+            // Where writing failed, the server may have said why before it hung up.
+            let replied = if wrote.is_ok() { wire.reply().await } else { wire.last_words().await };
+            // It cannot have taken what it does not have: only a refusal is believed then.
+            let Some(reply) = replied.ok().filter(|reply| !interrupted || 400 <= reply.code) else {
                 return (None, session.lost().unwrap_or(Results { recipients: Vec::new(), reusable: false }));
             };
             (session, next) = session.reply(reply);
+            if interrupted && !matches!(next, Do::Finished(_)) {
+                return (None, session.lost().unwrap_or(Results { recipients: Vec::new(), reusable: false }));
+            }
         }
     }
 
@@ -151,6 +196,11 @@ impl Wire {
         timeout(self.answer_timeout, self.read_reply()).await.map_err(|_| LocalFailure::Timeout)?
     }
 
+    /// What was said before the connection broke.
+    async fn last_words(&mut self) -> Result<Reply, LocalFailure> {
+        timeout(LAST_WORDS_TIMEOUT, self.read_reply()).await.map_err(|_| LocalFailure::ConnectionLost)?
+    }
+
     async fn read_reply(&mut self) -> Result<Reply, LocalFailure> {
         loop {
             if !self.read.is_empty() {
@@ -169,6 +219,25 @@ impl Wire {
         }
     }
 
+    /// Whether something was said between two transactions, as far as it has arrived.
+    async fn has_more(&mut self) -> bool {
+        poll_fn(|context| {
+            // An end or an error is found by the next reading.
+            let _ = self.poll_more(context);
+            Poll::Ready(!self.read.is_empty())
+        })
+        .await
+    }
+
+    /// Reads what is there. Ready: there was something, or an end.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut chunk);
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+        self.read.extend_from_slice(buffer.filled());
+        read
+    }
+
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LocalFailure> {
         let written = timeout(self.answer_timeout, async {
             self.stream.write_all(bytes).await?;
@@ -177,25 +246,75 @@ impl Wire {
         written.await.map_err(|_| LocalFailure::Timeout)?.map_err(|_| LocalFailure::ConnectionLost)
     }
 
-    async fn write_body(&mut self, content: &[u8]) -> Result<(), LocalFailure> {
+    /// Writes the message, listening meanwhile: a server that has had enough says so, and reads no more.
+    async fn write_body(&mut self, content: &[u8]) -> Result<Body, LocalFailure> {
         let mut stuffed = Vec::with_capacity(content.len() + content.len() / 64 + 16);
         dot_stuff(content, &mut stuffed);
-        self.write(&stuffed).await
+        let mut rest = &stuffed[..];
+        while !rest.is_empty() {
+            if !self.read.is_empty() {
+                return Ok(Body::Interrupted);
+            }
+            let wrote = timeout(self.answer_timeout, poll_fn(|context| self.poll_write(context, rest)));
+            let count = wrote.await.map_err(|_| LocalFailure::Timeout)?.map_err(|_| LocalFailure::ConnectionLost)?;
+            rest = &rest[count..];
+        }
+        let flushed = timeout(self.answer_timeout, self.stream.flush()).await;
+        flushed.map_err(|_| LocalFailure::Timeout)?.map_err(|_| LocalFailure::ConnectionLost)?;
+        Ok(Body::Written)
+    }
+
+    /// Writes some of it; 0 where the server spoke instead of reading.
+    fn poll_write(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(wrote) = Pin::new(&mut self.stream).poll_write(context, rest) {
+            return Poll::Ready(match wrote {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                wrote => wrote,
+            });
+        }
+        match self.poll_more(context) {
+            Poll::Ready(Ok(())) if self.read.is_empty() => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(read) => Poll::Ready(read.map(|()| 0)),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Whatever was sent before the handshake was not said under TLS (RFC 3207 §6): the new wire starts empty.
-    async fn start_tls(self, host: &str, manners: &Manners) -> Result<Self, LocalFailure> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| LocalFailure::TlsFailure)?;
-        let handshake = TlsConnector::from(manners.tls_config.clone()).connect(name, self.stream);
-        let stream = timeout(self.answer_timeout, handshake).await.map_err(|_| LocalFailure::Timeout)?;
-        Ok(Self::new(Box::new(stream.map_err(|_| LocalFailure::TlsFailure)?), self.answer_timeout))
+    async fn start_tls(self, target: &Target<'_>) -> Result<Self, Trouble> {
+        let tls = |why| Trouble::Tls { why, host: target.host.to_owned() };
+        let name = ServerName::try_from(target.tls_name.to_owned()).map_err(|_| tls(TlsTrouble::NameMismatch))?;
+        let handshake = TlsConnector::from(target.tls.clone()).connect(name, self.stream);
+        match timeout(self.answer_timeout, handshake).await {
+            Ok(Ok(stream)) => Ok(Self::new(Box::new(stream), self.answer_timeout)),
+            Ok(Err(error)) => {
+                tracing::info!(host = target.host, %error, "the TLS handshake failed");
+                Err(tls(TlsTrouble::of(&error)))
+            }
+            Err(_) => Err(Trouble::Local { failure: LocalFailure::Timeout, host: target.host.to_owned() }),
+        }
     }
 }
 
-async fn connect(address: SocketAddr, source: &[IpAddr]) -> std::io::Result<TcpStream> {
+fn hello(target: &Target<'_>) -> Hello {
+    Hello {
+        name: target.hello.to_owned(),
+        starttls: match target.level {
+            Level::Clear => StartTls::Never,
+            Level::IfOffered => StartTls::IfOffered,
+            Level::Encrypted | Level::Certificate | Level::Dane => StartTls::Required,
+        },
+        protocol: match target.speaks {
+            Speaks::Smtp | Speaks::Smtps => Protocol::Smtp,
+            Speaks::Lmtp => Protocol::Lmtp,
+        },
+        login: target.login.clone(),
+    }
+}
+
+async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(source) = source.iter().find(|source| source.is_ipv4() == address.is_ipv4()) {
-        socket.bind(SocketAddr::new(*source, 0))?;
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0))?;
     }
     let stream = socket.connect(address).await?;
     // Commands are small and wait for replies: without this, each would wait for the one before to be acknowledged.
@@ -208,9 +327,17 @@ fn trouble(why: GiveUp, host: &str) -> Trouble {
     match why {
         GiveUp::Refused { spoken, reply } => Trouble::Refused { spoken, reply, host },
         GiveUp::Garbled { .. } => Trouble::Local { failure: LocalFailure::BadReply, host },
-        GiveUp::NoStartTls { .. } => Trouble::Local { failure: LocalFailure::TlsFailure, host },
+        GiveUp::NoStartTls { .. } => Trouble::Tls { why: TlsTrouble::NotOffered, host },
+        GiveUp::NoLogin { reply } => {
+            let said = reply.map(|reply| format!("{} {}", reply.code, reply.text));
+            let said = said.unwrap_or_else(|| "it offers no login that may be used here (TLS?)".to_owned());
+            tracing::error!(host, said, "the smart host does not take our login; its mail waits");
+            Trouble::Local { failure: LocalFailure::LoginRefused, host }
+        }
         GiveUp::Unasked { reply } => Trouble::Refused { spoken: Spoken::Connect, reply, host },
     }
 }
 
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a server said before it hung up is there already, or on its way.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,18 +5,24 @@
 
 mod body;
 mod connection;
+mod dane;
 mod dns;
+mod exits;
+mod opening;
 mod queue;
 mod report;
 mod route;
 mod runner;
 mod settle;
+mod sts;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod worker;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -27,13 +33,19 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::body::Budget;
-use crate::connection::Manners;
+use crate::connection::Patience;
 use crate::dns::Dns;
+pub use crate::dns::{IpUse, Resolvers, Trust};
+pub use crate::exits::Exit;
+use crate::exits::Exits;
+use crate::opening::{Broken, Opener};
 use crate::queue::Queue;
 pub use crate::report::{Language, Reporter};
-pub use crate::route::HostPort;
 use crate::route::Routes;
+pub use crate::route::{Credentials, NextHop, Own, Speaks};
 use crate::runner::{News, Runner};
+use crate::sts::Policies;
+use crate::tls::TlsClient;
 pub use crate::tls::TlsUse;
 use crate::worker::Shared;
 
@@ -42,13 +54,18 @@ use crate::worker::Shared;
 pub struct Settings {
     pub hostname: String,
     pub language: Language,
-    pub smarthost: Option<HostPort>,
-    pub routes: HashMap<String, HostPort>,
+    pub smarthost: Option<NextHop>,
+    pub routes: HashMap<String, NextHop>,
     pub port: u16,
-    pub dns_servers: Vec<SocketAddr>,
-    /// Local addresses to send from, the first of each family; empty: what the system chooses.
-    pub source: Vec<IpAddr>,
+    pub resolvers: Resolvers,
+    /// At least one.
+    pub exits: Vec<Exit>,
+    pub own: Own,
     pub tls: TlsUse,
+    /// Authorities besides those of the system, as a file in PEM.
+    pub tls_roots: Option<PathBuf>,
+    /// Where MTA-STS policies are kept.
+    pub policies: Option<PathBuf>,
     pub connections_max: usize,
     pub connections_per_site_max: usize,
     pub schedule: Schedule,
@@ -72,6 +89,8 @@ pub enum StartError {
     Dns(String),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    #[error("tls_roots: {}: {why}", path.display())]
+    Roots { path: PathBuf, why: String },
 }
 
 impl Relay {
@@ -85,21 +104,31 @@ impl Relay {
         classifier: Arc<Classifier>,
         queued: Vec<Queued>,
     ) -> Result<Self, StartError> {
-        let dns = Dns::new(&settings.dns_servers).map_err(|error| StartError::Dns(error.to_string()))?;
+        let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
+        let tls = TlsClient::new(settings.tls_roots.as_deref())?;
+        let policies = Policies::open(settings.policies, tls.certified.clone());
         let (to_runner, heard) = mpsc::channel(NEWS_MAX);
         let shared = Arc::new(Shared {
             spool,
             classifier: RwLock::new(classifier),
             schedule: settings.schedule,
-            reporter: Reporter { hostname: settings.hostname.clone(), language: settings.language },
-            routes: Routes { smarthost: settings.smarthost, routes: settings.routes, port: settings.port, dns },
-            manners: Manners {
-                hostname: settings.hostname,
-                source: settings.source,
+            reporter: Reporter { hostname: settings.hostname, language: settings.language },
+            routes: Routes {
+                smarthost: settings.smarthost.map(Arc::new),
+                routes: settings.routes.into_iter().map(|(domain, hop)| (domain, Arc::new(hop))).collect(),
+                port: settings.port,
                 tls: settings.tls,
-                tls_config: tls::opportunistic()?,
-                connect_timeout: settings.connect_timeout,
-                answer_timeout: settings.answer_timeout,
+                dns: dns.clone(),
+                policies,
+                own: settings.own,
+            },
+            opener: Opener {
+                dns,
+                tls,
+                tls_use: settings.tls,
+                patience: Patience { connect: settings.connect_timeout, answer: settings.answer_timeout },
+                exits: Exits::new(settings.exits),
+                broken: Broken::default(),
             },
             to_runner: to_runner.clone(),
         });

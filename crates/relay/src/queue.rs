@@ -355,7 +355,7 @@ mod tests {
     use sm2tp_proto::Address;
 
     use super::*;
-    use crate::route::Site;
+    use crate::route::{FoundBy, MxHost, Site};
 
     fn mail(id: u64, org: &str, stream: Stream, recipients: &[&str]) -> Queued {
         let mail = Mail {
@@ -384,7 +384,12 @@ mod tests {
     }
 
     fn site() -> SiteKey {
-        Site::new(vec!["mx.example".into()], 25).key
+        site_of("mx.example")
+    }
+
+    fn site_of(host: &str) -> SiteKey {
+        let host = MxHost { name: host.into(), rank: 10, sts: sm2tp_rules::tls::Sts::Absent };
+        Site::found(vec![host], 25, FoundBy::Dns).key
     }
 
     /// Answers every question of the queue with the one site; gives the number of connections it wants.
@@ -448,7 +453,7 @@ mod tests {
     fn all_connections_together_are_bounded_and_a_free_one_serves_who_waits() {
         let mut queue = Queue::new(1, 4);
         assert_eq!(add(&mut queue, mail(1, "a", Stream::Personal, &["a@x.example"])), 1);
-        let other = Site::new(vec!["other.example".into()], 25).key;
+        let other = site_of("other.example");
         let todo = queue.add(mail(2, "a", Stream::Personal, &["a@y.example"]), None, 0);
         assert!(matches!(todo[..], [Todo::Locate(_)]));
         assert!(queue.located(&Domain::parse("y.example").unwrap(), &other, 0).is_empty());

@@ -20,6 +20,15 @@ pub enum Heard {
     Local(LocalFailure),
 }
 
+/// Where an attempt was made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct At<'a> {
+    /// The host, as the DNS names it.
+    pub mx: Option<&'a str>,
+    /// The way out; none where no connection came about.
+    pub exit: Option<&'a str>,
+}
+
 /// The rules that settle an attempt.
 pub struct Rules<'a> {
     pub classifier: &'a Classifier,
@@ -47,16 +56,16 @@ pub struct Settled {
 }
 
 impl Rules<'_> {
-    /// Settles an attempt of `job` at the host `mx`; `heard` has one entry for each recipient, in order.
+    /// Settles an attempt of `job`; `heard` has one entry for each recipient, in order.
     #[must_use]
-    pub fn settle(&self, job: &Job, mx: Option<&str>, heard: &[Heard], header: &str) -> Settled {
+    pub fn settle(&self, job: &Job, at: At<'_>, heard: &[Heard], header: &str) -> Settled {
         let mut settled = Settled::default();
         let mut failures = Vec::new();
         for (recipient, heard) in job.recipients.iter().zip(heard) {
             match heard {
                 Heard::Taken(reply) => {
                     settled.taken = true;
-                    let answer = Answer { stage: Some(Stage::Eod), ..self.answer(mx, Some(reply), reply.text.clone()) };
+                    let answer = Answer { stage: Some(Stage::Eod), ..self.answer(at, Some(reply), reply.text.clone()) };
                     settled.changes.push(done(
                         job,
                         recipient,
@@ -66,18 +75,18 @@ impl Rules<'_> {
                 Heard::Refused(stage, reply) => {
                     let said = Said {
                         stage: Some(*stage),
-                        mx,
+                        mx: at.mx,
                         code: Some(reply.code),
                         enhanced: reply.enhanced,
                         text: &reply.text,
                     };
                     let outcome = self.classifier.classify(&said);
-                    let answer = Answer { stage: Some(*stage), ..self.answer(mx, Some(reply), reply.text.clone()) };
+                    let answer = Answer { stage: Some(*stage), ..self.answer(at, Some(reply), reply.text.clone()) };
                     self.failed(job, recipient, &outcome, answer, &mut settled, &mut failures);
                 }
                 Heard::Local(failure) => {
                     let outcome = classify::local(*failure);
-                    let answer = self.answer(mx, None, words(*failure).to_owned());
+                    let answer = self.answer(at, None, words(*failure).to_owned());
                     self.failed(job, recipient, &outcome, answer, &mut settled, &mut failures);
                 }
             }
@@ -152,14 +161,15 @@ impl Rules<'_> {
         }
     }
 
-    fn answer(&self, mx: Option<&str>, reply: Option<&Reply>, text: String) -> Answer {
+    fn answer(&self, at: At<'_>, reply: Option<&Reply>, text: String) -> Answer {
         Answer {
-            mx: mx.map(str::to_owned),
+            mx: at.mx.map(str::to_owned),
+            exit: at.exit.map(str::to_owned),
             code: reply.map(|reply| reply.code),
             enhanced: reply.and_then(|reply| reply.enhanced),
             text,
             relayed: self.relayed,
-            provider: mx.and_then(|mx| self.classifier.provider(mx)).map(|provider| provider.id.to_string()),
+            provider: at.mx.and_then(|mx| self.classifier.provider(mx)).map(|provider| provider.id.to_string()),
             ..Answer::default()
         }
     }
@@ -189,6 +199,7 @@ pub fn heard(result: RecipientResult) -> Heard {
         RecipientResult::Garbled { .. } => Heard::Local(LocalFailure::BadReply),
         // After the final dot the server may have it. RFC 5321 §6.1 leaves no choice but to send again.
         RecipientResult::Lost { .. } => Heard::Local(LocalFailure::ConnectionLost),
+        RecipientResult::Unsupported(Unsupported::RequireTls) => Heard::Local(LocalFailure::RequireTls),
         RecipientResult::Unsupported(Unsupported::Size { .. } | Unsupported::SmtpUtf8) => {
             Heard::Local(LocalFailure::Unsupported)
         }
@@ -336,7 +347,7 @@ mod tests {
     }
 
     fn settle(job: &Job, mx: &str, now: u64, heard: &[Heard]) -> Settled {
-        with_rules(now, |rules| rules.settle(job, Some(mx), heard, "Subject: hello\r\n"))
+        with_rules(now, |rules| rules.settle(job, At { mx: Some(mx), exit: None }, heard, "Subject: hello\r\n"))
     }
 
     fn refused(stage: Stage, text: &str) -> Heard {

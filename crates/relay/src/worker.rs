@@ -1,25 +1,26 @@
 //! One connection's life: takes jobs, sends them, records what became of them before it takes the next.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use sm2tp_proto::Address;
-use sm2tp_proto::smtp::client::{RecipientResult, Spoken};
+use sm2tp_proto::smtp::client::{Plan, RecipientResult, Spoken};
 use sm2tp_rules::LocalFailure;
 use sm2tp_rules::classify::Classifier;
 use sm2tp_rules::retry::Schedule;
+use sm2tp_rules::tls::Asked;
 use sm2tp_store::spool::{Change, Queued, Recipient, Spool, SpoolError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
-use crate::connection::{Connection, Manners, Trouble};
+use crate::connection::{Connection, Trouble};
+use crate::opening::{Opener, Wish};
 use crate::queue::Job;
 use crate::report::Reporter;
 use crate::route::{Routes, Site};
 use crate::runner::{Failed, News};
-use crate::settle::{self, Rules, Settled};
+use crate::settle::{self, At, Heard, Rules, Settled};
 use crate::{now, random};
 
 /// What all workers use.
@@ -29,7 +30,7 @@ pub(crate) struct Shared {
     pub schedule: Schedule,
     pub reporter: Reporter,
     pub routes: Routes,
-    pub manners: Manners,
+    pub opener: Opener,
     pub to_runner: mpsc::Sender<News>,
 }
 
@@ -38,11 +39,19 @@ pub(crate) struct Worker {
     site: Arc<Site>,
 }
 
+/// A connection at hand, and the exit that it left through.
+struct Open {
+    connection: Connection,
+    exit: Arc<str>,
+}
+
 /// An attempt at a job: by whom it was heard, and what.
 struct Attempt {
-    connection: Option<Connection>,
+    open: Option<Open>,
     mx: String,
-    results: Vec<RecipientResult>,
+    exit: Option<Arc<str>>,
+    /// One for each recipient.
+    heard: Vec<Heard>,
 }
 
 impl Worker {
@@ -51,8 +60,8 @@ impl Worker {
     }
 
     pub(crate) async fn run(self) {
-        let mut connection = None;
-        while let Some(job) = self.next(connection.is_some()).await {
+        let mut open = None;
+        while let Some(job) = self.next(open.is_some()).await {
             let content = match self.shared.content(&job).await {
                 Ok(content) => content,
                 Err(settled) => {
@@ -60,22 +69,21 @@ impl Worker {
                     continue;
                 }
             };
-            match self.attempt(connection, &job, &content).await {
+            match self.attempt(open, &job, &content).await {
                 Ok(attempt) => {
-                    let heard: Vec<_> = attempt.results.into_iter().map(settle::heard).collect();
                     let header = crate::report::header_of(&content);
-                    let settled = self
-                        .shared
-                        .rules(self.site.relays, |rules| rules.settle(&job, Some(&attempt.mx), &heard, &header));
-                    connection = attempt.connection;
+                    let at = At { mx: Some(&attempt.mx), exit: attempt.exit.as_deref() };
+                    let settled =
+                        self.shared.rules(self.site.relays, |rules| rules.settle(&job, at, &attempt.heard, &header));
+                    open = attempt.open;
                     self.shared.record(&settled.changes).await;
                     self.settled(&job, settled).await;
                 }
                 Err(trouble) => return self.unreachable(&job, &content, trouble).await,
             }
         }
-        if let Some(connection) = connection {
-            connection.quit().await;
+        if let Some(open) = open {
+            open.connection.quit().await;
         }
     }
 
@@ -88,50 +96,46 @@ impl Worker {
 
     /// Sends one job, on the connection at hand or a new one. A server may close an idle connection at any time; that
     /// says nothing about the mail, so such an attempt is made again at once on a new one.
-    async fn attempt(&self, connection: Option<Connection>, job: &Job, content: &[u8]) -> Result<Attempt, Trouble> {
-        if let Some(connection) = connection {
-            let attempt = send(connection, job, content).await;
-            let stale = |result: &RecipientResult| match result {
-                RecipientResult::Lost { spoken } => *spoken == Spoken::Mail,
-                // What a server says before it hangs up on an idle client is no answer to this mail.
-                RecipientResult::Refused { spoken, reply } => *spoken == Spoken::Mail && reply.code == 421,
-                _ => false,
-            };
-            if !attempt.results.iter().all(stale) {
-                return Ok(attempt);
+    async fn attempt(&self, open: Option<Open>, job: &Job, content: &[u8]) -> Result<Attempt, Trouble> {
+        let exits = self.shared.opener.exits.order(&job.mail.org, job.mail.stream);
+        if let Some(open) = open {
+            // A connection made for others may not do for this mail: another exit, or less TLS than it asks for.
+            let fits = exits.iter().any(|exit| exit.name == open.exit)
+                && (!job.mail.options.require_tls || open.connection.keeps_tls());
+            if fits {
+                let (attempt, stale) = send(open, job, content).await;
+                if !stale {
+                    return Ok(attempt);
+                }
+            } else {
+                open.connection.quit().await;
             }
         }
-        Ok(send(self.open().await?, job, content).await)
+        let asked = if job.mail.options.require_tls { Asked::Required } else { Asked::Nothing };
+        let wish = Wish { domain: &job.domain, asked, exits: &exits };
+        let trouble = match self.open(wish).await {
+            Ok(open) => return Ok(send(open, job, content).await.0),
+            Err(trouble) => trouble,
+        };
+        match &trouble {
+            // The wish of this mail says nothing about the others that wait for the site.
+            Trouble::Local { failure: LocalFailure::RequireTls, host } => {
+                let heard = vec![Heard::Local(LocalFailure::RequireTls); job.recipients.len()];
+                Ok(Attempt { open: None, mx: host.clone(), exit: None, heard })
+            }
+            // RFC 8689 §5: this mail may go where the others may not. Its connection is for it alone.
+            Trouble::Local { failure, .. } if is_policy(*failure) && waives_tls(content) => {
+                let open = self.open(Wish { asked: Asked::Waived, ..wish }).await?;
+                let (attempt, _) = send(open, job, content).await;
+                Ok(Attempt { open: None, ..attempt })
+            }
+            _ => Err(trouble),
+        }
     }
 
-    /// Tries the hosts of the site, best first.
-    async fn open(&self) -> Result<Connection, Trouble> {
-        let mut worst = None;
-        let mut tries = 0;
-        for host in &self.site.hosts {
-            let addresses = match self.shared.routes.dns.addresses(host).await {
-                Ok(addresses) => addresses,
-                Err(failure) => {
-                    worst = Some(Trouble::Local { failure, host: host.clone() });
-                    continue;
-                }
-            };
-            for address in addresses {
-                if TRIES_MAX <= tries {
-                    break;
-                }
-                tries += 1;
-                let address = SocketAddr::new(address, self.site.port);
-                match Connection::open(host, address, &self.shared.manners).await {
-                    Ok(connection) => return Ok(connection),
-                    // What a server says is worth more to a person than that another one was not there.
-                    Err(trouble @ Trouble::Refused { .. }) => worst = Some(trouble),
-                    Err(trouble) => worst = worst.filter(|w| matches!(w, Trouble::Refused { .. })).or(Some(trouble)),
-                }
-            }
-        }
-        let host = self.site.hosts.first().cloned().unwrap_or_default();
-        Err(worst.unwrap_or(Trouble::Local { failure: LocalFailure::NoMailHost, host }))
+    async fn open(&self, wish: Wish<'_>) -> Result<Open, Trouble> {
+        let (connection, exit) = self.shared.opener.open(&self.site, wish).await?;
+        Ok(Open { connection, exit })
     }
 
     async fn settled(&self, job: &Job, settled: Settled) {
@@ -145,6 +149,7 @@ impl Worker {
         let header = crate::report::header_of(content);
         let (mx, heard) = match trouble {
             Trouble::Local { failure, host } => (host, settle::Heard::Local(failure)),
+            Trouble::Tls { host, .. } => (host, settle::Heard::Local(LocalFailure::TlsFailure)),
             Trouble::Refused { spoken, reply, host } => (host, settle::Heard::Refused(settle::stage(spoken), reply)),
         };
         let why = Failed { mx: Some(mx), heard };
@@ -195,7 +200,8 @@ impl Shared {
 
     fn settle_failed(&self, job: &Job, why: &Failed, header: &str) -> Settled {
         let heard = vec![why.heard.clone(); job.recipients.len()];
-        self.rules(false, |rules| rules.settle(job, why.mx.as_deref(), &heard, header))
+        let at = At { mx: why.mx.as_deref(), exit: None };
+        self.rules(false, |rules| rules.settle(job, at, &heard, header))
     }
 
     /// The content of a job; or what follows when it cannot be read: nothing where it is gone or held for a person,
@@ -263,14 +269,45 @@ impl Shared {
     }
 }
 
-async fn send(connection: Connection, job: &Job, content: &[u8]) -> Attempt {
+/// The second is true where the connection was dead before anything of this mail was heard.
+async fn send(open: Open, job: &Job, content: &[u8]) -> (Attempt, bool) {
+    let Open { connection, exit } = open;
     let mx = connection.host.clone();
     let recipients: Vec<&Address> = job.recipients.iter().map(|recipient| &recipient.address).collect();
-    let (connection, results) = connection.send(job.mail.mail_from.as_ref(), &recipients, content).await;
+    let plan = Plan {
+        mail_from: job.mail.mail_from.as_ref(),
+        recipients: &recipients,
+        octets: content.len() as u64,
+        eight_bit: !content.is_ascii(),
+        require_tls: job.mail.options.require_tls,
+    };
+    let (connection, results) = connection.send(plan, content).await;
     let mut results = results.recipients;
     // A result is owed for each recipient, whatever the session says.
     results.resize(recipients.len(), RecipientResult::Lost { spoken: Spoken::Mail });
-    Attempt { connection, mx, results }
+    let stale = |result: &RecipientResult| match result {
+        RecipientResult::Lost { spoken } => *spoken == Spoken::Mail,
+        // What a server says before it hangs up on an idle client is no answer to this mail.
+        RecipientResult::Refused { spoken, reply } => *spoken == Spoken::Mail && reply.code == 421,
+        _ => false,
+    };
+    let stale = results.iter().all(stale);
+    let heard = results.into_iter().map(settle::heard).collect();
+    let open = connection.map(|connection| Open { connection, exit: exit.clone() });
+    (Attempt { open, mx, exit: Some(exit), heard }, stale)
+}
+
+/// The domain's own wish for TLS stands in the way, or the administrator's.
+fn is_policy(failure: LocalFailure) -> bool {
+    matches!(failure, LocalFailure::StsFailure | LocalFailure::DaneFailure | LocalFailure::TlsFailure)
+}
+
+/// The header field `TLS-Required: No` (RFC 8689 §5).
+fn waives_tls(content: &[u8]) -> bool {
+    let header = crate::report::header_of(content);
+    header.split("\r\n").filter_map(|line| line.split_once(':')).any(|(name, value)| {
+        name.trim_end().eq_ignore_ascii_case("tls-required") && value.trim().eq_ignore_ascii_case("no")
+    })
 }
 
 /// What is still to be done of a job's mail.
@@ -280,8 +317,6 @@ fn left(job: &Job, settled: Settled) -> Option<Queued> {
 
 /// How long an open connection waits for its next mail.
 const IDLE: Duration = Duration::from_secs(2);
-/// RFC 5321 §5.1 asks for at least two addresses; more than this costs a dead site too much time.
-const TRIES_MAX: usize = 6;
 /// How long a mail waits whose content could not be read for want of files or memory.
 const READ_AGAIN_S: u64 = 60;
 const RECORD_AGAIN: Duration = Duration::from_millis(200);

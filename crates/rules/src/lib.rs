@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod classify;
 pub mod evidence;
+pub mod exits;
 pub mod outcome;
 pub mod pace;
 pub mod retry;

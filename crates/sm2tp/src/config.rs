@@ -6,17 +6,19 @@ mod error;
 mod file;
 mod keys;
 mod net;
+mod outward;
 mod reader;
 mod sections;
 mod values;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use file::load;
-pub use net::{Host, HostPort, Network};
+pub use net::{Host, Network};
+pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
 
 /// The whole file: one field per section, so that it reads as the documentation does.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,17 +133,21 @@ pub struct Http {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
     /// Everything without a route leaves there; `None`: to the recipients' servers.
-    pub smarthost: Option<HostPort>,
+    pub smarthost: Option<NextHop>,
     /// TCP port of recipients' servers.
     pub port: u16,
     /// Servers for single recipient domains, by domain in lower case.
-    pub routes: BTreeMap<String, HostPort>,
-    /// Local addresses to send from; empty: the system chooses.
-    pub source: Vec<IpAddr>,
+    pub routes: BTreeMap<String, NextHop>,
+    /// The ways out; at least one.
+    pub exits: Vec<Exit>,
+    /// Which addresses of recipients' servers are used.
+    pub ip: IpUse,
     /// Connections to the servers of one recipient site at a time.
     pub connections_per_site_max: usize,
     /// Encryption towards other servers.
     pub tls: RelayTls,
+    /// Authorities besides those of the system, in PEM.
+    pub tls_roots: Option<PathBuf>,
     /// Wait after the first failure; doubled each time.
     pub retry_first: Duration,
     /// Longest wait between two attempts; at least `retry_first`.
@@ -172,6 +178,8 @@ pub enum RelayTls {
 pub struct Dns {
     /// Name servers to ask; empty: those of the system.
     pub servers: Vec<SocketAddr>,
+    /// They validate DNSSEC, and are on this machine.
+    pub validating: Switch,
 }
 
 /// `[federation]`
@@ -336,7 +344,9 @@ mod tests {
         assert_eq!(std::mem::take(&mut smtp.listen_tls).len(), 2);
         assert!(smtp.tls.take().is_some() && relay.smarthost.take().is_some());
         assert_eq!(std::mem::take(&mut relay.routes).len(), 2);
-        assert_eq!(std::mem::take(&mut relay.source).len(), 2);
+        assert_eq!(relay.exits.iter().map(|exit| exit.addresses.len()).collect::<Vec<_>>(), [2, 1]);
+        relay.exits.clone_from(&plain.relay.as_ref().unwrap().exits);
+        assert!(relay.tls_roots.take().is_some());
         assert_eq!(std::mem::take(&mut full.dns.servers).len(), 1);
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         full.federation.name.clone_from(&plain.federation.name);
@@ -402,11 +412,23 @@ mod tests {
             command_timeout = "1m30s"
             [relay]
             smarthost = "Mail.example:587"
-            routes = { "Example.test" = "[::1]:2601" }
+            source = ["192.0.2.1"]
+            ip = "6-first"
             tls = "required"
             expire_bulk = "0s"
+            [relay.routes]
+            "Example.test" = "lmtp://[::1]:2601"
+            [relay.routes."other.test"]
+            to = "smtps://mail.test:465"
+            login = "us"
+            password_file = "/p"
+            [[relay.exits]]
+            name = "news"
+            addresses = ["192.0.2.2"]
+            streams = ["bulk"]
             [dns]
             servers = ["127.0.0.1", "[::1]:5353"]
+            validating = "on"
             [federation]
             url = "http://127.0.0.1:8025/fed/v1/"
             seal_after = "1s"
@@ -425,8 +447,14 @@ mod tests {
         assert_eq!((smtp.message_size_max, smtp.memory_max), (1_000_000, 2 * 1024 * 1024));
         assert_eq!(smtp.command_timeout, Duration::from_secs(90));
         let relay = config.relay.unwrap();
-        assert_eq!(relay.smarthost.unwrap(), HostPort { host: Host::Name("mail.example".to_owned()), port: 587 });
-        assert_eq!(relay.routes["example.test"].to_string(), "[::1]:2601");
+        assert_eq!(relay.smarthost.unwrap().server.to_string(), "mail.example:587");
+        let lmtp = &relay.routes["example.test"];
+        assert_eq!((lmtp.server.to_string(), lmtp.speaks), ("[::1]:2601".to_owned(), Speaks::Lmtp));
+        let login = relay.routes["other.test"].login.as_ref().unwrap();
+        assert_eq!((login.user.as_str(), login.password_file.to_str()), ("us", Some("/p")));
+        assert_eq!(relay.exits.iter().map(|exit| exit.name.as_str()).collect::<Vec<_>>(), ["default", "news"]);
+        assert_eq!(relay.exits[1].streams, [Stream::Bulk]);
+        assert_eq!((relay.ip, config.dns.validating), (IpUse::V6First, Switch::On));
         assert_eq!(relay.tls, RelayTls::Required);
         assert_eq!(relay.expire_bulk, Duration::ZERO);
         assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);

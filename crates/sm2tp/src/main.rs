@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod demo;
 mod open;
+mod outward;
 mod serve;
 mod show;
 

@@ -12,9 +12,9 @@ use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_relay::{HostPort, Language, Relay, Settings, TlsUse};
+use sm2tp_relay::{Language, Relay, Settings, TlsUse};
+use sm2tp_rules::Classifier;
 use sm2tp_rules::retry::Schedule;
-use sm2tp_rules::{Classifier, Stream};
 use sm2tp_store::outbox::Outbox;
 use sm2tp_store::spool::Queued;
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
 use crate::open::{self, Opened};
-use crate::{Exit, Failure, say};
+use crate::{Exit, Failure, outward, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
@@ -48,6 +48,9 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let config = load(path)?;
     if let Some(files) = config.smtp.as_ref().and_then(|smtp| smtp.tls.as_ref()) {
         certificates(files)?;
+    }
+    if let Some(relay) = &config.relay {
+        relay.smarthost.iter().chain(relay.routes.values()).try_for_each(|hop| outward::hop(hop).map(drop))?;
     }
     let misses = open::classifier(path)?.example_misses();
     if as_json {
@@ -174,24 +177,24 @@ fn start_relay(
     queued: Vec<Queued>,
 ) -> Result<Option<Relay>, Failure> {
     let Some(asked) = &config.relay else { return Ok(None) };
-    let place = |place: &config::HostPort| {
-        let host = match &place.host {
-            config::Host::Name(name) => name.clone(),
-            config::Host::Ip(address) => address.to_string(),
-        };
-        HostPort { host, port: place.port }
-    };
+    let mut routes = HashMap::new();
+    for (domain, hop) in &asked.routes {
+        routes.insert(domain.clone(), outward::hop(hop)?);
+    }
     let settings = Settings {
         hostname: config.hostname.clone(),
         language: match config.language {
             config::Language::En => Language::English,
             config::Language::Fr => Language::French,
         },
-        smarthost: asked.smarthost.as_ref().map(place),
-        routes: asked.routes.iter().map(|(domain, to)| (domain.clone(), place(to))).collect::<HashMap<_, _>>(),
+        smarthost: asked.smarthost.as_ref().map(outward::hop).transpose()?,
+        routes,
         port: asked.port,
-        dns_servers: config.dns.servers.clone(),
-        source: asked.source.clone(),
+        resolvers: outward::resolvers(config),
+        exits: asked.exits.iter().map(|exit| outward::exit(exit, &config.hostname)).collect(),
+        own: outward::own(config),
+        tls_roots: asked.tls_roots.clone(),
+        policies: Some(config.data_dir.join("mta-sts")),
         tls: match asked.tls {
             config::RelayTls::Off => TlsUse::Off,
             config::RelayTls::Opportunistic => TlsUse::Opportunistic,
@@ -242,12 +245,7 @@ fn smtp_settings(
         command_timeout: asked.command_timeout,
         memory_max: asked.memory_max,
         trusted: Arc::new(move |client: IpAddr| networks.iter().any(|network| network.contains(client))),
-        trusted_stream: match asked.stream {
-            config::Stream::Personal => Stream::Personal,
-            config::Stream::Transactional => Stream::Transactional,
-            config::Stream::Bulk => Stream::Bulk,
-            config::Stream::Forwarded => Stream::Forwarded,
-        },
+        trusted_stream: outward::stream_of(asked.stream),
         scram: match asked.scram {
             config::Switch::On => ScramOffer::Yes,
             config::Switch::Off => ScramOffer::No,

@@ -93,12 +93,41 @@ impl<'s> Section<'s> {
         items.iter().map(open).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A table whose keys and values are both texts, in the order of the file.
+    /// A text that `read` understands, or a table with the keys of the section `name` that `open` reads.
+    pub(super) fn text_or_table<T>(
+        &self,
+        key: &'static str,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+        open: impl Fn(&Self) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.value(key).map(|value| self.read_either(key, name, value, &read, &open)).transpose()
+    }
+
+    fn read_either<T>(
+        &self,
+        key: &'static str,
+        name: &'static str,
+        value: &'s Spanned<DeValue<'s>>,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+        open: impl Fn(&Self) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        let DeValue::Table(table) = value.get_ref() else { return self.read_text(key, value, read) };
+        if let Some(known) = keys::section(name) {
+            known.check(&self.source, table)?;
+        }
+        open(&Self { source: self.source, name, table: Some(table), header: value.span() })
+    }
+
+    /// A table whose keys are texts and whose values are as [`Self::text_or_table`] reads them, in the order of the
+    /// file. The key `must` tells such a value from a name that was cut at its dot.
     pub(super) fn pairs<K, V>(
         &self,
         key: &'static str,
+        (name, must): (&'static str, &'static str),
         read_key: impl Fn(&str) -> Result<K, Wrong>,
-        read_value: impl Fn(&str) -> Result<V, Wrong>,
+        read: impl Fn(&str) -> Result<V, Wrong>,
+        open: impl Fn(&Self) -> Result<V, ConfigError>,
     ) -> Result<Vec<(Spanned<K>, V)>, ConfigError> {
         const NAMES: &str = "names with dots in double quotes";
         let Some(value) = self.value(key) else { return Ok(Vec::new()) };
@@ -106,15 +135,16 @@ impl<'s> Section<'s> {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         let mut pairs = Vec::with_capacity(entries.len());
-        for (name, value) in entries {
-            if value.get_ref().is_table() {
+        for (owner, value) in entries {
+            if value.get_ref().as_table().is_some_and(|table| !table.contains_key(must)) {
                 // TOML takes `example.org = "…"` for a table `example` with a key `org`.
                 let wrong =
-                    Wrong::new(format!("{} is no text: is it a part of a name?", quoted(name.get_ref())), NAMES);
-                return Err(self.wrong(name.span(), key, &wrong));
+                    Wrong::new(format!("{} is no text: is it a part of a name?", quoted(owner.get_ref())), NAMES);
+                return Err(self.wrong(owner.span(), key, &wrong));
             }
-            let read = read_key(name.get_ref()).map_err(|wrong| self.wrong(name.span(), key, &wrong))?;
-            pairs.push((Spanned::new(name.span(), read), self.read_text(key, value, &read_value)?));
+            let read_owner = read_key(owner.get_ref()).map_err(|wrong| self.wrong(owner.span(), key, &wrong))?;
+            let value = self.read_either(key, name, value, &read, &open)?;
+            pairs.push((Spanned::new(owner.span(), read_owner), value));
         }
         Ok(pairs)
     }

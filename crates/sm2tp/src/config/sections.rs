@@ -1,6 +1,5 @@
 //! Reads each section into its type: defaults, ranges, and what must hold between two keys.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -8,18 +7,20 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::error::ConfigError;
+use super::keys::HOP;
+use super::outward::{self, IpUse};
 use super::reader::Section;
 use super::values::{
     DAY, DURATION_MAX, GIB, HOUR, KIB, MIB, MINUTE, Wrong, duration, path, show_duration, show_size, size, title, word,
 };
 use super::{
-    Config, Dns, Door, Federation, HostPort, Http, Language, LogFile, LogFormat, Logs, Relay, RelayTls, Smtp, Stream,
+    Config, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Relay, RelayTls, Smtp, Stream,
     Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
 
-const STREAMS: &[(&str, Stream)] = &[
+pub(super) const STREAMS: &[(&str, Stream)] = &[
     ("personal", Stream::Personal),
     ("transactional", Stream::Transactional),
     ("bulk", Stream::Bulk),
@@ -164,15 +165,16 @@ fn door(section: &Section<'_>, doors: &mut Doors, default_port: u16) -> Result<D
 }
 
 fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
-    let source = section.list("source", net::source)?.unwrap_or_default();
     let port = section.whole("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
     let relay = Relay {
-        smarthost: section.text("smarthost", net::host_port)?,
+        smarthost: section.text_or_table("smarthost", HOP.name, outward::hop, outward::hop_with_login)?,
         port: port.unwrap_or(25),
-        routes: routes(section)?,
-        source: source.into_iter().map(Spanned::into_inner).collect(),
+        routes: outward::routes(section)?,
+        exits: outward::exits(section)?,
+        ip: section.text("ip", word(outward::IP_USES))?.unwrap_or(IpUse::V4First),
         connections_per_site_max: count(section, "connections_per_site_max", 100, 4)?,
         tls: section.text("tls", word(RELAY_TLS))?.unwrap_or(RelayTls::Opportunistic),
+        tls_roots: section.text("tls_roots", path)?,
         // A wait of nothing would knock at a server that is down as fast as the processor can.
         retry_first: within(section, "retry_first", SECOND, 3650 * DAY, 5 * MINUTE)?,
         retry_max: within(section, "retry_max", SECOND, 3650 * DAY, 4 * HOUR)?,
@@ -191,21 +193,20 @@ fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
     Ok(relay)
 }
 
-fn routes(section: &Section<'_>) -> Result<BTreeMap<String, HostPort>, ConfigError> {
-    let mut routes = BTreeMap::new();
-    for (domain, server) in section.pairs("routes", net::domain, net::host_port)? {
-        let place = domain.span();
-        if routes.insert(domain.get_ref().clone(), server).is_some() {
-            let wrong = Wrong::new(format!("`{}` stands here twice", domain.get_ref()), "each domain once");
-            return Err(section.wrong(place, "routes", &wrong));
-        }
-    }
-    Ok(routes)
-}
-
 fn dns(section: &Section<'_>) -> Result<Dns, ConfigError> {
     let servers = section.list("servers", net::name_server)?.unwrap_or_default();
-    Ok(Dns { servers: servers.into_iter().map(Spanned::into_inner).collect() })
+    let servers: Vec<SocketAddr> = servers.into_iter().map(Spanned::into_inner).collect();
+    let validating = section.text("validating", word(SWITCH))?.unwrap_or(Switch::Off);
+    // RFC 7672 §2.1.1: between here and a resolver elsewhere anybody may set the bit that says "validated".
+    if validating == Switch::On && (servers.is_empty() || servers.iter().any(|server| !server.ip().is_loopback())) {
+        let wrong = Wrong::new(
+            "only a resolver on this machine can be trusted to validate",
+            "\"on\" with servers = [\"127.0.0.1\"] or another address of this machine alone, where a validating resolver \
+             such as unbound listens",
+        );
+        return Err(section.wrong(section.place("validating"), "validating", &wrong));
+    }
+    Ok(Dns { servers, validating })
 }
 
 fn federation(section: &Section<'_>, hostname: &str) -> Result<Federation, ConfigError> {

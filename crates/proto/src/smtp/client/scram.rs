@@ -1,6 +1,4 @@
-//! The client's part of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
-//!
-//! Passwords are taken as they are: for ASCII that is what SASLprep would give.
+//! The client's part of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding; `crate::scram` is the server's.
 
 use std::fmt;
 
@@ -75,7 +73,9 @@ fn prove(password: &str, nonce: &str, bare: &str, challenge: &str) -> Option<Ans
     if !fresh || !(ROUNDS_MIN..=ROUNDS_MAX).contains(&rounds) {
         return None;
     }
-    let salted = salted(password.as_bytes(), &salt, rounds)?;
+    let password = Zeroizing::new(stringprep::saslprep(password).ok()?.into_owned());
+    let salted: [u8; 32] = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password.as_bytes(), &salt, rounds);
+    let salted = Zeroizing::new(salted);
     let client_key = sign(&*salted, b"Client Key")?;
     let without_proof = format!("c=biws,r={whole_nonce}");
     let all = format!("{bare},{challenge},{without_proof}");
@@ -84,17 +84,6 @@ fn prove(password: &str, nonce: &str, bare: &str, challenge: &str) -> Option<Ans
     proof.iter_mut().zip(client_signature).for_each(|(byte, mask)| *byte ^= mask);
     let signature = sign(&sign(&*salted, b"Server Key")?, all.as_bytes())?;
     Some(Answered { scram: Scram::Proof { signature }, words: format!("{without_proof},p={}", STANDARD.encode(proof)) })
-}
-
-/// PBKDF2 with HMAC-SHA-256, one block (RFC 5802 §2.2, `Hi`).
-fn salted(password: &[u8], salt: &[u8], rounds: u32) -> Option<Zeroizing<[u8; 32]>> {
-    let mut last = sign(password, &[salt, &[0, 0, 0, 1]].concat())?;
-    let mut sum = Zeroizing::new(last);
-    for _ in 1..rounds {
-        last = sign(password, &last)?;
-        sum.iter_mut().zip(last).for_each(|(byte, more)| *byte ^= more);
-    }
-    Some(sum)
 }
 
 fn sign(key: &[u8], message: &[u8]) -> Option<[u8; 32]> {

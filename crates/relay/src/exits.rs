@@ -1,0 +1,110 @@
+//! The ways out of this machine: local addresses, each with the name that its reverse DNS gives.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sm2tp_rules::Stream;
+use sm2tp_rules::exits::{self, Facts};
+
+/// One way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    pub name: Arc<str>,
+    /// The first of each family is used; empty: what the system chooses.
+    pub addresses: Vec<IpAddr>,
+    /// Our name in EHLO.
+    pub hello: String,
+    pub weight: u32,
+    /// For these organisations alone; empty: for all.
+    pub orgs: Vec<String>,
+    /// For these kinds of mail alone; empty: for all.
+    pub streams: Vec<Stream>,
+}
+
+/// All ways out, and whether a person was told that one is shut.
+pub struct Exits(Vec<(Exit, AtomicBool)>);
+
+/// What an exit sends from to an address of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    System,
+    From(IpAddr),
+    /// It has no address of this family.
+    Nowhere,
+}
+
+impl Exits {
+    #[must_use]
+    pub fn new(exits: Vec<Exit>) -> Self {
+        Self(exits.into_iter().map(|exit| (exit, AtomicBool::new(false))).collect())
+    }
+
+    /// The exits for this mail, the one to use first.
+    #[must_use]
+    pub fn order(&self, org: &str, stream: Stream) -> Vec<&Exit> {
+        if let [(only, _)] = &self.0[..] {
+            return vec![only];
+        }
+        let facts: Vec<Facts<'_>> = self.0.iter().map(|(exit, _)| exit.facts()).collect();
+        exits::order(&facts, org, stream)
+            .into_iter()
+            .filter_map(|place| self.0.get(place))
+            .map(|(exit, _)| exit)
+            .collect()
+    }
+
+    /// The system does not let us send from this exit: a person is told, once until it works again.
+    pub fn is_shut(&self, exit: &Exit, address: Option<IpAddr>) {
+        let told = self.0.iter().find(|(known, _)| known.name == exit.name).map(|(_, told)| told);
+        if told.is_some_and(|told| !told.swap(true, Ordering::Relaxed)) {
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            tracing::error!(exit = %exit.name, address, "this machine does not have the exit's address any more; its mail leaves through another exit, or waits");
+        }
+    }
+
+    pub fn is_open(&self, exit: &Exit) {
+        if let Some((_, told)) = self.0.iter().find(|(known, _)| known.name == exit.name) {
+            told.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Exit {
+    fn facts(&self) -> Facts<'_> {
+        Facts { name: &self.name, weight: self.weight, orgs: &self.orgs, streams: &self.streams }
+    }
+
+    /// Whom to send from to such an address.
+    #[must_use]
+    pub fn source(&self, to: IpAddr) -> Source {
+        if self.addresses.is_empty() {
+            return Source::System;
+        }
+        let own = self.addresses.iter().find(|own| own.is_ipv4() == to.is_ipv4());
+        own.map_or(Source::Nowhere, |own| Source::From(*own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_sends_from_its_own_family_or_not_at_all() {
+        let exit = |addresses: &[&str]| Exit {
+            name: "a".into(),
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            hello: "a.example.org".into(),
+            weight: 1,
+            orgs: Vec::new(),
+            streams: Vec::new(),
+        };
+        let (four, six): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        assert_eq!(exit(&[]).source(six), Source::System);
+        assert_eq!(exit(&["192.0.2.9"]).source(four), Source::From("192.0.2.9".parse().unwrap()));
+        assert_eq!(exit(&["192.0.2.9"]).source(six), Source::Nowhere);
+        let both = exit(&["2001:db8::9", "192.0.2.9"]);
+        assert_eq!(both.source(six), Source::From("2001:db8::9".parse().unwrap()));
+    }
+}

@@ -1,0 +1,97 @@
+//! From the configuration of the way out to what the relay is told: servers with their passwords, exits, resolvers.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Resolvers, Speaks, Trust};
+use sm2tp_rules::Stream;
+use zeroize::Zeroizing;
+
+use crate::config::{self, Config};
+use crate::{Exit as Sysexit, Failure};
+
+/// A server, with the password of its login read from its file.
+pub fn hop(hop: &config::NextHop) -> Result<NextHop, Failure> {
+    let host = match &hop.server.host {
+        config::Host::Name(name) => name.clone(),
+        config::Host::Ip(address) => address.to_string(),
+    };
+    let speaks = match hop.speaks {
+        config::Speaks::Smtp => Speaks::Smtp,
+        config::Speaks::Smtps => Speaks::Smtps,
+        config::Speaks::Lmtp => Speaks::Lmtp,
+    };
+    let login = hop.login.as_ref().map(credentials).transpose()?;
+    Ok(NextHop { host, port: hop.server.port, speaks, login })
+}
+
+fn credentials(login: &config::Login) -> Result<Credentials, Failure> {
+    Ok(Credentials { user: login.user.clone(), password: password(&login.password_file)? })
+}
+
+/// The first line of a file that nobody else may read.
+fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let wrong = |why: String| Failure::new(Sysexit::Configuration, format!("password_file: {}: {why}", path.display()));
+    let about = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if about.mode() & 0o077 != 0 {
+        return Err(wrong(format!("others may read it (mode {:04o}); chmod 600 it", about.mode() & 0o7777)));
+    }
+    if PASSWORD_OCTETS_MAX < about.len() {
+        return Err(wrong("it is too long for a password".to_owned()));
+    }
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?);
+    let first = text.lines().next().unwrap_or_default();
+    if first.is_empty() {
+        return Err(wrong("its first line is empty".to_owned()));
+    }
+    Ok(Zeroizing::new(first.to_owned()))
+}
+
+pub fn exit(exit: &config::Exit, hostname: &str) -> Exit {
+    Exit {
+        name: exit.name.as_str().into(),
+        addresses: exit.addresses.clone(),
+        hello: exit.hello.clone().unwrap_or_else(|| hostname.to_owned()),
+        weight: exit.weight,
+        orgs: exit.orgs.clone(),
+        streams: exit.streams.iter().map(|stream| stream_of(*stream)).collect(),
+    }
+}
+
+pub fn resolvers(config: &Config) -> Resolvers {
+    let ip = config.relay.as_ref().map_or(config::IpUse::V4First, |relay| relay.ip);
+    Resolvers {
+        servers: config.dns.servers.clone(),
+        trust: match config.dns.validating {
+            config::Switch::On => Trust::Validates,
+            config::Switch::Off => Trust::Nothing,
+        },
+        ip: match ip {
+            config::IpUse::V4First => IpUse::V4First,
+            config::IpUse::V6First => IpUse::V6First,
+            config::IpUse::V4Only => IpUse::V4Only,
+            config::IpUse::V6Only => IpUse::V6Only,
+        },
+    }
+}
+
+/// Where this node takes mail itself on the port of recipients' servers. On another port it is nobody's mail host.
+pub fn own(config: &Config) -> Own {
+    let (Some(smtp), Some(relay)) = (&config.smtp, &config.relay) else { return Own::default() };
+    let listens = smtp.listen.iter().filter(|listen| listen.port() == relay.port).map(|listen| listen.ip()).collect();
+    let hellos = relay.exits.iter().filter_map(|exit| exit.hello.clone());
+    Own { names: hellos.chain([config.hostname.clone()]).collect(), listens }
+}
+
+pub fn stream_of(stream: config::Stream) -> Stream {
+    match stream {
+        config::Stream::Personal => Stream::Personal,
+        config::Stream::Transactional => Stream::Transactional,
+        config::Stream::Bulk => Stream::Bulk,
+        config::Stream::Forwarded => Stream::Forwarded,
+    }
+}
+
+/// No password is longer; a wrong path must not read a disk into memory.
+const PASSWORD_OCTETS_MAX: u64 = 4096;
