@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
+use sm2tp_store::accounts::LimitsChange;
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -45,6 +46,7 @@ pub enum Request {
     OrgRemove { name: String },
     OrgLogin { org: String, login: String, password: String, stream: Option<Stream> },
     OrgLogout { login: String },
+    OrgLimits { name: String, login: Option<String>, change: LimitsChange },
     PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
     PeerAccept { who: String, weight: f64, read: bool },
     PeerRemove { who: String },
@@ -198,6 +200,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
             house.accounts.remove_login(&login).await?;
             Ok(json!({ "removed": login }))
         }
+        Request::OrgLimits { name, login, change } => limits(house, &name, login.as_deref(), change).await,
         Request::PeerInvite { url, note, weight, read } => {
             peer(peering::invite(house, &url, note, share(weight)?, read).await?, house)
         }
@@ -215,6 +218,15 @@ async fn org_add(house: &House, name: &str, domains: &[String], stream: Stream) 
     let parsed = parsed.map_err(|error| Problem::Input(format!("{}: {error}", domains.join(", "))))?;
     house.accounts.put_org(name, parsed, stream, now()).await?;
     Ok(json!({ "org": name, "domains": domains, "stream": stream }))
+}
+
+/// Without a change, what holds.
+async fn limits(house: &House, org: &str, login: Option<&str>, change: LimitsChange) -> Result<Value, Problem> {
+    let limits = match change == LimitsChange::default() {
+        true => house.accounts.limits(org, login)?,
+        false => house.accounts.change_limits(org, login, change).await?,
+    };
+    Ok(json!({ "org": org, "login": login, "limits": limits }))
 }
 
 async fn peers(house: &House) -> Result<Value, Problem> {

@@ -3,6 +3,7 @@
 mod bcc;
 mod connection;
 mod desk;
+mod limits;
 mod reading;
 mod trace;
 
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_rules::Stream;
+use sm2tp_rules::{Stream, guess};
 use sm2tp_store::spool::Queued;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use self::connection::Connection;
+use self::limits::{Guard, Meters};
 use crate::House;
 use crate::patience::Patience;
 use crate::stops::Stops;
@@ -83,6 +85,8 @@ pub(crate) struct Shared {
     pub onward: Onward,
     pub settings: Settings,
     pub stops: Stops,
+    meters: Arc<Meters>,
+    guard: Guard,
     permits: Arc<Semaphore>,
     /// Free memory for messages, in KiB.
     pub memory: Arc<Semaphore>,
@@ -108,7 +112,17 @@ impl Door {
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         let memory = usize::try_from(settings.memory_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
         let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Shared { house, onward, settings, stops, permits, memory, clients: Mutex::default() }))
+        Self(Arc::new(Shared {
+            house,
+            onward,
+            settings,
+            stops,
+            meters: Arc::default(),
+            guard: Guard::new(guess::Limits::default()),
+            permits,
+            memory,
+            clients: Mutex::default(),
+        }))
     }
 
     /// Serves one listener until `stop` is done, then lets transactions that are under way end.

@@ -24,10 +24,7 @@ impl Stops {
     /// Counts a refusal. When the ledger is so far behind that nothing fits any more, the count is lost and said in the
     /// log: the client has its answer all the same (I8).
     pub fn refused(&self, account: &Account, refusal: &Refusal, now: u64) {
-        let why = match refusal {
-            Refusal::SenderDomain { .. } => "sender-domain",
-            Refusal::Suppressed { why, .. } => why.as_str(),
-        };
+        let why = refusal.as_str();
         let event = Event::stopped(&account.org, account.login.as_deref(), account.stream, why, now);
         if self.0.try_send(event).is_err() {
             tracing::warn!(why, "a stopped send could not be counted: the ledger is behind");

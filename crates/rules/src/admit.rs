@@ -2,14 +2,17 @@
 
 use sm2tp_proto::{Address, Domain, Enhanced};
 
+use crate::allowance::{self, Exceeded, Holder};
 use crate::outcome::Stream;
 use crate::suppress::{self, Decision, Recipient, Why};
 
 /// Who asks, as the door learned it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sender<'a> {
-    /// The org's own domains; empty for an org that may use any (the org `local` of a trusted network).
+    /// The org's own domains. Without any domain or address it may use all (the org `local` of a trusted network).
     pub domains: &'a [Domain],
+    /// Addresses besides them.
+    pub addresses: &'a [Address],
     /// MAIL FROM; none for the null return path of reports.
     pub mail_from: Option<&'a Address>,
     pub stream: Stream,
@@ -33,10 +36,13 @@ pub enum Refusal {
     SenderDomain {
         domain: Domain,
     },
+    /// The sender may use certain addresses only, and this is none of them.
+    SenderAddress,
     Suppressed {
         why: Why,
         until: Option<u64>,
     },
+    Limit(Exceeded),
 }
 
 /// Asked at MAIL FROM: may this org use this sender address (R3)?
@@ -44,12 +50,48 @@ pub enum Refusal {
 /// # Errors
 /// The refusal to hand to the client.
 pub fn sender(sender: &Sender<'_>) -> Result<(), Refusal> {
-    match sender.mail_from {
-        Some(from) if !sender.domains.is_empty() && !sender.domains.contains(from.domain()) => {
-            Err(Refusal::SenderDomain { domain: from.domain().clone() })
-        }
-        _ => Ok(()),
+    let Some(from) = sender.mail_from else { return Ok(()) };
+    let any = sender.domains.is_empty() && sender.addresses.is_empty();
+    if any || sender.domains.contains(from.domain()) || sender.addresses.contains(from) {
+        Ok(())
+    } else if sender.domains.is_empty() {
+        Err(Refusal::SenderAddress)
+    } else {
+        Err(Refusal::SenderDomain { domain: from.domain().clone() })
     }
+}
+
+/// Asked at MAIL FROM: may this mail begin? `octets` as the client estimates them; `now_us` in unix microseconds.
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn mail(from: &Sender<'_>, octets: Option<u64>, holders: &mut [Holder<'_>], now_us: u64) -> Result<(), Refusal> {
+    sender(from)?;
+    allowance::mail(holders, octets, now_us).map_err(Refusal::Limit)
+}
+
+/// Asked at RCPT TO of a recipient that is taken or held, when the mail has `named` others.
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn counted(named: usize, holders: &mut [Holder<'_>], now_us: u64) -> Result<(), Refusal> {
+    allowance::recipient(holders, named, now_us).map_err(Refusal::Limit)
+}
+
+/// Asked after the content, whose size is known now.
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn content(octets: u64, holders: &[Holder<'_>]) -> Result<(), Refusal> {
+    allowance::size(holders, octets).map_err(Refusal::Limit)
+}
+
+/// Asked when a client turns out to be of an organisation: may that have one more connection?
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn connection(holders: &mut [Holder<'_>]) -> Result<(), Refusal> {
+    allowance::connection(holders).map_err(Refusal::Limit)
 }
 
 /// Asked at RCPT TO. `chance` is a random number in `[0, 1)` for the canaries.
@@ -77,6 +119,17 @@ pub fn recipient(
 }
 
 impl Refusal {
+    /// One word, as stops are counted under.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SenderDomain { .. } => "sender-domain",
+            Self::SenderAddress => "sender-address",
+            Self::Suppressed { why, .. } => why.as_str(),
+            Self::Limit(exceeded) => exceeded.as_str(),
+        }
+    }
+
     /// SMTP code, enhanced code and words for the other side.
     #[must_use]
     pub fn reply(&self) -> (u16, Enhanced, String) {
@@ -86,6 +139,15 @@ impl Refusal {
                 Enhanced(5, 7, 1),
                 format!("you may not send as {domain}: it is not a domain of your organisation"),
             ),
+            Self::SenderAddress => (
+                550,
+                Enhanced(5, 7, 1),
+                "you may not send as this address: it is none of those that you may use".to_owned(),
+            ),
+            Self::Limit(exceeded) => {
+                let (code, enhanced) = exceeded.codes();
+                (code, enhanced, exceeded.to_string())
+            }
             Self::Suppressed { why, .. } => {
                 let enhanced = match why {
                     Why::Hard { enhanced: Some(enhanced), .. } if enhanced.0 == 5 => *enhanced,
@@ -109,15 +171,33 @@ mod tests {
         let (mine, other) = (Address::parse("a@asso.example").unwrap(), Address::parse("a@bank.example").unwrap());
         let listed = Recipient { listed: true, ..Recipient::default() };
         let ask = |mail_from, domains| {
-            let from = Sender { domains, mail_from, stream: Stream::Personal };
+            let from = Sender { domains, addresses: &[], mail_from, stream: Stream::Personal };
             recipient(&from, &Recipient::default(), &suppress::Limits::default(), 0, 0.0)
         };
         assert_eq!(ask(Some(&mine), &own), Verdict::Accept { canary: None });
         assert!(matches!(ask(Some(&other), &own), Verdict::Refuse(Refusal::SenderDomain { .. })));
         assert_eq!(ask(Some(&other), &[]), Verdict::Accept { canary: None });
-        let null = Sender { domains: &own, mail_from: None, stream: Stream::Transactional };
+        let null = Sender { domains: &own, addresses: &[], mail_from: None, stream: Stream::Transactional };
         let limits = suppress::Limits::default();
         assert_eq!(recipient(&null, &listed, &limits, 0, 0.0), Verdict::Accept { canary: None });
+    }
+
+    #[test]
+    fn addresses_besides_the_domains_may_be_used_and_alone_they_are_the_only_ones() {
+        let own = [Domain::parse("asso.example").unwrap()];
+        let addresses = [Address::parse("Anna@home.example").unwrap()];
+        #[track_caller]
+        fn check(domains: &[Domain], addresses: &[Address], from: &str, want: Result<(), &str>) {
+            let from = Address::parse(from).unwrap();
+            let asked = Sender { domains, addresses, mail_from: Some(&from), stream: Stream::Personal };
+            assert_eq!(sender(&asked).map_err(|refusal| refusal.as_str()), want);
+        }
+        check(&own, &addresses, "bob@asso.example", Ok(()));
+        check(&own, &addresses, "Anna@HOME.example", Ok(()));
+        check(&own, &addresses, "bob@home.example", Err("sender-domain"));
+        check(&[], &addresses, "Anna@home.example", Ok(()));
+        check(&[], &addresses, "bob@asso.example", Err("sender-address"));
+        check(&[], &[], "bob@bank.example", Ok(()));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Facts in, decisions out: classify, suppress, admit, retry. No I/O, no clock, no randomness (I1).
 
 pub mod admit;
+pub mod allowance;
 pub mod classify;
 pub mod evidence;
 pub mod exits;
+pub mod guess;
 pub mod outcome;
 pub mod pace;
+pub mod rate;
 pub mod retry;
 pub mod suppress;
 pub mod tls;

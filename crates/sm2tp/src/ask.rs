@@ -9,9 +9,11 @@ use sm2tp_doors::control::{self, Reply, Request};
 use sm2tp_doors::smtp::Onward;
 use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
+use sm2tp_rules::allowance::AllowanceChange;
+use sm2tp_store::accounts::LimitsChange;
 use tokio::time::timeout;
 
-use crate::cli::{Command, Ledger, Org, Peer, Queue, Suppress};
+use crate::cli::{self, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
 use crate::{Exit, Failure, open, say, show};
 
@@ -79,6 +81,7 @@ fn request(command: Command) -> Result<Request, Failure> {
                 Request::OrgLogin { org, login, password, stream }
             }
             Org::Logout { login } => Request::OrgLogout { login },
+            Org::Limits(limits) => limits_asked(limits),
         },
         Command::Peer(peer) => match peer {
             Peer::List => Request::PeerList,
@@ -95,6 +98,24 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Tag { .. }
         | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),
     })
+}
+
+fn limits_asked(limits: cli::Limits) -> Request {
+    let addresses = match &limits.addresses[..] {
+        [] => None,
+        [none] if none == "none" => Some(Vec::new()),
+        _ => Some(limits.addresses),
+    };
+    let allowance = AllowanceChange {
+        message_size: limits.message_size,
+        recipients: limits.recipients,
+        rate_mails: limits.rate_mails,
+        rate_recipients: limits.rate_recipients,
+        connections: limits.connections,
+    };
+    let own_addresses_only = limits.own_addresses_only.map(|answer| answer == cli::YesNo::Yes);
+    let change = LimitsChange { addresses, own_addresses_only, allowance };
+    Request::OrgLimits { name: limits.name, login: limits.login, change }
 }
 
 /// A password is never an argument: every user of the machine can read those.

@@ -1,11 +1,15 @@
 //! The words of the command line.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use sm2tp_rules::Stream;
+use sm2tp_rules::allowance::Change;
+use sm2tp_rules::rate::Rate;
 
 use crate::bench::RelayArgs;
 
@@ -162,6 +166,60 @@ pub enum Org {
     Logout {
         login: String,
     },
+    /// Show or change what an organisation, or one of its logins, may do. A limit that is not named stays as it is;
+    /// `none` takes it away. `local` is the organisation of the trusted networks.
+    Limits(Limits),
+}
+
+/// `sm2tp org limits`. The words are those of the page on limits and of `org list --json`.
+#[derive(Debug, Args)]
+pub struct Limits {
+    pub name: String,
+    /// The limits of this login, which hold beside those of its organisation.
+    #[arg(long)]
+    pub login: Option<String>,
+    /// Largest message: 10MiB, 500KiB.
+    #[arg(long, value_name = "SIZE", value_parser = change_size)]
+    pub message_size: Option<Change<u64>>,
+    /// Recipients of one mail.
+    #[arg(long, value_name = "NUMBER", value_parser = change::<u32>)]
+    pub recipients: Option<Change<u32>>,
+    /// Mails in a time: 500/h, 20/min, 2000/d. After a pause they may all come at once.
+    #[arg(long, value_name = "RATE", value_parser = change::<Rate>)]
+    pub rate_mails: Option<Change<Rate>>,
+    /// Recipients of all mails together in a time.
+    #[arg(long, value_name = "RATE", value_parser = change::<Rate>)]
+    pub rate_recipients: Option<Change<Rate>>,
+    /// Connections at a time.
+    #[arg(long, value_name = "NUMBER", value_parser = change::<u32>)]
+    pub connections: Option<Change<u32>>,
+    /// A sender address that may be used besides the organisation's domains; repeat it for several. They replace the old
+    /// ones; `none` takes all away.
+    #[arg(long = "address", value_name = "ADDRESS")]
+    pub addresses: Vec<String>,
+    /// Of a login: whether it may use its own addresses only, and not the organisation's domains.
+    #[arg(long, value_name = "yes|no")]
+    pub own_addresses_only: Option<YesNo>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum YesNo {
+    Yes,
+    No,
+}
+
+fn change<T: FromStr<Err: Display>>(text: &str) -> Result<Change<T>, String> {
+    match text {
+        "none" => Ok(Change::None),
+        text => text.parse().map(Change::To).map_err(|error: T::Err| error.to_string()),
+    }
+}
+
+fn change_size(text: &str) -> Result<Change<u64>, String> {
+    match text {
+        "none" => Ok(Change::None),
+        text => crate::config::size(text).map(Change::To),
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -254,6 +254,16 @@ pub enum LogFormat {
     Exim,
 }
 
+/// A size as the file and the command line write it, or what is wrong with it.
+pub fn size(text: &str) -> Result<u64, String> {
+    values::size(values::KIB..=values::GIB)(text).map_err(|wrong| format!("{}; allowed: {}", wrong.what, wrong.allowed))
+}
+
+/// Octets with a unit.
+pub fn show_size(octets: u64) -> String {
+    values::show_size(octets)
+}
+
 impl Config {
     /// Sections that the file has and this version cannot serve. Whoever starts the node refuses them by name: a door
     /// that stays closed without a word would be believed to be open.

@@ -15,6 +15,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::SuppressList { .. } => suppressed(&mut out, value),
         Request::PeerList => peers(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
+        Request::OrgLimits { .. } => limits_alone(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             line(&mut out, "Compare both fingerprints with the other administrator, by voice, before you trust it.");
@@ -206,8 +207,39 @@ fn orgs(out: &mut String, value: &Value) {
             // Nothing is wrong with it; it matters to who wants to switch PLAIN off in a mail program.
             let scram = if login["scram"] == true { "" } else { ", no SCRAM" };
             line(out, &format!("  {} ({}{scram})", word(login, "login"), word(login, "stream")));
+            limits(out, &login["limits"], "    ");
         }
+        limits(out, &entry["limits"], "  ");
     }
+}
+
+/// Whatever is limited, each on a line; nothing where nothing is.
+fn limits(out: &mut String, limits: &Value, indent: &str) {
+    let addresses: Vec<_> = items(limits, "addresses").iter().filter_map(Value::as_str).map(plain).collect();
+    if !addresses.is_empty() {
+        let which = if limits["own_addresses_only"] == true { "sends only as" } else { "may also send as" };
+        line(out, &format!("{indent}{which} {}", addresses.join(", ")));
+    }
+    let number = |key: &str| limits[key].as_u64();
+    let found = [
+        number("message_size").map(|octets| format!("{} a message", crate::config::show_size(octets))),
+        number("recipients").map(|count| format!("{count} recipients a mail")),
+        limits["rate_mails"].as_str().map(|rate| format!("{rate} mails")),
+        limits["rate_recipients"].as_str().map(|rate| format!("{rate} recipients")),
+        number("connections").map(|count| format!("{count} connections")),
+    ];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    if !found.is_empty() {
+        line(out, &format!("{indent}at most {}", found.join(", ")));
+    }
+}
+
+fn limits_alone(out: &mut String, value: &Value) {
+    let who = if value["login"].is_null() { word(value, "org") } else { word(value, "login") };
+    let before = out.len();
+    limits(out, &value["limits"], "  ");
+    let said = if out.len() == before { "has no limits of its own".to_owned() } else { "is limited:".to_owned() };
+    out.insert_str(before, &format!("{who} {said}\n"));
 }
 
 fn fields(out: &mut String, value: &Value) {

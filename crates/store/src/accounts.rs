@@ -1,18 +1,22 @@
 //! Orgs and their logins: who may send, under which names (R3).
 
+mod limits;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sm2tp_proto::{Domain, scram};
+use sm2tp_proto::{Address, Domain, scram};
 use sm2tp_rules::Stream;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{Sql, SqlError};
+use limits::Kind;
+pub use limits::{Limits, LimitsChange};
 
 /// An organisation that may send through this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,7 @@ pub struct Org {
     /// Stream of its logins that name none.
     pub stream: Stream,
     pub logins: Vec<LoginInfo>,
+    pub limits: Limits,
 }
 
 /// A login as people see it.
@@ -32,6 +37,7 @@ pub struct LoginInfo {
     pub stream: Stream,
     /// SCRAM can be used. Logins from before there was any, and those whose password it has no form for, cannot.
     pub scram: bool,
+    pub limits: Limits,
 }
 
 /// Who sends, once a login or a network is known.
@@ -39,7 +45,9 @@ pub struct LoginInfo {
 pub struct Account {
     pub org: Arc<str>,
     pub login: Option<Arc<str>>,
+    /// Sender domains and, besides them, addresses that it may use; any where there are neither.
     pub domains: Arc<[Domain]>,
+    pub addresses: Arc<[Address]>,
     pub stream: Stream,
 }
 
@@ -70,6 +78,7 @@ pub enum Scram {
 struct Known {
     orgs: HashMap<String, Org>,
     logins: HashMap<String, Login>,
+    limits: limits::Table,
 }
 
 #[derive(Clone)]
@@ -109,10 +118,12 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// The account of clients in trusted networks.
+    /// The account of clients in trusted networks. It has no domains; any sender address, unless some were named.
     #[must_use]
-    pub fn local(stream: Stream) -> Account {
-        Account { org: LOCAL.into(), login: None, domains: Arc::from([]), stream }
+    pub fn local(&self, stream: Stream) -> Account {
+        let limits = limits_of(&self.known.read().unwrap_or_else(PoisonError::into_inner).limits, Kind::Org, LOCAL);
+        let addresses = limits.addresses.iter().filter_map(|text| Address::parse(text).ok()).collect();
+        Account { org: LOCAL.into(), login: None, domains: Arc::from([]), addresses, stream }
     }
 
     /// The account of a login, if the password is right. `now` in unix seconds.
@@ -206,7 +217,9 @@ impl Accounts {
     /// # Errors
     /// [`LedgerError::Refused`] where there is none of that name.
     pub async fn remove_org(&self, name: &str) -> Result<(), LedgerError> {
-        self.remove("DELETE FROM org WHERE name = $1", name, "org").await
+        let forget = "DELETE FROM allowance WHERE kind = 'org' AND name = $1 \
+                      OR kind = 'login' AND name IN (SELECT login FROM login WHERE org = $1)";
+        self.remove([forget, "DELETE FROM org WHERE name = $1"], name, "org").await
     }
 
     /// Adds a login to an org, or gives it another password and stream.
@@ -260,12 +273,20 @@ impl Accounts {
     /// # Errors
     /// [`LedgerError::Refused`] where there is none of that name.
     pub async fn remove_login(&self, login: &str) -> Result<(), LedgerError> {
-        self.remove("DELETE FROM login WHERE login = $1", login, "login").await
+        let forget = "DELETE FROM allowance WHERE kind = 'login' AND name = $1";
+        self.remove([forget, "DELETE FROM login WHERE login = $1"], login, "login").await
     }
 
-    async fn remove(&self, statement: &'static str, name: &str, what: &str) -> Result<(), LedgerError> {
+    /// Two statements; the second one says whether there was anything.
+    async fn remove(&self, statements: [&'static str; 2], name: &str, what: &str) -> Result<(), LedgerError> {
         let key = name.to_owned();
-        let gone = self.ledger.write(move |sql| Ok(sql.execute(statement, &[key.into()])?)).await?;
+        let gone = self
+            .ledger
+            .write(move |sql| {
+                sql.execute(statements[0], &[key.as_str().into()])?;
+                Ok(sql.execute(statements[1], &[key.into()])?)
+            })
+            .await?;
         if gone == 0 {
             return Err(LedgerError::Refused(format!("there is no {what} {name:?}")));
         }
@@ -296,32 +317,51 @@ impl Accounts {
 }
 
 fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
-    let mut known = Known::default();
+    let mut known = Known { limits: limits::read(sql)?, ..Known::default() };
     let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
     sql.rows("SELECT name, domains, stream FROM org", &[], &mut |row| {
         let name = row.text(0)?.to_owned();
         let domains = row.text(1)?.split_whitespace().map(str::to_owned).collect();
         let stream = row.text(2)?.parse().map_err(stored)?;
-        known.orgs.insert(name.clone(), Org { name, domains, stream, logins: Vec::new() });
+        let limits = limits_of(&known.limits, Kind::Org, &name);
+        known.orgs.insert(name.clone(), Org { limits, name, domains, stream, logins: Vec::new() });
         Ok(())
     })?;
     sql.rows("SELECT login, org, hash, stream, scram FROM login ORDER BY login", &[], &mut |row| {
         let login = row.text(0)?.to_owned();
         let Some(org) = known.orgs.get_mut(row.text(1)?) else { return Ok(()) };
         let stream = row.text_or_null(3)?.map(str::parse).transpose().map_err(stored)?.unwrap_or(org.stream);
-        let account = Account {
-            org: org.name.as_str().into(),
-            login: Some(login.as_str().into()),
-            domains: org.domains.iter().filter_map(|domain| Domain::parse(domain).ok()).collect(),
-            stream,
-        };
+        let limits = limits_of(&known.limits, Kind::Login, &login);
+        let (domains, addresses) = senders(org, &limits);
+        let account =
+            Account { org: org.name.as_str().into(), login: Some(login.as_str().into()), domains, addresses, stream };
         let keys = row.text_or_null(4)?.map(str::parse::<scram::Keys>).transpose();
         let keys = keys.map_err(|error| SqlError::Stored(format!("SCRAM keys of {login:?}: {error}")))?;
-        org.logins.push(LoginInfo { login: login.clone(), stream, scram: keys.is_some() });
+        org.logins.push(LoginInfo { login: login.clone(), stream, scram: keys.is_some(), limits });
         known.logins.insert(login, Login { account, hash: row.text(2)?.into(), scram: keys.map(Arc::new) });
         Ok(())
     })?;
     Ok(known)
+}
+
+/// The domains and the addresses that a login may use: those of its organisation and its own, or its own alone.
+fn senders(org: &Org, login: &Limits) -> (Arc<[Domain]>, Arc<[Address]>) {
+    let addresses = |limits: &Limits| -> Vec<Address> {
+        limits.addresses.iter().filter_map(|text| Address::parse(text).ok()).collect()
+    };
+    if login.own_addresses_only {
+        return (Arc::from([]), addresses(login).into());
+    }
+    // An organisation that may use any must not be kept to the few that a login is given besides.
+    if org.domains.is_empty() && org.limits.addresses.is_empty() {
+        return (Arc::from([]), Arc::from([]));
+    }
+    let domains = org.domains.iter().filter_map(|domain| Domain::parse(domain).ok()).collect();
+    (domains, [addresses(&org.limits), addresses(login)].concat().into())
+}
+
+fn limits_of(table: &limits::Table, kind: Kind, name: &str) -> Limits {
+    table.get(&(kind, name.to_owned())).map_or_else(Limits::default, |limits| limits.as_ref().clone())
 }
 
 fn hash(password: &str) -> Result<String, LedgerError> {

@@ -186,6 +186,15 @@ impl Row {
     }
 
     /// # Errors
+    /// [`SqlError::Column`] when it is neither a number that is not negative nor null.
+    pub fn uint_or_null(&self, column: usize) -> Result<Option<u64>, SqlError> {
+        match self.0.get(column) {
+            Some(Value::Null) => Ok(None),
+            _ => self.uint(column).map(Some),
+        }
+    }
+
+    /// # Errors
     /// [`SqlError::Column`] when it is no octets of just this length.
     pub fn octets<const N: usize>(&self, column: usize) -> Result<[u8; N], SqlError> {
         match self.0.get(column) {

@@ -7,15 +7,18 @@ use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::{RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
+use sm2tp_rules::allowance::{self, Holder};
+use sm2tp_rules::guess::Kind;
 use sm2tp_store::Bounce;
-use sm2tp_store::accounts::{Account, Accounts};
+use sm2tp_store::accounts::Account;
 use sm2tp_store::keys;
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
 use super::Shared;
 use super::bcc::without_bcc;
+use super::limits::Seat;
 use super::trace::{self, Via};
-use crate::{now, random};
+use crate::{now, now_us, random};
 
 /// The desk of one connection.
 pub(super) struct Desk {
@@ -24,13 +27,15 @@ pub(super) struct Desk {
     account: Option<Account>,
     sender: Option<Address>,
     recipients: Vec<NewRecipient>,
+    /// Among the connections of the account.
+    seat: Option<Seat>,
 }
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: IpAddr) -> Self {
         let settings = &shared.settings;
-        let account = (settings.trusted)(client).then(|| Accounts::local(settings.trusted_stream));
-        Self { client, account, sender: None, recipients: Vec::new(), shared }
+        let account = (settings.trusted)(client).then(|| shared.house.accounts.local(settings.trusted_stream));
+        Self { client, account, sender: None, recipients: Vec::new(), seat: None, shared }
     }
 
     pub(super) async fn answer(&mut self, ask: Ask, session: &Session) -> Answer {
@@ -39,23 +44,26 @@ impl Desk {
             Ask::ScramKeys { login } => self.scram_keys(&login),
             Ask::Proved { login } => self.proved(&login),
             Ask::Disproved { login } => self.wrong(&login),
-            Ask::Sender { path, .. } => self.sender(path),
+            Ask::Sender { path, params } => self.sender(path, params.size),
             Ask::Recipient { path, options } => self.recipient(&path, options),
             Ask::Message { envelope, content } => self.message(envelope, content, session).await,
         }
     }
 
     async fn login(&mut self, login: &str, password: &Secret) -> Answer {
+        if let Err(answer) = self.may_try(login) {
+            return answer;
+        }
         match self.shared.house.accounts.verify(login, password.reveal(), now()).await {
-            Some(account) => {
-                self.account = Some(account);
-                Answer::Yes
-            }
+            Some(account) => self.right(login, account),
             None => self.wrong(login),
         }
     }
 
     fn scram_keys(&self, login: &str) -> Answer {
+        if let Err(answer) = self.may_try(login) {
+            return answer;
+        }
         let keys = self.shared.house.accounts.scram_keys(login);
         let Ok(random) = keys::random() else {
             return no(454, Enhanced(4, 7, 0), "No login is possible now, try again later");
@@ -67,13 +75,59 @@ impl Desk {
 
     fn proved(&mut self, login: &str) -> Answer {
         match self.shared.house.accounts.account(login) {
-            Some(account) => {
-                self.account = Some(account);
-                Answer::Yes
-            }
+            Some(account) => self.right(login, account),
             // Removed since the challenge.
             None => self.wrong(login),
         }
+    }
+
+    /// Counts a try as wrong until it turns out right.
+    fn may_try(&self, login: &str) -> Result<(), Answer> {
+        self.shared.guard.may_try(self.client, self.kind(), login).map_err(|wait_s| {
+            tracing::debug!(client = %self.client, login = %login.escape_debug(), wait_s, "a login was not tried");
+            let text = format!("Too many wrong passwords from your address, try again in {}", allowance::wait(wait_s));
+            no(454, Enhanced(4, 7, 0), &text)
+        })
+    }
+
+    fn right(&mut self, login: &str, account: Account) -> Answer {
+        self.shared.guard.right(self.client, self.kind(), login);
+        match self.take_seat(&account) {
+            Ok(()) => {
+                self.account = Some(account);
+                Answer::Yes
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    /// Behind the addresses of trusted networks there are many people.
+    fn kind(&self) -> Kind {
+        if (self.shared.settings.trusted)(self.client) { Kind::Shared } else { Kind::Client }
+    }
+
+    fn take_seat(&mut self, account: &Account) -> Result<(), Answer> {
+        // First the old one: who logs in on a trusted connection leaves the organisation of that.
+        self.seat = None;
+        let seat = self.shared.meters.seat(&self.shared.house.accounts, account);
+        self.seat = Some(seat.map_err(|refusal| self.stop(account, &refusal))?);
+        Ok(())
+    }
+
+    /// Counts a refusal and says it.
+    fn stop(&self, account: &Account, refusal: &admit::Refusal) -> Answer {
+        self.shared.stops.refused(account, refusal, now());
+        refused(refusal)
+    }
+
+    /// Asks the rules with what the account may do and has used.
+    fn measure(
+        &self,
+        account: &Account,
+        ask: impl FnOnce(&mut [Holder<'_>]) -> Result<(), admit::Refusal>,
+    ) -> Result<(), Answer> {
+        let asked = self.shared.meters.ask(&self.shared.house.accounts, account, ask);
+        asked.map_err(|refusal| self.stop(account, &refusal))
     }
 
     fn wrong(&self, login: &str) -> Answer {
@@ -81,14 +135,19 @@ impl Desk {
         no(535, Enhanced(5, 7, 8), "Login or password wrong")
     }
 
-    fn sender(&mut self, path: Option<Address>) -> Answer {
+    fn sender(&mut self, path: Option<Address>, octets: Option<u64>) -> Answer {
         self.recipients.clear();
-        let Some(account) = &self.account else {
+        let Some(account) = self.account.clone() else {
             return no(530, Enhanced(5, 7, 0), "Authentication required: this server relays for its members only");
         };
-        let asked = Sender { domains: &account.domains, mail_from: path.as_ref(), stream: account.stream };
-        if let Err(refusal) = admit::sender(&asked) {
-            return refused(&refusal);
+        if self.seat.is_none()
+            && let Err(answer) = self.take_seat(&account)
+        {
+            return answer;
+        }
+        let asked = asked(&account, path.as_ref());
+        if let Err(answer) = self.measure(&account, |holders| admit::mail(&asked, octets, holders, now_us())) {
+            return answer;
         }
         self.sender = path;
         Answer::Yes
@@ -96,20 +155,23 @@ impl Desk {
 
     /// RCPT TO: the one answer of `rules::admit` (I5).
     fn recipient(&mut self, path: &Address, options: RcptOptions) -> Answer {
-        let Some(account) = &self.account else {
+        let Some(account) = self.account.clone() else {
             return no(530, Enhanced(5, 7, 0), "Authentication required");
         };
         let (now, book) = (now(), &self.shared.house.book);
-        let asked = Sender { domains: &account.domains, mail_from: self.sender.as_ref(), stream: account.stream };
+        let asked = asked(&account, self.sender.as_ref());
         let facts = book.recipient(path, &account.org, now);
         let (lane, note, canary) = match admit::recipient(&asked, &facts, book.limits(), now, random()) {
             Verdict::Accept { canary } => (Lane::Normal, None, canary.is_some()),
             Verdict::Hold(why) => (Lane::Held, Some(format!("{}: {why}", why.as_str())), false),
             Verdict::Refuse(refusal) => {
-                self.shared.stops.refused(account, &refusal, now);
-                return refused(&refusal);
+                return self.stop(&account, &refusal);
             }
         };
+        let named = self.recipients.len();
+        if let Err(answer) = self.measure(&account, |holders| admit::counted(named, holders, now_us())) {
+            return answer;
+        }
         // The session asks about no recipient twice.
         self.recipients.push(NewRecipient { address: path.clone(), lane, note, canary, options });
         Answer::Yes
@@ -121,6 +183,10 @@ impl Desk {
         };
         if RECEIVED_MAX < count_received(&content) {
             return no(554, Enhanced(5, 4, 6), "This message has been through too many servers: it is in a loop");
+        }
+        let octets = content.len() as u64;
+        if let Err(answer) = self.measure(&account, |holders| admit::content(octets, holders)) {
+            return answer;
         }
         let (received_at, hostname) = (now(), &self.shared.settings.hostname);
         let via = Via {
@@ -166,6 +232,10 @@ impl Desk {
             }
         }
     }
+}
+
+fn asked<'a>(account: &'a Account, mail_from: Option<&'a Address>) -> Sender<'a> {
+    Sender { domains: &account.domains, addresses: &account.addresses, mail_from, stream: account.stream }
 }
 
 fn refused(refusal: &admit::Refusal) -> Answer {

@@ -11,6 +11,7 @@ mod demo;
 mod dialogues;
 mod federation;
 mod hostile;
+mod limits;
 mod mta;
 mod node;
 mod peers;

@@ -36,7 +36,7 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
     ("DELETE FROM domain_counter", &[]),
 ];
 
-/// 2: logins have keys for SCRAM.
+/// 2: logins have keys for SCRAM; there are allowances.
 const FORMAT: i64 = 2;
 
 const FROM_1: &str = "ALTER TABLE login ADD COLUMN scram TEXT;";
@@ -84,6 +84,10 @@ CREATE TABLE IF NOT EXISTS org (
 CREATE TABLE IF NOT EXISTS login (
     login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, hash TEXT NOT NULL,
     stream TEXT, added_at INTEGER NOT NULL, scram TEXT);
+CREATE TABLE IF NOT EXISTS allowance (
+    kind TEXT NOT NULL, name TEXT NOT NULL, addresses TEXT NOT NULL, own_addresses_only INTEGER NOT NULL,
+    message_size INTEGER, recipients INTEGER, rate_mails TEXT, rate_recipients TEXT, connections INTEGER,
+    PRIMARY KEY (kind, name)) WITHOUT ROWID;
 ";
 
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a

@@ -1,0 +1,185 @@
+//! What the door remembers of those who send and of those who guess passwords: in memory, bounded, gone with a restart.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sm2tp_rules::admit::{self, Refusal};
+use sm2tp_rules::allowance::{Holder, Used, Whose};
+use sm2tp_rules::guess::{self, Kind, Pair};
+use sm2tp_rules::rate::Gcra;
+use sm2tp_store::accounts::{Account, Accounts};
+
+use crate::now_us;
+
+/// How much of their allowances organisations and logins have used.
+#[derive(Default)]
+pub(super) struct Meters(Mutex<HashMap<(Whose, Arc<str>), Used>>);
+
+impl Meters {
+    /// Asks the rules with what is allowed to this account and what it used.
+    pub(super) fn ask(
+        &self,
+        accounts: &Accounts,
+        account: &Account,
+        ask: impl FnOnce(&mut [Holder<'_>]) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let allowances = accounts.allowances(account);
+        if allowances.is_empty() {
+            return ask(&mut []);
+        }
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if USED_MAX <= used.len() {
+            // Only those that have an allowance are in it, so this is after many were removed.
+            let now_us = now_us();
+            used.retain(|_, used| !used.is_over(now_us));
+        }
+        // Copied and put back: a map lends out one of its values at a time.
+        let mut states: Vec<Used> = allowances
+            .iter()
+            .map(|(whose, name, _)| used.get(&(*whose, name.clone())).copied().unwrap_or_default())
+            .collect();
+        let mut holders: Vec<Holder<'_>> = allowances
+            .iter()
+            .zip(&mut states)
+            .map(|((whose, _, limits), used)| Holder { whose: *whose, allowance: &limits.allowance, used })
+            .collect();
+        let answer = ask(&mut holders);
+        for ((whose, name, _), state) in allowances.into_iter().zip(states) {
+            used.insert((whose, name), state);
+        }
+        answer
+    }
+
+    /// A place among the connections of this account.
+    pub(super) fn seat(self: &Arc<Self>, accounts: &Accounts, account: &Account) -> Result<Seat, Refusal> {
+        self.ask(accounts, account, admit::connection)?;
+        let org = (Whose::Org, account.org.clone());
+        let login = account.login.clone().map(|login| (Whose::Login, login));
+        Ok(Seat { meters: self.clone(), of: std::iter::once(org).chain(login).collect() })
+    }
+}
+
+/// The place of one connection among those of its organisation and login.
+pub(super) struct Seat {
+    meters: Arc<Meters>,
+    of: Vec<(Whose, Arc<str>)>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut used = self.meters.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in &self.of {
+            if let Some(used) = used.get_mut(key) {
+                // Saturating: an allowance that was given meanwhile has not counted this one.
+                used.connections = used.connections.saturating_sub(1);
+            }
+        }
+    }
+}
+
+/// Who guessed passwords.
+pub(super) struct Guard {
+    limits: guess::Limits,
+    /// Logins are remembered as a hash with a key of this process, so that long ones take no more room.
+    hash: RandomState,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    clients: HashMap<IpAddr, Gcra>,
+    pairs: HashMap<(IpAddr, u64), Pair>,
+}
+
+impl Guard {
+    pub(super) fn new(limits: guess::Limits) -> Self {
+        Self { limits, hash: RandomState::new(), seen: Mutex::default() }
+    }
+
+    /// Before a password is tried: may it be?
+    ///
+    /// # Errors
+    /// The seconds to wait.
+    pub(super) fn may_try(&self, client: IpAddr, kind: Kind, login: &str) -> Result<(), u64> {
+        let (client, now_us) = (network(client), now_us());
+        let key = (client, self.hash.hash_one(login));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = seen.clients.get(&client).copied().unwrap_or_default();
+        let pair = seen.pairs.get(&key).copied().unwrap_or_default();
+        let charge = self.limits.charge(kind, state, pair, now_us)?;
+        make_room(&mut seen.clients, CLIENTS_MAX, |state| state.is_over(now_us));
+        make_room(&mut seen.pairs, PAIRS_MAX, |pair| self.limits.is_over(*pair, now_us));
+        seen.clients.insert(client, charge.client);
+        seen.pairs.insert(key, charge.pair);
+        Ok(())
+    }
+
+    /// The password was right.
+    pub(super) fn right(&self, client: IpAddr, kind: Kind, login: &str) {
+        let (client, now_us) = (network(client), now_us());
+        let key = (client, self.hash.hash_one(login));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = seen.clients.get(&client).copied().unwrap_or_default();
+        let pair = seen.pairs.get(&key).copied().unwrap_or_default();
+        let charge = self.limits.right(kind, state, pair, now_us);
+        seen.clients.insert(client, charge.client);
+        seen.pairs.insert(key, charge.pair);
+    }
+}
+
+/// One customer of a provider has one IPv4 address and 2^64 of IPv6.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address => address,
+    }
+}
+
+/// Keeps a map below its size: what is over goes, and where that is not enough, any eighth. Somebody who comes from
+/// as many addresses as that could be stopped by no memory.
+fn make_room<K: Eq + Hash + Clone, V>(map: &mut HashMap<K, V>, len_max: usize, is_over: impl Fn(&V) -> bool) {
+    if map.len() < len_max {
+        return;
+    }
+    map.retain(|_, value| !is_over(value));
+    if len_max <= map.len() {
+        let gone: Vec<K> = map.keys().take(len_max / 8).cloned().collect();
+        gone.iter().for_each(|key| drop(map.remove(key)));
+    }
+}
+
+/// Organisations and logins with allowances; 100 octets each.
+const USED_MAX: usize = 100_000;
+/// Addresses from which passwords were tried lately; 60 octets each.
+const CLIENTS_MAX: usize = 100_000;
+/// Logins that were tried there; 80 octets each.
+const PAIRS_MAX: usize = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_guesses_must_wait_and_others_need_not() {
+        let guard = Guard::new(guess::Limits::default());
+        let (one, other) = ("2001:db8::1".parse().unwrap(), "2001:db8::1:2:3:4".parse().unwrap());
+        let elsewhere = "192.0.2.1".parse().unwrap();
+        let tried = (0..1000).filter(|n| guard.may_try(one, Kind::Client, &format!("login{n}")).is_ok()).count();
+        assert_eq!(tried, 40);
+        assert!(guard.may_try(other, Kind::Client, "x").is_err(), "the same household");
+        assert!(guard.may_try(elsewhere, Kind::Client, "x").is_ok());
+        guard.right(elsewhere, Kind::Client, "x");
+    }
+
+    #[test]
+    fn a_million_addresses_take_bounded_memory() {
+        let guard = Guard::new(guess::Limits::default());
+        for n in 0..300_000_u32 {
+            let _ = guard.may_try(IpAddr::V4(n.into()), Kind::Client, &n.to_string());
+        }
+        let seen = guard.seen.lock().unwrap();
+        assert!(seen.clients.len() <= CLIENTS_MAX && seen.pairs.len() <= PAIRS_MAX);
+    }
+}
