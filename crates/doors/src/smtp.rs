@@ -1,6 +1,7 @@
 //! The SMTP door: listens, bounds who may knock how often, and gives each connection to a shell of its own.
 
 mod bcc;
+mod client;
 mod connection;
 mod desk;
 mod limits;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sm2tp_proto::smtp::server::ScramOffer;
@@ -24,6 +25,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use self::client::{Client, Place};
+pub use self::client::{Fronts, Networks};
 use self::connection::Connection;
 use self::limits::{Guard, Meters};
 use crate::House;
@@ -44,7 +47,8 @@ pub struct Settings {
     /// Octets of all messages that are being received at once.
     pub memory_max: u64,
     /// Clients that may send without a login, as org `local`.
-    pub trusted: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    pub trusted: Networks,
+    pub fronts: Fronts,
     /// Stream of what they send.
     pub trusted_stream: Stream,
     pub tls: Option<TlsAcceptor>,
@@ -164,19 +168,27 @@ impl Door {
     }
 }
 
-async fn admit(stream: TcpStream, client: IpAddr, entry: Entry, shared: Arc<Shared>, closed: watch::Receiver<bool>) {
-    let client = client.to_canonical();
-    let (permit, seat) = (shared.permits.clone().try_acquire_owned(), Seat::take(&shared, client));
-    let (Ok(_permit), Some(_seat)) = (permit, seat) else {
-        // Who waits for a handshake understands no words.
-        if entry == Entry::Clear {
-            let refusal = format!("421 4.7.0 {} Too many connections, try again later\r\n", shared.settings.hostname);
-            turn_away(stream, refusal.as_bytes()).await;
-        }
-        return;
+async fn admit(mut stream: TcpStream, peer: IpAddr, entry: Entry, shared: Arc<Shared>, closed: watch::Receiver<bool>) {
+    let Ok(_permit) = shared.permits.clone().try_acquire_owned() else {
+        return too_many(stream, entry, &shared).await;
     };
-    if let Err(error) = Connection::new(shared.clone(), client, closed).run(stream, entry).await {
-        tracing::debug!(%client, %error, "an SMTP connection ended early");
+    let client = match Client::of(&mut stream, peer, &shared.settings).await {
+        Ok(client) => client,
+        Err(error) => {
+            return tracing::warn!(front = %peer, %error, "a front of proxy_protocol_from did not say for whom it speaks");
+        }
+    };
+    let Some(place) = Place::take(&shared, client) else { return too_many(stream, entry, &shared).await };
+    if let Err(error) = Connection::new(shared.clone(), client, place, closed).run(stream, entry).await {
+        tracing::debug!(client = %client.address(), %error, "an SMTP connection ended early");
+    }
+}
+
+async fn too_many(stream: TcpStream, entry: Entry, shared: &Shared) {
+    // Who waits for a handshake understands no words.
+    if entry == Entry::Clear {
+        let refusal = format!("421 4.7.0 {} Too many connections, try again later\r\n", shared.settings.hostname);
+        turn_away(stream, refusal.as_bytes()).await;
     }
 }
 
@@ -187,36 +199,6 @@ async fn turn_away(mut stream: TcpStream, refusal: &[u8]) {
         stream.shutdown().await
     })
     .await;
-}
-
-/// The place of one connection among those of its client.
-struct Seat<'a> {
-    shared: &'a Shared,
-    client: IpAddr,
-}
-
-impl<'a> Seat<'a> {
-    fn take(shared: &'a Shared, client: IpAddr) -> Option<Self> {
-        let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = clients.entry(client).or_default();
-        if shared.settings.connections_per_client_max <= *count {
-            return None;
-        }
-        *count += 1;
-        Some(Self { shared, client })
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = clients.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                clients.remove(&self.client);
-            }
-        }
-    }
 }
 
 const TURN_AWAY: Duration = Duration::from_secs(5);

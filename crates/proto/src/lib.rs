@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod mta_sts;
+pub mod proxy;
 pub mod reply;
 pub mod scram;
 pub mod smtp;

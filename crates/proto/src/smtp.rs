@@ -8,6 +8,7 @@ pub mod line;
 pub mod params;
 mod refusal;
 pub mod server;
+pub mod xclient;
 
 use std::fmt;
 

@@ -86,6 +86,12 @@ pub struct Smtp {
     pub trusted_networks: Vec<Network>,
     /// Stream of mail from the trusted networks.
     pub stream: Stream,
+    /// Fronts that begin each connection with a PROXY protocol header.
+    pub proxy_protocol_from: Vec<Network>,
+    /// Fronts that may say XCLIENT.
+    pub xclient_from: Vec<Network>,
+    /// Those of them that may say who has logged in; each within `xclient_from`.
+    pub xclient_login_from: Vec<Network>,
     /// Certificate and key; `None`: no STARTTLS.
     pub tls: Option<TlsFiles>,
     /// SCRAM-SHA-256: whether it is offered, and whether keys for it are kept.
@@ -352,6 +358,9 @@ mod tests {
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);
         assert_eq!(std::mem::take(&mut smtp.listen_tls).len(), 2);
+        for fronts in [&mut smtp.proxy_protocol_from, &mut smtp.xclient_from, &mut smtp.xclient_login_from] {
+            assert_eq!(std::mem::take(fronts).len(), 1);
+        }
         assert!(smtp.tls.take().is_some() && relay.smarthost.take().is_some());
         assert_eq!(std::mem::take(&mut relay.routes).len(), 2);
         assert_eq!(relay.exits.iter().map(|exit| exit.addresses.len()).collect::<Vec<_>>(), [2, 1]);

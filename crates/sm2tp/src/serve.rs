@@ -234,7 +234,6 @@ fn smtp_settings(
     certificates: Option<&Arc<Certificates>>,
 ) -> Result<smtp::Settings, Failure> {
     let tls = certificates.map(Certificates::acceptor).transpose();
-    let networks = asked.trusted_networks.clone();
     Ok(smtp::Settings {
         hostname: config.hostname.clone(),
         octets_max: asked.message_size_max,
@@ -244,7 +243,12 @@ fn smtp_settings(
         connections_per_client_max: asked.connections_per_client_max,
         command_timeout: asked.command_timeout,
         memory_max: asked.memory_max,
-        trusted: Arc::new(move |client: IpAddr| networks.iter().any(|network| network.contains(client))),
+        trusted: networks(&asked.trusted_networks),
+        fronts: smtp::Fronts {
+            proxy_protocol: networks(&asked.proxy_protocol_from),
+            xclient: networks(&asked.xclient_from),
+            vouching: networks(&asked.xclient_login_from),
+        },
         trusted_stream: outward::stream_of(asked.stream),
         scram: match asked.scram {
             config::Switch::On => ScramOffer::Yes,
@@ -253,6 +257,11 @@ fn smtp_settings(
         tls: tls.map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?,
         hold_s: config.suppression.hold_max.as_secs(),
     })
+}
+
+fn networks(networks: &[config::Network]) -> smtp::Networks {
+    let networks = networks.to_vec();
+    Arc::new(move |client: IpAddr| networks.iter().any(|network| network.contains(client)))
 }
 
 async fn bind(addresses: Option<&[SocketAddr]>, door: &str) -> Result<Vec<TcpListener>, Failure> {

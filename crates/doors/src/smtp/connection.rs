@@ -2,12 +2,11 @@
 //! is answered is decided by the session and the desk.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sm2tp_proto::smtp::line::LineBuffer;
-use sm2tp_proto::smtp::server::{AuthOffer, Offers, Session, Step, Tls};
+use sm2tp_proto::smtp::server::{AuthOffer, Offers, Session, Step, Tls, XclientOffer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client::{Client, Place};
 use super::desk::Desk;
 use super::reading::{Reading, Share};
 use super::{Entry, Shared};
@@ -22,7 +22,9 @@ use super::{Entry, Shared};
 /// One connection before and after STARTTLS.
 pub(super) struct Connection {
     shared: Arc<Shared>,
-    client: IpAddr,
+    client: Client,
+    /// Given back when the connection ends.
+    _place: Place,
     closed: watch::Receiver<bool>,
 }
 
@@ -54,8 +56,8 @@ enum After {
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, client: IpAddr, closed: watch::Receiver<bool>) -> Self {
-        Self { shared, client, closed }
+    pub(super) fn new(shared: Arc<Shared>, client: Client, place: Place, closed: watch::Receiver<bool>) -> Self {
+        Self { shared, client, _place: place, closed }
     }
 
     pub(super) async fn run(mut self, mut stream: TcpStream, entry: Entry) -> io::Result<()> {
@@ -95,7 +97,11 @@ impl Connection {
             tls,
             auth: AuthOffer::OnlyTls,
             scram: settings.scram,
-            loopback: self.client.is_loopback(),
+            xclient: match self.client.may_speak_for_others(settings) {
+                true => XclientOffer::Yes,
+                false => XclientOffer::No,
+            },
+            loopback: self.client.is_local(),
         }
     }
 

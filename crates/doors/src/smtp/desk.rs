@@ -1,9 +1,9 @@
 //! Who may send what to whom: turns what the session asks into facts, asks the rules, and keeps accepted mail.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
+use sm2tp_proto::smtp::xclient::Xclient;
 use sm2tp_proto::smtp::{RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
@@ -16,6 +16,7 @@ use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
 use super::Shared;
 use super::bcc::without_bcc;
+use super::client::{Client, Place};
 use super::limits::Seat;
 use super::trace::{self, Via};
 use crate::{now, now_us, random};
@@ -23,7 +24,9 @@ use crate::{now, now_us, random};
 /// The desk of one connection.
 pub(super) struct Desk {
     shared: Arc<Shared>,
-    client: IpAddr,
+    client: Client,
+    /// The place of the client of whom a front speaks.
+    place: Option<Place>,
     account: Option<Account>,
     sender: Option<Address>,
     recipients: Vec<NewRecipient>,
@@ -32,10 +35,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, client: IpAddr) -> Self {
-        let settings = &shared.settings;
-        let account = (settings.trusted)(client).then(|| shared.house.accounts.local(settings.trusted_stream));
-        Self { client, account, sender: None, recipients: Vec::new(), seat: None, shared }
+    pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
+        let account = unasked(&shared, client);
+        Self { client, place: None, account, sender: None, recipients: Vec::new(), seat: None, shared }
     }
 
     pub(super) async fn answer(&mut self, ask: Ask, session: &Session) -> Answer {
@@ -44,6 +46,7 @@ impl Desk {
             Ask::ScramKeys { login } => self.scram_keys(&login),
             Ask::Proved { login } => self.proved(&login),
             Ask::Disproved { login } => self.wrong(&login),
+            Ask::Front { told } => self.front(&told),
             Ask::Sender { path, params } => self.sender(path, params.size),
             Ask::Recipient { path, options } => self.recipient(&path, options),
             Ask::Message { envelope, content } => self.message(envelope, content, session).await,
@@ -83,15 +86,15 @@ impl Desk {
 
     /// Counts a try as wrong until it turns out right.
     fn may_try(&self, login: &str) -> Result<(), Answer> {
-        self.shared.guard.may_try(self.client, self.kind(), login).map_err(|wait_s| {
-            tracing::debug!(client = %self.client, login = %login.escape_debug(), wait_s, "a login was not tried");
+        self.shared.guard.may_try(self.client.address(), self.kind(), login).map_err(|wait_s| {
+            tracing::debug!(client = %self.client.address(), login = %login.escape_debug(), wait_s, "a login was not tried");
             let text = format!("Too many wrong passwords from your address, try again in {}", allowance::wait(wait_s));
             no(454, Enhanced(4, 7, 0), &text)
         })
     }
 
     fn right(&mut self, login: &str, account: Account) -> Answer {
-        self.shared.guard.right(self.client, self.kind(), login);
+        self.shared.guard.right(self.client.address(), self.kind(), login);
         match self.take_seat(&account) {
             Ok(()) => {
                 self.account = Some(account);
@@ -101,9 +104,33 @@ impl Desk {
         }
     }
 
-    /// Behind the addresses of trusted networks there are many people.
     fn kind(&self) -> Kind {
-        if (self.shared.settings.trusted)(self.client) { Kind::Shared } else { Kind::Client }
+        if self.client.is_shared(&self.shared.settings) { Kind::Shared } else { Kind::Client }
+    }
+
+    /// XCLIENT: for whom this front speaks. What it does not say, nobody knows.
+    fn front(&mut self, told: &Xclient) -> Answer {
+        let settings = &self.shared.settings;
+        let client = self.client.speaking_for(told.addr.value().copied());
+        let account = match told.login.value() {
+            None => unasked(&self.shared, client),
+            Some(_) if !client.may_vouch(settings) => {
+                tracing::warn!(front = %self.client.peer(), "XCLIENT LOGIN from a front that is not in xclient_login_from");
+                return no(550, Enhanced(5, 7, 0), "This front may not say who has logged in");
+            }
+            Some(login) => match self.shared.house.accounts.account(login) {
+                None => return no(550, Enhanced(5, 7, 0), "This login is not known here"),
+                account => account,
+            },
+        };
+        self.place = None;
+        let Some(place) = Place::take(&self.shared, client) else {
+            return no(421, Enhanced(4, 7, 0), "Too many connections of this client, try again later");
+        };
+        (self.client, self.place, self.seat) = (client, Some(place), None);
+        (self.account, self.sender) = (account, None);
+        self.recipients.clear();
+        Answer::Yes
     }
 
     fn take_seat(&mut self, account: &Account) -> Result<(), Answer> {
@@ -131,7 +158,7 @@ impl Desk {
     }
 
     fn wrong(&self, login: &str) -> Answer {
-        tracing::info!(client = %self.client, login = %login.escape_debug(), "a login failed");
+        tracing::info!(client = %self.client.address(), login = %login.escape_debug(), "a login failed");
         no(535, Enhanced(5, 7, 8), "Login or password wrong")
     }
 
@@ -192,7 +219,7 @@ impl Desk {
         let via = Via {
             hostname,
             helo: session.helo().unwrap_or_default(),
-            client: self.client,
+            client: self.client.known(),
             tls: session.is_tls(),
             login: session.login().is_some(),
             esmtp: session.is_esmtp(),
@@ -232,6 +259,12 @@ impl Desk {
             }
         }
     }
+}
+
+/// The account of who may send without a login.
+fn unasked(shared: &Shared, client: Client) -> Option<Account> {
+    let settings = &shared.settings;
+    client.is_trusted(settings).then(|| shared.house.accounts.local(settings.trusted_stream))
 }
 
 fn asked<'a>(account: &'a Account, mail_from: Option<&'a Address>) -> Sender<'a> {

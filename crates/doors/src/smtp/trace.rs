@@ -8,7 +8,8 @@ use mail_builder::headers::date::Date;
 pub(super) struct Via<'a> {
     pub hostname: &'a str,
     pub helo: &'a str,
-    pub client: IpAddr,
+    /// None: a front did not know it.
+    pub client: Option<IpAddr>,
     pub tls: bool,
     pub login: bool,
     pub esmtp: bool,
@@ -61,8 +62,9 @@ pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
 fn client(via: &Via<'_>) -> String {
     let name: String = via.helo.chars().filter(|c| c.is_ascii_graphic() && !"()<>\\\"".contains(*c)).collect();
     match via.client {
-        IpAddr::V4(address) => format!("{name} ([{address}])"),
-        IpAddr::V6(address) => format!("{name} ([IPv6:{address}])"),
+        Some(IpAddr::V4(address)) => format!("{name} ([{address}])"),
+        Some(IpAddr::V6(address)) => format!("{name} ([IPv6:{address}])"),
+        None => format!("{name} (unknown)"),
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
         let via = Via {
             hostname: "relay.example.org",
             helo: "laptop\" (evil",
-            client: "192.0.2.7".parse().unwrap(),
+            client: "192.0.2.7".parse().ok(),
             tls: true,
             login,
             esmtp: true,

@@ -10,6 +10,7 @@ use super::Secret;
 use super::bdat::Last;
 use super::params::{self, Form, MailOptions, ParamError, RcptOptions};
 use super::refusal::Refusal;
+use super::xclient::Xclient;
 use crate::{Address, AddressError, DomainError, Enhanced};
 
 /// One command with its arguments checked.
@@ -36,6 +37,8 @@ pub(super) enum Command {
         initial: Option<Secret>,
     },
     StartTls,
+    /// Whether it is offered the session knows.
+    Xclient(Box<Xclient>),
     Data,
     Rset,
     Noop,
@@ -128,6 +131,9 @@ impl Command {
             b"RCPT" => rcpt(words, form),
             b"BDAT" => bdat(words).ok_or(CommandError::Chunk),
             b"AUTH" => auth(words),
+            b"XCLIENT" => {
+                Xclient::parse(words).map(|told| Self::Xclient(Box::new(told))).ok_or(CommandError::ParameterValue)
+            }
             b"STARTTLS" => alone(words, Self::StartTls),
             b"DATA" => alone(words, Self::Data),
             b"RSET" => alone(words, Self::Rset),

@@ -4,11 +4,13 @@
 
 mod auth;
 mod bdat;
+mod front;
 mod mail;
 mod scram;
 
 use self::auth::Exchange;
 pub use self::auth::LOGINS_FAILED_MAX;
+pub use self::front::XclientOffer;
 pub use self::mail::REFUSED_FACTOR_MAX;
 use self::mail::Transaction;
 pub use self::scram::{ScramMaterial, ScramOffer};
@@ -17,6 +19,7 @@ use super::command::{Command, CommandError, MailParams};
 use super::line::{CRLF_OCTETS, LineError};
 use super::params::{Form, RcptOptions};
 use super::refusal::{Refusal, plain_reply, reply};
+use super::xclient::{Proto, Told, Xclient};
 use super::{Secret, data::DataError};
 use crate::scram::ClientFirst;
 use crate::{Address, Enhanced};
@@ -34,6 +37,7 @@ pub struct Offers {
     pub tls: Tls,
     pub auth: AuthOffer,
     pub scram: ScramOffer,
+    pub xclient: XclientOffer,
     /// The client is on this machine: a password in clear does not leave it, so `OnlyTls` is offered without TLS.
     pub loopback: bool,
 }
@@ -85,6 +89,8 @@ pub enum Ask {
     Proved { login: String },
     /// Somebody tried and does not know it: to be counted, logged and refused, as a wrong password.
     Disproved { login: String },
+    /// All that this front has said of its client so far; yes, if it may say it.
+    Front { told: Box<Xclient> },
     /// May this client send from here? `None` is the null path of bounces.
     Sender { path: Option<Address>, params: MailParams },
     /// May it send to this recipient?
@@ -120,6 +126,8 @@ pub struct Session {
     offers: Offers,
     tally: Tally,
     state: State,
+    /// What a front said with XCLIENT.
+    front: Option<Box<Xclient>>,
 }
 
 /// What the client said about itself and proved.
@@ -146,6 +154,8 @@ enum State {
     /// The octets of a chunk are being read: what was before, and why they are not wanted.
     Chunk(Box<State>, Option<Refusal>),
     MessageAsked(Greeting),
+    /// What was known before, if XCLIENT is refused.
+    FrontAsked(Option<Greeting>, Box<Xclient>),
     Handshake,
     Closed,
 }
@@ -164,7 +174,7 @@ impl Session {
     #[must_use]
     pub fn open(offers: Offers) -> (Self, Vec<u8>) {
         let banner = plain_reply(220, &[format!("{} ESMTP SM2TP", offers.hostname)]);
-        (Self { offers, tally: Tally::default(), state: State::Fresh }, banner)
+        (Self { offers, tally: Tally::default(), state: State::Fresh, front: None }, banner)
     }
 
     /// Takes one line without its CRLF.
@@ -179,6 +189,7 @@ impl Session {
             | State::Content(..)
             | State::Chunk(..)
             | State::MessageAsked(_)
+            | State::FrontAsked(..)
             | State::Handshake
             | State::Closed => self.misused(),
             state => {
@@ -211,6 +222,7 @@ impl Session {
             (State::RecipientAsked(greeting, transaction, path), answer) => {
                 self.recipient_answered(greeting, transaction, path, answer)
             }
+            (State::FrontAsked(before, told), answer) => self.front_answered(before, told, answer),
             (State::MessageAsked(greeting), answer) => self.message_answered(greeting, answer),
             _ => self.misused(),
         };
@@ -232,24 +244,33 @@ impl Session {
     pub fn tls_started(mut self) -> Self {
         self.offers.tls = Tls::On;
         self.state = State::Fresh;
+        self.front = None;
         self
     }
 
-    /// The name that the client gave with EHLO or HELO.
+    /// The name that the client gave with EHLO or HELO, to us or to its front.
     #[must_use]
     pub fn helo(&self) -> Option<&str> {
-        self.greeting().map(|greeting| greeting.helo.as_str())
+        match self.front.as_ref().map(|told| &told.helo) {
+            Some(Told::Is(helo)) => Some(helo),
+            Some(Told::Unknown) => Some("unknown"),
+            Some(Told::Silent) | None => self.greeting().map(|greeting| greeting.helo.as_str()),
+        }
     }
 
-    /// The login whose password was right.
+    /// The login whose password was right, here or at a front that vouches for it.
     #[must_use]
     pub fn login(&self) -> Option<&str> {
-        self.greeting()?.login.as_deref()
+        let own = self.greeting().and_then(|greeting| greeting.login.as_deref());
+        own.or_else(|| self.front.as_ref()?.login.value().map(String::as_str))
     }
 
     #[must_use]
     pub fn is_esmtp(&self) -> bool {
-        self.greeting().is_some_and(|greeting| greeting.esmtp)
+        match self.front.as_ref().and_then(|told| told.proto.value()) {
+            Some(proto) => *proto == Proto::Esmtp,
+            None => self.greeting().is_some_and(|greeting| greeting.esmtp),
+        }
     }
 
     #[must_use]
@@ -276,6 +297,7 @@ impl Session {
             Command::Rcpt { path, options, .. } => self.rcpt(path, options),
             Command::Bdat { octets, last } => self.bdat(octets, last),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::Xclient(told) => self.xclient(*told),
             Command::StartTls => self.start_tls(),
             Command::Data => self.data_wanted(),
             Command::Rset => self.reset(),
@@ -322,6 +344,9 @@ impl Session {
             }
             if self.offers.tls == Tls::On {
                 lines.push("REQUIRETLS".into());
+            }
+            if self.offers.xclient == XclientOffer::Yes {
+                lines.push(super::xclient::OFFER.into());
             }
             if self.login_allowed() {
                 let scram = if self.offers.scram == ScramOffer::Yes { " SCRAM-SHA-256" } else { "" };
@@ -395,7 +420,7 @@ impl Session {
     fn greeting(&self) -> Option<&Greeting> {
         let state = if let State::Chunk(before, _) = &self.state { before } else { &self.state };
         match state {
-            State::Fresh | State::Handshake | State::Chunk(..) | State::Closed => None,
+            State::Fresh | State::FrontAsked(..) | State::Handshake | State::Chunk(..) | State::Closed => None,
             State::Greeted(greeting)
             | State::Login(greeting, _)
             | State::LoginAsked(greeting, _)

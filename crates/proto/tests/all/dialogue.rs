@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use sm2tp_proto::smtp::server::{AuthOffer, Offers, ScramOffer, Tls};
+use sm2tp_proto::smtp::server::{AuthOffer, Offers, ScramOffer, Tls, XclientOffer};
 
 use crate::shell::Shell;
 
@@ -80,6 +80,7 @@ pub fn offers() -> Offers {
         tls: Tls::Absent,
         auth: AuthOffer::No,
         scram: ScramOffer::No,
+        xclient: XclientOffer::No,
         loopback: false,
     }
 }
@@ -94,11 +95,12 @@ fn directive(offers: &mut Offers, comment: &str) {
         ("auth", "no") => offers.auth = AuthOffer::No,
         ("auth", "only-tls") => offers.auth = AuthOffer::OnlyTls,
         ("auth", "yes") => offers.auth = AuthOffer::Yes,
+        ("xclient", "yes") => offers.xclient = XclientOffer::Yes,
         ("loopback", "yes") => offers.loopback = true,
         ("size", octets) => offers.octets_max = octets.parse().unwrap(),
         ("mails", count) => offers.mails_max = Some(count.parse().unwrap()),
         ("recipients", count) => offers.recipients_max = count.parse().unwrap(),
-        ("tls" | "auth" | "loopback", other) => panic!("{key}: {other} is not known"),
+        ("tls" | "auth" | "loopback" | "xclient", other) => panic!("{key}: {other} is not known"),
         _ => {}
     }
 }

@@ -137,6 +137,10 @@ impl Shell {
             Ask::Login { .. } | Ask::Proved { .. } | Ask::Disproved { .. } => {
                 no(535, Enhanced(5, 7, 8), "Login or password wrong")
             }
+            Ask::Front { told } => match told.login.value() {
+                Some(login) if login != "anna" => no(550, Enhanced(5, 7, 0), "This login is not known here"),
+                _ => Answer::Yes,
+            },
             Ask::Sender { path: Some(path), .. } if path.domain().as_str() == "bad.test" => {
                 no(550, Enhanced(5, 7, 1), "Sender refused")
             }

@@ -14,7 +14,7 @@ use super::values::{
     DAY, DURATION_MAX, GIB, HOUR, KIB, MIB, MINUTE, Wrong, duration, path, show_duration, show_size, size, title, word,
 };
 use super::{
-    Config, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Relay, RelayTls, Smtp, Stream,
+    Config, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network, Relay, RelayTls, Smtp, Stream,
     Suppression, Switch, TlsFiles, net,
 };
 
@@ -114,12 +114,14 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
-    let networks = section.list("trusted_networks", net::trusted_network)?.unwrap_or_default();
     let smtp = Smtp {
         listen: doors.listen(section, 2525)?,
         listen_tls: doors.listen_too(section, "listen_tls")?,
-        trusted_networks: networks.into_iter().map(Spanned::into_inner).collect(),
+        trusted_networks: networks(section, "trusted_networks")?,
         stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+        proxy_protocol_from: networks(section, "proxy_protocol_from")?,
+        xclient_from: networks(section, "xclient_from")?,
+        xclient_login_from: networks(section, "xclient_login_from")?,
         tls: tls_files(section)?,
         scram: section.text("scram", word(SWITCH))?.unwrap_or(Switch::On),
         message_size_max: section.text("message_size_max", size(KIB..=GIB))?.unwrap_or(25 * MIB),
@@ -134,6 +136,12 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
         let wrong = Wrong::new("no certificate for it", "together with tls_certificate and tls_key");
         return Err(section.wrong(section.place("listen_tls"), "listen_tls", &wrong));
     }
+    let is_front = |network: &Network| smtp.xclient_from.iter().any(|front| front.covers(network));
+    if let Some(network) = smtp.xclient_login_from.iter().find(|network| !is_front(network)) {
+        let wrong =
+            Wrong::new(format!("\"{network}\" is not in xclient_from"), "networks of xclient_from, or parts of them");
+        return Err(section.wrong(section.place("xclient_login_from"), "xclient_login_from", &wrong));
+    }
     if smtp.memory_max < smtp.message_size_max {
         let set = if section.has("message_size_max") { "message_size_max" } else { "memory_max" };
         let (message, memory) = (show_size(smtp.message_size_max), show_size(smtp.memory_max));
@@ -141,6 +149,12 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
         return Err(section.wrong(section.place(set), set, &Wrong::new(what, "memory for at least one whole message")));
     }
     Ok(smtp)
+}
+
+/// Networks that are given something which strangers must not have.
+fn networks(section: &Section<'_>, key: &'static str) -> Result<Vec<Network>, ConfigError> {
+    let networks = section.list(key, net::trusted_network)?.unwrap_or_default();
+    Ok(networks.into_iter().map(Spanned::into_inner).collect())
 }
 
 fn tls_files(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {

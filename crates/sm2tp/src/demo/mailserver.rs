@@ -5,7 +5,9 @@ use std::time::Duration;
 use sm2tp_proto::smtp::Refusal;
 use sm2tp_proto::smtp::data::DataReader;
 use sm2tp_proto::smtp::line::LineBuffer;
-use sm2tp_proto::smtp::server::{Answer, Ask, AuthOffer, Envelope, Offers, ScramOffer, Session, Step, Tls};
+use sm2tp_proto::smtp::server::{
+    Answer, Ask, AuthOffer, Envelope, Offers, ScramOffer, Session, Step, Tls, XclientOffer,
+};
 use sm2tp_proto::{Address, Enhanced, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,6 +43,7 @@ pub async fn converse(mut stream: TcpStream, host: Host, world: &World) -> std::
         tls: Tls::Absent,
         auth: AuthOffer::No,
         scram: ScramOffer::No,
+        xclient: XclientOffer::No,
         loopback: false,
     };
     let (session, out) = Session::open(offers);
@@ -117,9 +120,11 @@ impl Host {
     /// What the server says against it; none: it says yes, and has it.
     async fn refusal(&self, ask: &Ask, world: &World) -> Option<String> {
         match ask {
-            Ask::Login { .. } | Ask::ScramKeys { .. } | Ask::Proved { .. } | Ask::Disproved { .. } => {
-                Some("502 5.5.1 no logins here".to_owned())
-            }
+            Ask::Login { .. }
+            | Ask::ScramKeys { .. }
+            | Ask::Proved { .. }
+            | Ask::Disproved { .. }
+            | Ask::Front { .. } => Some("502 5.5.1 no logins here".to_owned()),
             Ask::Sender { .. } => None,
             Ask::Recipient { path, .. } => self.recipient(path, world),
             Ask::Message { envelope, content } => self.message(envelope, content, world).await,

@@ -17,6 +17,7 @@ use crate::wait::wait_until;
 /// Dialogues that no node can have, and why.
 const NOT_HERE: &[(&str, &str)] = &[
     ("auth-not-offered.smtp", "a node takes logins wherever nobody can listen, so AUTH is never unknown to it"),
+    ("xclient-login.smtp", "swaks says it over a socket in fronts.rs, with the fronts that it needs"),
     ("recipient-later.smtp", "a node never puts off a recipient: it takes it, holds it or refuses it"),
 ];
 

@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod dialogues;
 mod federation;
+mod fronts;
 mod hostile;
 mod limits;
 mod mta;

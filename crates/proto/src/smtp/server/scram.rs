@@ -85,7 +85,7 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
-    use super::super::{AuthOffer, Offers, Tls};
+    use super::super::{AuthOffer, Offers, Tls, XclientOffer};
     use super::*;
 
     /// RFC 7677 §3, but for the nonce of the server: ours is base64.
@@ -102,6 +102,7 @@ mod tests {
             tls: Tls::On,
             auth: AuthOffer::OnlyTls,
             scram: ScramOffer::Yes,
+            xclient: XclientOffer::No,
             loopback: false,
         });
         session.line(b"EHLO a.example").0
