@@ -61,6 +61,17 @@ impl Sink {
         sink
     }
 
+    /// Serves one connection that came in elsewhere, taking everything.
+    pub fn talk(&self, stream: &TcpStream) {
+        // A client that breaks off is that client's trouble.
+        drop(serve(stream, &self.mails, &|_| None));
+    }
+
+    /// As [`Sink::talk`], after the banner.
+    pub fn go_on(&self, stream: &TcpStream) {
+        drop(converse(stream, &self.mails, &|_| None));
+    }
+
     /// How many recipients were named to it.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
@@ -102,10 +113,14 @@ impl Mail {
     }
 }
 
-fn serve(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {
+fn serve(mut stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {
+    stream.write_all(b"220 sink.example ESMTP\r\n")?;
+    converse(stream, mails, opinion)
+}
+
+fn converse(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
-    writer.write_all(b"220 sink.example ESMTP\r\n")?;
     let mut mail = None;
     let mut line = Vec::new();
     loop {
