@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test crash simulate check doc fuzz-smoke
+.PHONY: demo test crash simulate check doc fuzz-smoke fuzz
 
 # Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
 demo:
@@ -31,5 +31,15 @@ doc:
 
 # The seeded mutations alone, for somebody who changes a parser; `make test` runs them, too.
 fuzz-smoke:
-	$(CARGO) test --locked --profile ci -p sm2tp-proto --test all mutation
+	$(CARGO) test --locked --profile ci -p sm2tp-proto --test all -- mutation fuzz
 	$(CARGO) test --locked --profile ci -p sm2tp-federation --lib hostile
+	$(CARGO) test --locked --profile ci -p sm2tp --test all fuzz
+	$(CARGO) test --locked --profile ci -p sm2tp --bin sm2tp whatever_stands
+
+# Each target of fuzz/ for FUZZ_SECONDS. Needs `cargo install cargo-fuzz`; the compiler of this project will do.
+FUZZ_SECONDS ?= 120
+fuzz:
+	for target in $$(ls fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none -a $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 || exit 1; \
+	done

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use file::load;
+#[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
+pub use file::parse;
 pub use net::{Host, Network};
 pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
 
@@ -293,6 +295,11 @@ mod tests {
 
     use super::file::parse;
     use super::*;
+
+    #[test]
+    fn whatever_stands_in_the_file_the_answer_is_a_value() {
+        crate::drive::drive("settings", 20_000, crate::settings::settings);
+    }
 
     const SECTIONS: &str = "[smtp]\n[http]\n[relay]\n[policy]\n[socketmap]\n[milter]\n";
 

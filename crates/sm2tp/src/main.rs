@@ -6,9 +6,15 @@ mod classify;
 mod cli;
 mod config;
 mod demo;
+#[cfg(test)]
+#[path = "../../../fuzz/src/drive.rs"]
+mod drive;
 mod open;
 mod outward;
 mod serve;
+#[cfg(test)]
+#[path = "../../../fuzz/src/settings.rs"]
+mod settings;
 mod show;
 
 use std::io::Write;

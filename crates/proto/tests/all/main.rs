@@ -4,6 +4,7 @@
 
 mod client;
 mod dialogue;
+mod fuzz;
 mod limits;
 mod mutation;
 mod shell;

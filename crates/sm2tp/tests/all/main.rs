@@ -11,6 +11,7 @@ mod demo;
 mod dialogues;
 mod federation;
 mod fronts;
+mod fuzz;
 mod hostile;
 mod limits;
 mod mta;

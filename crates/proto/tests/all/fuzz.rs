@@ -1,0 +1,25 @@
+//! Feeds the fuzz targets of this crate (`fuzz/src`) with their corpus and seeded mutations of it.
+
+#[path = "../../../../fuzz/src/drive.rs"]
+mod drive;
+#[path = "../../../../fuzz/src/replies.rs"]
+mod replies;
+#[path = "../../../../fuzz/src/session.rs"]
+mod session;
+
+const ROUNDS: u64 = 20_000;
+
+#[test]
+fn no_client_confuses_the_session() {
+    drive::drive("session", ROUNDS, session::session);
+}
+
+#[test]
+fn no_server_confuses_the_reader_of_replies() {
+    drive::drive("replies", ROUNDS, replies::replies);
+}
+
+#[test]
+fn texts_that_were_read_are_written_as_the_same() {
+    drive::drive("texts", ROUNDS, replies::texts);
+}

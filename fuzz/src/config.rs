@@ -1,0 +1,1 @@
+../../crates/sm2tp/src/config.rs

@@ -1,0 +1,18 @@
+//! Fuzz targets as plain functions, one per parser. `cargo fuzz` drives them by hand (`fuzz_targets/`), and an ordinary
+//! test of each crate feeds them with their corpus and with seeded mutations of it (`drive.rs`).
+
+#[path = "../../crates/proto/tests/all/dialogue.rs"]
+#[allow(dead_code)]
+mod dialogue;
+#[path = "../../crates/proto/tests/all/shell.rs"]
+#[allow(dead_code)]
+mod shell;
+
+pub mod classify;
+#[allow(dead_code, unused_imports)]
+mod config;
+pub mod replies;
+pub mod session;
+pub mod settings;
+pub mod stored;
+pub mod wire;
