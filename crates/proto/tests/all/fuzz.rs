@@ -2,6 +2,8 @@
 
 #[path = "../../../../fuzz/src/drive.rs"]
 mod drive;
+#[path = "../../../../fuzz/src/policies.rs"]
+mod policies;
 #[path = "../../../../fuzz/src/replies.rs"]
 mod replies;
 #[path = "../../../../fuzz/src/session.rs"]
@@ -22,4 +24,9 @@ fn no_server_confuses_the_reader_of_replies() {
 #[test]
 fn texts_that_were_read_are_written_as_the_same() {
     drive::drive("texts", ROUNDS, replies::texts);
+}
+
+#[test]
+fn tls_policies_that_were_read_are_written_as_the_same() {
+    drive::drive("policies", ROUNDS, policies::policies);
 }
