@@ -1,4 +1,5 @@
-//! `cargo fuzz run bodies`
+//! Run by hand: `cargo fuzz run bodies`.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sm2tp_fuzz::stored::bodies(bytes));

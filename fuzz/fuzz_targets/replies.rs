@@ -1,4 +1,5 @@
-//! `cargo fuzz run replies`
+//! Run by hand: `cargo fuzz run replies`.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sm2tp_fuzz::replies::replies(bytes));

@@ -11,6 +11,7 @@ mod shell;
 pub mod classify;
 #[allow(dead_code, unused_imports)]
 mod config;
+pub mod front;
 pub mod policies;
 pub mod replies;
 pub mod session;

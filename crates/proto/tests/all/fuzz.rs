@@ -2,6 +2,8 @@
 
 #[path = "../../../../fuzz/src/drive.rs"]
 mod drive;
+#[path = "../../../../fuzz/src/front.rs"]
+mod front;
 #[path = "../../../../fuzz/src/policies.rs"]
 mod policies;
 #[path = "../../../../fuzz/src/replies.rs"]
@@ -29,4 +31,9 @@ fn texts_that_were_read_are_written_as_the_same() {
 #[test]
 fn tls_policies_that_were_read_are_written_as_the_same() {
     drive::drive("policies", ROUNDS, policies::policies);
+}
+
+#[test]
+fn a_header_of_the_proxy_protocol_is_read_the_same_however_it_is_cut() {
+    drive::drive("front", ROUNDS, front::front);
 }

@@ -190,7 +190,9 @@ impl Source {
     /// Files that are compiled for tests alone.
     fn is_test(&self) -> bool {
         let alone = ["/hostile.rs", "/corpus.rs", "/testing.rs"];
-        self.name.contains("/tests/") || alone.iter().any(|end| self.name.ends_with(end))
+        self.name.contains("/tests/")
+            || self.name.starts_with("fuzz/")
+            || alone.iter().any(|end| self.name.ends_with(end))
     }
 }
 
@@ -251,7 +253,9 @@ fn dependencies(name: &str, sections: &[&str]) -> BTreeSet<String> {
 
 fn sources() -> Vec<Source> {
     let mut paths = files(&root().join("crates"), "rs");
-    paths.extend(files(&root().join("fuzz"), "rs"));
+    for folder in ["fuzz/src", "fuzz/fuzz_targets"] {
+        paths.extend(files(&root().join(folder), "rs"));
+    }
     paths.iter().map(|path| Source { name: name(path), text: read(path) }).collect()
 }
 
@@ -304,6 +308,9 @@ fn files(path: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in path.read_dir().into_iter().flatten().flatten() {
         let path = entry.path();
+        if path.is_symlink() {
+            continue; // What it leads to is found where it is.
+        }
         if path.is_dir() && entry.file_name() != "target" {
             found.extend(files(&path, extension));
         } else if path.extension().is_some_and(|found| found == extension) {
