@@ -4,6 +4,7 @@
 //! [`answer`] serves a command line that finds no node running and opens the store itself.
 
 mod addresses;
+mod dkim;
 mod queue;
 
 use std::io;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
 use sm2tp_store::accounts::LimitsChange;
+use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -51,6 +53,10 @@ pub enum Request {
     PeerAccept { who: String, weight: f64, read: bool },
     PeerRemove { who: String },
     PeerList,
+    DkimNew { domain: String, selector: Option<String>, algorithm: Option<Algorithm>, pem: Option<String> },
+    DkimList { domain: Option<String> },
+    DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
+    DkimRemove { domain: String, selector: String },
     LedgerRebuild,
 }
 
@@ -79,6 +85,8 @@ pub enum Problem {
     Spool(#[from] SpoolError),
     #[error(transparent)]
     Peering(#[from] PeeringError),
+    #[error(transparent)]
+    Dkim(#[from] DkimError),
 }
 
 impl Problem {
@@ -88,6 +96,8 @@ impl Problem {
         match self {
             Self::Input(_) | Self::NotFound(_) | Self::Spool(SpoolError::NotQueued { .. }) => 65,
             Self::Ledger(LedgerError::Refused(_)) => 65,
+            Self::Dkim(DkimError::File(_)) => 75,
+            Self::Dkim(_) => 65,
             Self::Peering(_) => 69,
             Self::Ledger(_) | Self::Spool(_) => 75,
         }
@@ -209,6 +219,12 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         }
         Request::PeerRemove { who } => peer(peering::remove(house, &who).await?, house),
         Request::PeerList => peers(house).await,
+        Request::DkimNew { domain, selector, algorithm, pem } => {
+            dkim::new(house, &domain, selector, algorithm, pem).await
+        }
+        Request::DkimList { domain } => dkim::list(house, domain.as_deref()),
+        Request::DkimRotate { domain, selector, wait_s } => dkim::rotate(house, &domain, selector, wait_s).await,
+        Request::DkimRemove { domain, selector } => dkim::remove(house, &domain, selector).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
     }
 }

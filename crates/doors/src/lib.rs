@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use sm2tp_federation::descriptor::SignedDescriptor;
 use sm2tp_store::accounts::Accounts;
+use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::{Book, Ledger, Spool};
@@ -28,6 +29,7 @@ pub struct House {
     pub ledger: Ledger,
     pub accounts: Accounts,
     pub book: Book,
+    pub dkim: DkimKeys,
     pub federation: Federation,
 }
 

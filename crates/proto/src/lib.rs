@@ -1,6 +1,7 @@
 //! Bytes ⇄ types: addresses, replies, SMTP sessions. No I/O, no clock, no randomness (I1).
 
 pub mod address;
+pub mod header;
 pub mod mta_sts;
 pub mod proxy;
 pub mod reply;

@@ -68,6 +68,14 @@ struct Wire {
     answer_timeout: Duration,
 }
 
+/// A message as it leaves: the content as it was taken, and the fields that are written before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Whole fields, each with its line end; ASCII, and no line begins with a dot.
+    pub fields: &'a [u8],
+    pub content: &'a [u8],
+}
+
 /// Why there is no connection, or none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -87,6 +95,14 @@ enum Body {
     Written,
     /// The server spoke before it had everything.
     Interrupted,
+}
+
+impl Outgoing<'_> {
+    /// As SIZE counts them (RFC 1870 §6.1): before dots are stuffed.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        (self.fields.len() + self.content.len()) as u64
+    }
 }
 
 impl Connection {
@@ -136,7 +152,7 @@ impl Connection {
     }
 
     /// Sends one message. `None` in place of the connection: it cannot be used again.
-    pub async fn send(self, plan: Plan<'_>, content: &[u8]) -> (Option<Self>, Results) {
+    pub async fn send(self, plan: Plan<'_>, content: Outgoing<'_>) -> (Option<Self>, Results) {
         let Self { mut wire, session, host, level } = self;
         if wire.has_more().await {
             // Words that nobody asked for: from here on each reply would be taken for another one's.
@@ -247,8 +263,9 @@ impl Wire {
     }
 
     /// Writes the message, listening meanwhile: a server that has had enough says so, and reads no more.
-    async fn write_body(&mut self, content: &[u8]) -> Result<Body, LocalFailure> {
-        let mut stuffed = Vec::with_capacity(content.len() + content.len() / 64 + 16);
+    async fn write_body(&mut self, Outgoing { fields, content }: Outgoing<'_>) -> Result<Body, LocalFailure> {
+        let mut stuffed = Vec::with_capacity(fields.len() + content.len() + content.len() / 64 + 16);
+        stuffed.extend_from_slice(fields);
         dot_stuff(content, &mut stuffed);
         let mut rest = &stuffed[..];
         while !rest.is_empty() {

@@ -14,6 +14,7 @@ mod report;
 mod route;
 mod runner;
 mod settle;
+mod sign;
 mod sts;
 #[cfg(test)]
 mod testing;
@@ -28,13 +29,15 @@ use std::time::{Duration, SystemTime};
 
 use sm2tp_rules::classify::Classifier;
 use sm2tp_rules::retry::Schedule;
+use sm2tp_store::accounts::Accounts;
+use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::spool::{Queued, Spool};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::body::Budget;
 use crate::connection::Patience;
-use crate::dns::Dns;
+use crate::dns::{Dns, Missing};
 pub use crate::dns::{IpUse, Resolvers, Trust};
 pub use crate::exits::Exit;
 use crate::exits::Exits;
@@ -44,6 +47,8 @@ pub use crate::report::{Language, Reporter};
 use crate::route::Routes;
 pub use crate::route::{Credentials, NextHop, Own, Speaks};
 use crate::runner::{News, Runner};
+use crate::sign::Signer;
+pub use crate::sign::Signing;
 use crate::sts::Policies;
 use crate::tls::TlsClient;
 pub use crate::tls::TlsUse;
@@ -73,6 +78,16 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// Octets of contents that wait in memory for their first attempt.
     pub memory_max: usize,
+    pub signing: Signing,
+}
+
+/// What the relay works with and does not own.
+#[derive(Clone)]
+pub struct Tools {
+    pub spool: Spool,
+    pub classifier: Arc<Classifier>,
+    pub accounts: Accounts,
+    pub dkim: DkimKeys,
 }
 
 /// A handle on the running relay; clones share it.
@@ -93,24 +108,29 @@ pub enum StartError {
     Roots { path: PathBuf, why: String },
 }
 
+/// Why texts cannot be looked up.
+#[derive(Debug, Error)]
+pub enum LookUpError {
+    #[error("the resolver cannot be set up: {0}")]
+    Resolver(String),
+    #[error("the DNS does not answer")]
+    NoAnswer,
+}
+
 impl Relay {
     /// Starts the relay on what the spool holds.
     ///
     /// # Errors
     /// [`StartError`] where the machine's resolver configuration is unreadable.
-    pub fn start(
-        settings: Settings,
-        spool: Spool,
-        classifier: Arc<Classifier>,
-        queued: Vec<Queued>,
-    ) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, tools: Tools, queued: Vec<Queued>) -> Result<Self, StartError> {
         let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
         let tls = TlsClient::new(settings.tls_roots.as_deref())?;
         let policies = Policies::open(settings.policies, tls.certified.clone());
         let (to_runner, heard) = mpsc::channel(NEWS_MAX);
         let shared = Arc::new(Shared {
-            spool,
-            classifier: RwLock::new(classifier),
+            signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing),
+            spool: tools.spool,
+            classifier: RwLock::new(tools.classifier),
             schedule: settings.schedule,
             reporter: Reporter { hostname: settings.hostname, language: settings.language },
             routes: Routes {
@@ -163,6 +183,19 @@ impl Relay {
         if self.to_runner.send(News::Stop(done)).await.is_ok() {
             let _ = stopped.await;
         }
+    }
+}
+
+/// The TXT records under a name, each with its strings put together; empty where there are none.
+///
+/// # Errors
+/// [`LookUpError`] where nobody answers for the name.
+pub async fn texts(resolvers: &Resolvers, name: &str) -> Result<Vec<String>, LookUpError> {
+    let dns = Dns::new(resolvers).map_err(|error| LookUpError::Resolver(error.to_string()))?;
+    match dns.texts(name).await {
+        Ok(texts) => Ok(texts),
+        Err(Missing::Name | Missing::Records) => Ok(Vec::new()),
+        Err(Missing::Failure) => Err(LookUpError::NoAnswer),
     }
 }
 

@@ -288,6 +288,7 @@ fn words(failure: LocalFailure) -> &'static str {
         LocalFailure::NoExit => "none of the local addresses to send from is usable",
         LocalFailure::BadReply => "what the server said is no SMTP",
         LocalFailure::Unsupported => "the server does not offer what this message needs (size or SMTPUTF8)",
+        LocalFailure::Unsigned => "it could not be signed (DKIM); this is a fault of our own server",
         LocalFailure::Expired => "it could not be delivered in time",
     }
 }

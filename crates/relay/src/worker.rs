@@ -14,13 +14,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
-use crate::connection::{Connection, Trouble};
+use crate::connection::{Connection, Outgoing, Trouble};
 use crate::opening::{Opener, Wish};
 use crate::queue::Job;
 use crate::report::Reporter;
 use crate::route::{Routes, Site};
 use crate::runner::{Failed, News};
 use crate::settle::{self, At, Heard, Rules, Settled};
+use crate::sign::Signer;
 use crate::{now, random};
 
 /// What all workers use.
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub reporter: Reporter,
     pub routes: Routes,
     pub opener: Opener,
+    pub signer: Signer,
     pub to_runner: mpsc::Sender<News>,
 }
 
@@ -69,7 +71,11 @@ impl Worker {
                     continue;
                 }
             };
-            match self.attempt(open, &job, &content).await {
+            let Ok(fields) = self.shared.signer.sign(&job.mail, &content).await else {
+                self.unsigned(&job, &content).await;
+                continue;
+            };
+            match self.attempt(open, &job, Outgoing { fields: &fields, content: &content }).await {
                 Ok(attempt) => {
                     let header = crate::report::header_of(&content);
                     let at = At { mx: Some(&attempt.mx), exit: attempt.exit.as_deref() };
@@ -96,7 +102,7 @@ impl Worker {
 
     /// Sends one job, on the connection at hand or a new one. A server may close an idle connection at any time; that
     /// says nothing about the mail, so such an attempt is made again at once on a new one.
-    async fn attempt(&self, open: Option<Open>, job: &Job, content: &[u8]) -> Result<Attempt, Trouble> {
+    async fn attempt(&self, open: Option<Open>, job: &Job, content: Outgoing<'_>) -> Result<Attempt, Trouble> {
         let exits = self.shared.opener.exits.order(&job.mail.org, job.mail.stream);
         if let Some(open) = open {
             // A connection made for others may not do for this mail: another exit, or less TLS than it asks for.
@@ -124,7 +130,7 @@ impl Worker {
                 Ok(Attempt { open: None, mx: host.clone(), exit: None, heard })
             }
             // RFC 8689 §5: this mail may go where the others may not. Its connection is for it alone.
-            Trouble::Local { failure, .. } if is_policy(*failure) && waives_tls(content) => {
+            Trouble::Local { failure, .. } if is_policy(*failure) && waives_tls(content.content) => {
                 let open = self.open(Wish { asked: Asked::Waived, ..wish }).await?;
                 let (attempt, _) = send(open, job, content).await;
                 Ok(Attempt { open: None, ..attempt })
@@ -142,6 +148,14 @@ impl Worker {
         let (site, mail) = (self.site.key.clone(), job.mail.id);
         let (taken, slowed) = (settled.taken, settled.slowed);
         self.shared.say(News::Settled { site, mail, left: left(job, settled), taken, slowed }).await;
+    }
+
+    /// Our own failure, and no word to any server: the mail waits, and the connection takes the next one.
+    async fn unsigned(&self, job: &Job, content: &Body) {
+        let why = Failed { mx: None, heard: Heard::Local(LocalFailure::Unsigned) };
+        let settled = self.shared.settle_failed(job, &why, &crate::report::header_of(content));
+        self.shared.record(&settled.changes).await;
+        self.settled(job, settled).await;
     }
 
     /// No connection: the job is recorded with what was heard; the runner fails the rest of the site.
@@ -270,15 +284,15 @@ impl Shared {
 }
 
 /// The second is true where the connection was dead before anything of this mail was heard.
-async fn send(open: Open, job: &Job, content: &[u8]) -> (Attempt, bool) {
+async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
     let Open { connection, exit } = open;
     let mx = connection.host.clone();
     let recipients: Vec<&Address> = job.recipients.iter().map(|recipient| &recipient.address).collect();
     let plan = Plan {
         mail_from: job.mail.mail_from.as_ref(),
         recipients: &recipients,
-        octets: content.len() as u64,
-        eight_bit: !content.is_ascii(),
+        octets: content.octets(),
+        eight_bit: !content.content.is_ascii(),
         require_tls: job.mail.options.require_tls,
     };
     let (connection, results) = connection.send(plan, content).await;

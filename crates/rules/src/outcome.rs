@@ -128,6 +128,8 @@ words! {
         BadReply = "bad-reply",
         /// The server does not offer what this message needs (SMTPUTF8, size).
         Unsupported = "unsupported",
+        /// A key of ours cannot sign, and unsigned the mail would be refused.
+        Unsigned = "unsigned",
         /// The queue gave up: the last try was too long ago.
         Expired = "expired",
     }

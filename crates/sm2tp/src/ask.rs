@@ -29,7 +29,8 @@ pub async fn run(config: &Config, config_file: &Path, command: Command, as_json:
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(config: &Config, config_file: &Path, request: &Request) -> Result<Value, Failure> {
+/// Asks, and gives the answer back.
+pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Result<Value, Failure> {
     let socket = config.data_dir.join("control.sock");
     let answered = timeout(open::ASK_TIMEOUT, control::ask(&socket, request)).await;
     let reply = match answered {
@@ -94,6 +95,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Check
         | Command::Demo { .. }
         | Command::Bench(_)
+        | Command::Dkim(_)
         | Command::Classify
         | Command::Tag { .. }
         | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),

@@ -73,6 +73,9 @@ pub enum Command {
     /// Other nodes with which keys were exchanged.
     #[command(subcommand)]
     Peer(Peer),
+    /// Keys that sign mail for its domain (DKIM).
+    #[command(subcommand)]
+    Dkim(Dkim),
     /// The list of all that happened.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -251,6 +254,53 @@ pub enum Peer {
     },
     /// End a peering.
     Remove { who: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Dkim {
+    /// Make keys for a domain, or take over one that there is. They sign at once; publish their records.
+    New {
+        domain: String,
+        /// Its name in the DNS, before ._domainkey; by default sm2tp1-rsa and sm2tp1-ed25519, counting up.
+        #[arg(long, value_name = "S")]
+        selector: Option<String>,
+        #[arg(long, default_value = "both")]
+        algorithm: Algorithms,
+        /// A private key in PEM (PKCS#8 or PKCS#1, RSA or Ed25519) instead of a new one.
+        #[arg(long, value_name = "PEM", conflicts_with = "algorithm")]
+        from_file: Option<PathBuf>,
+    },
+    /// List keys, what they do, and which records may go.
+    List {
+        /// Of this domain only.
+        domain: Option<String>,
+    },
+    /// The DNS records to publish, as lines of a zone file and as plain values.
+    Record { domain: String },
+    /// Make new keys that replace those of a domain after a wait, so that their records can be published first.
+    Rotate {
+        domain: String,
+        #[arg(long, value_name = "S")]
+        selector: Option<String>,
+        /// Hours until the new keys sign and the old ones stop.
+        #[arg(long, value_name = "HOURS", default_value_t = 48)]
+        wait: u64,
+        /// Let the new keys sign at once, also those of a rotation that waits.
+        #[arg(long, conflicts_with = "wait")]
+        now: bool,
+    },
+    /// Remove a key with its file. What it signed is not valid any more once its record is gone.
+    Remove { domain: String, selector: String },
+    /// Ask the DNS whether the records of a domain are published, and are ours.
+    Check { domain: String },
+}
+
+/// Which keys to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Algorithms {
+    Rsa,
+    Ed25519,
+    Both,
 }
 
 #[derive(Debug, Subcommand)]

@@ -39,6 +39,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// Delivery; `None`: the node is a bounce service only.
     pub relay: Option<Relay>,
+    /// Signatures of what leaves.
+    pub dkim: Dkim,
     /// Name resolution.
     pub dns: Dns,
     /// What this node tells and believes others.
@@ -179,6 +181,39 @@ pub enum RelayTls {
     Off,
     /// Always, or no delivery.
     Required,
+}
+
+/// `[dkim]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dkim {
+    /// Which signatures a mail gets, where there are keys.
+    pub sign: DkimSign,
+    /// Signs mail whose author's domain has no key.
+    pub default: Option<String>,
+    /// For whom mail of senders that may use any domain is signed.
+    pub any_sender: AnySender,
+}
+
+/// Which signatures a mail gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DkimSign {
+    /// One with RSA and one with Ed25519.
+    Both,
+    /// One with RSA.
+    Rsa,
+    /// One with Ed25519.
+    Ed25519,
+    /// None.
+    None,
+}
+
+/// For which domains the mail of a sender that may use any is signed: of the trusted networks, of an org without domains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnySender {
+    /// For those that no org lists as its own.
+    Unlisted,
+    /// For all that have a key.
+    All,
 }
 
 /// `[dns]`
@@ -374,6 +409,7 @@ mod tests {
         relay.exits.clone_from(&plain.relay.as_ref().unwrap().exits);
         assert!(relay.tls_roots.take().is_some());
         assert_eq!(std::mem::take(&mut full.dns.servers).len(), 1);
+        assert!(full.dkim.default.take().is_some());
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);
@@ -487,5 +523,13 @@ mod tests {
         assert_eq!(config.federation.url.as_deref(), Some("http://127.0.0.1:8025/fed/v1"));
         assert_eq!(config.federation.seal_after, Some(Duration::from_secs(1)));
         assert!((config.federation.canary_share - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_options_of_signatures_arrive_in_their_fields() {
+        let text = "[dkim]\nsign = \"ed25519\"\ndefault = \"Relay.example\"\nany_sender = \"all\"";
+        let dkim = valid(&format!("hostname = \"a.example\"\n{text}")).dkim;
+        assert_eq!((dkim.sign, dkim.any_sender), (DkimSign::Ed25519, AnySender::All));
+        assert_eq!(dkim.default.as_deref(), Some("relay.example"));
     }
 }

@@ -6,6 +6,7 @@ mod classify;
 mod cli;
 mod config;
 mod demo;
+mod dkim;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
@@ -70,6 +71,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
         Command::Bench(cli::Bench::Relay(args)) => block_on(bench::relay(args, json))?,
+        Command::Dkim(command) => {
+            let config = serve::load(&cli.config)?;
+            block_on(dkim::run(&config, &cli.config, command, json))?
+        }
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;

@@ -1,7 +1,7 @@
 //! Opens everything that a node keeps, from its configuration.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use sm2tp_federation::publish::SealRules;
 use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::Book;
 use sm2tp_store::accounts::{Accounts, Scram};
+use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, PeerState, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
@@ -35,6 +36,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let lock = lock(&dir.join("lock"))?;
     let classifier = Arc::new(classifier(config_file)?);
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
+    let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     let name = keys::random().map_err(|error| unusable(dir, &error))?;
     let (spool, queued) =
         Spool::open(&dir.join("spool"), &hex(&name[..8])).map_err(|error| unusable(&dir.join("spool"), &error))?;
@@ -70,8 +72,13 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         head_wait: config.federation.head_wait,
     };
     let hostname = config.hostname.as_str().into();
-    let house = House { hostname, spool, ledger, accounts, book, federation };
+    let house = House { hostname, spool, ledger, accounts, book, dkim, federation };
     Ok(Opened { house, queued, classifier, lock })
+}
+
+/// Where the DKIM keys are.
+pub fn dkim(config: &Config) -> PathBuf {
+    config.data_dir.join("keys/dkim")
 }
 
 /// Two processes in one spool would deliver everything twice.

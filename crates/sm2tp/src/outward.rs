@@ -4,8 +4,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Resolvers, Speaks, Trust};
+use sm2tp_doors::{House, now};
+use sm2tp_proto::Domain;
+use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Resolvers, Signing, Speaks, Trust};
 use sm2tp_rules::Stream;
+use sm2tp_rules::sign::Listed;
+use sm2tp_store::dkim::Algorithm;
 use zeroize::Zeroizing;
 
 use crate::config::{self, Config};
@@ -46,6 +50,30 @@ fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
         return Err(wrong("its first line is empty".to_owned()));
     }
     Ok(Zeroizing::new(first.to_owned()))
+}
+
+/// How mail is signed.
+pub fn signing(config: &Config, house: &House) -> Signing {
+    let asked = &config.dkim;
+    let default = asked.default.as_deref().and_then(|name| Domain::parse(name).ok());
+    if let Some(domain) = &default
+        && house.dkim.signing(domain.as_str(), now()).is_empty()
+    {
+        tracing::warn!(%domain, "[dkim] default has no key that signs; make one: sm2tp dkim new {domain}");
+    }
+    Signing {
+        algorithms: match asked.sign {
+            config::DkimSign::Both => Algorithm::ALL.to_vec(),
+            config::DkimSign::Rsa => vec![Algorithm::Rsa],
+            config::DkimSign::Ed25519 => vec![Algorithm::Ed25519],
+            config::DkimSign::None => Vec::new(),
+        },
+        default,
+        listed: match asked.any_sender {
+            config::AnySender::Unlisted => Listed::Kept,
+            config::AnySender::All => Listed::Shared,
+        },
+    }
 }
 
 pub fn exit(exit: &config::Exit, hostname: &str) -> Exit {

@@ -12,9 +12,10 @@ use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_relay::{Language, Relay, Settings, TlsUse};
+use sm2tp_relay::{Language, Relay, Settings, TlsUse, Tools};
 use sm2tp_rules::Classifier;
 use sm2tp_rules::retry::Schedule;
+use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::outbox::Outbox;
 use sm2tp_store::spool::Queued;
 use tokio::net::TcpListener;
@@ -51,6 +52,10 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     }
     if let Some(relay) = &config.relay {
         relay.smarthost.iter().chain(relay.routes.values()).try_for_each(|hop| outward::hop(hop).map(drop))?;
+    }
+    let keys = open::dkim(&config);
+    if keys.exists() {
+        DkimKeys::read(&keys).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     }
     let misses = open::classifier(path)?.example_misses();
     if as_json {
@@ -211,8 +216,10 @@ fn start_relay(
         connect_timeout: asked.connect_timeout,
         answer_timeout: asked.answer_timeout,
         memory_max: RELAY_MEMORY_MAX,
+        signing: outward::signing(config, house),
     };
-    let relay = Relay::start(settings, house.spool.clone(), classifier, queued);
+    let (spool, accounts, dkim) = (house.spool.clone(), house.accounts.clone(), house.dkim.clone());
+    let relay = Relay::start(settings, Tools { spool, classifier, accounts, dkim }, queued);
     relay.map(Some).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
 }
 

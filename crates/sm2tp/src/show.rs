@@ -271,7 +271,7 @@ fn line(out: &mut String, text: &str) {
 }
 
 /// UTC, as `2026-11-22 04:05:06`; far times, which mean "until a person decides", as a dash.
-fn time(at: u64) -> String {
+pub fn time(at: u64) -> String {
     if at == 0 || FAR < at {
         return "-".to_owned();
     }

@@ -13,6 +13,7 @@ use sm2tp_rules::Stream;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use crate::dkim;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{Sql, SqlError};
 use limits::Kind;
@@ -79,6 +80,8 @@ struct Known {
     orgs: HashMap<String, Org>,
     logins: HashMap<String, Login>,
     limits: limits::Table,
+    /// Which orgs list a domain, by its name in the DNS.
+    listed: HashMap<String, Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -185,6 +188,20 @@ impl Accounts {
     pub fn hosts(&self, domain: &Domain) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.orgs.values().any(|org| org.domains.iter().any(|own| own == domain.as_str()))
+    }
+
+    /// Whether this org may use its own sender domains only. An org that is gone since its mail was taken has none.
+    #[must_use]
+    pub fn has_domains(&self, org: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if org == LOCAL { false } else { known.orgs.get(org).is_none_or(|org| !org.domains.is_empty()) }
+    }
+
+    /// Whether orgs list this domain, by its name in the DNS; and if so, whether `org` is one of them.
+    #[must_use]
+    pub fn lists(&self, domain: &str, org: &str) -> Option<bool> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.listed.get(domain).map(|orgs| orgs.iter().any(|name| name == org))
     }
 
     /// Adds an org, or gives it other domains and another stream.
@@ -321,7 +338,10 @@ fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
     let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
     sql.rows("SELECT name, domains, stream FROM org", &[], &mut |row| {
         let name = row.text(0)?.to_owned();
-        let domains = row.text(1)?.split_whitespace().map(str::to_owned).collect();
+        let domains: Vec<String> = row.text(1)?.split_whitespace().map(str::to_owned).collect();
+        for domain in domains.iter().filter_map(|domain| dkim::ascii(&Domain::parse(domain).ok()?)) {
+            known.listed.entry(domain.to_string()).or_default().push(name.clone());
+        }
         let stream = row.text(2)?.parse().map_err(stored)?;
         let limits = limits_of(&known.limits, Kind::Org, &name);
         known.orgs.insert(name.clone(), Org { limits, name, domains, stream, logins: Vec::new() });
@@ -418,6 +438,10 @@ mod tests {
             assert_eq!(accounts.verify("news", "wrong horse", 10).await, None);
             assert_eq!(accounts.verify("nobody", "correct horse", 10).await, None);
             assert!(accounts.hosts(&domain));
+            assert!(accounts.has_domains("asso") && accounts.has_domains("gone") && !accounts.has_domains(LOCAL));
+            assert_eq!(accounts.lists("asso.example", "asso"), Some(true));
+            assert_eq!(accounts.lists("asso.example", LOCAL), Some(false));
+            assert_eq!(accounts.lists("b.example", "asso"), None);
         }
         accounts.put_login("asso", "news", "another one", None, 1).await.unwrap();
         assert_eq!(accounts.verify("news", "correct horse", 12).await, None);

@@ -158,7 +158,7 @@ fn secret(path: &Path) -> Result<[u8; 32], KeysError> {
     Ok(bytes)
 }
 
-fn read_secret(path: &Path) -> Result<Option<String>, KeysError> {
+pub(crate) fn read_secret(path: &Path) -> Result<Option<String>, KeysError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -174,7 +174,7 @@ fn read_secret(path: &Path) -> Result<Option<String>, KeysError> {
 }
 
 /// Writes beside and renames, so that a crash leaves the old key or the new one.
-fn write_secret(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(crate) fn write_secret(path: &Path, octets: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(octets)?;
@@ -183,7 +183,7 @@ fn write_secret(path: &Path, octets: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> KeysError + use<> {
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> KeysError + use<> {
     let path = path.to_owned();
     move |source| KeysError::Io { path, source }
 }

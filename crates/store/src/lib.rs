@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod book;
+pub mod dkim;
 pub mod federated;
 pub mod keys;
 pub mod ledger;

@@ -13,6 +13,7 @@ use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
 use sm2tp_proto::Address;
 use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
+use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Peer, PeerState, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::ledger::{self, SendLog};
@@ -202,6 +203,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     let keys = Keys::open(&dir.join("keys"), now()).unwrap();
+    let dkim = DkimKeys::open(&dir.join("keys/dkim")).unwrap();
     let (spool, _) = Spool::open(&data.join("spool"), name).unwrap();
     let ledger = Ledger::open(&ledger::path(data)).unwrap();
     let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
@@ -227,7 +229,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         poll: Duration::from_millis(100),
         head_wait: Duration::from_secs(3600),
     };
-    House { hostname: format!("{name}.example").into(), spool, ledger, accounts, book, federation }
+    House { hostname: format!("{name}.example").into(), spool, ledger, accounts, book, dkim, federation }
 }
 
 pub fn describe(

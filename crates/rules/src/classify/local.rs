@@ -27,6 +27,8 @@ pub fn local(failure: LocalFailure) -> Outcome {
         L::NoExit => (Cause::Network, "no-exit", Fate::Later, Scope::Exit, Strength::Strong),
         L::BadReply => (Cause::Network, "bad-reply", Fate::Later, Scope::Domain, Strength::Strong),
         L::Unsupported => (Cause::Policy, "unsupported", Fate::Final, Scope::Message, Strength::Strong),
+        // Our own trouble: neither the address nor its domain nor its server has anything to do with it.
+        L::Unsigned => (Cause::Auth, "signing", Fate::Later, Scope::Message, Strength::Strong),
         L::Expired => (Cause::Network, "expired", Fate::Final, Scope::Domain, Strength::Strong),
     };
     Outcome {

@@ -66,6 +66,10 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("answer_timeout", r#""5m""#),
         ],
     },
+    SectionKeys {
+        name: "dkim",
+        keys: &[("sign", r#""both""#), ("default", r#""relay.example.org""#), ("any_sender", r#""unlisted""#)],
+    },
     SectionKeys { name: "dns", keys: &[("servers", r#"["127.0.0.1:5353"]"#), ("validating", r#""off""#)] },
     SectionKeys {
         name: "federation",

@@ -14,8 +14,8 @@ use super::values::{
     DAY, DURATION_MAX, GIB, HOUR, KIB, MIB, MINUTE, Wrong, duration, path, show_duration, show_size, size, title, word,
 };
 use super::{
-    Config, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network, Relay, RelayTls, Smtp, Stream,
-    Suppression, Switch, TlsFiles, net,
+    AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network, Relay,
+    RelayTls, Smtp, Stream, Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -31,6 +31,11 @@ const RELAY_TLS: &[(&str, RelayTls)] =
     &[("opportunistic", RelayTls::Opportunistic), ("off", RelayTls::Off), ("required", RelayTls::Required)];
 
 const SWITCH: &[(&str, Switch)] = &[("on", Switch::On), ("off", Switch::Off)];
+
+const DKIM_SIGN: &[(&str, DkimSign)] =
+    &[("both", DkimSign::Both), ("rsa", DkimSign::Rsa), ("ed25519", DkimSign::Ed25519), ("none", DkimSign::None)];
+
+const ANY_SENDER: &[(&str, AnySender)] = &[("unlisted", AnySender::Unlisted), ("all", AnySender::All)];
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("postfix", LogFormat::Postfix), ("exim", LogFormat::Exim)];
 
@@ -50,6 +55,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         smtp: top.open("smtp").map(|section| smtp(&section, &mut doors)).transpose()?,
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
+        dkim: dkim(&top.open_or_empty("dkim"))?,
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
@@ -205,6 +211,14 @@ fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
         return Err(section.wrong(section.place(set), set, &wrong));
     }
     Ok(relay)
+}
+
+fn dkim(section: &Section<'_>) -> Result<Dkim, ConfigError> {
+    Ok(Dkim {
+        sign: section.text("sign", word(DKIM_SIGN))?.unwrap_or(DkimSign::Both),
+        default: section.text("default", net::domain)?,
+        any_sender: section.text("any_sender", word(ANY_SENDER))?.unwrap_or(AnySender::Unlisted),
+    })
 }
 
 fn dns(section: &Section<'_>) -> Result<Dns, ConfigError> {

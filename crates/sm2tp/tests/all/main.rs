@@ -9,6 +9,7 @@ mod config;
 mod crash;
 mod demo;
 mod dialogues;
+mod dkim;
 mod federation;
 mod fronts;
 mod fuzz;

@@ -9,7 +9,7 @@ use crate::wait::Folder;
 
 /// What CI installs for these tests; `.ci/run` has the same list.
 const INSTALL: &str = "apt-get install --no-install-recommends dovecot-core dovecot-lmtpd gsasl haproxy \
-                       ldnsutils libnet-ssleay-perl nsd openssl postfix python3 swaks unbound";
+                       ldnsutils libnet-ssleay-perl nsd openssl postfix python3 python3-dkim python3-nacl swaks unbound";
 
 /// The program of this name, from the PATH or where only root looks.
 #[track_caller]

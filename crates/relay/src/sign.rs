@@ -1,0 +1,149 @@
+//! Signs what leaves (DKIM, RFC 6376): finds out who wrote, asks the rules which domain signs, and gives the fields that
+//! go before the message. The spool is never rewritten: each attempt is signed anew, from the content as it was taken.
+//!
+//! [`seal`] is the only module that knows the library. A seal for forwarded mail (ARC, RFC 8617) would be one more field
+//! before the message and belongs beside it.
+
+mod cache;
+mod seal;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::available_parallelism;
+
+use sm2tp_proto::Domain;
+use sm2tp_proto::header::{self, Field};
+use sm2tp_rules::sign::{self, Author, Facts, Listed, Owner, Party, Unsigned};
+use sm2tp_store::accounts::Accounts;
+use sm2tp_store::dkim::{self, Algorithm, DkimKeys, Key};
+use sm2tp_store::spool::Mail;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+use self::cache::Cache;
+use crate::body::Body;
+use crate::now;
+
+/// How mail is signed; `[dkim]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Signing {
+    /// One signature for each; none: nothing is signed.
+    pub algorithms: Vec<Algorithm>,
+    /// Signs where the author's domain has no key.
+    pub default: Option<Domain>,
+    /// Whether mail of orgs without domains of their own is signed for domains that another org lists.
+    pub listed: Listed,
+}
+
+/// The fields that go before a message; each ends with CRLF. Empty for mail that nobody here vouches for.
+pub(crate) type Fields = Arc<[u8]>;
+
+/// Why a mail that should be signed is not. It is not sent then: where a domain's policy is to refuse unsigned mail, it
+/// would come back for good, and waiting costs only time.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum SignError {
+    #[error("the key {selector}._domainkey.{domain} cannot sign: {why}")]
+    Key { selector: String, domain: Domain, why: String },
+    #[error("the task that signs has ended early")]
+    Task,
+}
+
+/// Signs mail; one for the whole relay.
+pub(crate) struct Signer {
+    keys: DkimKeys,
+    accounts: Accounts,
+    hostname: String,
+    signing: Signing,
+    cache: Cache,
+    /// RSA takes the better part of a millisecond of one core; more at once than cores would only queue elsewhere.
+    at_once: Semaphore,
+    complained_at: AtomicU64,
+}
+
+impl Signer {
+    pub(crate) fn new(keys: DkimKeys, accounts: Accounts, hostname: String, signing: Signing) -> Self {
+        let at_once = Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get));
+        Self { keys, accounts, hostname, signing, cache: Cache::default(), at_once, complained_at: AtomicU64::new(0) }
+    }
+
+    /// The fields to write before this content.
+    ///
+    /// # Errors
+    /// [`SignError`]; a person was told, once a minute at most.
+    pub(crate) async fn sign(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
+        if self.signing.algorithms.is_empty() || self.keys.is_empty() {
+            return Ok(Fields::default());
+        }
+        let cell = self.cache.cell(mail.id, self.keys.version());
+        let signed = cell.get_or_try_init(|| self.make(mail, content)).await.cloned();
+        if let Err(error) = &signed {
+            let (now, last) = (now(), self.complained_at.load(Ordering::Relaxed));
+            if last + COMPLAIN_S <= now {
+                self.complained_at.store(now, Ordering::Relaxed);
+                tracing::error!(%error, "mail waits because it cannot be signed; see `sm2tp dkim list`");
+            }
+        }
+        signed
+    }
+
+    async fn make(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
+        let fields = header::fields(content);
+        let names = fields.as_deref().and_then(seal::names);
+        let author = fields.as_deref().filter(|_| names.is_some()).map_or(Author::Unclear, author);
+        let (Ok(domain), Some(names)) = (self.domain(mail, &author), names) else { return Ok(Fields::default()) };
+        let keys = self.keys(&domain);
+        let is_heavy = keys.iter().any(|key| key.algorithm() == Algorithm::Rsa) || INLINE_OCTETS_MAX < content.len();
+        if !is_heavy {
+            return seal::seal(&keys, &names, content);
+        }
+        let content = content.clone();
+        let _permit = self.at_once.acquire().await.map_err(|_| SignError::Task)?;
+        let signed = tokio::task::spawn_blocking(move || seal::seal(&keys, &names, &content)).await;
+        signed.map_err(|_| SignError::Task)?
+    }
+
+    fn domain(&self, mail: &Mail, author: &Author) -> Result<String, Unsigned> {
+        let party = match self.accounts.has_domains(&mail.org) {
+            _ if mail.is_report => Party::Node,
+            true => Party::WithDomains,
+            false => Party::Any { listed: self.signing.listed },
+        };
+        let facts = Facts { author, party, default: self.signing.default.as_ref(), hostname: &self.hostname };
+        let owner = |domain: &str| match self.accounts.lists(domain, &mail.org) {
+            None => Owner::Nobody,
+            Some(true) => Owner::Sender,
+            Some(false) => Owner::Others,
+        };
+        let domain = sign::domain(&facts, |domain| !self.keys(domain).is_empty(), owner);
+        if let Err(why) = &domain {
+            tracing::debug!(mail = mail.id, org = %mail.org, ?author, ?why, "not signed");
+        }
+        domain
+    }
+
+    /// The keys with which a domain signs now.
+    fn keys(&self, domain: &str) -> Vec<Arc<Key>> {
+        let mut keys = self.keys.signing(domain, now());
+        keys.retain(|key| self.signing.algorithms.contains(&key.algorithm()));
+        keys
+    }
+}
+
+/// Who wrote, by the `From` field.
+fn author(fields: &[Field<'_>]) -> Author {
+    let mut from = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("From"));
+    let Some(field) = from.next() else { return Author::Nobody };
+    // RFC 5322 §3.6 allows one; receivers differ in which of two they show.
+    let domains = header::domains(field.value).filter(|_| from.next().is_none());
+    match domains.as_deref() {
+        Some([domain]) => dkim::ascii(domain).map_or(Author::Unclear, Author::Domain),
+        _ => Author::Unclear,
+    }
+}
+
+/// Up to here an Ed25519 signature with the hash of the body takes a fraction of a millisecond, less than handing it to
+/// another thread is worth.
+const INLINE_OCTETS_MAX: usize = 64 * 1024;
+/// Seconds between two complaints in the log.
+const COMPLAIN_S: u64 = 60;
