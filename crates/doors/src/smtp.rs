@@ -3,6 +3,7 @@
 mod bcc;
 mod client;
 mod connection;
+mod deadline;
 mod desk;
 mod limits;
 mod reading;

@@ -1,11 +1,11 @@
 //! Orgs and their logins: who may send, under which names (R3).
 
+mod hash;
 mod limits;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sm2tp_proto::{Address, Domain, scram};
@@ -59,6 +59,7 @@ pub struct Accounts {
     known: Arc<RwLock<Known>>,
     /// Argon2id takes 19 MiB and tens of milliseconds each: more at once would be a way to exhaust us.
     checking: Arc<Semaphore>,
+    checker: Arc<hash::Checker>,
     verified: Arc<Mutex<Verified>>,
     /// The hash of no password: an unknown login costs as much time as a wrong password.
     dummy: Arc<str>,
@@ -109,6 +110,7 @@ impl Accounts {
             ledger,
             known: Arc::default(),
             checking: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+            checker: Arc::default(),
             verified: Arc::new(Mutex::new(Verified { salt, until: HashMap::new() })),
             dummy: hash("no password at all")?.into(),
             scram,
@@ -141,8 +143,8 @@ impl Accounts {
             return account;
         }
         let _permit = self.checking.acquire().await.ok()?;
-        let password = password.to_owned();
-        let right = tokio::task::spawn_blocking(move || is_right(&hash, &password)).await.unwrap_or(false);
+        let (checker, password) = (self.checker.clone(), password.to_owned());
+        let right = tokio::task::spawn_blocking(move || checker.is_right(&hash, &password)).await.unwrap_or(false);
         let account = account.filter(|_| right)?;
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if VERIFIED_MAX <= verified.until.len() {
@@ -385,8 +387,7 @@ fn limits_of(table: &limits::Table, kind: Kind, name: &str) -> Limits {
 }
 
 fn hash(password: &str) -> Result<String, LedgerError> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(|error| LedgerError::Refused(format!("the password: {error}")))
+    hash::hash(password).map_err(|error| LedgerError::Refused(format!("the password: {error}")))
 }
 
 /// The SCRAM keys of a new password as text; none where they are not kept, or where the password has no form there.
@@ -395,10 +396,6 @@ fn scram_of(password: &str, keeps: Scram) -> Result<Option<String>, LedgerError>
     let mut salt = [0; scram::SALT_OCTETS];
     getrandom::fill(&mut salt).map_err(|error| LedgerError::Refused(format!("no random bytes: {error}")))?;
     Ok(scram::Keys::derive(password, &salt, SCRAM_ITERATIONS).ok().map(|keys| keys.to_string()))
-}
-
-fn is_right(hash: &str, password: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// The org of trusted networks.

@@ -125,6 +125,14 @@ impl Client {
     }
 }
 
+/// One customer of a provider has one IPv4 address and 2^64 of IPv6.
+pub(super) fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address => address,
+    }
+}
+
 /// Not one octet more than the header: a handshake may follow.
 async fn header(stream: &mut TcpStream) -> io::Result<Header> {
     let mut reader = HeaderReader::new();
@@ -157,6 +165,7 @@ impl Place {
             true => settings.connections_max,
             false => settings.connections_per_client_max,
         };
+        let address = network(address);
         let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let count = clients.entry(address).or_default();
         if len_max <= *count {

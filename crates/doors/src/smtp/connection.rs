@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::client::{Client, Place};
+use super::deadline::Deadlines;
 use super::desk::Desk;
 use super::reading::{Reading, Share};
 use super::{Entry, Shared};
@@ -44,8 +45,7 @@ struct Dialogue<S> {
     data: Option<Reading>,
     share: Share,
     out: Vec<u8>,
-    /// A whole command came, or a piece of a message that is worth waiting for.
-    progressed: bool,
+    deadlines: Deadlines,
 }
 
 /// What one step asks of the loop.
@@ -114,15 +114,11 @@ impl Connection {
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut dialogue: Dialogue<S>) -> io::Result<End> {
         let mut buffer = vec![0; READ_OCTETS];
         let patience = self.shared.settings.command_timeout;
-        // Not from the last octet: who sends one now and then would keep its seat for weeks.
-        let mut due = Instant::now() + patience;
         loop {
             dialogue.flush(patience).await?;
-            if std::mem::take(&mut dialogue.progressed) {
-                due = Instant::now() + patience;
-            }
+            let until = dialogue.deadlines.until(dialogue.desk.standing());
             let read = tokio::select! {
-                read = timeout_at(due, dialogue.stream.read(&mut buffer)) => read,
+                read = timeout_at(until, dialogue.stream.read(&mut buffer)) => read,
                 () = crate::stopped(&mut self.closed), if dialogue.data.is_none() => {
                     return dialogue.say_goodbye("4.3.2", "The service is stopping", &self.shared).await;
                 }
@@ -155,6 +151,7 @@ impl Connection {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     fn new(stream: S, session: Session, desk: Desk, banner: Vec<u8>) -> Self {
+        let deadlines = Deadlines::new(desk.patience(), Instant::now());
         Self {
             stream,
             session: Some(session),
@@ -163,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             data: None,
             share: Share::default(),
             out: banner,
-            progressed: false,
+            deadlines,
         }
     }
 
@@ -171,7 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     async fn take(&mut self, bytes: &[u8], shared: &Shared) -> (usize, After) {
         let Some(mut reading) = self.data.take() else {
             let progress = self.lines.push(bytes);
-            self.progressed |= progress.line.is_some();
+            if progress.line.is_some() {
+                self.deadlines.progressed(Instant::now());
+            }
             let after = match progress.line {
                 Some(Ok(line)) => self.step(|session| session.line(&line), shared).await,
                 Some(Err(error)) => self.step(|session| session.bad_line(error), shared).await,
@@ -180,7 +179,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             return (progress.consumed, after);
         };
         let (progress, worth) = reading.push(bytes);
-        self.progressed |= worth;
+        let now = Instant::now();
+        self.deadlines.received(progress.consumed, now);
+        if worth {
+            self.deadlines.progressed(now);
+        }
         if progress.done {
             return (progress.consumed, self.step(|session| reading.end(session), shared).await);
         }
@@ -204,6 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         let reads = matches!(step, Step::ReadData(_) | Step::ReadChunk(_));
         if !reads && session.held() == 0 {
             self.share.release();
+            self.deadlines.message_ended();
         }
         self.session = Some(session);
         match step {

@@ -1,6 +1,7 @@
 //! Who may send what to whom: turns what the session asks into facts, asks the rules, and keeps accepted mail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::xclient::Xclient;
@@ -17,6 +18,7 @@ use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 use super::Shared;
 use super::bcc::without_bcc;
 use super::client::{Client, Place};
+use super::deadline::Standing;
 use super::limits::Seat;
 use super::trace::{self, Via};
 use crate::{now, now_us, random};
@@ -38,6 +40,15 @@ impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
         Self { client, place: None, account, sender: None, recipients: Vec::new(), seat: None, shared }
+    }
+
+    /// How long the client may be silent.
+    pub(super) fn patience(&self) -> Duration {
+        self.shared.settings.command_timeout
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        if self.account.is_some() { Standing::Member } else { Standing::Stranger }
     }
 
     pub(super) async fn answer(&mut self, ask: Ask, session: &Session) -> Answer {

@@ -11,6 +11,7 @@ use sm2tp_rules::guess::{self, Kind, Pair};
 use sm2tp_rules::rate::Gcra;
 use sm2tp_store::accounts::{Account, Accounts};
 
+use super::client::network;
 use crate::now_us;
 
 /// How much of their allowances organisations and logins have used.
@@ -126,14 +127,6 @@ impl Guard {
         let charge = self.limits.right(kind, state, pair, now_us);
         seen.clients.insert(client, charge.client);
         seen.pairs.insert(key, charge.pair);
-    }
-}
-
-/// One customer of a provider has one IPv4 address and 2^64 of IPv6.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        address => address,
     }
 }
 
