@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::route::Speaks;
+use crate::settle::Hop;
 use crate::tls::TlsTrouble;
 
 /// One address of a host, and how it is to be met.
@@ -58,6 +59,9 @@ pub struct Connection {
     /// The host as the DNS names it: what rules and the send log call MX.
     pub host: String,
     pub level: Level,
+    speaks: Speaks,
+    /// Transactions so far.
+    mails: u32,
 }
 
 /// The octets: in clear or in TLS.
@@ -130,7 +134,10 @@ impl Connection {
         let mut next = Do::Continue;
         loop {
             match next {
-                Do::Ready => return Ok(Self { wire, session, host: target.host.to_owned(), level: target.level }),
+                Do::Ready => {
+                    let (host, level, speaks) = (target.host.to_owned(), target.level, target.speaks);
+                    return Ok(Self { wire, session, host, level, speaks, mails: 0 });
+                }
                 Do::GiveUp(why) => return Err(trouble(why, target.host)),
                 Do::StartTls => {
                     wire = wire.start_tls(target).await?;
@@ -151,9 +158,31 @@ impl Connection {
         Level::Certificate <= self.level && self.session.is_tls() && self.session.capabilities().require_tls
     }
 
+    /// Who tells the sender of a delivery, where that was asked for.
+    #[must_use]
+    pub fn hop(&self) -> Hop {
+        match self.speaks {
+            _ if self.session.capabilities().dsn => Hop::Dsn,
+            Speaks::Lmtp => Hop::Last,
+            Speaks::Smtp | Speaks::Smtps => Hop::Plain,
+        }
+    }
+
+    /// How many recipients the server takes in one transaction.
+    #[must_use]
+    pub fn recipients_max(&self) -> usize {
+        self.session.capabilities().recipients_max.unwrap_or(usize::MAX)
+    }
+
+    /// The server takes no further mail on this connection (RFC 9422 §4.1).
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.session.capabilities().mails_max.is_some_and(|max| max <= self.mails)
+    }
+
     /// Sends one message. `None` in place of the connection: it cannot be used again.
     pub async fn send(self, plan: Plan<'_>, content: Outgoing<'_>) -> (Option<Self>, Results) {
-        let Self { mut wire, session, host, level } = self;
+        let Self { mut wire, session, host, level, speaks, mails } = self;
         if wire.has_more().await {
             // Words that nobody asked for: from here on each reply would be taken for another one's.
             let lost = session.begin(plan).0.lost();
@@ -165,7 +194,15 @@ impl Connection {
             let wrote = match next {
                 Do::Finished(mut results) => {
                     results.reusable &= !interrupted && wire.read.is_empty();
-                    return (results.reusable.then_some(Self { wire, session, host, level }), results);
+                    let open = results.reusable.then_some(Self {
+                        wire,
+                        session,
+                        host,
+                        level,
+                        speaks,
+                        mails: mails.saturating_add(1),
+                    });
+                    return (open, results);
                 }
                 Do::Send(bytes) => wire.write(&bytes).await,
                 Do::SendBody => match wire.write_body(content).await {

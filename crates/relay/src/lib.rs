@@ -74,6 +74,8 @@ pub struct Settings {
     pub connections_max: usize,
     pub connections_per_site_max: usize,
     pub schedule: Schedule,
+    /// Seconds in the queue after which a sender is told of the delay; none: never.
+    pub delay_notice_s: Option<u64>,
     pub connect_timeout: Duration,
     pub answer_timeout: Duration,
     /// Octets of contents that wait in memory for their first attempt.
@@ -132,7 +134,11 @@ impl Relay {
             spool: tools.spool,
             classifier: RwLock::new(tools.classifier),
             schedule: settings.schedule,
-            reporter: Reporter { hostname: settings.hostname, language: settings.language },
+            reporter: Reporter {
+                hostname: settings.hostname,
+                language: settings.language,
+                delay_notice_s: settings.delay_notice_s,
+            },
             routes: Routes {
                 smarthost: settings.smarthost.map(Arc::new),
                 routes: settings.routes.into_iter().map(|(domain, hop)| (domain, Arc::new(hop))).collect(),

@@ -1,4 +1,7 @@
-//! Reports to senders: what was not delivered, why, and in whose words (RFC 3464, RFC 6522).
+//! Reports to senders: what was not delivered, is late or was passed on, why, and in whose words (RFC 3464, RFC 6522).
+
+mod status;
+mod words;
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::date::Date;
@@ -6,9 +9,11 @@ use mail_builder::headers::message_id::MessageId;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
 use sm2tp_proto::Address;
-use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
+use sm2tp_proto::smtp::{MailOptions, Notify, Orcpt, RcptOptions, Ret};
 use sm2tp_rules::Stream;
-use sm2tp_store::spool::{Lane, Mail, NewMail, NewRecipient};
+use sm2tp_store::spool::{Lane, Mail, NewMail, NewRecipient, Recipient};
+
+use self::words::Words;
 
 /// Language of the part that people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +27,17 @@ pub enum Language {
 pub struct Reporter {
     pub hostname: String,
     pub language: Language,
+    /// Seconds in the queue after which the sender is told of the delay; none: never.
+    pub delay_notice_s: Option<u64>,
 }
 
-/// One recipient that did not get the mail.
+/// What became of one recipient.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct Entry {
+    /// Position in the envelope: it makes the report unlike others about the same mail.
+    pub index: u32,
     pub address: Address,
+    pub orcpt: Option<Box<Orcpt>>,
     /// Enhanced status code, `5.1.1`; RFC 3464 §2.3.4 wants one.
     pub status: String,
     /// What the server said, as it said it; or our own words.
@@ -44,20 +54,65 @@ pub enum Kind {
     Expired,
     /// Not sent: what is known about the address speaks against it.
     Stopped,
+    /// Still in the queue; tried until this unix second.
+    Late {
+        until: u64,
+    },
+    /// Taken by a server that sends no reports about deliveries (RFC 3461 §5.2.2).
+    Relayed,
+    /// Taken by the last server on the way.
+    Delivered,
+}
+
+/// What a report is about: one word for all its recipients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    Failure,
+    Delay,
+    Success,
+}
+
+impl Entry {
+    pub fn new(recipient: &Recipient, kind: Kind) -> Self {
+        Self {
+            index: recipient.index,
+            address: recipient.address.clone(),
+            orcpt: recipient.options.orcpt.clone(),
+            status: String::new(),
+            diagnostic: String::new(),
+            mx: None,
+            kind,
+        }
+    }
+}
+
+impl Kind {
+    pub(super) fn about(self) -> About {
+        match self {
+            Self::Refused | Self::Expired | Self::Stopped => About::Failure,
+            Self::Late { .. } => About::Delay,
+            Self::Relayed | Self::Delivered => About::Success,
+        }
+    }
 }
 
 impl Reporter {
-    /// The report about `failures`, ready for the spool; none for mail with the null return path, which nobody waits
-    /// for (RFC 5321 §4.5.5).
+    /// The report about `entries`, which are all of one kind, ready for the spool. None for mail with the null return
+    /// path, which nobody waits for (RFC 5321 §4.5.5), and where there is nothing to tell.
     #[must_use]
-    pub fn report(&self, mail: &Mail, header: &str, failures: &[Failure], now: u64) -> Option<NewMail> {
-        let to = mail.mail_from.clone()?;
-        let content = self.compose(mail, &to, header, failures, now);
+    pub fn report(&self, mail: &Mail, content: &[u8], entries: &[Entry], now: u64) -> Option<NewMail> {
+        let (to, first) = (mail.mail_from.clone()?, entries.first()?);
+        let message_id = format!("report.{}.{}.{now}@{}", mail.id, first.index, self.hostname);
+        let report = self.compose(mail, &to, content, entries, &message_id, now);
+        // RFC 8689 §4.4: the report holds what the mail said, and is protected like it.
+        let require_tls = mail.options.require_tls;
+        let options = MailOptions { utf8: to.needs_utf8(), require_tls, ..MailOptions::default() };
         let recipient = NewRecipient {
             address: to,
             lane: Lane::Normal,
             note: None,
             canary: false,
+            // RFC 3461 §6.2: nobody reports about a report.
             options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
         };
         Some(NewMail {
@@ -65,88 +120,107 @@ impl Reporter {
             login: None,
             stream: Stream::Transactional,
             mail_from: None,
-            message_id: Some(self.message_id(mail, now)),
+            message_id: Some(message_id),
             received_at: now,
             recipients: vec![recipient],
             held_until: 0,
-            content: content.into(),
+            content: report.into(),
             is_report: true,
-            options: MailOptions::default(),
+            options,
         })
     }
 
-    fn compose(&self, mail: &Mail, to: &Address, header: &str, failures: &[Failure], now: u64) -> Vec<u8> {
-        let words = self.words();
+    fn compose(
+        &self,
+        mail: &Mail,
+        to: &Address,
+        content: &[u8],
+        entries: &[Entry],
+        message_id: &str,
+        now: u64,
+    ) -> Vec<u8> {
+        let about = entries.first().map_or(About::Failure, |entry| entry.kind.about());
+        let words = Words::of(self.language, about);
         let from = format!("MAILER-DAEMON@{}", self.hostname);
+        let returned = Returned::choose(mail, content, about);
         let parts = vec![
-            MimePart::new("text/plain; charset=utf-8", self.explain(failures)),
-            MimePart::new("message/delivery-status", self.status(mail, failures, now)).transfer_encoding("7bit"),
-            MimePart::new("text/rfc822-headers", header.to_owned()).transfer_encoding("8bit"),
+            MimePart::new("text/plain", words.explain(entries, &returned)),
+            status::part(&self.hostname, mail, entries, now),
+            returned.part(),
         ];
-        MessageBuilder::new()
-            .message_id(MessageId::new(self.message_id(mail, now)))
-            .date(Date::new(i64::try_from(now).unwrap_or(i64::MAX)))
-            .from((words.from, from.as_str()))
+        let mut message = MessageBuilder::new()
+            .message_id(MessageId::new(message_id))
+            .date(date(now))
+            .from((words.from(), from.as_str()))
             .to(to.clear())
-            .subject(words.subject)
+            .subject(words.subject())
             // RFC 3834 §5: no robot answers to a robot.
-            .header("Auto-Submitted", Raw::new("auto-replied"))
+            .header("Auto-Submitted", Raw::new("auto-replied"));
+        if let Some(id) = mail.message_id.as_deref().filter(|id| is_plain_id(id)) {
+            // RFC 3834 §3.1.5: mail programs show the report beside what it is about.
+            message = message.in_reply_to(MessageId::new(id)).references(MessageId::new(id));
+        }
+        message
             .body(MimePart::new("multipart/report; report-type=delivery-status", parts))
             .write_to_vec()
             .unwrap_or_default()
     }
+}
 
-    /// The part for people: each recipient, what happened in one sentence, and the server's own words.
-    fn explain(&self, failures: &[Failure]) -> String {
-        let words = self.words();
-        let mut text = format!("{}\r\n", words.intro);
-        for failure in failures {
-            let sentence = match failure.kind {
-                Kind::Refused => words.refused,
-                Kind::Expired => words.expired,
-                Kind::Stopped => words.stopped,
-            };
-            text.push_str(&format!("\r\n  {}\r\n    {sentence}\r\n", failure.address.clear()));
-            if let Some(mx) = &failure.mx {
-                text.push_str(&format!("    {} {mx}\r\n", words.server));
+/// What the report attaches of the mail.
+enum Returned<'a> {
+    /// The whole of it, and whether its header holds more than ASCII by right (RFC 6532).
+    Whole {
+        content: &'a [u8],
+        global: bool,
+    },
+    Header {
+        header: String,
+        global: bool,
+    },
+}
+
+impl<'a> Returned<'a> {
+    /// The header, unless the sender asked for the whole mail (RET=FULL), something failed (RFC 3461 §4.3), and it is
+    /// small enough.
+    fn choose(mail: &Mail, content: &'a [u8], about: About) -> Self {
+        let header = header_of(content);
+        let global = mail.options.utf8 && !header.is_ascii();
+        let whole = about == About::Failure && mail.options.ret == Some(Ret::Full);
+        if whole && !content.is_empty() && content.len() <= RETURNED_OCTETS_MAX {
+            return Self::Whole { content, global };
+        }
+        Self::Header { header, global }
+    }
+
+    /// RFC 6522 §4, RFC 6533 §6.
+    fn part(self) -> MimePart<'a> {
+        match self {
+            Self::Whole { content, global } => {
+                let kind = if global { "message/global" } else { "message/rfc822" };
+                let encoding = if content.is_ascii() { "7bit" } else { "8bit" };
+                MimePart::new(kind, content).transfer_encoding(encoding)
             }
-            text.push_str(&format!("    {}\r\n", bounded(&failure.diagnostic, EXPLAIN_CHARS_MAX)));
-        }
-        text.push_str(&format!("\r\n{}\r\n", words.outro));
-        text
-    }
-
-    /// The part for machines, RFC 3464 §2.
-    fn status(&self, mail: &Mail, failures: &[Failure], now: u64) -> String {
-        let arrived = Date::new(i64::try_from(mail.received_at).unwrap_or(i64::MAX)).to_rfc822();
-        let last = Date::new(i64::try_from(now).unwrap_or(i64::MAX)).to_rfc822();
-        let mut text = format!("Reporting-MTA: dns; {}\r\nArrival-Date: {arrived}\r\n", self.hostname);
-        for failure in failures {
-            text.push_str(&format!(
-                "\r\nFinal-Recipient: rfc822; {}\r\nAction: failed\r\nStatus: {}\r\n",
-                failure.address.clear(),
-                failure.status
-            ));
-            if let Some(mx) = &failure.mx {
-                text.push_str(&format!("Remote-MTA: dns; {mx}\r\n"));
+            Self::Header { header, global } => {
+                let kind = if global { "message/global-headers" } else { "text/rfc822-headers" };
+                MimePart::new(kind, header.into_bytes()).transfer_encoding("8bit")
             }
-            let kind = if failure.mx.is_some() { "smtp" } else { "X-SM2TP" };
-            let diagnostic = bounded(&failure.diagnostic, DIAGNOSTIC_CHARS_MAX);
-            text.push_str(&format!("Diagnostic-Code: {kind}; {}\r\nLast-Attempt-Date: {last}\r\n", ascii(&diagnostic)));
-        }
-        text
-    }
-
-    fn message_id(&self, mail: &Mail, now: u64) -> String {
-        format!("report.{}.{now}@{}", mail.id, self.hostname)
-    }
-
-    fn words(&self) -> &'static Words {
-        match self.language {
-            Language::English => &ENGLISH,
-            Language::French => &FRENCH,
         }
     }
+}
+
+/// Whether a Message-ID can be written into another header as it is.
+fn is_plain_id(id: &str) -> bool {
+    id.contains('@') && id.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>()\"\\".contains(&octet))
+}
+
+fn date(at: u64) -> Date {
+    Date::new(i64::try_from(at).unwrap_or(i64::MAX))
+}
+
+/// One line, without what could forge another field or frighten a terminal.
+fn bounded(text: &str, chars_max: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars_max).collect()
 }
 
 /// The header of a message, up to the empty line, cut at [`HEADER_OCTETS_MAX`] between two lines.
@@ -160,110 +234,10 @@ pub fn header_of(content: &[u8]) -> String {
     header
 }
 
-struct Words {
-    from: &'static str,
-    subject: &'static str,
-    intro: &'static str,
-    refused: &'static str,
-    expired: &'static str,
-    stopped: &'static str,
-    server: &'static str,
-    outro: &'static str,
-}
-
-const ENGLISH: Words = Words {
-    from: "Mail delivery",
-    subject: "Your message could not be delivered",
-    intro: "Your message could not be delivered to the following recipients.",
-    refused: "The recipient's mail server refused it and said:",
-    expired: "It could not be delivered in time; the last trouble was:",
-    stopped: "It was not sent:",
-    server: "Server:",
-    outro: "The header of your message is attached. Nobody reads answers to this report; please ask your postmaster.",
-};
-
-const FRENCH: Words = Words {
-    from: "Distribution du courrier",
-    subject: "Votre message n'a pas pu être distribué",
-    intro: "Votre message n'a pas pu être distribué aux destinataires suivants.",
-    refused: "Le serveur du destinataire l'a refusé en disant :",
-    expired: "Il n'a pas pu être distribué à temps ; dernier incident :",
-    stopped: "Il n'a pas été envoyé :",
-    server: "Serveur :",
-    outro: "L'en-tête de votre message est joint. Personne ne lit les réponses à ce rapport : \
-        adressez-vous à votre postmaster.",
-};
-
-/// One line, without what could forge another field or frighten a terminal.
-fn bounded(text: &str, chars_max: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars_max).collect()
-}
-
-/// RFC 3464 §2: fields are US-ASCII.
-fn ascii(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
-}
-
-/// RFC 5322 §2.1.1: a line has at most 998 octets.
-const DIAGNOSTIC_CHARS_MAX: usize = 900;
-const EXPLAIN_CHARS_MAX: usize = 2000;
 const HEADER_OCTETS_MAX: usize = 16 * 1024;
+/// A larger mail is not sent back whole, whatever RET says: mailboxes are full of reports that nobody can open, and
+/// a report goes to an address that anybody may have written into MAIL.
+const RETURNED_OCTETS_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(language: Language) -> String {
-        let mail = Mail {
-            id: 7,
-            org: "asso".into(),
-            login: None,
-            stream: Stream::Personal,
-            mail_from: Some(Address::parse("anna@asso.example").unwrap()),
-            message_id: None,
-            received_at: 1_800_000_000,
-            octets: 10,
-            is_report: false,
-            options: MailOptions::default(),
-        };
-        let failure = Failure {
-            address: Address::parse("jean@x.example").unwrap(),
-            status: "5.1.1".into(),
-            diagnostic: "550 5.1.1 unknown\r\nX-Evil: 1 été".into(),
-            mx: Some("mx.x.example".into()),
-            kind: Kind::Refused,
-        };
-        let reporter = Reporter { hostname: "relay.example.org".into(), language };
-        let header = header_of(b"Subject: hello\r\nFrom: a@b\r\n\r\nsecret body");
-        let mail = reporter.report(&mail, &header, &[failure], 1_800_000_100).unwrap();
-        assert_eq!(mail.mail_from, None);
-        String::from_utf8(mail.content.to_vec()).unwrap()
-    }
-
-    #[test]
-    fn a_report_says_who_why_and_what_without_the_body() {
-        let text = report(Language::English);
-        for want in [
-            "Content-Type: multipart/report; report-type=delivery-status",
-            "Content-Type: message/delivery-status",
-            "Final-Recipient: rfc822; jean@x.example",
-            "Action: failed",
-            "Status: 5.1.1",
-            "Remote-MTA: dns; mx.x.example",
-            "Diagnostic-Code: smtp; 550 5.1.1 unknown  X-Evil: 1 ?t?",
-            "Auto-Submitted: auto-replied",
-            "Subject: hello",
-            "Message-ID: <report.7.1800000100@relay.example.org>",
-        ] {
-            assert!(text.contains(want), "{want} is not in\n{text}");
-        }
-        assert!(!text.contains("secret body"));
-        assert!(!text.contains("\r\nX-Evil"));
-    }
-
-    #[test]
-    fn the_part_for_people_speaks_french_where_wanted() {
-        let text = report(Language::French);
-        assert!(text.contains("distribu"), "{text}");
-    }
-}
+mod tests;

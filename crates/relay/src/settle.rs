@@ -1,16 +1,17 @@
-//! What follows from an attempt: for each recipient served, deferred or given up, with one report for the sender.
+//! What follows from an attempt: for each recipient served, deferred or given up, and what its sender is told.
 
-use sm2tp_proto::Reply;
+use sm2tp_proto::smtp::Notify;
 use sm2tp_proto::smtp::client::{RecipientResult, Spoken, Unsupported};
+use sm2tp_proto::{Enhanced, Reply};
 use sm2tp_rules::classify::{self, Classifier, Said};
 use sm2tp_rules::retry::{Next, Schedule};
-use sm2tp_rules::{Fate, LocalFailure, Outcome, Stage};
+use sm2tp_rules::{Fate, LocalFailure, Outcome, Stage, Stream};
 use sm2tp_store::Told;
-use sm2tp_store::spool::{Change, NewMail, Notice, Recipient};
+use sm2tp_store::spool::{Change, Notice, Recipient};
 use sm2tp_store::told::{Answer, Verdict, What};
 
 use crate::queue::Job;
-use crate::report::{Failure, Kind, Reporter};
+use crate::report::{Entry, Kind, Reporter};
 
 /// What one recipient's server answered, or why it did not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,19 @@ pub struct At<'a> {
     pub mx: Option<&'a str>,
     /// The way out; none where no connection came about.
     pub exit: Option<&'a str>,
+    pub hop: Hop,
+}
+
+/// Who tells the sender about a delivery from here on (RFC 3461 §5.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hop {
+    /// Nobody but us: the server does not know of such wishes.
+    #[default]
+    Plain,
+    /// The server, to which they were passed on.
+    Dsn,
+    /// We: the server is the last one (LMTP).
+    Last,
 }
 
 /// The rules that settle an attempt.
@@ -53,24 +67,37 @@ pub struct Settled {
     pub taken: bool,
     /// The site said that it gets too much.
     pub slowed: bool,
+    /// What the sender is to be told, until [`Rules::report`] has put it into the changes: `(change, entry)`.
+    pub(crate) tell: Vec<(usize, Entry)>,
+}
+
+impl Settled {
+    /// Whether [`Rules::report`] has something to do, and needs the content of the mail for it.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        !self.tell.is_empty()
+    }
+
+    /// Records a change about which the sender hears.
+    fn tell(&mut self, change: Change, entry: Option<Entry>) {
+        self.tell.extend(entry.map(|entry| (self.changes.len(), entry)));
+        self.changes.push(change);
+    }
 }
 
 impl Rules<'_> {
-    /// Settles an attempt of `job`; `heard` has one entry for each recipient, in order.
+    /// Settles an attempt of `job`; `heard` has one entry for each recipient that was tried, in order.
     #[must_use]
-    pub fn settle(&self, job: &Job, at: At<'_>, heard: &[Heard], header: &str) -> Settled {
+    pub fn settle(&self, job: &Job, at: At<'_>, heard: &[Heard]) -> Settled {
         let mut settled = Settled::default();
-        let mut failures = Vec::new();
         for (recipient, heard) in job.recipients.iter().zip(heard) {
             match heard {
                 Heard::Taken(reply) => {
                     settled.taken = true;
                     let answer = Answer { stage: Some(Stage::Eod), ..self.answer(at, Some(reply), reply.text.clone()) };
-                    settled.changes.push(done(
-                        job,
-                        recipient,
-                        told(job, recipient, self.now, What::Delivered { answer }),
-                    ));
+                    let entry = passed_on(recipient, at.hop, &answer);
+                    let told = told(job, recipient, self.now, What::Delivered { answer });
+                    settled.tell(done(job, recipient, told), entry);
                 }
                 Heard::Refused(stage, reply) => {
                     let said = Said {
@@ -82,50 +109,38 @@ impl Rules<'_> {
                     };
                     let outcome = self.classifier.classify(&said);
                     let answer = Answer { stage: Some(*stage), ..self.answer(at, Some(reply), reply.text.clone()) };
-                    self.failed(job, recipient, &outcome, answer, &mut settled, &mut failures);
+                    self.failed(job, recipient, &outcome, answer, &mut settled);
                 }
                 Heard::Local(failure) => {
                     let outcome = classify::local(*failure);
                     let answer = self.answer(at, None, words(*failure).to_owned());
-                    self.failed(job, recipient, &outcome, answer, &mut settled, &mut failures);
+                    self.failed(job, recipient, &outcome, answer, &mut settled);
                 }
             }
         }
-        self.attach_report(job, header, &failures, &mut settled.changes);
         settled
     }
 
     /// Gives mail back that waited for a person long enough (lane `held`).
     #[must_use]
-    pub fn give_back(&self, job: &Job, header: &str) -> Settled {
+    pub fn give_back(&self, job: &Job) -> Settled {
         let mut settled = Settled::default();
-        let mut failures = Vec::new();
         for recipient in &job.recipients {
             let note = recipient.note.clone().unwrap_or_default();
             let why = note.split_once(": ").map_or("held", |(why, _)| why).to_owned();
             let what = What::Stopped { federated: why == "federated", why, reported: true };
-            settled.changes.push(done(job, recipient, told(job, recipient, self.now, what)));
-            failures.push(Failure {
-                address: recipient.address.clone(),
+            let entry = Entry {
                 status: "5.7.1".to_owned(),
                 diagnostic: note.split_once(": ").map_or(note.clone(), |(_, words)| words.to_owned()),
-                mx: None,
-                kind: Kind::Stopped,
-            });
+                ..Entry::new(recipient, Kind::Stopped)
+            };
+            let told = told(job, recipient, self.now, what);
+            settled.tell(done(job, recipient, told), Some(entry).filter(|_| recipient.options.wants(Notify::FAILURE)));
         }
-        self.attach_report(job, header, &failures, &mut settled.changes);
         settled
     }
 
-    fn failed(
-        &self,
-        job: &Job,
-        recipient: &Recipient,
-        outcome: &Outcome,
-        answer: Answer,
-        settled: &mut Settled,
-        failures: &mut Vec<Failure>,
-    ) {
+    fn failed(&self, job: &Job, recipient: &Recipient, outcome: &Outcome, answer: Answer, settled: &mut Settled) {
         let attempts = recipient.attempts + 1;
         let next = self.schedule.next(outcome, job.mail.stream, job.mail.received_at, attempts, self.now, self.jitter);
         settled.slowed |= outcome.fate == Fate::Slow;
@@ -133,32 +148,55 @@ impl Rules<'_> {
         let note = said(&answer);
         match next {
             Next::At(next_at) => {
+                let due = self.notice_due(job, recipient);
+                // A try falls on the time of the notice, so that the sender hears in time, and of the latest trouble.
+                let next_at = match due {
+                    Some(due) if self.now < due && outcome.retry_after_s.is_none() => next_at.min(due),
+                    _ => next_at,
+                };
+                let late = due.is_some_and(|due| due <= self.now);
+                let until = job.mail.received_at.saturating_add(self.schedule.life_s(job.mail.stream));
+                let entry = late.then(|| Entry {
+                    status: waiting(&answer),
+                    diagnostic: note.clone(),
+                    mx: answer.mx.clone(),
+                    ..Entry::new(recipient, Kind::Late { until })
+                });
                 let told = told(job, recipient, self.now, What::Deferred { answer });
-                let (mail, index) = (job.mail.id, recipient.index);
-                settled.deferred.push(Recipient { attempts, next_at, note: Some(note.clone()), ..recipient.clone() });
-                settled.changes.push(Change::Deferred {
-                    mail,
-                    index,
+                let delay_told = recipient.delay_told || late;
+                settled.deferred.push(Recipient {
                     attempts,
                     next_at,
-                    note,
-                    told: Some(told),
-                    notice: Notice::None,
+                    note: Some(note.clone()),
+                    delay_told,
+                    ..recipient.clone()
                 });
+                let (mail, index, told, notice) = (job.mail.id, recipient.index, Some(told), Notice::None);
+                settled.tell(Change::Deferred { mail, index, attempts, next_at, note, told, notice }, entry);
             }
             Next::Final | Next::Expired => {
                 let expired = next == Next::Expired;
-                failures.push(Failure {
-                    address: recipient.address.clone(),
+                let entry = Entry {
                     status: status(&answer, expired),
                     diagnostic: note,
                     mx: answer.mx.clone(),
-                    kind: if expired { Kind::Expired } else { Kind::Refused },
-                });
-                let what = What::Bounced { answer, expired };
-                settled.changes.push(done(job, recipient, told(job, recipient, self.now, what)));
+                    ..Entry::new(recipient, if expired { Kind::Expired } else { Kind::Refused })
+                };
+                let told = told(job, recipient, self.now, What::Bounced { answer, expired });
+                let entry = Some(entry).filter(|_| recipient.options.wants(Notify::FAILURE));
+                settled.tell(done(job, recipient, told), entry);
             }
         }
+    }
+
+    /// When the sender is told that this recipient is late; none where it is not, or was already. A newsletter may be
+    /// late without a word, unless its sender asked for one.
+    fn notice_due(&self, job: &Job, recipient: &Recipient) -> Option<u64> {
+        let asked = recipient.options.notify.is_some() || job.mail.stream != Stream::Bulk;
+        let wanted = asked && recipient.options.wants(Notify::DELAY) && !recipient.delay_told;
+        let told = job.mail.mail_from.is_some() && !job.mail.is_report;
+        let after_s = self.reporter.delay_notice_s.filter(|_| wanted && told)?;
+        Some(job.mail.received_at.saturating_add(after_s))
     }
 
     fn answer(&self, at: At<'_>, reply: Option<&Reply>, text: String) -> Answer {
@@ -174,20 +212,45 @@ impl Rules<'_> {
         }
     }
 
-    /// One report for all that failed, queued in the same step as the first of them is given up.
-    fn attach_report(&self, job: &Job, header: &str, failures: &[Failure], changes: &mut [Change]) {
-        if failures.is_empty() {
-            return;
-        }
-        let report: Option<Box<NewMail>> = self.reporter.report(&job.mail, header, failures, self.now).map(Box::new);
-        let first = changes.iter_mut().find_map(|change| match change {
-            Change::Done { told, report, .. } if !matches!(told.what, What::Delivered { .. }) => Some(report),
-            _ => None,
-        });
-        if let Some(slot) = first {
-            *slot = report;
+    /// Writes what the sender is to be told: one report for all that failed, one for all that is late, one for all that
+    /// was passed on. Each is queued in the same step as the first change that it is about.
+    pub fn report(&self, job: &Job, settled: &mut Settled, content: &[u8]) {
+        let mut tell = std::mem::take(&mut settled.tell);
+        while let Some((first, entry)) = tell.first() {
+            let (first, about) = (*first, entry.kind.about());
+            let (these, others) = tell.into_iter().partition::<Vec<_>, _>(|(_, entry)| entry.kind.about() == about);
+            tell = others;
+            let (places, entries): (Vec<usize>, Vec<Entry>) = these.into_iter().unzip();
+            let Some(report) = self.reporter.report(&job.mail, content, &entries, self.now).map(Box::new) else {
+                continue;
+            };
+            for place in places {
+                if let Some(Change::Deferred { notice, .. }) = settled.changes.get_mut(place) {
+                    *notice = Notice::Shared;
+                }
+            }
+            match settled.changes.get_mut(first) {
+                Some(Change::Done { report: slot, .. }) => *slot = Some(report),
+                Some(Change::Deferred { notice, .. }) => *notice = Notice::Carried(report),
+                _ => {}
+            }
         }
     }
+}
+
+/// Who asked to hear of a success hears it from us where the next server will not say it.
+fn passed_on(recipient: &Recipient, hop: Hop, answer: &Answer) -> Option<Entry> {
+    let kind = match hop {
+        Hop::Dsn => return None,
+        Hop::Plain => Kind::Relayed,
+        Hop::Last => Kind::Delivered,
+    };
+    recipient.options.wants(Notify::SUCCESS).then(|| Entry {
+        status: answer.enhanced.filter(|enhanced| enhanced.0 == 2).unwrap_or(Enhanced(2, 0, 0)).to_string(),
+        diagnostic: said(answer),
+        mx: answer.mx.clone(),
+        ..Entry::new(recipient, kind)
+    })
 }
 
 /// What the client session says of one recipient, in the words of the rules.
@@ -200,9 +263,8 @@ pub fn heard(result: RecipientResult) -> Heard {
         // After the final dot the server may have it. RFC 5321 §6.1 leaves no choice but to send again.
         RecipientResult::Lost { .. } => Heard::Local(LocalFailure::ConnectionLost),
         RecipientResult::Unsupported(Unsupported::RequireTls) => Heard::Local(LocalFailure::RequireTls),
-        RecipientResult::Unsupported(Unsupported::Size { .. } | Unsupported::SmtpUtf8) => {
-            Heard::Local(LocalFailure::Unsupported)
-        }
+        RecipientResult::Unsupported(Unsupported::Size { .. }) => Heard::Local(LocalFailure::TooLarge),
+        RecipientResult::Unsupported(Unsupported::SmtpUtf8) => Heard::Local(LocalFailure::Unsupported),
     }
 }
 
@@ -258,10 +320,20 @@ fn status(answer: &Answer, expired: bool) -> String {
         (None, None, text) if text == words(LocalFailure::NoSuchDomain) => "5.1.2".to_owned(),
         (None, None, text) if text == words(LocalFailure::NullMx) => "5.1.10".to_owned(),
         (None, None, text) if text == words(LocalFailure::Unsupported) => "5.6.7".to_owned(),
+        (None, None, text) if text == words(LocalFailure::TooLarge) => "5.3.4".to_owned(),
         (None, None, text) if text == words(LocalFailure::Loop) => "5.4.6".to_owned(),
         (None, None, text) if text == words(LocalFailure::RequireTls) => "5.7.30".to_owned(),
         (None, None, _) => "5.4.4".to_owned(),
     }
+}
+
+/// The status code of what is late: it is not final, whatever the server called it.
+fn waiting(answer: &Answer) -> String {
+    let Enhanced(_, subject, detail) = answer.enhanced.unwrap_or(match answer.code {
+        Some(_) => Enhanced(4, 0, 0),
+        None => Enhanced(4, 4, 1),
+    });
+    Enhanced(4, subject, detail).to_string()
 }
 
 /// What a person reads where no server said anything.
@@ -287,7 +359,8 @@ fn words(failure: LocalFailure) -> &'static str {
         LocalFailure::LoginRefused => "the smart host did not take the login of this server",
         LocalFailure::NoExit => "none of the local addresses to send from is usable",
         LocalFailure::BadReply => "what the server said is no SMTP",
-        LocalFailure::Unsupported => "the server does not offer what this message needs (size or SMTPUTF8)",
+        LocalFailure::Unsupported => "the server does not take addresses or headers beyond ASCII (SMTPUTF8)",
+        LocalFailure::TooLarge => "the message is larger than the server takes",
         LocalFailure::Unsigned => "it could not be signed (DKIM); this is a fault of our own server",
         LocalFailure::Expired => "it could not be delivered in time",
     }
@@ -298,7 +371,8 @@ mod tests {
     use std::sync::Arc;
 
     use sm2tp_proto::Address;
-    use sm2tp_rules::{Cause, Stream};
+    use sm2tp_proto::smtp::RcptOptions;
+    use sm2tp_rules::Cause;
     use sm2tp_store::spool::{Lane, Mail};
 
     use super::*;
@@ -335,7 +409,11 @@ mod tests {
 
     fn with_rules<T>(now: u64, work: impl FnOnce(Rules<'_>) -> T) -> T {
         let classifier = Classifier::shipped();
-        let reporter = Reporter { hostname: "relay.example.org".into(), language: Language::English };
+        let reporter = Reporter {
+            hostname: "relay.example.org".into(),
+            language: Language::English,
+            delay_notice_s: Some(4 * 3600),
+        };
         let schedule = Schedule::default();
         work(Rules {
             classifier: &classifier,
@@ -348,7 +426,15 @@ mod tests {
     }
 
     fn settle(job: &Job, mx: &str, now: u64, heard: &[Heard]) -> Settled {
-        with_rules(now, |rules| rules.settle(job, At { mx: Some(mx), exit: None }, heard, "Subject: hello\r\n"))
+        settle_at(job, At { mx: Some(mx), ..At::default() }, now, heard)
+    }
+
+    fn settle_at(job: &Job, at: At<'_>, now: u64, heard: &[Heard]) -> Settled {
+        with_rules(now, |rules| {
+            let mut settled = rules.settle(job, at, heard);
+            rules.report(job, &mut settled, b"Subject: hello\r\n\r\nbody\r\n");
+            settled
+        })
     }
 
     fn refused(stage: Stage, text: &str) -> Heard {
@@ -363,7 +449,14 @@ mod tests {
                 let cause = cause.map(|cause| format!(" {cause}")).unwrap_or_default();
                 format!("{}{cause}{}", told.kind(), if report.is_some() { " +report" } else { "" })
             }
-            Change::Deferred { next_at, .. } => format!("deferred {} s", next_at - NOW),
+            Change::Deferred { next_at, notice, .. } => {
+                let notice = match notice {
+                    Notice::None => "",
+                    Notice::Shared => " +told",
+                    Notice::Carried(_) => " +notice",
+                };
+                format!("deferred {} s{notice}", next_at - NOW)
+            }
             Change::Move { .. } => "moved".to_owned(),
         };
         settled.changes.iter().map(word).collect()
@@ -393,6 +486,73 @@ mod tests {
         let report = report.unwrap();
         assert!(report.contains("rfc822; b@x.example") && report.contains("rfc822; d@x.example"));
         assert!(!report.contains("rfc822; a@x.example") && !report.contains("rfc822; c@x.example"));
+    }
+
+    fn ask(job: &mut Job, wishes: &[&str]) {
+        for (recipient, wish) in job.recipients.iter_mut().zip(wishes) {
+            recipient.options = RcptOptions::from_stored(Some(wish)).unwrap();
+        }
+    }
+
+    fn as_personal(job: &mut Job) {
+        job.mail = Arc::new(Mail { stream: Stream::Personal, ..(*job.mail).clone() });
+    }
+
+    #[test]
+    fn who_does_not_want_to_hear_of_failures_does_not() {
+        let mut job = job(Some("news@asso.example"), &["a@x.example", "b@x.example", "c@x.example"]);
+        ask(&mut job, &["NOTIFY=NEVER", "NOTIFY=FAILURE", "NOTIFY=SUCCESS,DELAY"]);
+        let no = refused(Stage::Rcpt, "550 5.1.1 User unknown");
+        let settled = settle(&job, "mx.x.example", NOW, &[no.clone(), no.clone(), no]);
+        assert_eq!(told(&settled), ["bounced address", "bounced address +report", "bounced address"]);
+    }
+
+    #[test]
+    fn who_asked_hears_of_success_unless_the_next_server_says_it() {
+        let mut job = job(Some("news@asso.example"), &["a@x.example", "b@x.example", "c@x.example", "d@x.example"]);
+        ask(&mut job, &["", "NOTIFY=SUCCESS", "NOTIFY=SUCCESS", "NOTIFY=SUCCESS,FAILURE"]);
+        let yes = Heard::Taken(Reply::parse("250 2.6.0 ok").unwrap());
+        let heard = [yes.clone(), yes.clone(), yes, refused(Stage::Rcpt, "550 5.1.1 User unknown")];
+        let at = |hop| At { mx: Some("mx.x.example"), hop, ..At::default() };
+        let with = ["delivered", "delivered +report", "delivered", "bounced address +report"];
+        assert_eq!(told(&settle_at(&job, at(Hop::Plain), NOW, &heard)), with);
+        assert_eq!(told(&settle_at(&job, at(Hop::Last), NOW, &heard)), with);
+        let without = ["delivered", "delivered", "delivered", "bounced address +report"];
+        assert_eq!(told(&settle_at(&job, at(Hop::Dsn), NOW, &heard)), without);
+    }
+
+    #[test]
+    fn the_sender_of_a_letter_is_told_once_that_it_is_late() {
+        let mut job = job(Some("anna@asso.example"), &["a@x.example", "b@x.example"]);
+        as_personal(&mut job);
+        let lost = vec![Heard::Local(LocalFailure::ConnectionLost); 2];
+        let hour = 3600;
+        job.recipients.iter_mut().for_each(|recipient| recipient.attempts = 6);
+        // The next try falls on the time of the notice.
+        assert_eq!(told(&settle(&job, "mx", NOW + 2 * hour, &lost)), ["deferred 14400 s", "deferred 14400 s"]);
+        let settled = settle(&job, "mx", NOW + 4 * hour, &lost);
+        assert_eq!(told(&settled), ["deferred 28800 s +notice", "deferred 28800 s +told"]);
+        let Change::Deferred { notice: Notice::Carried(notice), .. } = &settled.changes[0] else { panic!("no notice") };
+        let text = String::from_utf8_lossy(&notice.content);
+        assert!(text.contains("Action: delayed\r\nStatus: 4.4.1\r\n") && text.contains("Will-Retry-Until: "), "{text}");
+        job.recipients = settled.deferred;
+        assert_eq!(told(&settle(&job, "mx", NOW + 8 * hour, &lost)), ["deferred 43200 s", "deferred 43200 s"]);
+    }
+
+    #[test]
+    fn nobody_is_told_of_a_delay_who_did_not_want_it() {
+        let lost = [Heard::Local(LocalFailure::ConnectionLost)];
+        let late = NOW + 5 * 3600;
+        let notices = |job: &Job| told(&settle(job, "mx", late, &lost))[0].contains('+');
+        let mut bulk = job(Some("news@asso.example"), &["a@x.example"]);
+        assert!(!notices(&bulk), "a newsletter");
+        ask(&mut bulk, &["NOTIFY=DELAY"]);
+        assert!(notices(&bulk), "a newsletter that asked");
+        ask(&mut bulk, &["NOTIFY=FAILURE"]);
+        assert!(!notices(&bulk));
+        let mut null = job(None, &["a@x.example"]);
+        as_personal(&mut null);
+        assert!(!notices(&null));
     }
 
     #[test]
@@ -445,7 +605,11 @@ mod tests {
     fn held_mail_is_returned_with_the_word_that_held_it() {
         let mut job = job(Some("news@asso.example"), &["a@x.example"]);
         job.recipients[0].note = Some("federated: 1 other mail hoster(s) report this address as dead".into());
-        let settled = with_rules(NOW, |rules| rules.give_back(&job, ""));
+        let settled = with_rules(NOW, |rules| {
+            let mut settled = rules.give_back(&job);
+            rules.report(&job, &mut settled, b"");
+            settled
+        });
         assert_eq!(told(&settled), ["stopped-reported +report"]);
         let Change::Done { told: last, .. } = &settled.changes[0] else { panic!("not done") };
         assert!(matches!(&last.what, What::Stopped { federated: true, reported: true, .. }));

@@ -3,8 +3,8 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use sm2tp_proto::Address;
-use sm2tp_proto::smtp::client::{Plan, RecipientResult, Spoken};
+use sm2tp_proto::smtp::client::{Plan, Rcpt, RecipientResult, Spoken};
+use sm2tp_proto::smtp::params::Form;
 use sm2tp_rules::LocalFailure;
 use sm2tp_rules::classify::Classifier;
 use sm2tp_rules::retry::Schedule;
@@ -20,7 +20,7 @@ use crate::queue::Job;
 use crate::report::Reporter;
 use crate::route::{Routes, Site};
 use crate::runner::{Failed, News};
-use crate::settle::{self, At, Heard, Rules, Settled};
+use crate::settle::{self, At, Heard, Hop, Rules, Settled};
 use crate::sign::Signer;
 use crate::{now, random};
 
@@ -52,7 +52,8 @@ struct Attempt {
     open: Option<Open>,
     mx: String,
     exit: Option<Arc<str>>,
-    /// One for each recipient.
+    hop: Hop,
+    /// One for each recipient that was tried: the first ones of the job.
     heard: Vec<Heard>,
 }
 
@@ -72,20 +73,24 @@ impl Worker {
                 }
             };
             let Ok(fields) = self.shared.signer.sign(&job.mail, &content).await else {
-                self.unsigned(&job, &content).await;
+                self.unsigned(&job).await;
                 continue;
             };
             match self.attempt(open, &job, Outgoing { fields: &fields, content: &content }).await {
                 Ok(attempt) => {
-                    let header = crate::report::header_of(&content);
-                    let at = At { mx: Some(&attempt.mx), exit: attempt.exit.as_deref() };
-                    let settled =
-                        self.shared.rules(self.site.relays, |rules| rules.settle(&job, at, &attempt.heard, &header));
+                    let at = At { mx: Some(&attempt.mx), exit: attempt.exit.as_deref(), hop: attempt.hop };
+                    let settled = self.shared.rules(self.site.relays, |rules| {
+                        let mut settled = rules.settle(&job, at, &attempt.heard);
+                        rules.report(&job, &mut settled, &content);
+                        // The server takes only so many at a time; the others are due as they were.
+                        settled.deferred.extend(job.recipients.iter().skip(attempt.heard.len()).cloned());
+                        settled
+                    });
                     open = attempt.open;
                     self.shared.record(&settled.changes).await;
                     self.settled(&job, settled).await;
                 }
-                Err(trouble) => return self.unreachable(&job, &content, trouble).await,
+                Err(trouble) => return self.unreachable(&job, trouble).await,
             }
         }
         if let Some(open) = open {
@@ -105,8 +110,10 @@ impl Worker {
     async fn attempt(&self, open: Option<Open>, job: &Job, content: Outgoing<'_>) -> Result<Attempt, Trouble> {
         let exits = self.shared.opener.exits.order(&job.mail.org, job.mail.stream);
         if let Some(open) = open {
-            // A connection made for others may not do for this mail: another exit, or less TLS than it asks for.
+            // A connection made for others may not do for this mail: another exit, less TLS than it asks for, or as
+            // many mails as the server takes.
             let fits = exits.iter().any(|exit| exit.name == open.exit)
+                && !open.connection.is_spent()
                 && (!job.mail.options.require_tls || open.connection.keeps_tls());
             if fits {
                 let (attempt, stale) = send(open, job, content).await;
@@ -127,7 +134,7 @@ impl Worker {
             // The wish of this mail says nothing about the others that wait for the site.
             Trouble::Local { failure: LocalFailure::RequireTls, host } => {
                 let heard = vec![Heard::Local(LocalFailure::RequireTls); job.recipients.len()];
-                Ok(Attempt { open: None, mx: host.clone(), exit: None, heard })
+                Ok(Attempt { open: None, mx: host.clone(), exit: None, hop: Hop::Plain, heard })
             }
             // RFC 8689 §5: this mail may go where the others may not. Its connection is for it alone.
             Trouble::Local { failure, .. } if is_policy(*failure) && waives_tls(content.content) => {
@@ -151,23 +158,22 @@ impl Worker {
     }
 
     /// Our own failure, and no word to any server: the mail waits, and the connection takes the next one.
-    async fn unsigned(&self, job: &Job, content: &Body) {
+    async fn unsigned(&self, job: &Job) {
         let why = Failed { mx: None, heard: Heard::Local(LocalFailure::Unsigned) };
-        let settled = self.shared.settle_failed(job, &why, &crate::report::header_of(content));
+        let settled = self.shared.settle_failed(job, &why).await;
         self.shared.record(&settled.changes).await;
         self.settled(job, settled).await;
     }
 
     /// No connection: the job is recorded with what was heard; the runner fails the rest of the site.
-    async fn unreachable(&self, job: &Job, content: &Body, trouble: Trouble) {
-        let header = crate::report::header_of(content);
+    async fn unreachable(&self, job: &Job, trouble: Trouble) {
         let (mx, heard) = match trouble {
             Trouble::Local { failure, host } => (host, settle::Heard::Local(failure)),
             Trouble::Tls { host, .. } => (host, settle::Heard::Local(LocalFailure::TlsFailure)),
             Trouble::Refused { spoken, reply, host } => (host, settle::Heard::Refused(settle::stage(spoken), reply)),
         };
         let why = Failed { mx: Some(mx), heard };
-        let settled = self.shared.settle_failed(job, &why, &header);
+        let settled = self.shared.settle_failed(job, &why).await;
         self.shared.record(&settled.changes).await;
         if let Some(left) = left(job, settled) {
             self.shared.say(News::Mail(left, None)).await;
@@ -179,8 +185,7 @@ impl Worker {
 /// Records jobs that failed before there was a connection.
 pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Failed) {
     for job in jobs {
-        let header = shared.header(&job).await;
-        let settled = shared.settle_failed(&job, &why, &header);
+        let settled = shared.settle_failed(&job, &why).await;
         shared.record(&settled.changes).await;
         shared.say(News::Recorded { mail: job.mail.id, left: left(&job, settled) }).await;
     }
@@ -188,8 +193,7 @@ pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Fail
 
 /// Returns mail that waited for a person long enough.
 pub(crate) async fn give_back(shared: Arc<Shared>, job: Job) {
-    let header = shared.header(&job).await;
-    let settled = shared.rules(false, |rules| rules.give_back(&job, &header));
+    let settled = shared.reported(&job, shared.rules(false, |rules| rules.give_back(&job))).await;
     shared.record(&settled.changes).await;
     shared.say(News::Recorded { mail: job.mail.id, left: None }).await;
 }
@@ -212,10 +216,20 @@ impl Shared {
         })
     }
 
-    fn settle_failed(&self, job: &Job, why: &Failed, header: &str) -> Settled {
+    async fn settle_failed(&self, job: &Job, why: &Failed) -> Settled {
         let heard = vec![why.heard.clone(); job.recipients.len()];
-        let at = At { mx: why.mx.as_deref(), exit: None };
-        self.rules(false, |rules| rules.settle(job, at, &heard, header))
+        let at = At { mx: why.mx.as_deref(), ..At::default() };
+        self.reported(job, self.rules(false, |rules| rules.settle(job, at, &heard))).await
+    }
+
+    /// With its reports. The content is read only where there is one to write: a site that is down has many jobs.
+    async fn reported(&self, job: &Job, mut settled: Settled) -> Settled {
+        if settled.has_reports() {
+            let content = self.content(job).await.ok();
+            let octets = content.as_deref().map_or(&[][..], |body| &body[..]);
+            self.rules(false, |rules| rules.report(job, &mut settled, octets));
+        }
+        settled
     }
 
     /// The content of a job; or what follows when it cannot be read: nothing where it is gone or held for a person,
@@ -239,11 +253,6 @@ impl Shared {
                 Err(Settled { deferred: deferred.collect(), ..Settled::default() })
             }
         }
-    }
-
-    /// The header, for a report; empty where it cannot be read.
-    async fn header(&self, job: &Job) -> String {
-        self.content(job).await.map(|content| crate::report::header_of(&content)).unwrap_or_default()
     }
 
     async fn hold(&self, job: &Job, error: &SpoolError) {
@@ -287,13 +296,19 @@ impl Shared {
 async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
     let Open { connection, exit } = open;
     let mx = connection.host.clone();
-    let recipients: Vec<&Address> = job.recipients.iter().map(|recipient| &recipient.address).collect();
+    let hop = connection.hop();
+    // RFC 9422 §4.2: a server that takes fewer recipients gets the others in further transactions.
+    let tried = job.recipients.iter().take(connection.recipients_max());
+    let recipients: Vec<Rcpt<'_>> =
+        tried.map(|recipient| Rcpt { path: &recipient.address, options: &recipient.options }).collect();
+    let utf8 = job.mail.options.utf8 && !crate::report::header_of(content.content).is_ascii();
     let plan = Plan {
         mail_from: job.mail.mail_from.as_ref(),
         recipients: &recipients,
         octets: content.octets(),
         eight_bit: !content.content.is_ascii(),
-        require_tls: job.mail.options.require_tls,
+        header: if utf8 { Form::Utf8 } else { Form::Ascii },
+        options: &job.mail.options,
     };
     let (connection, results) = connection.send(plan, content).await;
     let mut results = results.recipients;
@@ -308,7 +323,7 @@ async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
     let stale = results.iter().all(stale);
     let heard = results.into_iter().map(settle::heard).collect();
     let open = connection.map(|connection| Open { connection, exit: exit.clone() });
-    (Attempt { open, mx, exit: Some(exit), heard }, stale)
+    (Attempt { open, mx, exit: Some(exit), hop, heard }, stale)
 }
 
 /// The domain's own wish for TLS stands in the way, or the administrator's.

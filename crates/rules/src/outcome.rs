@@ -126,10 +126,12 @@ words! {
         NoExit = "no-exit",
         /// What it said is no SMTP.
         BadReply = "bad-reply",
-        /// The server does not offer what this message needs (SMTPUTF8, size).
+        /// The server does not offer what this message needs (SMTPUTF8).
         Unsupported = "unsupported",
         /// A key of ours cannot sign, and unsigned the mail would be refused.
         Unsigned = "unsigned",
+        /// The server says that it takes no message of this size.
+        TooLarge = "too-large",
         /// The queue gave up: the last try was too long ago.
         Expired = "expired",
     }

@@ -166,6 +166,8 @@ pub struct Relay {
     pub expire_personal: Duration,
     /// How long bulk mail is tried.
     pub expire_bulk: Duration,
+    /// When a sender is told that its mail is late; nothing: never.
+    pub delay_notice: Duration,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for an answer.

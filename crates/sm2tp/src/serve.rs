@@ -207,6 +207,7 @@ fn start_relay(
         },
         connections_max: RELAY_CONNECTIONS_MAX,
         connections_per_site_max: asked.connections_per_site_max,
+        delay_notice_s: Some(asked.delay_notice.as_secs()).filter(|seconds| 0 < *seconds),
         schedule: Schedule {
             first_s: asked.retry_first.as_secs(),
             max_s: asked.retry_max.as_secs(),

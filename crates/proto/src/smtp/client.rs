@@ -14,6 +14,7 @@ use self::login::{Exchange, Turn};
 pub use self::login::{Login, Passwords};
 pub use self::replies::{ReplyBuffer, ReplyProgress};
 use self::transaction::Transaction;
+use super::params::{Form, MailOptions, RcptOptions};
 use crate::{Address, Reply};
 
 /// How the client presents itself, fixed for the connection.
@@ -50,13 +51,24 @@ pub enum StartTls {
 pub struct Plan<'a> {
     /// `None`: the null path of bounces.
     pub mail_from: Option<&'a Address>,
-    pub recipients: &'a [&'a Address],
+    pub recipients: &'a [Rcpt<'a>],
     /// Octets of the message with CRLF line ends, before dot-stuffing.
     pub octets: u64,
     /// The message holds octets above 127.
     pub eight_bit: bool,
-    /// RFC 8689: only a server that offers REQUIRETLS may have it. Whether the certificate is good is for the shell.
-    pub require_tls: bool,
+    /// The header holds more than ASCII because the mail asked for SMTPUTF8; other mail goes as it is.
+    pub header: Form,
+    /// REQUIRETLS (RFC 8689): only a server that offers it may have the mail; whether the certificate is good is for the
+    /// shell. SMTPUTF8 is asked of the server where addresses or header need it (RFC 6531 §3.4), whatever was said here.
+    pub options: &'a MailOptions,
+}
+
+/// One recipient of a [`Plan`].
+#[derive(Debug, Clone, Copy)]
+pub struct Rcpt<'a> {
+    pub path: &'a Address,
+    /// Passed on to servers that offer DSN.
+    pub options: &'a RcptOptions,
 }
 
 /// What the shell must do next.
@@ -108,7 +120,7 @@ pub enum RecipientResult {
 pub enum Unsupported {
     /// RFC 1870: its limit is lower than the message.
     Size { octets_max: u64 },
-    /// RFC 6531: an address is not ASCII.
+    /// RFC 6531: an address is not ASCII and has no other form, or the header is not.
     SmtpUtf8,
     /// RFC 8689: the message must travel encrypted all the way.
     RequireTls,

@@ -1,9 +1,11 @@
 //! The sending side against scripted servers: what is written, and what becomes of each recipient.
 
 use sm2tp_proto::smtp::client::{
-    ClientSession, Do, GiveUp, Hello, Login, Passwords, Plan, Protocol, RecipientResult, Results, Spoken, StartTls,
-    Unsupported,
+    ClientSession, Do, GiveUp, Hello, Login, Passwords, Plan, Protocol, Rcpt, RecipientResult, Results, Spoken,
+    StartTls, Unsupported,
 };
+use sm2tp_proto::smtp::params::Form;
+use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Reply};
 
 fn reply(text: &str) -> Reply {
@@ -50,13 +52,21 @@ fn ready(offers: &str) -> ClientSession {
 fn begin(session: ClientSession, recipients: &[&str], want: &str) -> ClientSession {
     let sender = address("anna@good.test");
     let recipients: Vec<Address> = recipients.iter().map(|text| address(text)).collect();
-    let recipients: Vec<&Address> = recipients.iter().collect();
-    let plan =
-        Plan { mail_from: Some(&sender), recipients: &recipients, octets: 1000, eight_bit: true, require_tls: false };
-    let (session, step) = session.begin(plan);
+    let recipients: Vec<Rcpt<'_>> = recipients.iter().map(plain).collect();
+    let (session, step) = session.begin(Plan { eight_bit: true, ..plan(Some(&sender), &recipients, 1000) });
     let Do::Send(bytes) = step else { panic!("{step:?}") };
     assert_eq!(String::from_utf8(bytes).unwrap().trim_end().replace("\r\n", "|"), want);
     session
+}
+
+fn plain(path: &Address) -> Rcpt<'_> {
+    static NOTHING: RcptOptions = RcptOptions { notify: None, orcpt: None };
+    Rcpt { path, options: &NOTHING }
+}
+
+fn plan<'a>(mail_from: Option<&'a Address>, recipients: &'a [Rcpt<'a>], octets: u64) -> Plan<'a> {
+    static NOTHING: MailOptions = MailOptions { utf8: false, require_tls: false, ret: None, envid: None };
+    Plan { mail_from, recipients, octets, eight_bit: false, header: Form::Ascii, options: &NOTHING }
 }
 
 fn short(results: &Results) -> Vec<String> {
@@ -148,9 +158,7 @@ fn a_421_is_told_to_all_who_are_left_and_ends_the_connection() {
     let session = check(talk(session, &script), &["Rcpt 421", "Rcpt 550", "Rcpt 421"], false);
     assert_eq!(session.spoken(), None);
     let sender = address("anna@good.test");
-    let plan =
-        Plan { mail_from: Some(&sender), recipients: &[&sender], octets: 1, eight_bit: false, require_tls: false };
-    let (_, step) = session.begin(plan);
+    let (_, step) = session.begin(plan(Some(&sender), &[plain(&sender)], 1));
     let Do::Finished(results) = step else { panic!("{step:?}") };
     assert_eq!((short(&results), results.reusable), (vec!["lost Mail".to_owned()], false));
 }
@@ -175,9 +183,8 @@ fn replies_that_make_no_sense_end_the_connection() {
 fn many_recipients_go_in_groups() {
     let names: Vec<String> = (0..250).map(|n| format!("r{n}@x.test")).collect();
     let recipients: Vec<Address> = names.iter().map(|name| address(name)).collect();
-    let recipients: Vec<&Address> = recipients.iter().collect();
-    let plan = Plan { mail_from: None, recipients: &recipients, octets: 10, eight_bit: false, require_tls: false };
-    let (mut session, mut step) = ready("250-PIPELINING\n").begin(plan);
+    let recipients: Vec<Rcpt<'_>> = recipients.iter().map(plain).collect();
+    let (mut session, mut step) = ready("250-PIPELINING\n").begin(plan(None, &recipients, 10));
     let mut groups = Vec::new();
     let results = loop {
         match step {
@@ -199,21 +206,23 @@ fn many_recipients_go_in_groups() {
 
 #[test]
 fn what_the_server_cannot_take_is_not_sent() {
-    let (plain, accent) = (address("a@x.test"), address("josé@x.test"));
+    let (to, accent) = (address("a@x.test"), address("josé@x.test"));
     let unsupported = |offers: &str, plan| {
         let (session, step) = ready(offers).begin(plan);
         let Do::Finished(results) = step else { panic!("{step:?}") };
         (session, results)
     };
-    let plan = Plan { mail_from: None, recipients: &[&plain], octets: 5001, eight_bit: false, require_tls: false };
-    let (session, results) = unsupported(ALL, plan);
+    let recipients = [plain(&to)];
+    let (session, results) = unsupported(ALL, plan(None, &recipients, 5001));
     let want = RecipientResult::Unsupported(Unsupported::Size { octets_max: 5000 });
     assert_eq!((results.recipients, results.reusable), (vec![want], true));
     begin(session, &["a@x.test"], "MAIL FROM:<anna@good.test> SIZE=1000 BODY=8BITMIME|RCPT TO:<a@x.test>|DATA");
 
-    let plan =
-        Plan { mail_from: Some(&accent), recipients: &[&plain], octets: 1, eight_bit: false, require_tls: false };
-    assert_eq!(short(&unsupported("", plan).1), ["SmtpUtf8"]);
+    assert_eq!(short(&unsupported("", plan(Some(&accent), &recipients, 1)).1), ["SmtpUtf8"]);
+    let header = Plan { header: Form::Utf8, ..plan(None, &recipients, 1) };
+    assert_eq!(short(&unsupported("250-8BITMIME\n", header).1), ["SmtpUtf8"]);
+    let (_, step) = ready("250-8BITMIME\n250-SMTPUTF8\n").begin(header);
+    assert_eq!(step, Do::Send(b"MAIL FROM:<> BODY=8BITMIME SMTPUTF8\r\n".to_vec()));
     // One recipient of two: the other is spoken of.
     let session = begin(ready(""), &["josé@x.test", "a@x.test"], "MAIL FROM:<anna@good.test>");
     let script = [("250 ok", "RCPT TO:<a@x.test>"), ("250 ok", "DATA"), ("354 go", "sendbody"), ("250 ok", "finished")];
@@ -301,7 +310,9 @@ fn lmtp_for_nobody_ends_the_connection() {
 #[test]
 fn requiretls_goes_only_to_a_server_that_offers_it() {
     let to = address("a@x.test");
-    let plan = Plan { mail_from: None, recipients: &[&to], octets: 1, eight_bit: false, require_tls: true };
+    let options = MailOptions { require_tls: true, ..MailOptions::default() };
+    let recipients = [plain(&to)];
+    let plan = Plan { options: &options, ..plan(None, &recipients, 1) };
     let (_, step) = ready(ALL).begin(plan);
     let Do::Finished(results) = step else { panic!("{step:?}") };
     assert_eq!((short(&results), results.reusable), (vec!["RequireTls".to_owned()], true));
@@ -330,4 +341,28 @@ fn a_password_waits_for_tls() {
     talk(session, &[plain, ("235 ok", "ready")]);
     let encrypted = Hello { login: Some(login(Passwords::InTls)), ..hello(StartTls::Never) };
     talk(ClientSession::open_encrypted(encrypted), &[ehlo, plain, ("235 ok", "ready")]);
+}
+
+#[test]
+fn what_was_asked_for_the_mail_goes_to_servers_that_offer_dsn() {
+    let options = MailOptions::from_stored(Some("RET=HDRS ENVID=a+2Bb")).unwrap();
+    let asked = RcptOptions::from_stored(Some("NOTIFY=SUCCESS ORCPT=utf-8;\\x{E9}@y.test")).unwrap();
+    let to = address("a@x.test");
+    let recipients = [Rcpt { path: &to, options: &asked }, plain(&to)];
+    let plan = Plan { options: &options, ..plan(None, &recipients, 1) };
+    let (_, step) = ready("250-PIPELINING\n250-DSN\n").begin(plan);
+    let want = "MAIL FROM:<> RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<a@x.test> NOTIFY=SUCCESS ORCPT=utf-8;\\x{E9}@y.test\r\n\
+                RCPT TO:<a@x.test>\r\nDATA\r\n";
+    assert_eq!(step, Do::Send(want.as_bytes().to_vec()));
+    let (_, step) = ready("").begin(plan);
+    assert_eq!(step, Do::Send(b"MAIL FROM:<>\r\n".to_vec()));
+}
+
+#[test]
+fn a_domain_beyond_ascii_goes_as_the_dns_has_it_where_smtputf8_is_not_spoken() {
+    let offers = "250-PIPELINING\n";
+    let want = "MAIL FROM:<anna@good.test>|RCPT TO:<a@xn--exmple-cua.test>|DATA";
+    begin(ready(offers), &["a@exämple.test"], want);
+    let offers = "250-PIPELINING\n250-SMTPUTF8\n";
+    begin(ready(offers), &["a@exämple.test"], "MAIL FROM:<anna@good.test> SMTPUTF8|RCPT TO:<a@exämple.test>|DATA");
 }

@@ -1,9 +1,11 @@
 //! Seeded mutations: whatever comes over the wire, nothing panics, memory stays bounded, and how the octets are cut
 //! into reads changes nothing.
 
-use sm2tp_proto::smtp::client::{ClientSession, Do, Hello, Plan, ReplyBuffer, Spoken, StartTls};
+use sm2tp_proto::smtp::client::{ClientSession, Do, Hello, Plan, Rcpt, ReplyBuffer, Spoken, StartTls};
 use sm2tp_proto::smtp::line::LINE_OCTETS_MAX;
+use sm2tp_proto::smtp::params::Form;
 use sm2tp_proto::smtp::server::{AuthOffer, Offers, Tls};
+use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Reply};
 
 use crate::dialogue::{Move, dialogues};
@@ -192,13 +194,15 @@ fn converse(seed: u64) -> usize {
     let starttls = [StartTls::Never, StartTls::IfOffered, StartTls::Required][dice.below(3)];
     let mut session = ClientSession::open(Hello::new("relay.example.org", starttls));
     let addresses = ["a@x.test", "b@x.test", "é@x.test"].map(|text| Address::parse(text).unwrap());
-    let recipients: Vec<&Address> = addresses[..dice.below(4)].iter().collect();
+    let (options, wishes) = (MailOptions::default(), RcptOptions::default());
+    let recipients: Vec<_> = addresses[..dice.below(4)].iter().map(|path| Rcpt { path, options: &wishes }).collect();
     let plan = Plan {
         mail_from: None,
         recipients: &recipients,
         octets: 90 + dice.roll() % 20,
         eight_bit: true,
-        require_tls: false,
+        header: Form::Ascii,
+        options: &options,
     };
     let (mut step, mut body, mut delivered) = (Do::Continue, false, 0);
     for _ in 0..60 {

@@ -29,6 +29,7 @@ pub fn local(failure: LocalFailure) -> Outcome {
         L::Unsupported => (Cause::Policy, "unsupported", Fate::Final, Scope::Message, Strength::Strong),
         // Our own trouble: neither the address nor its domain nor its server has anything to do with it.
         L::Unsigned => (Cause::Auth, "signing", Fate::Later, Scope::Message, Strength::Strong),
+        L::TooLarge => (Cause::Policy, "size", Fate::Final, Scope::Message, Strength::Strong),
         L::Expired => (Cause::Network, "expired", Fate::Final, Scope::Domain, Strength::Strong),
     };
     Outcome {

@@ -62,6 +62,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("retry_max", r#""4h""#),
             ("expire_personal", r#""4d""#),
             ("expire_bulk", r#""1d""#),
+            ("delay_notice", r#""4h""#),
             ("connect_timeout", r#""30s""#),
             ("answer_timeout", r#""5m""#),
         ],

@@ -200,6 +200,7 @@ fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
         retry_max: within(section, "retry_max", SECOND, 3650 * DAY, 4 * HOUR)?,
         expire_personal: any(section, "expire_personal", 4 * DAY)?,
         expire_bulk: any(section, "expire_bulk", DAY)?,
+        delay_notice: any(section, "delay_notice", 4 * HOUR)?,
         connect_timeout: within(section, "connect_timeout", SECOND, HOUR, 30)?,
         answer_timeout: within(section, "answer_timeout", SECOND, HOUR, 5 * MINUTE)?,
     };

@@ -31,3 +31,4 @@ mod tidy;
 mod tls;
 mod trouble;
 mod wait;
+mod wishes;

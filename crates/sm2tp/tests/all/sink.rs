@@ -17,6 +17,10 @@ pub struct Mail {
     pub to: Vec<String>,
     /// With CRLF, without the dots of SMTP.
     pub content: Vec<u8>,
+    /// MAIL and RCPT as they were said.
+    pub commands: Vec<String>,
+    /// Which connection of this sink it came on, from 0.
+    pub connection: usize,
 }
 
 /// The server; it ends with the test process.
@@ -39,6 +43,14 @@ impl Sink {
 
     /// Asks `opinion` about each recipient.
     pub fn with(opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::offering(OFFERS, opinion)
+    }
+
+    /// Offers these after PIPELINING.
+    pub fn offering(
+        offers: &'static [&'static str],
+        opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let sink = Self { address, mails: Arc::default(), asked: Arc::default(), open: Arc::default() };
@@ -48,12 +60,13 @@ impl Sink {
             opinion(to)
         });
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for (connection, stream) in listener.incoming().flatten().enumerate() {
                 let (mails, opinion, open) = (mails.clone(), opinion.clone(), open.clone());
                 open.fetch_add(1, Ordering::Relaxed);
                 thread::spawn(move || {
                     // A client that breaks off is that client's trouble.
-                    drop(serve(&stream, &mails, &*opinion));
+                    let service = Service { mails: &mails, opinion: &*opinion, offers, connection };
+                    drop(serve(&stream, &service));
                     open.fetch_sub(1, Ordering::Relaxed);
                 });
             }
@@ -64,12 +77,16 @@ impl Sink {
     /// Serves one connection that came in elsewhere, taking everything.
     pub fn talk(&self, stream: &TcpStream) {
         // A client that breaks off is that client's trouble.
-        drop(serve(stream, &self.mails, &|_| None));
+        drop(serve(stream, &self.plain()));
     }
 
     /// As [`Sink::talk`], after the banner.
     pub fn go_on(&self, stream: &TcpStream) {
-        drop(converse(stream, &self.mails, &|_| None));
+        drop(converse(stream, &self.plain()));
+    }
+
+    fn plain(&self) -> Service<'_> {
+        Service { mails: &self.mails, opinion: &|_| None, offers: OFFERS, connection: 0 }
     }
 
     /// How many recipients were named to it.
@@ -113,12 +130,21 @@ impl Mail {
     }
 }
 
-fn serve(mut stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {
-    stream.write_all(b"220 sink.example ESMTP\r\n")?;
-    converse(stream, mails, opinion)
+/// What one connection is served with.
+struct Service<'a> {
+    mails: &'a Mutex<Vec<Mail>>,
+    opinion: &'a Opinion,
+    offers: &'a [&'a str],
+    connection: usize,
 }
 
-fn converse(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> io::Result<()> {
+fn serve(mut stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
+    stream.write_all(b"220 sink.example ESMTP\r\n")?;
+    converse(stream, service)
+}
+
+fn converse(stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
+    let Service { mails, opinion, offers, connection } = *service;
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     let mut mail = None;
@@ -131,13 +157,18 @@ fn converse(stream: &TcpStream, mails: &Mutex<Vec<Mail>>, opinion: &Opinion) -> 
         let command = String::from_utf8_lossy(&line).trim_end().to_owned();
         let verb = command.get(..4).unwrap_or(&command).to_ascii_uppercase();
         let reply = match (verb.as_str(), &mut mail) {
-            ("EHLO", _) => "250-sink.example\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n250 8BITMIME".to_owned(),
+            ("EHLO", _) => {
+                let offers: String = offers.iter().map(|offer| format!("250-{offer}\r\n")).collect();
+                format!("250-sink.example\r\n{offers}250 PIPELINING")
+            }
             ("MAIL", _) => {
-                mail = Some(Mail { from: path(&command), to: Vec::new(), content: Vec::new() });
+                let (from, commands) = (path(&command), vec![command]);
+                mail = Some(Mail { from, to: Vec::new(), content: Vec::new(), commands, connection });
                 "250 2.1.0 Ok".to_owned()
             }
             ("RCPT", Some(mail)) => opinion(&path(&command)).unwrap_or_else(|| {
                 mail.to.push(path(&command));
+                mail.commands.push(command.clone());
                 "250 2.1.5 Ok".to_owned()
             }),
             ("DATA", Some(open)) if !open.to.is_empty() => {
@@ -176,8 +207,11 @@ fn content(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     }
 }
 
+const OFFERS: &[&str] = &["SMTPUTF8", "8BITMIME"];
+
 /// What stands between the outer angle brackets.
 fn path(command: &str) -> String {
-    let path = command.split_once('<').and_then(|(_, rest)| rest.rsplit_once('>'));
-    path.map_or(String::new(), |(path, _)| path.to_owned())
+    let rest = command.split_once('<').map_or("", |(_, rest)| rest);
+    let path = rest.strip_suffix('>').or_else(|| rest.rsplit_once("> ").map(|(path, _)| path));
+    path.unwrap_or_default().to_owned()
 }

@@ -44,6 +44,8 @@ const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/federation/src/tags.rs", "to hash it"),
     ("crates/proto/src/smtp/client/transaction.rs", "MAIL and RCPT to the recipient's server"),
     ("crates/relay/src/report.rs", "the report to the sender, who wrote that address"),
+    ("crates/relay/src/report/status.rs", "the fields of a report that name a recipient"),
+    ("crates/relay/src/report/words.rs", "the sentence of a report that names a recipient"),
     ("crates/relay/src/settle.rs", "the outbox entry, gone once ledger and send log have it"),
     ("crates/sm2tp/src/demo/mailserver.rs", "the demonstration's recipient servers, as any mail server"),
     ("crates/store/src/spool/rows.rs", "the queue row, gone with the mail"),

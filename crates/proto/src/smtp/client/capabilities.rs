@@ -21,6 +21,11 @@ pub struct Capabilities {
     pub size: bool,
     /// The limit that SIZE gave; none where it said 0 or nothing.
     pub octets_max: Option<u64>,
+    /// RFC 3461.
+    pub dsn: bool,
+    /// RFC 9422: recipients of one message, messages on one connection; none where nothing was said.
+    pub recipients_max: Option<usize>,
+    pub mails_max: Option<u32>,
     /// RFC 8689.
     pub require_tls: bool,
     /// RFC 4954: the ways to log in, in upper case.
@@ -48,12 +53,25 @@ impl Capabilities {
             "STARTTLS" => self.starttls = true,
             "SMTPUTF8" => self.smtp_utf8 = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
+            "DSN" => self.dsn = true,
+            "LIMITS" => words.filter_map(|word| word.split_once('=')).for_each(|(name, value)| self.limit(name, value)),
             "REQUIRETLS" => self.require_tls = true,
             "AUTH" => self.mechanisms = words.map(str::to_ascii_uppercase).collect(),
             "SIZE" => {
                 self.size = true;
                 self.octets_max = words.next().and_then(|octets| octets.parse().ok()).filter(|octets| 0 < *octets);
             }
+            _ => {}
+        }
+    }
+
+    /// RFC 9422 §3: one to six digits, not 0. What is none of this is no limit.
+    fn limit(&mut self, name: &str, value: &str) {
+        let digits = (1..=6).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
+        let Some(value) = Some(value).filter(|_| digits).and_then(|value| value.parse::<u32>().ok()) else { return };
+        match name.to_ascii_uppercase().as_str() {
+            "RCPTMAX" if 0 < value => self.recipients_max = usize::try_from(value).ok(),
+            "MAILMAX" if 0 < value => self.mails_max = Some(value),
             _ => {}
         }
     }
@@ -72,6 +90,18 @@ mod tests {
         let got = parse("mx.test Hello [192.0.2.1]\nsize 1000\nPipelining\n8BITMIME\nAUTH=LOGIN\nX-WHAT 1 2\nSMTPUTF8");
         assert_eq!((got.name.as_str(), got.octets_max, got.size), ("mx.test", Some(1000), true));
         assert!(got.pipelining && got.eight_bit_mime && got.smtp_utf8 && !got.starttls);
+    }
+
+    #[test]
+    fn limits_are_numbers_or_none() {
+        let limits = |text: &str| {
+            let got = parse(&format!("mx.test\n{text}"));
+            (got.recipients_max, got.mails_max)
+        };
+        assert_eq!(limits("limits MAILMAX=5 rcptmax=100 RCPTDOMAINMAX=1 X"), (Some(100), Some(5)));
+        for none in ["LIMITS", "LIMITS RCPTMAX MAILMAX=", "LIMITS RCPTMAX=0 MAILMAX=1000000", "LIMITS RCPTMAX=-1"] {
+            assert_eq!(limits(none), (None, None), "{none}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Capabilities, Do, Plan, Protocol, RecipientResult, Results, Spoken, Unsupported};
+use super::{Capabilities, Do, Plan, Protocol, Rcpt, RecipientResult, Results, Spoken, Unsupported};
+use crate::smtp::params::Form;
 use crate::{Address, Reply};
 
 /// A transaction between MAIL and its end.
@@ -57,18 +58,24 @@ pub(super) enum Next {
 
 impl Transaction {
     pub(super) fn new(plan: Plan<'_>, server: &Capabilities, protocol: Protocol) -> Self {
-        let obstacle = obstacle(&plan, server);
+        let (obstacle, from) = match sender(&plan, server) {
+            Ok(from) => (None, from),
+            Err(what) => (Some(what), String::new()),
+        };
         let mut recipients = Vec::with_capacity(plan.recipients.len());
         let mut pending = VecDeque::new();
-        for (index, path) in plan.recipients.iter().enumerate() {
-            let obstacle = obstacle.or_else(|| needs_utf8(path, server));
-            recipients.push(obstacle.map_or(Fate::Open, |what| Fate::Settled(RecipientResult::Unsupported(what))));
-            if obstacle.is_none() {
-                pending.push_back((Awaited::Rcpt(index), format!("RCPT TO:<{}>\r\n", path.clear()).into_bytes()));
-            }
+        for (index, recipient) in plan.recipients.iter().enumerate() {
+            let command = obstacle.map_or_else(|| rcpt(recipient, server), Err);
+            recipients.push(match command {
+                Ok(command) => {
+                    pending.push_back((Awaited::Rcpt(index), command));
+                    Fate::Open
+                }
+                Err(what) => Fate::Settled(RecipientResult::Unsupported(what)),
+            });
         }
         if !pending.is_empty() {
-            pending.push_front((Awaited::Mail, mail(&plan, server)));
+            pending.push_front((Awaited::Mail, mail(&plan, server, &from)));
             pending.push_back((Awaited::Data, b"DATA\r\n".to_vec()));
         }
         Self {
@@ -250,33 +257,56 @@ impl Awaited {
     }
 }
 
-/// What keeps the message from being sent to anybody here.
-fn obstacle(plan: &Plan<'_>, server: &Capabilities) -> Option<Unsupported> {
-    let size = server.octets_max.filter(|octets_max| *octets_max < plan.octets);
-    size.map(|octets_max| Unsupported::Size { octets_max })
-        .or_else(|| (plan.require_tls && !server.require_tls).then_some(Unsupported::RequireTls))
-        .or_else(|| plan.mail_from.and_then(|path| needs_utf8(path, server)))
+/// The sender as it is spoken here; or what keeps the message from being sent to anybody here.
+fn sender(plan: &Plan<'_>, server: &Capabilities) -> Result<String, Unsupported> {
+    if let Some(octets_max) = server.octets_max.filter(|octets_max| *octets_max < plan.octets) {
+        return Err(Unsupported::Size { octets_max });
+    }
+    if plan.options.require_tls && !server.require_tls {
+        return Err(Unsupported::RequireTls);
+    }
+    if plan.header == Form::Utf8 && !server.smtp_utf8 {
+        return Err(Unsupported::SmtpUtf8);
+    }
+    plan.mail_from.map_or(Ok(String::new()), |path| spoken(path, server))
 }
 
-fn needs_utf8(path: &Address, server: &Capabilities) -> Option<Unsupported> {
-    (path.needs_utf8() && !server.smtp_utf8).then_some(Unsupported::SmtpUtf8)
+/// RFC 6531 §3.2: without SMTPUTF8 a domain goes as the DNS has it, and a local part beyond ASCII not at all.
+fn spoken(path: &Address, server: &Capabilities) -> Result<String, Unsupported> {
+    if server.smtp_utf8 || !path.needs_utf8() {
+        return Ok(path.clear());
+    }
+    path.to_ascii().map(|path| path.clear()).ok_or(Unsupported::SmtpUtf8)
 }
 
-fn mail(plan: &Plan<'_>, server: &Capabilities) -> Vec<u8> {
-    let mut command = format!("MAIL FROM:<{}>", plan.mail_from.map(Address::clear).unwrap_or_default());
+fn rcpt(recipient: &Rcpt<'_>, server: &Capabilities) -> Result<Vec<u8>, Unsupported> {
+    let mut command = format!("RCPT TO:<{}>", spoken(recipient.path, server)?);
+    if server.dsn {
+        recipient.options.dsn(Form::Ascii, &mut command);
+    }
+    command.push_str("\r\n");
+    Ok(command.into_bytes())
+}
+
+fn mail(plan: &Plan<'_>, server: &Capabilities, from: &str) -> Vec<u8> {
+    let mut command = format!("MAIL FROM:<{from}>");
     if server.size {
         command.push_str(&format!(" SIZE={}", plan.octets));
     }
-    let utf8 = plan.mail_from.into_iter().chain(plan.recipients.iter().copied()).any(Address::needs_utf8);
+    let paths = plan.mail_from.into_iter().chain(plan.recipients.iter().map(|recipient| recipient.path));
+    let utf8 = server.smtp_utf8 && (plan.header == Form::Utf8 || paths.into_iter().any(Address::needs_utf8));
     // RFC 6531 §3.1: who offers SMTPUTF8 offers 8BITMIME.
-    if server.eight_bit_mime && (plan.eight_bit || (utf8 && server.smtp_utf8)) {
+    if server.eight_bit_mime && (plan.eight_bit || utf8) {
         command.push_str(" BODY=8BITMIME");
     }
-    if utf8 && server.smtp_utf8 {
+    if utf8 {
         command.push_str(" SMTPUTF8");
     }
-    if plan.require_tls {
+    if plan.options.require_tls {
         command.push_str(" REQUIRETLS");
+    }
+    if server.dsn {
+        plan.options.dsn(&mut command);
     }
     command.push_str("\r\n");
     command.into_bytes()
