@@ -9,13 +9,17 @@ use crate::wait::Folder;
 
 /// What CI installs for these tests; `.ci/run` has the same list.
 const INSTALL: &str = "apt-get install --no-install-recommends dovecot-core dovecot-lmtpd gsasl haproxy \
-                       ldnsutils libnet-ssleay-perl nsd openssl postfix python3 python3-dkim python3-nacl swaks unbound";
+                       ldnsutils libnet-ssleay-perl nmap node-nodemailer nodejs nsd openssl postfix python3 \
+                       python3-aiosmtplib python3-dkim python3-nacl swaks testssl.sh unbound; \
+                       and for exim4 and smtpd: scripts/other-mtas";
+/// Where that script puts what cannot be installed beside Postfix.
+const OTHER_MTAS: &str = "/opt/sm2tp-test-mtas/usr/sbin";
 
 /// The program of this name, from the PATH or where only root looks.
 #[track_caller]
 pub fn program(name: &str) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/sbin", "/sbin"]).map(Path::new);
+    let folders = path.split(':').chain(["/usr/sbin", "/sbin", OTHER_MTAS]).map(Path::new);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
 }
