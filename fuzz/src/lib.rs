@@ -12,6 +12,7 @@ pub mod classify;
 #[allow(dead_code, unused_imports)]
 mod config;
 pub mod front;
+pub mod header;
 pub mod policies;
 pub mod replies;
 pub mod session;

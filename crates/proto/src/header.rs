@@ -48,11 +48,12 @@ fn field_end(rest: &[u8]) -> Option<usize> {
 /// `a@x.example <b@y.example>` has two domains.
 #[must_use]
 pub fn domains(value: &[u8]) -> Option<Vec<Domain>> {
-    let text = without_quotes(std::str::from_utf8(value).ok()?)?;
+    // Names in old encodings are as good as any: what is no UTF-8 in a domain makes it none.
+    let text = without_quotes(&String::from_utf8_lossy(value))?;
     let mut found = Vec::new();
     for after in text.split('@').skip(1) {
         let end = after.find(['>', ',', ';', '<', ':', ' ', '\t', '\r', '\n']).unwrap_or(after.len());
-        let domain = Domain::parse(&after[..end]).ok()?;
+        let domain = Domain::parse(&after[..end]).ok().filter(|domain| !domain.as_str().contains('\u{fffd}'))?;
         if !found.contains(&domain) {
             found.push(domain);
         }
@@ -148,6 +149,8 @@ mod tests {
         check(" a@[192.0.2.1]", None);
         check(" a@", None);
         check(" a@x.example> <b@y.example", Some(&["x.example", "y.example"]));
+        assert_eq!(domains(b" Ren\xe9 <r@x.example>"), domains(b" r@x.example"));
+        assert_eq!(domains(b" r@caf\xe9.example"), None);
         check(" \"open <a@x.example>", None);
         check(" a@x.example (open", None);
         check(" a@x.example)", None);

@@ -92,7 +92,7 @@ pub enum DkimError {
         "{path} is not in the index beside it: import it with `sm2tp dkim new DOMAIN --from-file`, or move it away"
     )]
     Stray { path: PathBuf },
-    #[error("the key: {0}")]
+    #[error("the key file: {0}")]
     Unusable(#[from] SecretError),
     #[error("{0:?} is no domain to sign for: a name with a dot, in letters that the DNS knows")]
     Domain(String),

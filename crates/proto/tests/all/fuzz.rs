@@ -4,6 +4,8 @@
 mod drive;
 #[path = "../../../../fuzz/src/front.rs"]
 mod front;
+#[path = "../../../../fuzz/src/header.rs"]
+mod header;
 #[path = "../../../../fuzz/src/policies.rs"]
 mod policies;
 #[path = "../../../../fuzz/src/replies.rs"]
@@ -36,4 +38,9 @@ fn tls_policies_that_were_read_are_written_as_the_same() {
 #[test]
 fn a_header_of_the_proxy_protocol_is_read_the_same_however_it_is_cut() {
     drive::drive("front", ROUNDS, front::front);
+}
+
+#[test]
+fn the_fields_of_a_header_are_the_header() {
+    drive::drive("header", ROUNDS, header::header);
 }

@@ -199,6 +199,38 @@ fn keys_are_rotated_while_the_node_runs_and_while_it_does_not() {
 }
 
 #[test]
+fn a_file_that_is_no_key_for_dkim_is_refused_with_the_reason() {
+    let node = Node::prepare("hostname = \"relay.node.test\"\n");
+    let folder = Folder::new("keys");
+    let cases: [(&str, &[&str], Result<&str, &str>); 7] = [
+        ("small", &["genrsa", "1024"], Err("fewer than 2048 bits")),
+        ("small-pkcs1", &["genrsa", "-traditional", "1024"], Err("fewer than 2048 bits")),
+        (
+            "curve",
+            &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            Err("neither RSA nor Ed25519"),
+        ),
+        ("locked", &["genrsa", "-aes128", "-passout", "pass:secret", "2048"], Err("is encrypted")),
+        ("request", &["genpkey", "-algorithm", "ED25519", "-outform", "DER"], Err("")),
+        ("pkcs8", &["genrsa", "3072"], Ok("rsa")),
+        ("ed25519", &["genpkey", "-algorithm", "ED25519"], Ok("ed25519")),
+    ];
+    for (name, how, want) in cases {
+        let file = folder.join(name).display().to_string();
+        run("openssl", &[&how[..1], &["-out", &file], &how[1..]].concat(), "");
+        let said =
+            node.run(&["--json", "dkim", "new", &format!("{name}.test"), "--selector", "s", "--from-file", &file]);
+        match want {
+            Ok(algorithm) => {
+                let made: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr));
+                assert_eq!(made[0]["algorithm"], algorithm);
+            }
+            Err(why) => assert!(said.exit == 65 && said.stderr.contains(why), "{name}: {}", said.stderr),
+        }
+    }
+}
+
+#[test]
 fn a_key_that_others_can_read_keeps_the_node_from_starting() {
     let (mut node, _sink) = node("");
     node.ask(&["dkim", "new", "good.test", "--selector", "s", "--algorithm", "rsa"]);

@@ -40,8 +40,10 @@ pub enum SecretError {
     Encrypted,
     #[error("its key is neither RSA nor Ed25519; DKIM knows no other")]
     Foreign,
-    #[error("its RSA key has {bits} bits; from {RSA_BITS_MIN} to {RSA_BITS_MAX} are usable (RFC 8301 §3.2)")]
-    Size { bits: usize },
+    #[error("its RSA key has fewer than {RSA_BITS_MIN} bits, which receivers distrust (RFC 8301 §3.2)")]
+    Small,
+    #[error("its RSA key has {bits} bits, and receivers need not understand more than {RSA_BITS_MAX} (RFC 8301 §3.2)")]
+    Large { bits: usize },
     #[error("its key is damaged ({0})")]
     Damaged(String),
     #[error("no key can be made or used: the cryptographic library refuses")]
@@ -93,14 +95,15 @@ impl Secret {
         };
         let key = rsa.map_err(|error| match error.to_string().as_str() {
             "WrongAlgorithm" => SecretError::Foreign,
-            "TooSmall" => SecretError::Size { bits: 1024 },
+            "TooSmall" => SecretError::Small,
             other => SecretError::Damaged(other.to_owned()),
         })?;
         let bits = key.public_modulus_len() * 8;
-        if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
-            return Err(SecretError::Size { bits });
+        match bits {
+            ..RSA_BITS_MIN => Err(SecretError::Small),
+            RSA_BITS_MIN..=RSA_BITS_MAX => Ok(Self::Rsa(key)),
+            _ => Err(SecretError::Large { bits }),
         }
-        Ok(Self::Rsa(key))
     }
 
     /// PKCS#8 in PEM.
