@@ -152,6 +152,11 @@ impl Connection {
         }
     }
 
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.session.is_tls()
+    }
+
     /// Whether the next server takes the duty to encrypt over (RFC 8689 §4.2).
     #[must_use]
     pub fn keeps_tls(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Certificates against TLSA records (RFC 6698, RFC 7671, RFC 7672): a verifier for one host.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -46,6 +47,14 @@ impl Tlsa {
             2 => Sha512::digest(&selected)[..] == self.data[..],
             _ => false,
         }
+    }
+}
+
+/// As a zone file has it.
+impl fmt::Display for Tlsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ", self.usage, self.selector, self.matching)?;
+        self.data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
 

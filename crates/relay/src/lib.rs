@@ -16,9 +16,11 @@ mod runner;
 mod settle;
 mod sign;
 mod sts;
+mod tally;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod tls_report;
 mod worker;
 
 use std::collections::HashMap;
@@ -52,6 +54,8 @@ pub use crate::sign::Signing;
 use crate::sts::Policies;
 use crate::tls::TlsClient;
 pub use crate::tls::TlsUse;
+use crate::tls_report::Counting;
+pub use crate::tls_report::TlsReports;
 use crate::worker::Shared;
 
 /// All that the relay is told once, at start.
@@ -71,6 +75,9 @@ pub struct Settings {
     pub tls_roots: Option<PathBuf>,
     /// Where MTA-STS policies are kept.
     pub policies: Option<PathBuf>,
+    pub tls_reports: TlsReports,
+    /// Where the counts for TLS reports are kept.
+    pub tls_counts: Option<PathBuf>,
     pub connections_max: usize,
     pub connections_per_site_max: usize,
     pub schedule: Schedule,
@@ -128,6 +135,8 @@ impl Relay {
         let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
         let tls = TlsClient::new(settings.tls_roots.as_deref())?;
         let policies = Policies::open(settings.policies, tls.certified.clone());
+        let (counting, certified) =
+            (Counting::new(settings.tls_reports, settings.tls_counts.as_ref()), tls.certified.clone());
         let (to_runner, heard) = mpsc::channel(NEWS_MAX);
         let shared = Arc::new(Shared {
             signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing),
@@ -145,7 +154,7 @@ impl Relay {
                 port: settings.port,
                 tls: settings.tls,
                 dns: dns.clone(),
-                policies,
+                policies: policies.clone(),
                 own: settings.own,
             },
             opener: Opener {
@@ -155,9 +164,12 @@ impl Relay {
                 patience: Patience { connect: settings.connect_timeout, answer: settings.answer_timeout },
                 exits: Exits::new(settings.exits),
                 broken: Broken::default(),
+                policies,
+                counting: counting.clone(),
             },
             to_runner: to_runner.clone(),
         });
+        tokio::spawn(counting.run(shared.clone(), settings.tls_counts, certified));
         let queue = Queue::new(settings.connections_max, settings.connections_per_site_max);
         tokio::spawn(Runner::new(queue, shared, heard).run());
         let relay = Self { to_runner, budget: Budget::new(settings.memory_max) };

@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sm2tp_proto::Domain;
 use sm2tp_proto::smtp::client::{Login, Passwords};
 use sm2tp_rules::LocalFailure;
-use sm2tp_rules::tls::{Asked, Configured, Dane, Decision, Facts, Level, Origin, Why, decide};
+use sm2tp_rules::tls::{Asked, Configured, Dane, Decision, Facts, Level, Origin, Sts, Why, decide};
 
 use crate::connection::{Connection, Patience, Target, Trouble};
 use crate::dane::Tlsa;
 use crate::dns::{Addresses, Dns};
 use crate::exits::{Exit, Exits, Source};
 use crate::route::{FoundBy, MxHost, NextHop, Site, Speaks};
+use crate::sts::Policies;
+use crate::tally::{Failure, Kind, Policy};
 use crate::tls::{TlsClient, TlsTrouble, TlsUse};
+use crate::tls_report::Counting;
 use crate::{now, random};
 
 /// What all connections are opened with.
@@ -25,6 +28,8 @@ pub(crate) struct Opener {
     pub patience: Patience,
     pub exits: Exits,
     pub broken: Broken,
+    pub policies: Policies,
+    pub counting: Counting,
 }
 
 /// For whom a connection is opened.
@@ -127,12 +132,18 @@ impl Opener {
                 Decision::Use { level, why } => (level, why),
                 Decision::Refuse(why) => {
                     tracing::info!(host = name, domain = %wish.domain, ?why, "the host may not have this mail");
+                    self.failed(host, wish, refusal(why), *address);
                     return Err(local(failure(why, wish.asked)));
                 }
             };
+            self.rehearse(site, host, *address, level, wish).await;
             match self.through_exits(site, host, *address, level, wish).await {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => {
+                    self.succeeded(host, wish, &opened.0);
+                    return Ok(opened);
+                }
                 Err(Trouble::Tls { why: trouble, .. }) => {
+                    self.failed(host, wish, trouble.as_str(), *address);
                     tracing::info!(host = name, domain = %wish.domain, why = trouble.as_str(), ?level, "no TLS as it must be");
                     worst = Some(worse(worst, local(failure(why, wish.asked))));
                 }
@@ -140,6 +151,63 @@ impl Opener {
             }
         }
         Err(worst.unwrap_or(local(LocalFailure::NoMailHost)))
+    }
+
+    /// RFC 8461 §5: under a policy in mode `testing` failures are reported and change nothing. So the door is tried as if
+    /// the policy were enforced, where somebody counts.
+    async fn rehearse(&self, site: &Site, host: &Host<'_>, address: IpAddr, level: Level, wish: Wish<'_>) {
+        let Sts::Testing { covered } = host.mx.sts else { return };
+        if !self.counting.is_on() || level != Level::IfOffered {
+            return;
+        }
+        if !covered {
+            return self.failed(host, wish, TlsTrouble::Handshake.as_str(), address);
+        }
+        match self.through_exits(site, host, address, Level::Certificate, wish).await {
+            Ok((connection, _)) => connection.quit().await,
+            Err(Trouble::Tls { why, .. }) => self.failed(host, wish, why.as_str(), address),
+            Err(_) => {}
+        }
+    }
+
+    fn succeeded(&self, host: &Host<'_>, wish: Wish<'_>, connection: &Connection) {
+        if let Some(failure) = self.policies.take_failure(wish.domain.as_str()) {
+            self.count(host, wish, Some(Failure { kind: failure.to_owned(), host: None, ip: None }));
+        }
+        if connection.is_encrypted() {
+            self.count(host, wish, None);
+        } else {
+            let name = Some(host.mx.name.clone());
+            self.count(
+                host,
+                wish,
+                Some(Failure { kind: TlsTrouble::NotOffered.as_str().to_owned(), host: name, ip: None }),
+            );
+        }
+    }
+
+    fn failed(&self, host: &Host<'_>, wish: Wish<'_>, kind: &str, address: IpAddr) {
+        self.count(
+            host,
+            wish,
+            Some(Failure { kind: kind.to_owned(), host: Some(host.mx.name.clone()), ip: Some(address) }),
+        );
+    }
+
+    fn count(&self, host: &Host<'_>, wish: Wish<'_>, failure: Option<Failure>) {
+        let policy = || match (host.dane, host.mx.sts) {
+            (Dane::Absent, Sts::Absent) => Policy { kind: Kind::None, text: Vec::new(), hosts: Vec::new() },
+            (Dane::Absent, _) => {
+                let policy = self.policies.held(wish.domain.as_str());
+                let text = policy.iter().flat_map(|policy| policy.lines()).collect();
+                Policy { kind: Kind::Sts, text, hosts: policy.map(|policy| policy.mx.clone()).unwrap_or_default() }
+            }
+            _ => {
+                let text = host.records.iter().map(Tlsa::to_string).collect();
+                Policy { kind: Kind::Tlsa, text, hosts: vec![host.mx.name.clone()] }
+            }
+        };
+        self.counting.count(wish.domain.as_str(), policy, failure);
     }
 
     /// One address, from the first exit that the system lets us send from.
@@ -277,6 +345,14 @@ fn worse(known: Option<Trouble>, new: Trouble) -> Trouble {
     match known {
         Some(known) if weight(&new) < weight(&known) => known,
         _ => new,
+    }
+}
+
+/// Why a host was not even asked, as RFC 8460 §4.3 names it.
+fn refusal(why: Why) -> &'static str {
+    match why {
+        Why::DaneFailed => "dnssec-invalid",
+        _ => TlsTrouble::Handshake.as_str(),
     }
 }
 

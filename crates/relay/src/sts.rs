@@ -32,6 +32,7 @@ struct Known {
     kept: Option<Kept>,
     /// Not fetched again before (RFC 8461 §3.3).
     next_fetch_at: u64,
+    failure: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +53,18 @@ pub enum FetchFailure {
     Policy(#[from] PolicyError),
 }
 
+impl FetchFailure {
+    /// As RFC 8460 §4.3.2.2 names it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Web(_) => "sts-policy-fetch-error",
+            Self::Tls(_) => "sts-webpki-invalid",
+            Self::Policy(_) => "sts-policy-invalid",
+        }
+    }
+}
+
 impl Policies {
     /// Reads what an earlier run kept in `folder`; without a folder nothing outlives this run.
     #[must_use]
@@ -61,7 +74,7 @@ impl Policies {
             let Some(domain) = path.file_name().and_then(|name| name.to_str()) else { continue };
             match read(&path) {
                 Some(kept) if now() < kept.expires_at() && known.len() < POLICIES_MAX => {
-                    known.insert(domain.to_owned(), Known { kept: Some(kept), next_fetch_at: 0 });
+                    known.insert(domain.to_owned(), Known { kept: Some(kept), next_fetch_at: 0, failure: None });
                 }
                 // Expired, or from a write that was cut short: it is fetched again when it is needed.
                 _ => drop(fs::remove_file(&path)),
@@ -91,16 +104,31 @@ impl Policies {
                 let policy = Arc::new(policy);
                 let kept = Kept { id, fetched_at: now(), policy: policy.clone() };
                 self.keep(&name, &kept);
-                self.remember(name, Known { kept: Some(kept), next_fetch_at: now() + FETCH_AGAIN_S });
+                self.remember(name, Known { kept: Some(kept), next_fetch_at: now() + FETCH_AGAIN_S, failure: None });
                 Some(policy)
             }
             Err(failure) => {
                 tracing::warn!(domain = %name, %failure, kept = kept.is_some(), "the MTA-STS policy could not be fetched");
                 let policy = kept.as_ref().map(|kept| kept.policy.clone());
-                self.remember(name, Known { kept, next_fetch_at: now() + FETCH_AGAIN_S });
+                self.remember(
+                    name,
+                    Known { kept, next_fetch_at: now() + FETCH_AGAIN_S, failure: Some(failure.as_str()) },
+                );
                 policy
             }
         }
+    }
+
+    /// The policy that was last found to hold for this domain.
+    #[must_use]
+    pub fn held(&self, domain: &str) -> Option<Arc<Policy>> {
+        self.known(domain).and_then(|known| known.kept).map(|kept| kept.policy)
+    }
+
+    /// Why the last fetch failed, as RFC 8460 names it; told once for each failure.
+    #[must_use]
+    pub fn take_failure(&self, domain: &str) -> Option<&'static str> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(domain)?.failure.take()
     }
 
     async fn fetch(&self, domain: &str, dns: &Dns) -> Result<Policy, FetchFailure> {
@@ -249,7 +277,7 @@ mod tests {
         for domain in ["moved.test", "gone.test", "expired.test"] {
             let fetched_at = if domain == "expired.test" { now() - 601 } else { now() };
             let kept = Kept { id: "1".into(), fetched_at, policy: policy.clone() };
-            policies.remember(domain.into(), Known { kept: Some(kept), next_fetch_at: 0 });
+            policies.remember(domain.into(), Known { kept: Some(kept), next_fetch_at: 0, failure: None });
         }
         let record = "v=STSv1; id=2";
         let zone = ["moved", "new", "expired"].iter().fold(crate::testing::Zone::default(), |zone, domain| {

@@ -158,6 +158,8 @@ pub struct Relay {
     pub tls: RelayTls,
     /// Authorities besides those of the system, in PEM.
     pub tls_roots: Option<PathBuf>,
+    /// Whether domains that ask for it are told how TLS to their servers went.
+    pub tls_reports: Switch,
     /// Wait after the first failure; doubled each time.
     pub retry_first: Duration,
     /// Longest wait between two attempts; at least `retry_first`.

@@ -12,7 +12,7 @@ use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_relay::{Language, Relay, Settings, TlsUse, Tools};
+use sm2tp_relay::{Language, Relay, Settings, TlsReports, TlsUse, Tools};
 use sm2tp_rules::Classifier;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
@@ -200,6 +200,11 @@ fn start_relay(
         own: outward::own(config),
         tls_roots: asked.tls_roots.clone(),
         policies: Some(config.data_dir.join("mta-sts")),
+        tls_reports: match asked.tls_reports {
+            config::Switch::On => TlsReports::On,
+            config::Switch::Off => TlsReports::Off,
+        },
+        tls_counts: Some(config.data_dir.join("tls-counts.json")),
         tls: match asked.tls {
             config::RelayTls::Off => TlsUse::Off,
             config::RelayTls::Opportunistic => TlsUse::Opportunistic,

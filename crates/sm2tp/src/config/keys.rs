@@ -58,6 +58,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("connections_per_site_max", "4"),
             ("tls", r#""opportunistic""#),
             ("tls_roots", r#""/etc/sm2tp/authorities.pem""#),
+            ("tls_reports", r#""off""#),
             ("retry_first", r#""5m""#),
             ("retry_max", r#""4h""#),
             ("expire_personal", r#""4d""#),

@@ -7,6 +7,7 @@ mod clients;
 mod commands;
 mod config;
 mod crash;
+mod dane;
 mod demo;
 mod dialogues;
 mod dkim;

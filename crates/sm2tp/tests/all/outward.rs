@@ -23,7 +23,7 @@ use crate::wait::{Folder, wait_until};
 const LONG: Duration = Duration::from_secs(20);
 
 /// A Postfix with TLS that takes mail for these addresses, each into a mailbox called as its local part.
-fn mx(certificate: &Certificate, addresses: &[&str]) -> Postfix {
+pub fn mx(certificate: &Certificate, addresses: &[&str]) -> Postfix {
     let settings = format!(
         "virtual_mailbox_domains = regexp:{{dir}}/domains\nvirtual_mailbox_base = {{dir}}/mail\n\
          virtual_mailbox_maps = texthash:{{dir}}/users\nvirtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n\
@@ -109,7 +109,7 @@ fn node(port: u16, relay: &str, names: &Names) -> Node {
 
 /// The last answer to a mail that waits.
 #[track_caller]
-fn waits_with(node: &Node, recipient: &str, words: &str) {
+pub fn waits_with(node: &Node, recipient: &str, words: &str) {
     wait_until(&format!("{recipient} waits: {words}"), LONG, || {
         let mails = node.queue();
         mails.iter().any(|mail| {

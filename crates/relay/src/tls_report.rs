@@ -1,0 +1,351 @@
+//! Reports to domains about TLS to their servers (RFC 8460): counted here, written once a day, mailed through our own
+//! queue or posted over HTTPS to where the domain wants them.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mail_builder::MessageBuilder;
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::headers::date::Date;
+use mail_builder::headers::message_id::MessageId;
+use mail_builder::headers::raw::Raw;
+use mail_builder::mime::MimePart;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Url, redirect};
+use rustls::ClientConfig;
+use serde_json::{Value, json};
+use sm2tp_proto::Address;
+use sm2tp_proto::smtp::params::{MailOptions, Notify, RcptOptions};
+use sm2tp_proto::tls_rpt::{Destination, destinations};
+use sm2tp_rules::Stream;
+use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
+
+use crate::dns::Dns;
+use crate::now;
+use crate::runner::News;
+use crate::tally::{Counts, Failure, Policy, Tally};
+use crate::worker::Shared;
+
+/// Whether domains are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsReports {
+    Off,
+    On,
+}
+
+/// What was counted; clones share it. Nothing is counted where no reports are sent.
+#[derive(Clone)]
+pub(crate) struct Counting(Option<Arc<Mutex<Tally>>>);
+
+/// One report.
+pub(crate) struct Report {
+    domain: String,
+    id: String,
+    name: String,
+    zipped: Vec<u8>,
+}
+
+impl Counting {
+    /// Goes on with what `file` kept of today.
+    pub(crate) fn new(wanted: TlsReports, file: Option<&PathBuf>) -> Self {
+        if wanted == TlsReports::Off {
+            return Self(None);
+        }
+        let kept = file.and_then(|file| fs::read(file).ok()).and_then(|text| serde_json::from_slice(&text).ok());
+        Self(Some(Arc::new(Mutex::new(kept.unwrap_or_else(|| Tally::new(now() / DAY_S))))))
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn count(&self, domain: &str, policy: impl FnOnce() -> Policy, failure: Option<Failure>) {
+        if let Some(tally) = &self.0 {
+            tally.lock().unwrap_or_else(PoisonError::into_inner).count(domain, policy(), failure);
+        }
+    }
+
+    /// Writes the reports of each day that is over, and keeps what was counted, for as long as the relay runs.
+    pub(crate) async fn run(self, shared: Arc<Shared>, file: Option<PathBuf>, tls: Arc<ClientConfig>) {
+        let Some(tally) = self.0 else { return };
+        // RFC 8460 §4.1 asks for reports that do not all arrive at midnight.
+        let late_s = crate::random() * LATE_MAX_S;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let today = (now().saturating_sub(late_s as u64)) / DAY_S;
+            let (turned, kept) = {
+                let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                let turned = if tally.day < today { tally.turn(today) } else { None };
+                (turned, serde_json::to_vec(&*tally))
+            };
+            if let (Some(file), Ok(kept)) = (&file, kept)
+                && let Err(error) = keep(file, &kept)
+            {
+                tracing::warn!(%error, "the counts for TLS reports cannot be kept; a restart forgets them");
+            }
+            let Some((day, domains)) = turned else { continue };
+            for (domain, counts) in domains {
+                send(&shared, &tls, &domain, day, &counts).await;
+            }
+        }
+    }
+}
+
+fn keep(file: &PathBuf, text: &[u8]) -> io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, text)?;
+    fs::rename(new, file)
+}
+
+/// Sends a report to the places that the domain names, if it does.
+async fn send(shared: &Shared, tls: &ClientConfig, domain: &str, day: u64, counts: &[Counts]) {
+    let dns = &shared.routes.dns;
+    let Ok(texts) = dns.texts(&format!("_smtp._tls.{domain}")).await else { return };
+    let hostname = &shared.reporter.hostname;
+    for place in destinations(texts.iter().map(String::as_str)) {
+        let report = report(hostname, domain, day, counts);
+        let sent = match &place {
+            Destination::Mail(to) => {
+                let kept = shared.spool.accept(mail(hostname, to, &report, now())).await;
+                match kept {
+                    Ok(queued) => {
+                        shared.say(News::Mail(queued, None)).await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Destination::Https(url) => post(dns, tls, url, &report).await,
+        };
+        match sent {
+            // RFC 8460 §3: one place is enough.
+            Ok(()) => return,
+            Err(error) => tracing::info!(domain, error, "a TLS report could not be sent to the first place"),
+        }
+    }
+}
+
+async fn post(dns: &Dns, tls: &ClientConfig, url: &str, report: &Report) -> Result<(), String> {
+    let url = Url::parse(url).map_err(|error| error.to_string())?;
+    let host = url.host_str().ok_or("it names no server")?.to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let found = dns.addresses(&host).await.map_err(|failure| failure.to_string())?;
+    let addresses: Vec<_> = found.found.iter().map(|address| SocketAddr::new(*address, port)).collect();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .resolve_to_addrs(&host, &addresses)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .timeout(POST_TIMEOUT)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let posted = client.post(url).header(CONTENT_TYPE, "application/tlsrpt+gzip").body(report.zipped.clone()).send();
+    let answer = posted.await.map_err(|error| error.to_string())?;
+    if answer.status().is_success() { Ok(()) } else { Err(format!("it answered with {}", answer.status().as_u16())) }
+}
+
+/// The report of a day as RFC 8460 §4.4 writes it, compressed.
+fn report(hostname: &str, domain: &str, day: u64, counts: &[Counts]) -> Report {
+    let (begin, end) = (day * DAY_S, day * DAY_S + DAY_S - 1);
+    let id = format!("{day}.{domain}@{hostname}");
+    let json = json!({
+        "organization-name": hostname,
+        "date-range": {
+            "start-datetime": format!("{}T00:00:00Z", date(day)),
+            "end-datetime": format!("{}T23:59:59Z", date(day)),
+        },
+        "contact-info": format!("postmaster@{hostname}"),
+        "report-id": id,
+        "policies": counts.iter().map(|counts| policy(domain, counts)).collect::<Vec<_>>(),
+    });
+    let mut zip = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let zipped = zip.write_all(json.to_string().as_bytes()).and_then(|()| zip.finish()).unwrap_or_default();
+    let name = format!("{hostname}!{domain}!{begin}!{end}.json.gz");
+    Report { domain: domain.to_owned(), id, name, zipped }
+}
+
+fn policy(domain: &str, counts: &Counts) -> Value {
+    let mut policy = json!({ "policy-type": counts.policy.kind, "policy-domain": domain });
+    if !counts.policy.text.is_empty() {
+        policy["policy-string"] = json!(counts.policy.text);
+    }
+    if !counts.policy.hosts.is_empty() {
+        policy["mx-host"] = json!(counts.policy.hosts);
+    }
+    let failure = |(failure, count): &(Failure, u64)| {
+        let mut details = json!({ "result-type": failure.kind, "failed-session-count": count });
+        if let Some(host) = &failure.host {
+            details["receiving-mx-hostname"] = json!(host);
+        }
+        if let Some(ip) = &failure.ip {
+            details["receiving-ip"] = json!(ip);
+        }
+        details
+    };
+    let mut told = json!({
+        "policy": policy,
+        "summary": { "total-successful-session-count": counts.good, "total-failure-session-count": counts.bad },
+    });
+    if !counts.failures.is_empty() {
+        told["failure-details"] = counts.failures.iter().map(failure).collect();
+    }
+    told
+}
+
+/// The mail that carries a report (RFC 8460 §5.3).
+fn mail(hostname: &str, to: &Address, report: &Report, now: u64) -> NewMail {
+    let from = format!("tls-reports@{hostname}");
+    let message_id = format!("tls-report.{}", report.id);
+    let subject = format!("Report Domain: {} Submitter: {hostname} Report-ID: <{}>", report.domain, report.id);
+    let words = format!("TLS report of {hostname} about the mail servers of {}.\r\n", report.domain);
+    let attached = ContentType::new("application/tlsrpt+gzip").attribute("name", report.name.clone());
+    let parts = vec![
+        MimePart::new("text/plain; charset=utf-8", words),
+        MimePart::new(attached, report.zipped.clone()).attachment(report.name.clone()),
+    ];
+    let kind = ContentType::new("multipart/report").attribute("report-type", "tlsrpt");
+    let content = MessageBuilder::new()
+        .message_id(MessageId::new(message_id.clone()))
+        .date(Date::new(i64::try_from(now).unwrap_or(i64::MAX)))
+        .from(("SM2TP", from.as_str()))
+        .to(to.clear())
+        // RFC 8460 §5.3 fixes the words; as an encoded word they would not be found.
+        .header("Subject", Raw::new(subject))
+        .header("TLS-Report-Domain", Raw::new(report.domain.clone()))
+        .header("TLS-Report-Submitter", Raw::new(hostname.to_owned()))
+        .header("Auto-Submitted", Raw::new("auto-generated"))
+        // RFC 8460 §3: a report about broken TLS must not be stopped by it.
+        .header("TLS-Required", Raw::new("No"))
+        .body(MimePart::new(kind, parts))
+        .write_to_vec()
+        .unwrap_or_default();
+    NewMail {
+        org: "local".into(),
+        login: None,
+        stream: Stream::Transactional,
+        mail_from: None,
+        message_id: Some(message_id),
+        received_at: now,
+        recipients: vec![NewRecipient {
+            address: to.clone(),
+            lane: Lane::Normal,
+            note: None,
+            canary: false,
+            options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
+        }],
+        held_until: 0,
+        content: content.into(),
+        is_report: true,
+        options: MailOptions::default(),
+    }
+}
+
+/// A day since 1970 as `2026-11-25`, by counting from 0000-03-01 in spans of 400 years.
+fn date(day: u64) -> String {
+    let since = day + 719_468;
+    let (era, of_era) = (since / 146_097, since % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    format!("{:04}-{month:02}-{day:02}", year + era * 400 + carry)
+}
+
+const DAY_S: u64 = 86_400;
+/// How often the clock is looked at, and the counts kept on disk: what a crash may cost.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+/// RFC 8460 §4.1 proposes four hours.
+const LATE_MAX_S: f64 = 4.0 * 3600.0;
+const POST_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::tally::Kind;
+
+    #[test]
+    fn days_have_their_dates() {
+        for (day, want) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (16_891, "2016-03-31"), (20_782, "2026-11-25")] {
+            assert_eq!(date(day), want);
+        }
+    }
+
+    fn counts() -> Vec<Counts> {
+        let policy = Policy {
+            kind: Kind::Sts,
+            text: vec!["version: STSv1".into(), "mode: testing".into()],
+            hosts: vec!["*.mail.company-y.example".into()],
+        };
+        let failure = Failure {
+            kind: "certificate-expired".into(),
+            host: Some("mx1.mail.company-y.example".into()),
+            ip: Some("192.0.2.7".parse().unwrap()),
+        };
+        vec![Counts { policy, good: 5326, bad: 100, failures: vec![(failure, 100)] }]
+    }
+
+    fn unzipped(octets: &[u8]) -> Value {
+        let mut text = String::new();
+        GzDecoder::new(octets).read_to_string(&mut text).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_report_reads_as_the_example_of_the_rfc() {
+        let report = report("relay.example.org", "company-y.example", 16_892, &counts());
+        let want = json!({
+            "organization-name": "relay.example.org",
+            "date-range": { "start-datetime": "2016-04-01T00:00:00Z", "end-datetime": "2016-04-01T23:59:59Z" },
+            "contact-info": "postmaster@relay.example.org",
+            "report-id": "16892.company-y.example@relay.example.org",
+            "policies": [{
+                "policy": {
+                    "policy-type": "sts",
+                    "policy-string": ["version: STSv1", "mode: testing"],
+                    "policy-domain": "company-y.example",
+                    "mx-host": ["*.mail.company-y.example"],
+                },
+                "summary": { "total-successful-session-count": 5326, "total-failure-session-count": 100 },
+                "failure-details": [{
+                    "result-type": "certificate-expired",
+                    "receiving-mx-hostname": "mx1.mail.company-y.example",
+                    "receiving-ip": "192.0.2.7",
+                    "failed-session-count": 100,
+                }],
+            }],
+        });
+        assert_eq!(unzipped(&report.zipped), want);
+        assert_eq!(report.name, "relay.example.org!company-y.example!1459468800!1459555199.json.gz");
+    }
+
+    #[test]
+    fn the_mail_says_what_it_is_and_must_not_be_stopped_by_broken_tls() {
+        let report = report("relay.example.org", "company-y.example", 16_892, &counts());
+        let mail = mail("relay.example.org", &Address::parse("tls@company-y.example").unwrap(), &report, 1_459_560_000);
+        assert!(mail.is_report && mail.mail_from.is_none());
+        // Header lines may be folded.
+        let text = String::from_utf8(mail.content.to_vec()).unwrap().replace("\r\n\t", " ").replace("\r\n ", " ");
+        for line in [
+            "TLS-Report-Domain: company-y.example\r\n",
+            "TLS-Report-Submitter: relay.example.org\r\n",
+            "TLS-Required: No\r\n",
+            "report-type=\"tlsrpt\"",
+            "application/tlsrpt+gzip",
+            "Report Domain: company-y.example",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+}
