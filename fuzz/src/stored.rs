@@ -41,7 +41,7 @@ impl Kept {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let dir = std::env::temp_dir().join(format!("sm2tp-fuzz-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
-        let (spool, _) = Spool::open(&dir, "fuzz").expect("a spool");
+        let spool = Spool::open(&dir, "fuzz").expect("a spool");
         for content in CONTENTS {
             runtime.block_on(spool.accept(mail(content))).expect("a mail is kept");
         }

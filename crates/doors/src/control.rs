@@ -7,6 +7,8 @@ mod addresses;
 mod dkim;
 mod queue;
 
+pub use self::queue::{Those, Which};
+
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,12 +36,12 @@ use crate::{House, now};
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Explain { address: String, org: Option<String>, stream: Option<Stream> },
-    QueueList { domain: Option<String>, org: Option<String>, lane: Option<String>, after: u64, limit: usize },
+    QueueList { those: Those, after: u64, limit: usize },
     QueueShow { mail: u64 },
-    QueueRetry { mail: u64 },
-    QueueHold { mail: u64 },
-    QueueRelease { mail: u64 },
-    QueueDrop { mail: u64 },
+    QueueRetry { which: Which },
+    QueueHold { which: Which },
+    QueueRelease { which: Which },
+    QueueDrop { which: Which },
     SuppressList { limit: usize },
     SuppressAdd { address: String, note: Option<String> },
     SuppressRemove { address: String, note: Option<String> },
@@ -188,14 +190,12 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::SuppressList { limit } => addresses::list(house, limit).await,
         Request::SuppressAdd { address, note } => addresses::suppress(house, &address, note).await,
         Request::SuppressRemove { address, note } => addresses::release(house, &address, note).await,
-        Request::QueueList { domain, org, lane, after, limit } => {
-            queue::list(house, domain, org, lane, after, limit).await
-        }
+        Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,
-        Request::QueueRetry { mail } => queue::retry(house, onward, mail).await,
-        Request::QueueHold { mail } => queue::hold(house, onward, mail).await,
-        Request::QueueRelease { mail } => queue::release(house, onward, mail).await,
-        Request::QueueDrop { mail } => queue::drop(house, onward, mail).await,
+        Request::QueueRetry { which } => queue::retry(house, onward, which).await,
+        Request::QueueHold { which } => queue::hold(house, onward, which).await,
+        Request::QueueRelease { which } => queue::release(house, onward, which).await,
+        Request::QueueDrop { which } => queue::drop(house, onward, which).await,
         Request::OrgList => Ok(json!(house.accounts.orgs())),
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, &domains, stream).await,
         Request::OrgRemove { name } => {

@@ -64,14 +64,14 @@ pub struct Settings {
 pub struct Onward {
     /// A mail that is on stable storage, with its content. Waits when the relay is behind.
     pub mails: mpsc::Sender<(Queued, Arc<[u8]>)>,
-    /// The number of a mail that a person moved or dropped.
-    pub changed: mpsc::Sender<u64>,
+    /// The numbers of mails that a person moved or dropped.
+    pub changed: mpsc::Sender<Vec<u64>>,
 }
 
 /// The other ends of an [`Onward`].
 pub struct Handed {
     pub mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
-    pub changed: mpsc::Receiver<u64>,
+    pub changed: mpsc::Receiver<Vec<u64>>,
 }
 
 impl Onward {

@@ -31,6 +31,7 @@ use std::time::{Duration, SystemTime};
 
 use sm2tp_rules::classify::Classifier;
 use sm2tp_rules::retry::Schedule;
+use sm2tp_rules::sites::SiteBook;
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::spool::{Queued, Spool};
@@ -79,7 +80,8 @@ pub struct Settings {
     /// Where the counts for TLS reports are kept.
     pub tls_counts: Option<PathBuf>,
     pub connections_max: usize,
-    pub connections_per_site_max: usize,
+    /// How fast each site is met.
+    pub sites: SiteBook,
     pub schedule: Schedule,
     /// Seconds in the queue after which a sender is told of the delay; none: never.
     pub delay_notice_s: Option<u64>,
@@ -127,11 +129,11 @@ pub enum LookUpError {
 }
 
 impl Relay {
-    /// Starts the relay on what the spool holds.
+    /// Starts the relay on what the spool holds, which is read in the background: new mail need not wait for old.
     ///
     /// # Errors
     /// [`StartError`] where the machine's resolver configuration is unreadable.
-    pub fn start(settings: Settings, tools: Tools, queued: Vec<Queued>) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, tools: Tools) -> Result<Self, StartError> {
         let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
         let tls = TlsClient::new(settings.tls_roots.as_deref())?;
         let policies = Policies::open(settings.policies, tls.certified.clone());
@@ -156,6 +158,7 @@ impl Relay {
                 dns: dns.clone(),
                 policies: policies.clone(),
                 own: settings.own,
+                sites: settings.sites,
             },
             opener: Opener {
                 dns,
@@ -170,18 +173,9 @@ impl Relay {
             to_runner: to_runner.clone(),
         });
         tokio::spawn(counting.run(shared.clone(), settings.tls_counts, certified));
-        let queue = Queue::new(settings.connections_max, settings.connections_per_site_max);
-        tokio::spawn(Runner::new(queue, shared, heard).run());
-        let relay = Self { to_runner, budget: Budget::new(settings.memory_max) };
-        let to_runner = relay.to_runner.clone();
-        tokio::spawn(async move {
-            for mail in queued {
-                if to_runner.send(News::Mail(mail, None)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(relay)
+        tokio::spawn(runner::load(shared.spool.clone(), to_runner.clone()));
+        tokio::spawn(Runner::new(Queue::new(settings.connections_max), shared, heard).run());
+        Ok(Self { to_runner, budget: Budget::new(settings.memory_max) })
     }
 
     /// A mail that the spool has just taken. Waits while the relay has more than it can hear of at once.
@@ -190,9 +184,9 @@ impl Relay {
         let _ = self.to_runner.send(News::Mail(queued, self.budget.keep(content))).await;
     }
 
-    /// A person changed this mail in the spool.
-    pub async fn changed(&self, mail: u64) {
-        let _ = self.to_runner.send(News::Changed(mail)).await;
+    /// A person changed these mails in the spool.
+    pub async fn changed(&self, mails: Vec<u64>) {
+        let _ = self.to_runner.send(News::Changed(mails)).await;
     }
 
     /// Takes no new mail, lets attempts that are under way end, and stops.

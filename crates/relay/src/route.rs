@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sm2tp_proto::{Domain, mta_sts};
 use sm2tp_rules::LocalFailure;
+use sm2tp_rules::sites::{SiteBook, SiteLimits};
 use sm2tp_rules::tls::Sts;
 use zeroize::Zeroizing;
 
@@ -51,6 +52,7 @@ pub struct Site {
     /// A smart host: it takes the mail on, and what becomes of it there is not known here.
     pub relays: bool,
     pub found: FoundBy,
+    pub limits: SiteLimits,
 }
 
 /// One host of a site.
@@ -88,6 +90,8 @@ pub struct Routes {
     pub dns: Dns,
     pub policies: Policies,
     pub own: Own,
+    /// How fast each site is met.
+    pub sites: SiteBook,
 }
 
 /// Where this node itself takes mail on the port of recipients' servers: mail for there would come back.
@@ -104,6 +108,12 @@ impl Routes {
     /// # Errors
     /// What the DNS says against it; never for domains with a route.
     pub async fn site(&self, domain: &Domain) -> Result<Site, LocalFailure> {
+        let site = self.find(domain).await?;
+        let limits = site.hosts.first().map_or_else(SiteLimits::default, |host| self.sites.limits(&host.name));
+        Ok(Site { limits, ..site })
+    }
+
+    async fn find(&self, domain: &Domain) -> Result<Site, LocalFailure> {
         if let Some(route) = self.routes.get(domain.as_str()) {
             return Ok(Site::named(route));
         }
@@ -205,7 +215,7 @@ impl Site {
         if found == FoundBy::Dnssec {
             key.push_str("+dane");
         }
-        Self { key: SiteKey(key.into()), hosts, port, relays: false, found }
+        Self { key: SiteKey(key.into()), hosts, port, relays: false, found, limits: SiteLimits::default() }
     }
 }
 
@@ -238,6 +248,7 @@ mod tests {
             dns: zone.serve(trust, IpUse::V4First),
             policies: Policies::open(None, tls.certified),
             own,
+            sites: SiteBook::shipped(),
         }
     }
 

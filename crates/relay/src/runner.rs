@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sm2tp_proto::Domain;
 use sm2tp_rules::LocalFailure;
-use sm2tp_store::spool::Queued;
+use sm2tp_store::spool::{Queued, Spool, Stub};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::body::Body;
-use crate::queue::{Job, Queue, Todo};
+use crate::queue::{Queue, Ticket, Todo};
 use crate::route::{Site, SiteKey};
 use crate::worker::{Shared, Worker};
 use crate::{now, settle, worker};
@@ -21,12 +21,17 @@ use crate::{now, settle, worker};
 pub(crate) enum News {
     /// A mail to deliver, with its content if that is still in memory.
     Mail(Queued, Option<Arc<Body>>),
+    /// What the spool held at start, up to this mail.
+    Stored {
+        last: u64,
+        stubs: Vec<Stub>,
+    },
     Located(Domain, Result<Site, LocalFailure>),
     /// A connection has nothing to do. `may_wait`: it is open and worth keeping for a moment.
     Next {
         site: SiteKey,
         may_wait: bool,
-        to: oneshot::Sender<Job>,
+        to: oneshot::Sender<Ticket>,
     },
     /// An attempt is recorded. `left`: what is still to be done of that mail.
     Settled {
@@ -36,19 +41,17 @@ pub(crate) enum News {
         taken: bool,
         slowed: bool,
     },
-    /// No connection could be made for a job of this mail; the job is recorded.
+    /// No connection could be made for a job of this mail; the job is recorded, and `left` of it is still to be done.
     Unreachable {
         site: SiteKey,
         mail: u64,
+        left: Option<Queued>,
         why: Failed,
     },
-    /// Jobs that were out of the queue are recorded without any connection.
-    Recorded {
-        mail: u64,
-        left: Option<Queued>,
-    },
-    /// A person changed this mail: the spool knows better than we do.
-    Changed(u64),
+    /// Jobs that were out of the queue are recorded without any connection: for each its mail, and what is left of it.
+    Recorded(Vec<(u64, Option<Queued>)>),
+    /// A person changed these mails: the spool knows better than we do.
+    Changed(Vec<u64>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -63,14 +66,39 @@ pub(crate) struct Runner {
     queue: Queue,
     shared: Arc<Shared>,
     heard: mpsc::Receiver<News>,
-    sites: HashMap<SiteKey, Arc<Site>>,
     /// Open connections without work.
-    idle: HashMap<SiteKey, Vec<oneshot::Sender<Job>>>,
+    idle: HashMap<SiteKey, Vec<oneshot::Sender<Ticket>>>,
     /// How many jobs of a mail are out on connections or being recorded.
     out: HashMap<u64, usize>,
     /// Mails to be read again from the spool when their jobs are back.
     changed: HashSet<u64>,
+    /// Up to which mail the spool of the start is loaded.
+    loaded: u64,
     workers: JoinSet<()>,
+}
+
+/// Hands the runner what the spool holds, page by page, oldest first.
+pub(crate) async fn load(spool: Spool, to_runner: mpsc::Sender<News>) {
+    let mut after = 0;
+    loop {
+        match spool.stubs(after, spool.last_at_start(), PAGE_MAILS).await {
+            Ok(Some((last, stubs))) => {
+                after = last;
+                if to_runner.send(News::Stored { last, stubs }).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => {
+                // The mails above the last one that is left are gone: nothing that is said of them has to wait.
+                let _ = to_runner.send(News::Stored { last: u64::MAX, stubs: Vec::new() }).await;
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be read; it will be tried again");
+                sleep(LOAD_AGAIN).await;
+            }
+        }
+    }
 }
 
 impl Runner {
@@ -79,17 +107,17 @@ impl Runner {
             queue,
             shared,
             heard,
-            sites: HashMap::new(),
             idle: HashMap::new(),
             out: HashMap::new(),
             changed: HashSet::new(),
+            loaded: 0,
             workers: JoinSet::new(),
         }
     }
 
     pub(crate) async fn run(mut self) {
         loop {
-            let wake = self.queue.next_at().map_or(FAR, |at| Duration::from_secs(at.saturating_sub(now())));
+            let wake = self.queue.next_at().map_or(FAR, |at| Duration::from_secs(at.saturating_sub(now())).min(FAR));
             tokio::select! {
                 heard = self.heard.recv() => match heard {
                     Some(News::Stop(done)) => {
@@ -113,13 +141,11 @@ impl Runner {
     async fn hear(&mut self, heard: News) {
         let todo = match heard {
             News::Mail(queued, content) => self.queue.add(queued, content, now()),
-            News::Located(domain, Ok(site)) => {
-                self.sites.insert(site.key.clone(), Arc::new(site.clone()));
-                self.queue.located(&domain, &site.key, now())
-            }
+            News::Stored { last, stubs } => self.stored(last, &stubs).await,
+            News::Located(domain, Ok(site)) => self.queue.located(&domain, &Arc::new(site), now()),
             News::Located(domain, Err(failure)) => {
-                let jobs = self.queue.unlocated(&domain);
-                self.record_failed(jobs, Failed { mx: None, heard: settle::Heard::Local(failure) });
+                let tickets = self.queue.unlocated(&domain);
+                self.record_failed(tickets, Failed { mx: None, heard: settle::Heard::Local(failure) });
                 Vec::new()
             }
             News::Next { site, may_wait, to } => self.next(site, may_wait, to),
@@ -128,37 +154,43 @@ impl Runner {
                     self.queue.succeeded(&site);
                 }
                 if slowed {
-                    self.queue.slowed(&site);
+                    self.queue.slowed(&site, now());
                 }
                 self.back(mail, left).await
             }
-            News::Recorded { mail, left } => self.back(mail, left).await,
-            News::Unreachable { site, mail, why } => {
-                // While other connections to the site work, the door is not shut: it only has enough of them.
-                if self.queue.connections(&site) < 2 {
-                    let jobs = self.queue.unreachable(&site, now());
-                    self.record_failed(jobs, why);
-                } else {
-                    self.queue.slowed(&site);
+            News::Recorded(done) => {
+                let mut todo = Vec::new();
+                for (mail, left) in done {
+                    todo.extend(self.back(mail, left).await);
                 }
-                let mut todo = self.back(mail, None).await;
-                todo.extend(self.queue.closed(&site, now()));
                 todo
             }
-            News::Changed(mail) if self.out.contains_key(&mail) => {
-                self.changed.insert(mail);
-                Vec::new()
-            }
-            News::Changed(mail) => self.reread(mail).await,
+            News::Unreachable { site, mail, left, why } => self.unreachable(&site, mail, left, why).await,
+            News::Changed(mails) => self.changed(mails).await,
             News::Stop(_) => Vec::new(),
         };
         self.act(todo);
     }
 
+    async fn unreachable(&mut self, site: &SiteKey, mail: u64, left: Option<Queued>, why: Failed) -> Vec<Todo> {
+        // While other connections to the site work, the door is not shut: it only has enough of them.
+        if self.queue.connections(site) < 2 {
+            let tickets = self.queue.unreachable(site, now());
+            self.record_failed(tickets, why);
+        } else {
+            self.queue.slowed(site, now());
+        }
+        let mut todo = self.back(mail, left).await;
+        todo.extend(self.queue.closed(site, now()));
+        todo
+    }
+
     /// Gives a connection its next job, keeps it for a moment, or lets it go.
-    fn next(&mut self, site: SiteKey, may_wait: bool, to: oneshot::Sender<Job>) -> Vec<Todo> {
-        if let Some(job) = self.queue.next(&site, now()) {
-            return self.hand(job, to);
+    fn next(&mut self, site: SiteKey, may_wait: bool, to: oneshot::Sender<Ticket>) -> Vec<Todo> {
+        if let Some(ticket) = self.queue.next(&site, now()) {
+            let mut todo = self.hand(ticket, to);
+            todo.extend(self.queue.moved());
+            return todo;
         }
         let todo = self.queue.closed(&site, now());
         if may_wait {
@@ -170,14 +202,14 @@ impl Runner {
     }
 
     /// Hands a job over; a connection that left in this very moment gives it back.
-    fn hand(&mut self, job: Job, to: oneshot::Sender<Job>) -> Vec<Todo> {
-        let mail = job.mail.id;
-        match to.send(job) {
+    fn hand(&mut self, ticket: Ticket, to: oneshot::Sender<Ticket>) -> Vec<Todo> {
+        let mail = ticket.mail;
+        match to.send(ticket) {
             Ok(()) => {
                 *self.out.entry(mail).or_default() += 1;
                 Vec::new()
             }
-            Err(job) => self.queue.put_back(job, now()),
+            Err(ticket) => self.queue.put_back(ticket, now()),
         }
     }
 
@@ -194,16 +226,57 @@ impl Runner {
                 return Vec::new();
             }
             self.changed.remove(&mail);
-            return self.reread(mail).await;
+            return self.reread(&[mail]).await;
         }
-        left.map(|left| self.queue.add(left, None, now())).unwrap_or_default()
+        left.map(|left| self.queue.add_stored(&left, now())).unwrap_or_default()
     }
 
-    async fn reread(&mut self, mail: u64) -> Vec<Todo> {
-        self.queue.withdraw(mail);
-        match self.shared.spool.queued(mail).await {
-            Ok(queued) => self.queue.add(queued, None, now()),
-            Err(_) => Vec::new(), // It is gone: dropped, or done.
+    /// A page of what the spool held at start. Mails of it that a person changed before they were here are read again.
+    async fn stored(&mut self, last: u64, stubs: &[Stub]) -> Vec<Todo> {
+        self.loaded = last;
+        let mut todo = self.queue.add_stubs(stubs, now());
+        let mut changed: Vec<u64> =
+            self.changed.iter().filter(|mail| **mail <= last && !self.out.contains_key(mail)).copied().collect();
+        changed.sort_unstable();
+        for mail in &changed {
+            self.changed.remove(mail);
+        }
+        todo.extend(self.reread(&changed).await);
+        todo
+    }
+
+    async fn changed(&mut self, mut mails: Vec<u64>) -> Vec<Todo> {
+        let (loaded, to_load) = (self.loaded, self.shared.spool.last_at_start());
+        mails.retain(|mail| {
+            let later = self.out.contains_key(mail) || loaded < *mail && *mail <= to_load;
+            if later {
+                self.changed.insert(*mail);
+            }
+            !later
+        });
+        mails.sort_unstable();
+        self.reread(&mails).await
+    }
+
+    /// Forgets what the queue has of these mails, which are in order, and takes over what the spool has.
+    async fn reread(&mut self, mails: &[u64]) -> Vec<Todo> {
+        let (Some(first), Some(last)) = (mails.first(), mails.last()) else { return Vec::new() };
+        mails.iter().for_each(|mail| self.queue.withdraw(*mail));
+        let (mut after, mut todo) = (first.saturating_sub(1), Vec::new());
+        loop {
+            match self.shared.spool.stubs(after, *last, PAGE_MAILS).await {
+                Ok(Some((page_last, mut stubs))) => {
+                    stubs.retain(|stub| mails.binary_search(&stub.mail).is_ok());
+                    todo.extend(self.queue.add_stubs(&stubs, now()));
+                    after = page_last;
+                }
+                Ok(None) => return todo,
+                // Without its rows a mail would wait for the next start: better to wait for the disk.
+                Err(error) => {
+                    tracing::error!(%error, "changed mails cannot be read; the queue waits");
+                    sleep(LOAD_AGAIN).await;
+                }
+            }
         }
     }
 
@@ -211,10 +284,10 @@ impl Runner {
         for todo in todo {
             match todo {
                 Todo::Locate(domain) => self.locate(domain),
-                Todo::Connect(site) => self.connect(site),
-                Todo::GiveBack(job) => {
-                    *self.out.entry(job.mail.id).or_default() += 1;
-                    self.workers.spawn(worker::give_back(self.shared.clone(), job));
+                Todo::Connect(site) => self.connect(&site),
+                Todo::GiveBack(ticket) => {
+                    *self.out.entry(ticket.mail).or_default() += 1;
+                    self.workers.spawn(worker::give_back(self.shared.clone(), ticket));
                 }
             }
         }
@@ -229,39 +302,38 @@ impl Runner {
     }
 
     /// An idle connection takes the place of a new one.
-    fn connect(&mut self, site: SiteKey) {
-        while let Some(waiting) = self.idle.get_mut(&site).and_then(Vec::pop) {
+    fn connect(&mut self, site: &Arc<Site>) {
+        while let Some(waiting) = self.idle.get_mut(&site.key).and_then(Vec::pop) {
             if waiting.is_closed() {
                 continue;
             }
-            let Some(job) = self.queue.next(&site, now()) else {
-                let todo = self.queue.closed(&site, now());
+            let Some(ticket) = self.queue.next(&site.key, now()) else {
+                let todo = self.queue.closed(&site.key, now());
                 return self.act(todo);
             };
-            let mail = job.mail.id;
-            match waiting.send(job) {
+            let mail = ticket.mail;
+            match waiting.send(ticket) {
                 Ok(()) => {
                     *self.out.entry(mail).or_default() += 1;
                     return;
                 }
-                Err(job) => {
-                    let todo = self.queue.put_back(job, now());
+                Err(ticket) => {
+                    let todo = self.queue.put_back(ticket, now());
                     self.act(todo);
                 }
             }
         }
-        if let Some(known) = self.sites.get(&site) {
-            self.workers.spawn(Worker::new(self.shared.clone(), known.clone()).run());
-        }
+        self.idle.remove(&site.key);
+        self.workers.spawn(Worker::new(self.shared.clone(), site.clone()).run());
     }
 
     /// Records jobs as failed without a connection, in the background.
-    fn record_failed(&mut self, jobs: Vec<Job>, why: Failed) {
-        for job in &jobs {
-            *self.out.entry(job.mail.id).or_default() += 1;
+    fn record_failed(&mut self, tickets: Vec<Ticket>, why: Failed) {
+        for ticket in &tickets {
+            *self.out.entry(ticket.mail).or_default() += 1;
         }
-        if !jobs.is_empty() {
-            self.workers.spawn(worker::record_failed(self.shared.clone(), jobs, why));
+        if !tickets.is_empty() {
+            self.workers.spawn(worker::record_failed(self.shared.clone(), tickets, why));
         }
     }
 
@@ -286,3 +358,6 @@ impl Runner {
 /// How long attempts under way may take when the node stops. What is cut off is delivered again.
 const DRAIN: Duration = Duration::from_secs(20);
 const FAR: Duration = Duration::from_secs(3600);
+/// Mails of one page of the spool; each page is one answer of the reader and one step of the runner.
+const PAGE_MAILS: usize = 500;
+const LOAD_AGAIN: Duration = Duration::from_secs(1);

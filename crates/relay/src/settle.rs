@@ -5,7 +5,7 @@ use sm2tp_proto::smtp::client::{RecipientResult, Spoken, Unsupported};
 use sm2tp_proto::{Enhanced, Reply};
 use sm2tp_rules::classify::{self, Classifier, Said};
 use sm2tp_rules::retry::{Next, Schedule};
-use sm2tp_rules::{Fate, LocalFailure, Outcome, Stage, Stream};
+use sm2tp_rules::{LocalFailure, Outcome, Stage, Stream};
 use sm2tp_store::Told;
 use sm2tp_store::spool::{Change, Notice, Recipient};
 use sm2tp_store::told::{Answer, Verdict, What};
@@ -143,7 +143,7 @@ impl Rules<'_> {
     fn failed(&self, job: &Job, recipient: &Recipient, outcome: &Outcome, answer: Answer, settled: &mut Settled) {
         let attempts = recipient.attempts + 1;
         let next = self.schedule.next(outcome, job.mail.stream, job.mail.received_at, attempts, self.now, self.jitter);
-        settled.slowed |= outcome.fate == Fate::Slow;
+        settled.slowed |= outcome.asks_for_less();
         let answer = Answer { verdict: Some(Verdict::from(outcome)), ..answer };
         let note = said(&answer);
         match next {

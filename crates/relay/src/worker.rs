@@ -9,14 +9,15 @@ use sm2tp_rules::LocalFailure;
 use sm2tp_rules::classify::Classifier;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::tls::Asked;
-use sm2tp_store::spool::{Change, Queued, Recipient, Spool, SpoolError};
+use sm2tp_store::SpoolError;
+use sm2tp_store::spool::{Change, Queued, Recipient, Spool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
 use crate::connection::{Connection, Outgoing, Trouble};
 use crate::opening::{Opener, Wish};
-use crate::queue::Job;
+use crate::queue::{Job, Ticket};
 use crate::report::Reporter;
 use crate::route::{Routes, Site};
 use crate::runner::{Failed, News};
@@ -63,8 +64,13 @@ impl Worker {
     }
 
     pub(crate) async fn run(self) {
-        let mut open = None;
-        while let Some(job) = self.next(open.is_some()).await {
+        let (mut open, mut sent): (Option<Open>, _) = (None, 0);
+        while let Some(ticket) = self.next(open.is_some()).await {
+            let mail = ticket.mail;
+            let Some(job) = self.shared.job(ticket).await else {
+                self.shared.say(News::Recorded(vec![(mail, None)])).await;
+                continue;
+            };
             let content = match self.shared.content(&job).await {
                 Ok(content) => content,
                 Err(settled) => {
@@ -87,22 +93,24 @@ impl Worker {
                         settled
                     });
                     open = attempt.open;
-                    self.shared.record(&settled.changes).await;
                     self.settled(&job, settled).await;
                 }
                 Err(trouble) => return self.unreachable(&job, trouble).await,
             }
+            sent = if open.is_some() { sent + 1 } else { 0 };
+            if self.site.limits.mails_per_connection_max <= sent {
+                sent = 0;
+                hang_up(open.take()).await;
+            }
         }
-        if let Some(open) = open {
-            open.connection.quit().await;
-        }
+        hang_up(open).await;
     }
 
     /// Asks for work. An open connection waits a moment for it: the next mail for this site may be on its way.
-    async fn next(&self, open: bool) -> Option<Job> {
-        let (to, job) = oneshot::channel();
+    async fn next(&self, open: bool) -> Option<Ticket> {
+        let (to, ticket) = oneshot::channel();
         self.shared.say(News::Next { site: self.site.key.clone(), may_wait: open, to }).await;
-        timeout(IDLE, job).await.ok()?.ok()
+        timeout(IDLE, ticket).await.ok()?.ok()
     }
 
     /// Sends one job, on the connection at hand or a new one. A server may close an idle connection at any time; that
@@ -154,14 +162,15 @@ impl Worker {
     async fn settled(&self, job: &Job, settled: Settled) {
         let (site, mail) = (self.site.key.clone(), job.mail.id);
         let (taken, slowed) = (settled.taken, settled.slowed);
-        self.shared.say(News::Settled { site, mail, left: left(job, settled), taken, slowed }).await;
+        let left = left(job, settled.deferred);
+        self.shared.record(settled.changes).await;
+        self.shared.say(News::Settled { site, mail, left, taken, slowed }).await;
     }
 
     /// Our own failure, and no word to any server: the mail waits, and the connection takes the next one.
     async fn unsigned(&self, job: &Job) {
         let why = Failed { mx: None, heard: Heard::Local(LocalFailure::Unsigned) };
         let settled = self.shared.settle_failed(job, &why).await;
-        self.shared.record(&settled.changes).await;
         self.settled(job, settled).await;
     }
 
@@ -174,28 +183,46 @@ impl Worker {
         };
         let why = Failed { mx: Some(mx), heard };
         let settled = self.shared.settle_failed(job, &why).await;
-        self.shared.record(&settled.changes).await;
-        if let Some(left) = left(job, settled) {
-            self.shared.say(News::Mail(left, None)).await;
-        }
-        self.shared.say(News::Unreachable { site: self.site.key.clone(), mail: job.mail.id, why }).await;
+        let (site, mail, left) = (self.site.key.clone(), job.mail.id, left(job, settled.deferred));
+        self.shared.record(settled.changes).await;
+        self.shared.say(News::Unreachable { site, mail, left, why }).await;
     }
 }
 
-/// Records jobs that failed before there was a connection.
-pub(crate) async fn record_failed(shared: Arc<Shared>, jobs: Vec<Job>, why: Failed) {
-    for job in jobs {
-        let settled = shared.settle_failed(&job, &why).await;
-        shared.record(&settled.changes).await;
-        shared.say(News::Recorded { mail: job.mail.id, left: left(&job, settled) }).await;
+async fn hang_up(open: Option<Open>) {
+    if let Some(open) = open {
+        open.connection.quit().await;
+    }
+}
+
+/// Records jobs that failed before there was a connection, many in one step: a site that is down may have thousands.
+pub(crate) async fn record_failed(shared: Arc<Shared>, tickets: Vec<Ticket>, why: Failed) {
+    let mut tickets = tickets.into_iter().peekable();
+    while tickets.peek().is_some() {
+        let (mut changes, mut done) = (Vec::new(), Vec::new());
+        for ticket in tickets.by_ref().take(RECORDED_AT_ONCE) {
+            let mail = ticket.mail;
+            let Some(job) = shared.job(ticket).await else {
+                done.push((mail, None));
+                continue;
+            };
+            let settled = shared.settle_failed(&job, &why).await;
+            done.push((mail, left(&job, settled.deferred)));
+            changes.extend(settled.changes);
+        }
+        shared.record(changes).await;
+        shared.say(News::Recorded(done)).await;
     }
 }
 
 /// Returns mail that waited for a person long enough.
-pub(crate) async fn give_back(shared: Arc<Shared>, job: Job) {
-    let settled = shared.reported(&job, shared.rules(false, |rules| rules.give_back(&job))).await;
-    shared.record(&settled.changes).await;
-    shared.say(News::Recorded { mail: job.mail.id, left: None }).await;
+pub(crate) async fn give_back(shared: Arc<Shared>, ticket: Ticket) {
+    let mail = ticket.mail;
+    if let Some(job) = shared.job(ticket).await {
+        let settled = shared.reported(&job, shared.rules(false, |rules| rules.give_back(&job))).await;
+        shared.record(settled.changes).await;
+    }
+    shared.say(News::Recorded(vec![(mail, None)])).await;
 }
 
 impl Shared {
@@ -232,6 +259,26 @@ impl Shared {
         settled
     }
 
+    /// What a ticket is for; none where nothing of it is left to do.
+    async fn job(&self, ticket: Ticket) -> Option<Job> {
+        let ticket = match ticket.job() {
+            Ok(job) => return Some(job),
+            Err(ticket) => ticket,
+        };
+        let mut wait = AGAIN;
+        loop {
+            match self.spool.queued(ticket.mail).await {
+                Ok(queued) => return Some(ticket.with(queued)).filter(|job| !job.recipients.is_empty()),
+                Err(SpoolError::NotQueued { .. }) => return None,
+                Err(error) => {
+                    tracing::error!(%error, mail = ticket.mail, "a queued mail cannot be read; delivery waits");
+                    sleep(wait).await;
+                    wait = (wait * 2).min(AGAIN_MAX);
+                }
+            }
+        }
+    }
+
     /// The content of a job; or what follows when it cannot be read: nothing where it is gone or held for a person,
     /// another try where the trouble is not the mail's (too many open files, no memory).
     async fn content(&self, job: &Job) -> Result<Arc<Body>, Settled> {
@@ -256,7 +303,7 @@ impl Shared {
     }
 
     async fn hold(&self, job: &Job, error: &SpoolError) {
-        let changes: Vec<_> = job
+        let changes = job
             .recipients
             .iter()
             .map(|recipient| Change::Move {
@@ -267,28 +314,32 @@ impl Shared {
                 note: Some(error.to_string()),
             })
             .collect();
-        self.record(&changes).await;
+        self.record(changes).await;
     }
 
     /// Records, and does not go on before it could: mail that was delivered and is not recorded as such would be sent
     /// again, so a node that cannot record stops delivering.
-    async fn record(&self, changes: &[Change]) {
-        let mut wait = RECORD_AGAIN;
-        while let Err(error) = self.record_once(changes).await {
-            tracing::error!(%error, "results cannot be recorded; delivery waits");
-            sleep(wait).await;
-            wait = (wait * 2).min(RECORD_AGAIN_MAX);
-        }
-    }
-
-    async fn record_once(&self, changes: &[Change]) -> Result<(), SpoolError> {
+    async fn record(&self, changes: Vec<Change>) {
         if changes.is_empty() {
-            return Ok(());
+            return;
         }
-        for report in self.spool.record(changes.to_vec()).await? {
-            self.say(News::Mail(report, None)).await;
+        let changes: Arc<[Change]> = changes.into();
+        let mut wait = AGAIN;
+        loop {
+            match self.spool.record(changes.clone()).await {
+                Ok(reports) => {
+                    for report in reports {
+                        self.say(News::Mail(report, None)).await;
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "results cannot be recorded; delivery waits");
+                    sleep(wait).await;
+                    wait = (wait * 2).min(AGAIN_MAX);
+                }
+            }
         }
-        Ok(())
     }
 }
 
@@ -340,13 +391,16 @@ fn waives_tls(content: &[u8]) -> bool {
 }
 
 /// What is still to be done of a job's mail.
-fn left(job: &Job, settled: Settled) -> Option<Queued> {
-    (!settled.deferred.is_empty()).then(|| Queued { mail: job.mail.clone(), recipients: settled.deferred })
+fn left(job: &Job, deferred: Vec<Recipient>) -> Option<Queued> {
+    (!deferred.is_empty()).then(|| Queued { mail: job.mail.clone(), recipients: deferred })
 }
 
 /// How long an open connection waits for its next mail.
 const IDLE: Duration = Duration::from_secs(2);
 /// How long a mail waits whose content could not be read for want of files or memory.
 const READ_AGAIN_S: u64 = 60;
-const RECORD_AGAIN: Duration = Duration::from_millis(200);
-const RECORD_AGAIN_MAX: Duration = Duration::from_secs(10);
+/// Waits before the spool is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN_MAX: Duration = Duration::from_secs(10);
+/// Failed jobs that are recorded in one step.
+const RECORDED_AT_ONCE: usize = 200;

@@ -11,6 +11,7 @@ pub mod pace;
 pub mod rate;
 pub mod retry;
 pub mod sign;
+pub mod sites;
 pub mod suppress;
 pub mod tls;
 

@@ -154,3 +154,11 @@ pub struct Outcome {
     /// The server named a time to wait, in seconds.
     pub retry_after_s: Option<u32>,
 }
+
+impl Outcome {
+    /// True where the site gets too much from us. Greylisting asks for patience with one mail, not for fewer mails.
+    #[must_use]
+    pub fn asks_for_less(&self) -> bool {
+        self.fate == Fate::Slow && self.sub.as_deref() != Some("greylist")
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sm2tp_doors::control::{self, Reply, Request};
@@ -32,7 +33,7 @@ pub async fn run(config: &Config, config_file: &Path, command: Command, as_json:
 /// Asks, and gives the answer back.
 pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Result<Value, Failure> {
     let socket = config.data_dir.join("control.sock");
-    let answered = timeout(open::ASK_TIMEOUT, control::ask(&socket, request)).await;
+    let answered = timeout(patience(request), control::ask(&socket, request)).await;
     let reply = match answered {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) if no_node(&error) => here(config, config_file, request.clone()).await?,
@@ -42,6 +43,19 @@ pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Resu
     match reply {
         Reply::Ok(value) => Ok(value),
         Reply::Error { exit, message } => Err(Failure { exit, message }),
+    }
+}
+
+/// How long an answer may take: what goes through a whole queue or ledger takes its time.
+fn patience(request: &Request) -> Duration {
+    use control::Which::Those;
+    match request {
+        Request::LedgerRebuild
+        | Request::QueueRetry { which: Those(_) }
+        | Request::QueueHold { which: Those(_) }
+        | Request::QueueRelease { which: Those(_) }
+        | Request::QueueDrop { which: Those(_) } => open::ASK_TIMEOUT * 60,
+        _ => open::ASK_TIMEOUT,
     }
 }
 
@@ -61,12 +75,12 @@ fn request(command: Command) -> Result<Request, Failure> {
     Ok(match command {
         Command::Explain { address, org, stream } => Request::Explain { address, org, stream },
         Command::Queue(queue) => match queue {
-            Queue::List { domain, org, lane, after, limit } => Request::QueueList { domain, org, lane, after, limit },
+            Queue::List { those, after, limit } => Request::QueueList { those: those.into(), after, limit },
             Queue::Show { mail } => Request::QueueShow { mail },
-            Queue::Retry { mail } => Request::QueueRetry { mail },
-            Queue::Hold { mail } => Request::QueueHold { mail },
-            Queue::Release { mail } => Request::QueueRelease { mail },
-            Queue::Drop { mail } => Request::QueueDrop { mail },
+            Queue::Retry(which) => Request::QueueRetry { which: which.into() },
+            Queue::Hold(which) => Request::QueueHold { which: which.into() },
+            Queue::Release(which) => Request::QueueRelease { which: which.into() },
+            Queue::Drop(which) => Request::QueueDrop { which: which.into() },
         },
         Command::Suppress(suppress) => match suppress {
             Suppress::List { limit } => Request::SuppressList { limit },

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use sm2tp_doors::control;
 use sm2tp_rules::Stream;
 use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
@@ -90,14 +91,8 @@ pub enum Command {
 pub enum Queue {
     /// List recipients that wait.
     List {
-        /// Only this recipient domain.
-        #[arg(long)]
-        domain: Option<String>,
-        #[arg(long)]
-        org: Option<String>,
-        /// normal, slow or held.
-        #[arg(long)]
-        lane: Option<String>,
+        #[command(flatten)]
+        those: Those,
         /// Only mails with a number above this one: the next page.
         #[arg(long, default_value_t = 0)]
         after: u64,
@@ -106,14 +101,53 @@ pub enum Queue {
     },
     /// Show one mail with its recipients and header.
     Show { mail: u64 },
-    /// Try one mail again now.
-    Retry { mail: u64 },
-    /// Keep one mail until a person releases it.
-    Hold { mail: u64 },
-    /// Let a held mail go.
-    Release { mail: u64 },
-    /// Remove one mail without delivering it; no report is sent.
-    Drop { mail: u64 },
+    /// Try mail again now.
+    Retry(Which),
+    /// Keep mail until a person releases it.
+    Hold(Which),
+    /// Let held mail go.
+    Release(Which),
+    /// Remove mail without delivering it; no report is sent.
+    Drop(Which),
+}
+
+/// Recipients by what they have in common.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Those {
+    /// Only this recipient domain.
+    #[arg(long)]
+    domain: Option<String>,
+    /// Only mail of this organisation.
+    #[arg(long)]
+    org: Option<String>,
+    /// normal, slow or held.
+    #[arg(long)]
+    lane: Option<String>,
+}
+
+/// One mail by its number, or all that fit.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// The number of one mail.
+    #[arg(required_unless_present_any = OTHER_WAYS, conflicts_with_all = OTHER_WAYS)]
+    mail: Option<u64>,
+    #[command(flatten)]
+    those: Those,
+    /// The whole queue.
+    #[arg(long, conflicts_with_all = ["domain", "org", "lane"])]
+    all: bool,
+}
+
+impl From<Those> for control::Those {
+    fn from(Those { domain, org, lane }: Those) -> Self {
+        Self { domain, org, lane }
+    }
+}
+
+impl From<Which> for control::Which {
+    fn from(which: Which) -> Self {
+        which.mail.map_or_else(|| Self::Those(which.those.into()), Self::Mail)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -315,6 +349,9 @@ pub enum Ledger {
     Rebuild,
 }
 
+/// How mails are named without a number.
+const OTHER_WAYS: [&str; 4] = ["domain", "org", "lane", "all"];
+
 /// Writes the completion script of a shell to standard output.
 pub fn completion(shell: Shell) -> ExitCode {
     clap_complete::generate(shell, &mut Cli::command(), "sm2tp", &mut std::io::stdout());
@@ -328,5 +365,16 @@ mod tests {
     #[test]
     fn the_words_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn mail_is_named_by_its_number_or_by_what_it_has_in_common() {
+        let fits = |words: &str| Cli::try_parse_from(format!("sm2tp queue {words}").split(' ')).is_ok();
+        for good in ["retry 7", "drop --all", "hold --domain x.example --org a", "release --lane held"] {
+            assert!(fits(good), "{good}");
+        }
+        for bad in ["retry", "drop 7 --all", "hold 7 --domain x.example", "drop --all --org a", "show"] {
+            assert!(!fits(bad), "{bad}");
+        }
     }
 }

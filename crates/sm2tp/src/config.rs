@@ -153,7 +153,7 @@ pub struct Relay {
     /// Which addresses of recipients' servers are used.
     pub ip: IpUse,
     /// Connections to the servers of one recipient site at a time.
-    pub connections_per_site_max: usize,
+    pub connections_per_site_max: Option<usize>,
     /// Encryption towards other servers.
     pub tls: RelayTls,
     /// Authorities besides those of the system, in PEM.
@@ -414,6 +414,7 @@ mod tests {
         assert!(relay.tls_roots.take().is_some());
         assert_eq!(std::mem::take(&mut full.dns.servers).len(), 1);
         assert!(full.dkim.default.take().is_some());
+        assert_eq!(relay.connections_per_site_max.take(), Some(4));
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);

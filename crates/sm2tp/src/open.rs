@@ -8,6 +8,7 @@ use std::time::Duration;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::publish::SealRules;
+use sm2tp_rules::sites::SiteBook;
 use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::Book;
 use sm2tp_store::accounts::{Accounts, Scram};
@@ -15,7 +16,7 @@ use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, PeerState, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
-use sm2tp_store::spool::{Queued, Spool};
+use sm2tp_store::spool::Spool;
 
 use crate::config::{Config, Switch};
 use crate::{Exit, Failure};
@@ -23,7 +24,6 @@ use crate::{Exit, Failure};
 /// A node's house with what only its opener needs.
 pub struct Opened {
     pub house: House,
-    pub queued: Vec<Queued>,
     pub classifier: Arc<Classifier>,
     /// No other process may open the same directory while this lives.
     pub lock: File,
@@ -38,7 +38,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
     let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     let name = keys::random().map_err(|error| unusable(dir, &error))?;
-    let (spool, queued) =
+    let spool =
         Spool::open(&dir.join("spool"), &hex(&name[..8])).map_err(|error| unusable(&dir.join("spool"), &error))?;
     let file = ledger::path(dir);
     let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
@@ -73,7 +73,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     };
     let hostname = config.hostname.as_str().into();
     let house = House { hostname, spool, ledger, accounts, book, dkim, federation };
-    Ok(Opened { house, queued, classifier, lock })
+    Ok(Opened { house, classifier, lock })
 }
 
 /// Where the DKIM keys are.
@@ -97,15 +97,33 @@ fn lock(path: &Path) -> Result<File, Failure> {
 
 /// The administrator's own rules beside the configuration are asked before the shipped ones.
 pub fn classifier(config_file: &Path) -> Result<Classifier, Failure> {
-    let path = config_file.with_file_name("replies.toml");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Classifier::shipped()),
-        Err(error) => return Err(unusable(&path, &error)),
-    };
-    let file = path.display().to_string();
-    let sources = [Source { file: &file, text: &text }, Classifier::shipped_source()];
-    Classifier::load(&sources).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    let own = own_file(config_file, "replies.toml")?;
+    let Some((file, text)) = &own else { return Ok(Classifier::shipped()) };
+    Classifier::load(&[Source { file, text }, Classifier::shipped_source()])
+        .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+}
+
+/// How fast sites are met: the administrator's own file before the shipped one.
+pub fn sites(config: &Config, config_file: &Path) -> Result<SiteBook, Failure> {
+    let own = own_file(config_file, "sites.toml")?;
+    let own = own.iter().map(|(file, text)| Source { file, text });
+    let sources: Vec<_> = own.chain([SiteBook::shipped_source()]).collect();
+    let book = SiteBook::load(&sources).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+    let asked = config.relay.as_ref().and_then(|relay| relay.connections_per_site_max);
+    Ok(match asked {
+        Some(connections_max) => book.with_default_connections(connections_max),
+        None => book,
+    })
+}
+
+/// A file of the administrator beside the configuration: its name for errors, and its text.
+fn own_file(config_file: &Path, name: &str) -> Result<Option<(String, String)>, Failure> {
+    let path = config_file.with_file_name(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path.display().to_string(), text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(&path, &error)),
+    }
 }
 
 fn limits(config: &Config) -> suppress::Limits {

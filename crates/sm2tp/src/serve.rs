@@ -17,7 +17,6 @@ use sm2tp_rules::Classifier;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::outbox::Outbox;
-use sm2tp_store::spool::Queued;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -57,6 +56,7 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     if keys.exists() {
         DkimKeys::read(&keys).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     }
+    open::sites(&config, path)?;
     let misses = open::classifier(path)?.example_misses();
     if as_json {
         say(&json!({ "ok": true, "hostname": config.hostname, "rules_shadowed": misses.len() }).to_string());
@@ -83,10 +83,10 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
         smtp_listeners.extend(bind(Some(listen), word).await?.into_iter().map(|listener| (listener, entry)));
     }
     let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http").await?;
-    let Opened { house, queued, classifier, lock: _lock } = open::open(&config, config_file).await?;
+    let Opened { house, classifier, lock: _lock } = open::open(&config, config_file).await?;
     let (stopping, stopped) = watch::channel(false);
     let (onward, handed) = Onward::new(HANDED_OVER_MAX);
-    let relay = start_relay(&config, &house, classifier, queued)?;
+    let relay = start_relay(&config, config_file, &house, classifier)?;
     let mut doors = JoinSet::new();
     doors.spawn(hand_over(relay.clone(), handed));
     start_doors(&config, &house, &onward, smtp_listeners, http_listeners, &stopped, &mut doors)?;
@@ -170,16 +170,16 @@ async fn hand_over(relay: Option<Relay>, mut handed: Handed) {
                 Some((queued, content)) => relay.queued(queued, content).await,
                 None => return,
             },
-            Some(mail) = handed.changed.recv() => relay.changed(mail).await,
+            Some(mails) = handed.changed.recv() => relay.changed(mails).await,
         }
     }
 }
 
 fn start_relay(
     config: &Config,
+    config_file: &Path,
     house: &House,
     classifier: Arc<Classifier>,
-    queued: Vec<Queued>,
 ) -> Result<Option<Relay>, Failure> {
     let Some(asked) = &config.relay else { return Ok(None) };
     let mut routes = HashMap::new();
@@ -211,7 +211,7 @@ fn start_relay(
             config::RelayTls::Required => TlsUse::Required,
         },
         connections_max: RELAY_CONNECTIONS_MAX,
-        connections_per_site_max: asked.connections_per_site_max,
+        sites: open::sites(config, config_file)?,
         delay_notice_s: Some(asked.delay_notice.as_secs()).filter(|seconds| 0 < *seconds),
         schedule: Schedule {
             first_s: asked.retry_first.as_secs(),
@@ -225,7 +225,7 @@ fn start_relay(
         signing: outward::signing(config, house),
     };
     let (spool, accounts, dkim) = (house.spool.clone(), house.accounts.clone(), house.dkim.clone());
-    let relay = Relay::start(settings, Tools { spool, classifier, accounts, dkim }, queued);
+    let relay = Relay::start(settings, Tools { spool, classifier, accounts, dkim });
     relay.map(Some).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::bodies::BodyAt;
 use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
 use self::disk::{Disk, RealDisk};
-pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient};
+pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, Stub};
 use self::rows::OutboxPage;
 use self::writer::{Job, Writer};
 use crate::told::Told;
@@ -37,6 +37,7 @@ pub struct Spool {
     reader: Arc<Mutex<Connection>>,
     bodies: Place,
     name: Arc<str>,
+    last_at_start: u64,
 }
 
 /// Why the spool did not do it. Whatever it is, the mail was not accepted (I4).
@@ -68,26 +69,55 @@ pub enum SpoolError {
 }
 
 impl Spool {
-    /// Opens or makes the spool in `dir` and starts its writer; answers with all that is queued.
+    /// Opens or makes the spool in `dir` and starts its writer. What is queued is read in pages ([`Spool::stubs`]), so that
+    /// a node with a million mails listens at once.
     ///
     /// `fresh_name` is used once, when the spool is made; it must be unlike that of any other spool (random).
     ///
     /// # Errors
     /// [`SpoolError`] where the disk or the format does not allow it.
-    pub fn open(dir: &Path, fresh_name: &str) -> Result<(Self, Vec<Queued>), SpoolError> {
+    pub fn open(dir: &Path, fresh_name: &str) -> Result<Self, SpoolError> {
         RealDisk.make_dir(dir)?;
         let place = Place { disk: Arc::new(RealDisk), dir: dir.join("bodies") };
         let opened = Opened::open(&dir.join("queue.sqlite"), place, fresh_name, SEGMENT_OCTETS_MAX, FREE_OCTETS_MIN)?;
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let reader = Arc::new(Mutex::new(opened.reader));
         thread::Builder::new().name("spool".into()).spawn(move || opened.writer.run(waiting))?;
-        Ok((Self { jobs, reader, bodies: opened.bodies, name: opened.name.into() }, opened.queued))
+        Ok(Self { jobs, reader, bodies: opened.bodies, name: opened.name.into(), last_at_start: opened.last })
     }
 
     /// Unlike that of any other spool; the ledger remembers by it how far it has read this outbox.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The highest number that any mail had when the spool was opened: what is queued up to it was there before.
+    #[must_use]
+    pub fn last_at_start(&self) -> u64 {
+        self.last_at_start
+    }
+
+    /// Recipients that wait, in brief: those of the mails behind `after` and up to `up_to`, of at most `mails_max` mails,
+    /// in the order of their numbers, with the number of the last of these mails. None: there are no more.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the queue database cannot be read.
+    pub async fn stubs(
+        &self,
+        after: u64,
+        up_to: u64,
+        mails_max: usize,
+    ) -> Result<Option<(u64, Vec<Stub>)>, SpoolError> {
+        self.read(move |connection| rows::stubs(connection, after, up_to, mails_max)).await
+    }
+
+    /// The whole queue with all that is known of it. For small queues.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the queue database cannot be read.
+    pub async fn whole_queue(&self) -> Result<Vec<Queued>, SpoolError> {
+        self.read(|connection| rows::load(connection, None)).await
     }
 
     /// Keeps a mail. When this answers `Ok`, the mail is on stable storage and 250 may be said (I4).
@@ -103,7 +133,8 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`]: nothing of it is recorded. The caller must not deliver these recipients again before it has
     /// been able to record, or it would send twice.
-    pub async fn record(&self, changes: Vec<Change>) -> Result<Vec<Queued>, SpoolError> {
+    pub async fn record(&self, changes: impl Into<Arc<[Change]>>) -> Result<Vec<Queued>, SpoolError> {
+        let changes = changes.into();
         self.ask(|to| Job::Record(changes, to)).await
     }
 
@@ -210,7 +241,8 @@ struct Opened {
     reader: Connection,
     bodies: Place,
     name: String,
-    queued: Vec<Queued>,
+    /// The highest number that any mail had.
+    last: u64,
 }
 
 impl Opened {
@@ -223,12 +255,11 @@ impl Opened {
     ) -> Result<Self, SpoolError> {
         let connection = rows::open(database)?;
         let name = rows::name(&connection, fresh_name)?;
-        let queued = rows::load(&connection, None)?;
         let next_id = rows::next_id(&connection)?;
         let (named, removal) = rows::bodies(&connection)?;
         let files = Bodies::open(bodies.clone(), segment_octets_max, &named, removal)?;
         let reader = rows::open_reader(database)?;
-        Ok(Self { writer: Writer::new(connection, files, next_id, free_min), reader, bodies, name, queued })
+        Ok(Self { writer: Writer::new(connection, files, next_id, free_min), reader, bodies, name, last: next_id - 1 })
     }
 }
 
@@ -238,20 +269,16 @@ pub struct Filter {
     pub domain: Option<String>,
     pub org: Option<String>,
     pub lane: Option<Lane>,
-    /// Only mails with a number above this one: the cursor of the next page.
-    pub after: u64,
+    /// The recipient after which the page begins: its mail, and its index there. A mail with more recipients than a page
+    /// holds is cut between two of them.
+    pub after: (u64, u32),
     pub limit: usize,
 }
 
-/// One waiting recipient, as a person sees it.
+/// One waiting recipient with its mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    pub mail: u64,
-    pub org: String,
-    pub stream: String,
-    pub mail_from: Option<String>,
-    pub received_at: u64,
-    pub octets: u32,
+    pub mail: Arc<Mail>,
     pub recipient: Recipient,
 }
 
@@ -400,14 +427,15 @@ mod tests {
     #[tokio::test]
     async fn what_was_accepted_is_there_after_a_restart_and_goes_when_it_is_done() {
         let dir = TempDir::new();
-        let (spool, queued) = Spool::open(dir.path(), "one").unwrap();
-        assert_eq!(queued, []);
+        let spool = Spool::open(dir.path(), "one").unwrap();
+        assert_eq!((spool.last_at_start(), spool.whole_queue().await.unwrap()), (0, Vec::new()));
         let first = spool.accept(mail(&["a@x.example", "b@x.example"], b"hello\r\n")).await.unwrap();
         let second = spool.accept(mail(&["c@y.example"], b"again\r\n")).await.unwrap();
         assert_eq!((first.mail.id, second.mail.id), (1, 2));
         drop(spool);
 
-        let (spool, queued) = Spool::open(dir.path(), "two").unwrap();
+        let spool = Spool::open(dir.path(), "two").unwrap();
+        let queued = spool.whole_queue().await.unwrap();
         assert_eq!(spool.name(), "one");
         assert_eq!(queued, [first, second]);
         assert_eq!(spool.content(1).await.unwrap(), b"hello\r\n");
@@ -418,15 +446,21 @@ mod tests {
         assert!(matches!(spool.content(1).await, Err(SpoolError::NotQueued { .. })));
         drop(spool);
 
-        let (spool, queued) = Spool::open(dir.path(), "three").unwrap();
-        assert_eq!(queued.len(), 1);
+        let spool = Spool::open(dir.path(), "three").unwrap();
+        assert_eq!(spool.last_at_start(), 2);
+        let (last, stubs) = spool.stubs(0, 2, 10).await.unwrap().unwrap();
+        assert_eq!((last, spool.stubs(2, 2, 10).await.unwrap()), (2, None));
+        assert_eq!(
+            stubs.iter().map(|stub| (stub.mail, stub.index, stub.domain.as_str())).collect::<Vec<_>>(),
+            [(2, 0, "y.example")]
+        );
         assert_eq!(spool.accept(mail(&["d@y.example"], b"new")).await.unwrap().mail.id, 3);
     }
 
     #[tokio::test]
     async fn a_bounce_and_its_report_are_one_step_and_a_row_is_done_once() {
         let dir = TempDir::new();
-        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let spool = Spool::open(dir.path(), "one").unwrap();
         spool.accept(mail(&["a@x.example"], b"hello")).await.unwrap();
         let mut report = mail(&["anna@asso.example"], b"sorry");
         report.mail_from = None;
@@ -444,7 +478,7 @@ mod tests {
     #[tokio::test]
     async fn many_sessions_share_a_commit_and_each_gets_its_own_number() {
         let dir = TempDir::new();
-        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let spool = Spool::open(dir.path(), "one").unwrap();
         let tasks: Vec<_> = (0..200)
             .map(|n| {
                 let spool = spool.clone();
@@ -458,14 +492,14 @@ mod tests {
         ids.sort_unstable();
         assert_eq!(ids, (1..=200).collect::<Vec<_>>());
         assert_eq!(spool.depth().await.unwrap().normal, 200);
-        let page = spool.list(Filter { limit: 3, after: 10, ..Filter::default() }).await.unwrap();
-        assert_eq!(page.iter().map(|l| l.mail).collect::<Vec<_>>(), [11, 12, 13]);
+        let page = spool.list(Filter { limit: 3, after: (10, u32::MAX), ..Filter::default() }).await.unwrap();
+        assert_eq!(page.iter().map(|l| l.mail.id).collect::<Vec<_>>(), [11, 12, 13]);
     }
 
     #[tokio::test]
     async fn a_damaged_body_is_set_aside_and_the_others_are_served() {
         let dir = TempDir::new();
-        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let spool = Spool::open(dir.path(), "one").unwrap();
         spool.accept(mail(&["a@x.example"], b"first body")).await.unwrap();
         spool.accept(mail(&["a@x.example"], b"second body")).await.unwrap();
         let file = dir.path().join("bodies/0000000001.seg");
@@ -482,7 +516,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_asked_for_a_mail_is_there_after_a_restart() {
         let dir = TempDir::new();
-        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let spool = Spool::open(dir.path(), "one").unwrap();
         let mut asking = mail(&["a@x.example", "b@x.example"], b"hello\r\n");
         asking.options =
             MailOptions { utf8: true, require_tls: true, ret: Some(Ret::Full), envid: Some("my + 1".into()) };
@@ -492,14 +526,14 @@ mod tests {
         assert_eq!(kept.mail.options, asking.options);
         assert!(!kept.recipients[1].options.wants(Notify::FAILURE));
         drop(spool);
-        let (_spool, queued) = Spool::open(dir.path(), "one").unwrap();
+        let queued = Spool::open(dir.path(), "one").unwrap().whole_queue().await.unwrap();
         assert_eq!(queued, [kept]);
     }
 
     #[tokio::test]
     async fn that_the_sender_was_told_of_a_delay_is_recorded_with_the_deferral() {
         let dir = TempDir::new();
-        let (spool, _) = Spool::open(dir.path(), "one").unwrap();
+        let spool = Spool::open(dir.path(), "one").unwrap();
         spool.accept(mail(&["a@x.example", "b@x.example", "c@x.example"], b"hello")).await.unwrap();
         let mut report = mail(&["anna@asso.example"], b"it is late");
         report.is_report = true;
@@ -517,7 +551,7 @@ mod tests {
         assert_eq!(spool.record(changes).await.unwrap().len(), 1);
         assert_eq!(spool.record(vec![deferred(7, carried())]).await.unwrap(), [], "it was dropped meanwhile");
         drop(spool);
-        let (_spool, queued) = Spool::open(dir.path(), "one").unwrap();
+        let queued = Spool::open(dir.path(), "one").unwrap().whole_queue().await.unwrap();
         assert_eq!(queued[0].recipients.iter().map(|r| r.delay_told).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(queued.len(), 2);
     }
@@ -546,14 +580,15 @@ mod tests {
         old.execute_batch(FORMAT_1).unwrap();
         drop(old);
         for name in ["new", "again"] {
-            let (spool, queued) = Spool::open(dir.path(), name).unwrap();
+            let spool = Spool::open(dir.path(), name).unwrap();
+            let queued = spool.whole_queue().await.unwrap();
             assert_eq!((spool.name(), queued.len()), ("old", 1));
             let recipient = &queued[0].recipients[0];
             assert_eq!((recipient.attempts, recipient.delay_told), (3, false));
             assert_eq!(queued[0].mail.options, MailOptions::default());
             assert_eq!(recipient.options, RcptOptions::default());
         }
-        let (spool, _) = Spool::open(dir.path(), "new").unwrap();
+        let spool = Spool::open(dir.path(), "new").unwrap();
         assert_eq!(spool.accept(mail(&["b@x.example"], b"new")).await.unwrap().mail.id, 42);
         assert_eq!(spool.list(Filter { limit: 9, ..Filter::default() }).await.unwrap().len(), 2);
     }

@@ -1,27 +1,35 @@
 //! What a person does with the queue.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::Address;
 use sm2tp_store::Told;
-use sm2tp_store::spool::{Change, Filter, Lane, Listed, Queued, Recipient};
+use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
 use sm2tp_store::told::What;
 
 use super::Problem;
 use crate::smtp::Onward;
 use crate::{House, now};
 
-pub(super) async fn list(
-    house: &House,
-    domain: Option<String>,
-    org: Option<String>,
-    lane: Option<String>,
-    after: u64,
-    limit: usize,
-) -> Result<Value, Problem> {
-    let lane = lane.map(|word| word.parse::<Lane>()).transpose();
-    let lane = lane.map_err(|_| Problem::Input("a lane is normal, slow or held".into()))?;
-    let domain = domain.map(|domain| domain.to_ascii_lowercase());
-    let filter = Filter { domain, org, lane, after, limit: limit.clamp(1, LIST_MAX) };
+/// The recipients that a person means: those that fit all that is given; nothing given means all.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Those {
+    pub domain: Option<String>,
+    pub org: Option<String>,
+    pub lane: Option<String>,
+}
+
+/// One mail, or many.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    Mail(u64),
+    Those(Those),
+}
+
+pub(super) async fn list(house: &House, those: Those, after: u64, limit: usize) -> Result<Value, Problem> {
+    let filter = Filter { after: (after, u32::MAX), limit: limit.clamp(1, LIST_MAX), ..those.filter()? };
     let page = house.spool.list(filter).await?;
     Ok(Value::Array(page.iter().map(listed).collect()))
 }
@@ -46,22 +54,34 @@ pub(super) async fn show(house: &House, mail: u64) -> Result<Value, Problem> {
     }))
 }
 
-pub(super) async fn retry(house: &House, onward: &Onward, mail: u64) -> Result<Value, Problem> {
-    change(house, onward, mail, |_, lane| (lane != Lane::Held).then_some((lane, now(), None))).await
+pub(super) async fn retry(house: &House, onward: &Onward, which: Which) -> Result<Value, Problem> {
+    let now = now();
+    let soon = |mail: &Mail, it: &Recipient| (it.lane != Lane::Held).then(|| moved(mail, it, it.lane, now, None));
+    change(house, onward, which, soon).await
 }
 
-pub(super) async fn hold(house: &House, onward: &Onward, mail: u64) -> Result<Value, Problem> {
-    change(house, onward, mail, |_, _| Some((Lane::Held, FOREVER, Some("held: by a person")))).await
+pub(super) async fn hold(house: &House, onward: &Onward, which: Which) -> Result<Value, Problem> {
+    let held = |mail: &Mail, it: &Recipient| Some(moved(mail, it, Lane::Held, FOREVER, Some("held: by a person")));
+    change(house, onward, which, held).await
 }
 
-pub(super) async fn release(house: &House, onward: &Onward, mail: u64) -> Result<Value, Problem> {
-    change(house, onward, mail, |_, lane| (lane == Lane::Held).then_some((Lane::Normal, now(), None))).await
+pub(super) async fn release(house: &House, onward: &Onward, which: Which) -> Result<Value, Problem> {
+    let now = now();
+    let free = |mail: &Mail, it: &Recipient| (it.lane == Lane::Held).then(|| moved(mail, it, Lane::Normal, now, None));
+    change(house, onward, which, free).await
 }
 
-/// Removes a mail without delivering it. No report is sent: the person who drops it knows why.
-pub(super) async fn drop(house: &House, onward: &Onward, mail: u64) -> Result<Value, Problem> {
-    let Queued { mail, recipients } = house.spool.queued(mail).await?;
-    let told = |recipient: &Recipient| Told {
+/// Removes mail without delivering it. No report is sent: the person who drops it knows why.
+pub(super) async fn drop(house: &House, onward: &Onward, which: Which) -> Result<Value, Problem> {
+    change(house, onward, which, |mail, it| Some(dropped(mail, it))).await
+}
+
+fn moved(mail: &Mail, recipient: &Recipient, lane: Lane, next_at: u64, note: Option<&str>) -> Change {
+    Change::Move { mail: mail.id, index: recipient.index, lane, next_at, note: note.map(str::to_owned) }
+}
+
+fn dropped(mail: &Mail, recipient: &Recipient) -> Change {
+    let told = Told {
         v: Told::VERSION,
         at: now(),
         org: mail.org.to_string(),
@@ -74,51 +94,76 @@ pub(super) async fn drop(house: &House, onward: &Onward, mail: u64) -> Result<Va
         report: mail.is_report,
         what: What::Dropped,
     };
-    let changes = recipients
-        .iter()
-        .map(|recipient| Change::Done { mail: mail.id, index: recipient.index, told: told(recipient), report: None })
-        .collect();
-    house.spool.record(changes).await?;
-    changed(onward, mail.id).await;
-    Ok(json!({ "mail": mail.id, "changed": recipients.len() }))
+    Change::Done { mail: mail.id, index: recipient.index, told, report: None }
 }
 
-/// Moves those recipients of a mail for which `to` names a lane and a time.
+/// Changes those recipients for which `to` names a change.
 async fn change(
     house: &House,
     onward: &Onward,
-    mail: u64,
-    to: impl Fn(&Recipient, Lane) -> Option<(Lane, u64, Option<&'static str>)>,
+    which: Which,
+    to: impl Fn(&Mail, &Recipient) -> Option<Change> + Send,
 ) -> Result<Value, Problem> {
-    let queued = house.spool.queued(mail).await?;
-    let changes: Vec<Change> = queued
-        .recipients
-        .iter()
-        .filter_map(|recipient| {
-            let (lane, next_at, note) = to(recipient, recipient.lane)?;
-            Some(Change::Move { mail, index: recipient.index, lane, next_at, note: note.map(str::to_owned) })
-        })
-        .collect();
-    let count = changes.len();
-    house.spool.record(changes).await?;
-    changed(onward, mail).await;
-    Ok(json!({ "mail": mail, "changed": count }))
+    match which {
+        Which::Mail(mail) => {
+            let Queued { mail, recipients } = house.spool.queued(mail).await?;
+            let changes: Vec<_> = recipients.iter().filter_map(|recipient| to(&mail, recipient)).collect();
+            let count = changes.len();
+            record(house, onward, changes, vec![mail.id]).await?;
+            Ok(json!({ "mail": mail.id, "changed": count }))
+        }
+        Which::Those(those) => Ok(json!({ "changed": change_those(house, onward, &those, to).await? })),
+    }
 }
 
-/// A relay that does not run reads the spool when it starts.
-async fn changed(onward: &Onward, mail: u64) {
-    let _ = onward.changed.send(mail).await;
+/// Page by page: a person who stops half-way has changed half of it, and nothing twice.
+async fn change_those(
+    house: &House,
+    onward: &Onward,
+    those: &Those,
+    to: impl Fn(&Mail, &Recipient) -> Option<Change> + Send,
+) -> Result<usize, Problem> {
+    let (filter, mut after, mut count) = (those.filter()?, (0, 0), 0);
+    loop {
+        let page = house.spool.list(Filter { after, limit: CHANGED_AT_ONCE, ..filter.clone() }).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after = (last.mail.id, last.recipient.index);
+        let changes: Vec<_> = page.iter().filter_map(|entry| to(&entry.mail, &entry.recipient)).collect();
+        let mut mails: Vec<u64> = page.iter().map(|entry| entry.mail.id).collect();
+        mails.dedup();
+        count += changes.len();
+        record(house, onward, changes, mails).await?;
+    }
+}
+
+/// The relay hears of it; one that does not run reads the spool when it starts.
+async fn record(house: &House, onward: &Onward, changes: Vec<Change>, mails: Vec<u64>) -> Result<(), Problem> {
+    if !changes.is_empty() {
+        house.spool.record(changes).await?;
+        let _ = onward.changed.send(mails).await;
+    }
+    Ok(())
+}
+
+impl Those {
+    fn filter(&self) -> Result<Filter, Problem> {
+        let lane = self.lane.as_deref().map(str::parse::<Lane>).transpose();
+        let lane = lane.map_err(|_| Problem::Input("a lane is normal, slow or held".into()))?;
+        let domain = self.domain.as_deref().map(str::to_ascii_lowercase);
+        Ok(Filter { domain, org: self.org.clone(), lane, ..Filter::default() })
+    }
 }
 
 fn listed(entry: &Listed) -> Value {
-    let mut value = recipient(&entry.recipient);
+    let Listed { mail, recipient: it } = entry;
+    let mut value = recipient(it);
     if let Value::Object(fields) = &mut value {
-        fields.insert("mail".into(), entry.mail.into());
-        fields.insert("org".into(), entry.org.clone().into());
-        fields.insert("stream".into(), entry.stream.clone().into());
-        fields.insert("mail_from".into(), entry.mail_from.clone().into());
-        fields.insert("received_at".into(), entry.received_at.into());
-        fields.insert("octets".into(), entry.octets.into());
+        fields.insert("mail".into(), mail.id.into());
+        fields.insert("org".into(), (*mail.org).into());
+        fields.insert("stream".into(), mail.stream.as_str().into());
+        fields.insert("mail_from".into(), mail.mail_from.as_ref().map(Address::clear).into());
+        fields.insert("received_at".into(), mail.received_at.into());
+        fields.insert("octets".into(), mail.octets.into());
     }
     value
 }
@@ -141,6 +186,8 @@ fn header(content: &[u8]) -> String {
 
 /// Entries of one page; the next page begins after the last mail of this one.
 const LIST_MAX: usize = 10_000;
+/// Recipients that are changed in one step.
+const CHANGED_AT_ONCE: usize = 1000;
 const HEADER_OCTETS_MAX: usize = 64 * 1024;
 /// Until a person decides; fits every column and clock.
 const FOREVER: u64 = 253_402_300_799;

@@ -204,7 +204,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     let keys = Keys::open(&dir.join("keys"), now()).unwrap();
     let dkim = DkimKeys::open(&dir.join("keys/dkim")).unwrap();
-    let (spool, _) = Spool::open(&data.join("spool"), name).unwrap();
+    let spool = Spool::open(&data.join("spool"), name).unwrap();
     let ledger = Ledger::open(&ledger::path(data)).unwrap();
     let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
     let store = Federated::open(ledger.clone(), &data.join("segments"), keys.node_key()).await.unwrap();

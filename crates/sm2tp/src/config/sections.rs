@@ -192,7 +192,7 @@ fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
         routes: outward::routes(section)?,
         exits: outward::exits(section)?,
         ip: section.text("ip", word(outward::IP_USES))?.unwrap_or(IpUse::V4First),
-        connections_per_site_max: count(section, "connections_per_site_max", 100, 4)?,
+        connections_per_site_max: section.whole("connections_per_site_max", 1..=100)?.map(|count| count as usize),
         tls: section.text("tls", word(RELAY_TLS))?.unwrap_or(RelayTls::Opportunistic),
         tls_roots: section.text("tls_roots", path)?,
         tls_reports: section.text("tls_reports", word(SWITCH))?.unwrap_or(Switch::Off),

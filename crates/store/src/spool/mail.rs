@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
+use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
 use sm2tp_rules::outcome::UnknownWord;
 
@@ -52,6 +52,20 @@ pub struct Recipient {
 pub struct Queued {
     pub mail: Arc<Mail>,
     pub recipients: Vec<Recipient>,
+}
+
+/// One waiting recipient in brief: what a queue must know to find its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stub {
+    pub mail: u64,
+    pub index: u32,
+    pub org: Arc<str>,
+    pub stream: Stream,
+    pub domain: Domain,
+    pub lane: Lane,
+    /// Unix seconds; not before.
+    pub next_at: u64,
+    pub octets: u32,
 }
 
 /// How a recipient is served.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
+use sm2tp_proto::{Address, Domain};
 
 use super::bodies::{BodyAt, Removal};
-use super::mail::{Lane, Mail, NewMail, Queued, Recipient};
+use super::mail::{Lane, Mail, NewMail, Queued, Recipient, Stub};
 use super::{Depth, Filter, Listed, SpoolError};
 use crate::told::{Told, What};
 
@@ -239,6 +239,53 @@ pub(super) fn bodies(connection: &Connection) -> Result<(Vec<BodyAt>, Removal), 
     Ok((bodies, removal))
 }
 
+/// The recipients of the mails behind `after` and up to `up_to`, in brief, of at most `mails_max` mails, and the last of
+/// these mails; none where there are no more. One bad row must not keep the others from being served; it stays where
+/// it is for a person to look at.
+pub(super) fn stubs(
+    connection: &Connection,
+    after: u64,
+    up_to: u64,
+    mails_max: usize,
+) -> Result<Option<(u64, Vec<Stub>)>, SpoolError> {
+    let last: Option<u64> = connection
+        .prepare_cached("SELECT MAX(id) FROM (SELECT id FROM mail WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3)")?
+        .query_row(params![after, up_to, mails_max], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(None) };
+    let mut statement = connection.prepare_cached(
+        "SELECT r.mail, r.idx, m.org, m.stream, r.domain, r.lane, r.next_at, m.octets FROM rcpt r \
+         JOIN mail m ON m.id = r.mail WHERE r.mail > ?1 AND r.mail <= ?2 ORDER BY r.mail, r.idx",
+    )?;
+    let mut rows = statement.query([after, last])?;
+    let mut stubs = Vec::new();
+    let mut org: Arc<str> = Arc::from("");
+    while let Some(row) = rows.next()? {
+        match stub(row, &org) {
+            Ok(stub) => {
+                org = stub.org.clone();
+                stubs.push(stub);
+            }
+            Err(error) => tracing::error!(%error, "a queue row cannot be read and is left aside"),
+        }
+    }
+    Ok(Some((last, stubs)))
+}
+
+/// `last_org` is shared where the next row has the same one: most have.
+fn stub(row: &Row<'_>, last_org: &Arc<str>) -> rusqlite::Result<Stub> {
+    let org: String = row.get(2)?;
+    Ok(Stub {
+        mail: row.get(0)?,
+        index: row.get(1)?,
+        org: if **last_org == *org { last_org.clone() } else { org.into() },
+        stream: row.get::<_, String>(3)?.parse().map_err(|error| unreadable(3, error))?,
+        domain: Domain::parse(&row.get::<_, String>(4)?).map_err(|error| unreadable(4, error))?,
+        lane: row.get::<_, String>(5)?.parse().map_err(|error| unreadable(5, error))?,
+        next_at: row.get(6)?,
+        octets: row.get(7)?,
+    })
+}
+
 /// The mails whose bodies lie in one file.
 pub(super) fn in_segment(connection: &Connection, segment: u64) -> Result<Vec<(u64, BodyAt)>, SpoolError> {
     let mut statement = connection.prepare_cached("SELECT segment, offset, octets, id FROM mail WHERE segment = ?1")?;
@@ -254,7 +301,7 @@ pub(super) fn relocated(connection: &Connection, mail: u64, to: BodyAt) -> Resul
     Ok(())
 }
 
-/// The whole queue, for the start; or one mail.
+/// One mail of the queue; or all of it, which is for small queues.
 pub(super) fn load(connection: &Connection, only: Option<u64>) -> Result<Vec<Queued>, SpoolError> {
     let mut mails = BTreeMap::new();
     let mut statement = connection.prepare_cached(
@@ -328,20 +375,20 @@ pub(super) fn outbox_taken(connection: &Connection, up_to: u64) -> Result<(), Sp
     Ok(())
 }
 
-/// A page of the queue, by mail number.
+/// A page of the queue, by mail and index.
 pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Listed>, SpoolError> {
     let mut statement = connection.prepare_cached(
         "SELECT r.mail, r.idx, r.address, r.lane, r.attempts, r.next_at, r.note, r.options, r.delay_told, \
-                m.org, m.stream, m.mail_from, m.received_at, m.octets \
+                m.id, m.org, m.login, m.stream, m.mail_from, m.message_id, m.received_at, m.octets, m.is_report, m.options \
          FROM rcpt r JOIN mail m ON m.id = r.mail \
-         WHERE r.mail > ?1 AND (?2 IS NULL OR r.domain = ?2) AND (?3 IS NULL OR m.org = ?3) \
-           AND (?4 IS NULL OR r.lane = ?4) ORDER BY r.mail, r.idx LIMIT ?5",
+         WHERE (r.mail, r.idx) > (?1, ?2) AND (?3 IS NULL OR r.domain = ?3) AND (?4 IS NULL OR m.org = ?4) \
+           AND (?5 IS NULL OR r.lane = ?5) ORDER BY r.mail, r.idx LIMIT ?6",
     )?;
-    let lane = filter.lane.map(Lane::as_str);
-    let mut rows = statement.query(params![filter.after, filter.domain, filter.org, lane, filter.limit])?;
-    let mut page = Vec::new();
+    let (lane, (mail, index)) = (filter.lane.map(Lane::as_str), filter.after);
+    let mut rows = statement.query(params![mail, index, filter.domain, filter.org, lane, filter.limit])?;
+    let mut page: Vec<Listed> = Vec::new();
     while let Some(row) = rows.next()? {
-        match listed(row) {
+        match listed(row, page.last()) {
             Ok(entry) => page.push(entry),
             Err(error) => left_aside("recipient", row, 0, &error),
         }
@@ -372,32 +419,33 @@ fn place(row: &Row<'_>) -> rusqlite::Result<BodyAt> {
 }
 
 fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
-    let mail_from = row.get::<_, Option<String>>(4)?.map(|text| Address::parse(&text)).transpose();
+    mail_at(row, 0)
+}
+
+/// A mail whose columns begin at `at`.
+fn mail_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Mail> {
+    let mail_from = row.get::<_, Option<String>>(at + 4)?.map(|text| Address::parse(&text)).transpose();
+    let options = row.get_ref(at + 9)?.as_str_or_null().map_err(|error| unreadable(at + 9, error))?;
     Ok(Mail {
-        id: row.get(0)?,
-        org: row.get::<_, String>(1)?.into(),
-        login: row.get::<_, Option<String>>(2)?.map(Into::into),
-        stream: row.get::<_, String>(3)?.parse().map_err(|error| unreadable(3, error))?,
-        mail_from: mail_from.map_err(|error| unreadable(4, error))?,
-        message_id: row.get(5)?,
-        received_at: row.get(6)?,
-        octets: row.get(7)?,
-        is_report: row.get(8)?,
-        options: MailOptions::from_stored(row.get_ref(9)?.as_str_or_null().map_err(|error| unreadable(9, error))?)
-            .map_err(|error| unreadable(9, error))?,
+        id: row.get(at)?,
+        org: row.get::<_, String>(at + 1)?.into(),
+        login: row.get::<_, Option<String>>(at + 2)?.map(Into::into),
+        stream: row.get::<_, String>(at + 3)?.parse().map_err(|error| unreadable(at + 3, error))?,
+        mail_from: mail_from.map_err(|error| unreadable(at + 4, error))?,
+        message_id: row.get(at + 5)?,
+        received_at: row.get(at + 6)?,
+        octets: row.get(at + 7)?,
+        is_report: row.get(at + 8)?,
+        options: MailOptions::from_stored(options).map_err(|error| unreadable(at + 9, error))?,
     })
 }
 
-fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
-    Ok(Listed {
-        mail: row.get(0)?,
-        recipient: recipient(row)?,
-        org: row.get(9)?,
-        stream: row.get(10)?,
-        mail_from: row.get(11)?,
-        received_at: row.get(12)?,
-        octets: row.get(13)?,
-    })
+/// Recipients of one mail share it.
+fn listed(row: &Row<'_>, before: Option<&Listed>) -> rusqlite::Result<Listed> {
+    let recipient = recipient(row)?;
+    let id: u64 = row.get(0)?;
+    let shared = before.map(|before| &before.mail).filter(|mail| mail.id == id);
+    Ok(Listed { mail: shared.map_or_else(|| mail_at(row, 9).map(Arc::new), |mail| Ok(mail.clone()))?, recipient })
 }
 
 fn recipient(row: &Row<'_>) -> rusqlite::Result<Recipient> {

@@ -1,5 +1,7 @@
 //! The one writer of a spool: takes what waits, writes it as a group, syncs once, answers all (I4).
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,7 +13,7 @@ use super::{SpoolError, rows};
 pub(super) enum Job {
     Accept(Box<NewMail>, oneshot::Sender<Result<Queued, SpoolError>>),
     /// Answers with the reports that were queued.
-    Record(Vec<Change>, oneshot::Sender<Result<Vec<Queued>, SpoolError>>),
+    Record(Arc<[Change]>, oneshot::Sender<Result<Vec<Queued>, SpoolError>>),
     OutboxTaken(u64, oneshot::Sender<Result<(), SpoolError>>),
     /// Outbox entries that nobody can read.
     SetAside(Vec<u64>, oneshot::Sender<Result<(), SpoolError>>),
@@ -144,7 +146,7 @@ impl Writer {
                 Job::Accept(mail, _) => Done::Accepted(keep(mail, group)?),
                 Job::Record(changes, _) => {
                     let mut reports = Vec::new();
-                    for change in changes {
+                    for change in &**changes {
                         let report = apply(&transaction, change, &mut group.released)?;
                         reports.extend(report.map(|mail| keep(mail, group)).transpose()?);
                     }

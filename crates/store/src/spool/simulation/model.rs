@@ -130,7 +130,7 @@ impl Ask {
             }
             Self::Record(changes) => {
                 let (to, answer) = oneshot::channel();
-                (Job::Record(changes, to), Reply::Reports(answer))
+                (Job::Record(changes.into(), to), Reply::Reports(answer))
             }
             Self::Taken(up_to) => {
                 let (to, answer) = oneshot::channel();

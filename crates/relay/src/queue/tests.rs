@@ -1,0 +1,307 @@
+//! The queue, tried with invented mail and invented time.
+
+use sm2tp_proto::Address;
+use sm2tp_rules::sites::SiteLimits;
+use sm2tp_store::spool::Mail;
+
+use super::*;
+use crate::route::{FoundBy, MxHost, Site};
+
+fn mail(id: u64, org: &str, stream: Stream, recipients: &[&str]) -> Queued {
+    let mail = Mail {
+        id,
+        org: org.into(),
+        login: None,
+        stream,
+        mail_from: None,
+        message_id: None,
+        received_at: 0,
+        octets: 1,
+        is_report: false,
+        options: sm2tp_proto::smtp::MailOptions::default(),
+    };
+    let recipient = |(index, text): (u32, &&str)| Recipient {
+        index,
+        address: Address::parse(text).unwrap(),
+        lane: Lane::Normal,
+        attempts: 0,
+        next_at: 0,
+        note: None,
+        options: sm2tp_proto::smtp::RcptOptions::default(),
+        delay_told: false,
+    };
+    Queued { mail: Arc::new(mail), recipients: (0..).zip(recipients).map(recipient).collect() }
+}
+
+fn stub(mail: u64, next_at: u64) -> Stub {
+    Stub {
+        mail,
+        index: 0,
+        org: "a".into(),
+        stream: Stream::Personal,
+        domain: Domain::parse("x.example").unwrap(),
+        lane: Lane::Normal,
+        next_at,
+        octets: 1,
+    }
+}
+
+fn site_with(host: &str, limits: SiteLimits) -> Arc<Site> {
+    let host = MxHost { name: host.into(), rank: 10, sts: sm2tp_rules::tls::Sts::Absent };
+    Arc::new(Site { limits, ..Site::found(vec![host], 25, FoundBy::Dns) })
+}
+
+fn connections(connections_max: usize) -> SiteLimits {
+    SiteLimits { connections_max, ..SiteLimits::default() }
+}
+
+/// A queue, the one site that serves every domain, and the time.
+struct Place {
+    queue: Queue,
+    site: Arc<Site>,
+    now: u64,
+}
+
+impl Place {
+    fn new(connections_max: usize, limits: SiteLimits) -> Self {
+        Self { queue: Queue::new(connections_max), site: site_with("mx.example", limits), now: 0 }
+    }
+
+    /// Answers every question of the queue; gives the number of connections it wants.
+    fn locate(&mut self, todo: Vec<Todo>) -> usize {
+        let mut connects = 0;
+        for todo in todo {
+            match todo {
+                Todo::Locate(domain) => {
+                    let more = self.queue.located(&domain, &self.site.clone(), self.now);
+                    connects += self.locate(more);
+                }
+                Todo::Connect(_) => connects += 1,
+                Todo::GiveBack(ticket) => panic!("{ticket:?}"),
+            }
+        }
+        connects
+    }
+
+    fn add(&mut self, queued: Queued) -> usize {
+        let todo = self.queue.add(queued, None, self.now);
+        self.locate(todo)
+    }
+
+    fn next(&mut self) -> Option<Ticket> {
+        self.queue.next(&self.site.key.clone(), self.now)
+    }
+
+    fn order(&mut self) -> Vec<u64> {
+        std::iter::from_fn(|| self.next()).map(|ticket| ticket.mail).collect()
+    }
+}
+
+fn sizes(place: &mut Place) -> Vec<usize> {
+    let mut sizes: Vec<usize> =
+        std::iter::from_fn(|| place.next()).map(|ticket| ticket.job().unwrap().recipients.len()).collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+#[test]
+fn recipients_of_one_domain_go_together_up_to_what_the_site_takes() {
+    let many: Vec<String> = (0..150).map(|n| format!("u{n}@x.example")).collect();
+    let mut all: Vec<&str> = many.iter().map(String::as_str).collect();
+    all.push("a@y.example");
+    let mut place = Place::new(10, SiteLimits::default());
+    place.add(mail(1, "a", Stream::Bulk, &all));
+    assert_eq!(sizes(&mut place), [1, 50, 100]);
+    let mut place = Place::new(10, SiteLimits { recipients_max: 60, ..SiteLimits::default() });
+    place.add(mail(1, "a", Stream::Bulk, &all));
+    assert_eq!(sizes(&mut place), [1, 30, 60, 60]);
+}
+
+#[test]
+fn a_letter_overtakes_every_newsletter_and_orgs_take_turns() {
+    let mut place = Place::new(10, SiteLimits::default());
+    (1..=4).for_each(|id| _ = place.add(mail(id, "big", Stream::Bulk, &["a@x.example"])));
+    (11..=12).for_each(|id| _ = place.add(mail(id, "small", Stream::Bulk, &["b@x.example"])));
+    place.add(mail(21, "big", Stream::Personal, &["c@x.example"]));
+    assert_eq!(place.order(), [21, 1, 11, 2, 12, 3, 4]);
+}
+
+#[test]
+fn an_org_that_sends_large_mails_gets_as_many_octets_as_one_that_sends_small_ones() {
+    let mut place = Place::new(10, SiteLimits::default());
+    let large = |id| {
+        let mut queued = mail(id, "large", Stream::Bulk, &["a@x.example"]);
+        Arc::get_mut(&mut queued.mail).unwrap().octets = 256 * 1024;
+        queued
+    };
+    (1..=3).for_each(|id| _ = place.add(large(id)));
+    (11..=30).for_each(|id| _ = place.add(mail(id, "small", Stream::Bulk, &["b@x.example"])));
+    let order = place.order();
+    let small_before_last_large = order.iter().position(|id| *id == 3).unwrap() - 2;
+    assert!((8..=12).contains(&small_before_last_large), "{order:?}");
+    assert_eq!(order.len(), 23);
+}
+
+#[test]
+fn few_mails_open_few_connections_and_many_no_more_than_allowed() {
+    let mut place = Place::new(10, connections(3));
+    assert_eq!(place.add(mail(1, "a", Stream::Personal, &["a@x.example"])), 1);
+    let more: usize = (2..20).map(|id| place.add(mail(id, "a", Stream::Personal, &["a@y.example"]))).sum();
+    assert_eq!((more, place.queue.connections(&place.site.key)), (2, 3));
+}
+
+#[test]
+fn all_connections_together_are_bounded_and_a_free_one_serves_who_waits() {
+    let mut place = Place::new(1, connections(4));
+    assert_eq!(place.add(mail(1, "a", Stream::Personal, &["a@x.example"])), 1);
+    place.add(mail(3, "a", Stream::Personal, &["b@x.example"]));
+    let other = site_with("other.example", connections(4));
+    let todo = place.queue.add(mail(2, "a", Stream::Personal, &["a@y.example"]), None, 0);
+    assert!(matches!(todo[..], [Todo::Locate(_)]));
+    assert!(place.queue.located(&Domain::parse("y.example").unwrap(), &other, 0).is_empty());
+    assert_eq!(place.next().map(|ticket| ticket.mail), Some(1));
+    // The site that had the connection has more mail, and waits for its turn all the same.
+    let todo = place.queue.closed(&place.site.key, 0);
+    assert!(matches!(&todo[..], [Todo::Connect(site)] if site.key == other.key), "{todo:?}");
+}
+
+#[test]
+fn a_dead_site_gives_everything_back_and_is_asked_again_after_a_pause() {
+    let mut place = Place::new(10, connections(1));
+    (1..=3).for_each(|id| _ = place.add(mail(id, "a", Stream::Personal, &["a@x.example"])));
+    let first = place.next().unwrap().job().unwrap();
+    let key = place.site.key.clone();
+    assert_eq!(place.queue.unreachable(&key, 0).len(), 2);
+    assert!(place.queue.closed(&key, 0).is_empty());
+    let again = Queued { mail: first.mail, recipients: first.recipients };
+    assert_eq!(place.add(again), 0);
+    assert_eq!(place.queue.next_at(), Some(1));
+    assert!(matches!(place.queue.tick(1)[..], [Todo::Connect(_)]));
+}
+
+#[test]
+fn mail_without_a_site_comes_back_whole() {
+    let mut queue = Queue::new(10);
+    queue.add(mail(1, "a", Stream::Personal, &["a@x.example"]), None, 0);
+    queue.add(mail(2, "b", Stream::Bulk, &["b@x.example"]), None, 0);
+    let mut ids: Vec<_> =
+        queue.unlocated(&Domain::parse("x.example").unwrap()).iter().map(|ticket| ticket.mail).collect();
+    ids.sort_unstable();
+    assert_eq!((ids, queue.queues.len()), (vec![1, 2], 0));
+}
+
+fn in_lane(id: u64, lane: Lane, next_at: u64) -> Queued {
+    let mut queued = mail(id, "a", Stream::Bulk, &["a@x.example"]);
+    queued.recipients[0].lane = lane;
+    queued.recipients[0].next_at = next_at;
+    queued
+}
+
+#[test]
+fn held_mail_is_given_back_when_its_time_is_over() {
+    let mut queue = Queue::new(10);
+    assert!(queue.add(in_lane(1, Lane::Held, 50), None, 0).is_empty());
+    assert!(matches!(&queue.tick(50)[..], [Todo::GiveBack(ticket)] if ticket.mail == 1));
+    assert_eq!(queue.queues.len(), 0);
+}
+
+#[test]
+fn slow_mail_goes_one_a_minute_and_holds_nobody_up() {
+    let mut place = Place::new(10, SiteLimits::default());
+    place.now = 100;
+    (1..=3).for_each(|id| _ = place.add(in_lane(id, Lane::Slow, 100)));
+    place.add(in_lane(4, Lane::Normal, 100));
+    assert_eq!(place.order(), [4, 1]);
+    let key = place.site.key.clone();
+    (0..4).for_each(|_| assert!(place.queue.closed(&key, 100).is_empty()));
+    assert_eq!(place.queue.next_at(), Some(160));
+    place.now = 160;
+    assert!(!place.queue.tick(160).is_empty());
+    assert_eq!(place.order(), [2]);
+    // The clock is put back by a day: the lane does not stop for a day.
+    place.now = 0;
+    assert_eq!(place.order(), [3]);
+}
+
+#[test]
+fn a_withdrawn_mail_is_sent_by_nobody_and_may_come_again() {
+    let mut place = Place::new(10, SiteLimits::default());
+    place.add(mail(1, "a", Stream::Personal, &["a@x.example"]));
+    place.add(mail(2, "a", Stream::Personal, &["a@x.example"]));
+    place.queue.add(in_lane(3, Lane::Held, 50), None, 0);
+    place.queue.withdraw(1);
+    place.queue.withdraw(3);
+    assert!(place.queue.tick(50).is_empty());
+    place.add(mail(1, "a", Stream::Personal, &["a@x.example"]));
+    assert_eq!(place.order(), [2, 1]);
+    assert_eq!(place.queue.queues.len(), 0);
+}
+
+#[test]
+fn many_changes_are_forgotten_again_and_nothing_else_is() {
+    let mut place = Place::new(10, SiteLimits::default());
+    place.add(mail(1, "a", Stream::Personal, &["a@x.example"]));
+    place.add(mail(2, "a", Stream::Personal, &["a@x.example"]));
+    place.queue.add_stubs(&[stub(3, 40), stub(4, 40)], 0);
+    for changed in 3..=(WITHDRAWN_MAX as u64 + 3) {
+        place.queue.withdraw(changed);
+    }
+    assert!(place.queue.withdrawn.is_empty());
+    let todo = place.queue.tick(0);
+    place.locate(todo);
+    assert_eq!(place.order(), [1, 2]);
+    place.now = 40;
+    assert!(place.queue.tick(40).is_empty());
+    assert_eq!((place.order(), place.queue.queues.len()), (vec![], 0));
+}
+
+#[test]
+fn what_was_read_from_the_spool_keeps_its_time_and_asks_the_spool_for_the_rest() {
+    let mut place = Place::new(10, SiteLimits::default());
+    let todo = place.queue.add_stubs(&[stub(1, 5), stub(2, 0), Stub { index: 3, ..stub(2, 0) }], 0);
+    assert_eq!(place.locate(todo), 1);
+    let ticket = place.next().unwrap().job().unwrap_err();
+    let job =
+        ticket.with(mail(2, "a", Stream::Personal, &["a@x.example", "done@y.example", "e@y.example", "d@x.example"]));
+    assert_eq!(job.recipients.iter().map(|recipient| recipient.index).collect::<Vec<_>>(), [0, 3]);
+    assert!(place.next().is_none());
+    assert_eq!(place.queue.next_at(), Some(5));
+}
+
+#[test]
+fn a_site_that_moved_is_noticed_although_mail_never_pauses() {
+    let mut place = Place::new(10, SiteLimits::default());
+    (1..=5).for_each(|id| _ = place.add(mail(id, "a", Stream::Personal, &["a@x.example"])));
+    place.now = LOCATED_FOR_S;
+    assert_eq!(place.next().map(|ticket| ticket.mail), Some(1));
+    let domain = Domain::parse("x.example").unwrap();
+    assert!(matches!(&place.queue.moved()[..], [Todo::Locate(asked)] if *asked == domain));
+    let new = site_with("new.example", SiteLimits::default());
+    assert_eq!(place.queue.located(&domain, &new, place.now).len(), 4);
+    assert!(place.next().is_none());
+    place.site = new;
+    assert_eq!(place.order(), [2, 3, 4, 5]);
+}
+
+#[test]
+fn a_site_that_asks_for_a_pace_gets_it() {
+    let limits = SiteLimits { mails_per_minute_max: std::num::NonZeroU32::new(30), ..connections(2) };
+    let mut place = Place::new(10, limits);
+    (1..=5).for_each(|id| _ = place.add(mail(id, "a", Stream::Personal, &["a@x.example"])));
+    assert_eq!(place.order(), [1]);
+    let key = place.site.key.clone();
+    assert!(place.queue.closed(&key, 0).is_empty());
+    assert_eq!(place.queue.next_at(), Some(2));
+    place.now = 2;
+    assert!(!place.queue.tick(2).is_empty());
+    assert_eq!(place.order(), [2]);
+}
+
+#[test]
+fn a_hundred_thousand_waiting_mails_are_a_hundred_octets_each() {
+    let mut queue = Queue::new(10);
+    let stubs: Vec<Stub> = (1..=100_000).map(|id| stub(id, 1000 + id)).collect();
+    queue.add_stubs(&stubs, 0);
+    assert_eq!((queue.waiting.len(), queue.queues.len()), (100_000, 1));
+    assert!(size_of::<Waiting>() + size_of::<(u64, u64)>() <= 80, "{}", size_of::<Waiting>());
+}
