@@ -144,7 +144,7 @@ impl Worker {
                 let heard = vec![Heard::Local(LocalFailure::RequireTls); job.recipients.len()];
                 Ok(Attempt { open: None, mx: host.clone(), exit: None, hop: Hop::Plain, heard })
             }
-            // RFC 8689 §5: this mail may go where the others may not. Its connection is for it alone.
+            // RFC 8689 §4.2.2: this mail may go where the others may not. Its connection is for it alone.
             Trouble::Local { failure, .. } if is_policy(*failure) && waives_tls(content.content) => {
                 let open = self.open(Wish { asked: Asked::Waived, ..wish }).await?;
                 let (attempt, _) = send(open, job, content).await;
@@ -382,7 +382,7 @@ fn is_policy(failure: LocalFailure) -> bool {
     matches!(failure, LocalFailure::StsFailure | LocalFailure::DaneFailure | LocalFailure::TlsFailure)
 }
 
-/// The header field `TLS-Required: No` (RFC 8689 §5).
+/// The header field `TLS-Required: No` (RFC 8689 §3).
 fn waives_tls(content: &[u8]) -> bool {
     let header = crate::report::header_of(content);
     header.split("\r\n").filter_map(|line| line.split_once(':')).any(|(name, value)| {

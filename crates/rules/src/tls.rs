@@ -56,7 +56,7 @@ pub enum Asked {
     Nothing,
     /// REQUIRETLS (RFC 8689 §2).
     Required,
-    /// The header `TLS-Required: No` (RFC 8689 §5): better read by others than not at all.
+    /// The header `TLS-Required: No` (RFC 8689 §3): better read by others than not at all.
     Waived,
 }
 
@@ -154,7 +154,7 @@ fn require(facts: &Facts) -> Decision {
     }
 }
 
-/// RFC 8689 §5: policies of the domain are set aside, the administrator's is not.
+/// RFC 8689 §4.2.2: policies of the domain are set aside, the administrator's is not.
 fn waive(facts: &Facts) -> Decision {
     match facts.configured {
         Configured::Off => Decision::Use { level: Level::Clear, why: Why::Configured },

@@ -14,6 +14,7 @@ mod dkim;
 mod federation;
 mod fronts;
 mod fuzz;
+mod hops;
 mod hostile;
 mod libraries;
 mod limits;
