@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -38,11 +38,13 @@ use tokio::time::timeout;
 
 use self::gate::Gate;
 use crate::House;
+use crate::acme::Challenges;
 use crate::patience::Patience;
 
 /// What all requests share.
 pub(crate) struct Shared {
     house: House,
+    challenges: Challenges,
     gate: Gate,
     feed: FeedId,
     /// Counting open requests for peering and keeping one more is one step.
@@ -66,11 +68,13 @@ pub async fn serve(
     listener: TcpListener,
     house: House,
     authority: Vec<String>,
+    challenges: Challenges,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
     let shared = Arc::new(Shared {
         house,
+        challenges,
         gate: Gate::new(authority),
         feed,
         asking: Mutex::new(()),
@@ -117,6 +121,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status::status))
+        .route("/.well-known/acme-challenge/{token}", get(challenge))
         .route("/.well-known/sm2tp", get(fed::well_known))
         .route("/fed/v1/node", get(fed::node))
         .route("/fed/v1/peerings", post(asking::ask))
@@ -129,6 +134,14 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/fed/v1/proofs", post(logs::proof))
         .route("/fed/v1/tagkeys", get(fed::tag_keys))
         .with_state(shared)
+}
+
+/// RFC 8555 §8.3: the authority looks whether we are who we say.
+async fn challenge(State(shared): Door, Path(token): Path<String>) -> Response {
+    match shared.challenges.answer(&token) {
+        Some(answer) => answer.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// One connection: its headers, its silence and its life are bounded.

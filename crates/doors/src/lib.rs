@@ -1,6 +1,7 @@
 //! Everything that listens or follows: SMTP, HTTP, the control socket, the feeds of peers. Each door turns what it hears
 //! into facts, asks the rules, answers.
 
+pub mod acme;
 pub mod control;
 pub mod follow;
 pub mod http;

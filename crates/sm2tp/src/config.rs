@@ -35,6 +35,8 @@ pub struct Config {
     pub send_log_keep: Duration,
     /// The SMTP door; `None`: closed.
     pub smtp: Option<Smtp>,
+    /// Certificates for the SMTP door from an authority; `None`: from files, or none.
+    pub acme: Option<Acme>,
     /// The HTTP door; `None`: closed.
     pub http: Option<Http>,
     /// Delivery; `None`: the node is a bounce service only.
@@ -121,6 +123,17 @@ pub struct Smtp {
 pub enum Switch {
     On,
     Off,
+}
+
+/// `[acme]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// Where the authority is asked (RFC 8555 §7.1.1).
+    pub directory: String,
+    /// Mail address that it may write to; `None`: that of the federation.
+    pub contact: Option<String>,
+    /// Root certificate of an authority that is not a public one.
+    pub root: Option<PathBuf>,
 }
 
 /// Two PEM files.
@@ -400,6 +413,7 @@ mod tests {
         assert_eq!(shipped, valid("hostname = \"relay.example.org\"\n[smtp]\n[http]\n[relay]\n"));
         let mut full = valid(&uncommented());
         assert_eq!(full.unbuilt(), ["policy", "socketmap", "milter", "logs"]);
+        assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
         // These have no default, or one that is not worth showing.
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);

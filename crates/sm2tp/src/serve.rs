@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
+use sm2tp_doors::acme::{self, Challenges, Renewal};
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
@@ -36,6 +37,22 @@ pub fn load(path: &Path) -> Result<Config, Failure> {
     if config.smtp.is_some() && config.relay.is_none() {
         let message = format!(
             "{}: [smtp] without [relay]: mail would be taken and never delivered; add an empty [relay] section",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Configuration, message));
+    }
+    if let (Some(_), Some(smtp)) = (&config.acme, &config.smtp)
+        && smtp.tls.is_some()
+    {
+        let message = format!(
+            "{}: certificates come from [acme] or from tls_certificate and tls_key: remove one of them",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Configuration, message));
+    }
+    if config.acme.is_some() && config.http.is_none() {
+        let message = format!(
+            "{}: [acme] without [http]: the authority looks for an answer there; add [http], and let port 80 lead to it",
             path.display()
         );
         return Err(Failure::new(Exit::Configuration, message));
@@ -128,8 +145,9 @@ fn start_doors(
 ) -> Result<(), Failure> {
     // Always, so that a hang-up never ends the node.
     let hung_up = hang_ups()?;
+    let challenges = Challenges::default();
     if let Some(asked) = &config.smtp {
-        let certificates = asked.tls.as_ref().map(certificates).transpose()?;
+        let certificates = certificates_of(config, asked)?;
         let settings = smtp_settings(config, asked, certificates.as_ref())?;
         let stops = Stops::start(house.ledger.clone());
         let door = smtp::Door::new(house.clone(), onward.clone(), settings, stops);
@@ -137,13 +155,18 @@ fn start_doors(
             let (door, stop) = (door.clone(), until(stopped));
             doors.spawn(async move { said(door.serve(listener, entry, stop).await, "SMTP") });
         }
+        if let (Some(certificates), Some(acme)) = (&certificates, &config.acme) {
+            let renewal = Renewal::new(acme_settings(config, acme), challenges.clone());
+            doors.spawn(renewal.run(certificates.clone(), until(stopped)));
+        }
         if let Some(certificates) = certificates {
             doors.spawn(certificates.follow(hung_up, until(stopped)));
         }
     }
     for listener in http_listeners {
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
-        doors.spawn(async move { said(http::serve(listener, house, authority, stop).await, "HTTP") });
+        let challenges = challenges.clone();
+        doors.spawn(async move { said(http::serve(listener, house, authority, challenges, stop).await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.
     let (socket, stop) = (config.data_dir.join("control.sock"), until(stopped));
@@ -234,6 +257,29 @@ fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)
     config.smtp.as_ref().map_or_else(Vec::new, |smtp| {
         vec![(&smtp.listen[..], "smtp", smtp::Entry::Clear), (&smtp.listen_tls[..], "smtps", smtp::Entry::Tls)]
     })
+}
+
+/// From files, or from an authority.
+fn certificates_of(config: &Config, smtp: &config::Smtp) -> Result<Option<Arc<Certificates>>, Failure> {
+    match (&smtp.tls, &config.acme) {
+        (Some(files), _) => certificates(files).map(Some),
+        (None, Some(acme)) => {
+            let failure = |error: &dyn std::fmt::Display| Failure::new(Exit::Temporary, error.to_string());
+            let pair = acme::prepare(&acme_settings(config, acme)).map_err(|error| failure(&error))?;
+            Certificates::read(&pair, &pair).map(Some).map_err(|error| failure(&error))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn acme_settings(config: &Config, acme: &config::Acme) -> acme::Settings {
+    acme::Settings {
+        directory: acme.directory.clone(),
+        contact: acme.contact.clone().unwrap_or_else(|| config.federation.contact.clone()),
+        root: acme.root.clone(),
+        hostname: config.hostname.clone(),
+        dir: config.data_dir.join("acme"),
+    }
 }
 
 fn certificates(files: &config::TlsFiles) -> Result<Arc<Certificates>, Failure> {

@@ -65,10 +65,15 @@ impl Node {
         let authority = listener.local_addr().unwrap().to_string();
         let house = open(dir.path(), data, name, &authority).await;
         let (stop, mut stopped) = watch::channel(false);
-        let served =
-            http::serve(listener, house.clone(), vec!["relay.example.org".into(), authority.clone()], async move {
+        let served = http::serve(
+            listener,
+            house.clone(),
+            vec!["relay.example.org".into(), authority.clone()],
+            sm2tp_doors::acme::Challenges::default(),
+            async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-            });
+            },
+        );
         tokio::spawn(async move { served.await.unwrap() });
         Self { house, origin: format!("http://{authority}"), stop, told: AtomicU32::new(0) }
     }

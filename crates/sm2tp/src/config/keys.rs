@@ -45,6 +45,14 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("memory_max", r#""256 MiB""#),
         ],
     },
+    SectionKeys {
+        name: "acme",
+        keys: &[
+            ("directory", r#""https://acme-v02.api.letsencrypt.org/directory""#),
+            ("contact", r#""postmaster@example.org""#),
+            ("root", r#""/etc/sm2tp/authority.pem""#),
+        ],
+    },
     SectionKeys { name: "http", keys: &[("listen", r#"["127.0.0.1:8025"]"#)] },
     SectionKeys {
         name: "relay",

@@ -206,6 +206,18 @@ fn port_number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
+/// Reads the address of something that is asked over HTTPS.
+pub(super) fn https_url(text: &str) -> Result<String, Wrong> {
+    const ALLOWED: &str = "https://, the name of a server, and a path";
+    let wrong = |what: &str| Wrong::new(format!("{} {what}", quoted(text)), ALLOWED);
+    let rest = text.strip_prefix("https://").ok_or_else(|| wrong("is not an https address"))?;
+    url_host(rest.split('/').next().unwrap_or_default()).ok_or_else(|| wrong("names no server"))?;
+    match rest.bytes().all(|octet| octet.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err(wrong("has characters that no address has")),
+    }
+}
+
 /// Reads the address under which other nodes reach the federation interface, without a slash at its end.
 pub(super) fn federation_url(text: &str) -> Result<String, Wrong> {
     const ALLOWED: &str = "https://, the name of a server, and a path that ends in /fed/v1";

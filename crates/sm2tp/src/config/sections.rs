@@ -14,8 +14,8 @@ use super::values::{
     DAY, DURATION_MAX, GIB, HOUR, KIB, MIB, MINUTE, Wrong, duration, path, show_duration, show_size, size, title, word,
 };
 use super::{
-    AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network, Relay,
-    RelayTls, Smtp, Stream, Suppression, Switch, TlsFiles, net,
+    Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
+    Relay, RelayTls, Smtp, Stream, Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -39,6 +39,8 @@ const ANY_SENDER: &[(&str, AnySender)] = &[("unlisted", AnySender::Unlisted), ("
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("postfix", LogFormat::Postfix), ("exim", LogFormat::Exim)];
 
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// More sockets than a process is usually allowed to have open; a larger number is a slip of the finger.
@@ -48,11 +50,13 @@ const CONNECTIONS_MAX: u32 = 100_000;
 pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
     let hostname = top.text("hostname", net::hostname)?.ok_or_else(|| top.missing("hostname"))?;
     let mut doors = Doors::default();
+    let acme = top.open("acme").map(|section| acme(&section)).transpose()?;
     Ok(Config {
         data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
         language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
         send_log_keep: any(top, "send_log_keep", 30 * DAY)?,
-        smtp: top.open("smtp").map(|section| smtp(&section, &mut doors)).transpose()?,
+        smtp: top.open("smtp").map(|section| smtp(&section, &mut doors, acme.as_ref())).transpose()?,
+        acme,
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
         dkim: dkim(&top.open_or_empty("dkim"))?,
@@ -119,7 +123,15 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any && a.is_ipv4() == b.is_ipv4())
 }
 
-fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
+fn acme(section: &Section<'_>) -> Result<Acme, ConfigError> {
+    Ok(Acme {
+        directory: section.text("directory", net::https_url)?.unwrap_or_else(|| LETS_ENCRYPT.to_owned()),
+        contact: section.text("contact", net::mail_address)?,
+        root: section.text("root", path)?,
+    })
+}
+
+fn smtp(section: &Section<'_>, doors: &mut Doors, acme: Option<&Acme>) -> Result<Smtp, ConfigError> {
     let smtp = Smtp {
         listen: doors.listen(section, 2525)?,
         listen_tls: doors.listen_too(section, "listen_tls")?,
@@ -138,8 +150,8 @@ fn smtp(section: &Section<'_>, doors: &mut Doors) -> Result<Smtp, ConfigError> {
         command_timeout: within(section, "command_timeout", SECOND, DAY, 5 * MINUTE)?,
         memory_max: section.text("memory_max", size(KIB..=1024 * GIB))?.unwrap_or(256 * MIB),
     };
-    if smtp.tls.is_none() && !smtp.listen_tls.is_empty() {
-        let wrong = Wrong::new("no certificate for it", "together with tls_certificate and tls_key");
+    if smtp.tls.is_none() && acme.is_none() && !smtp.listen_tls.is_empty() {
+        let wrong = Wrong::new("no certificate for it", "together with tls_certificate and tls_key, or with [acme]");
         return Err(section.wrong(section.place("listen_tls"), "listen_tls", &wrong));
     }
     let is_front = |network: &Network| smtp.xclient_from.iter().any(|front| front.covers(network));

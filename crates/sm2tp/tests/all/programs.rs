@@ -9,7 +9,7 @@ use crate::wait::Folder;
 
 /// What CI installs for these tests; `.ci/run` has the same list.
 const INSTALL: &str = "apt-get install --no-install-recommends dovecot-core dovecot-lmtpd gsasl haproxy \
-                       ldnsutils libnet-ssleay-perl nmap node-nodemailer nodejs nsd openssl postfix python3 \
+                       ldnsutils libnet-ssleay-perl nmap node-nodemailer nodejs nsd openssl pebble postfix python3 \
                        python3-aiosmtplib python3-dkim python3-nacl swaks testssl.sh unbound; \
                        and for exim4 and smtpd: scripts/other-mtas";
 /// Where that script puts what cannot be installed beside Postfix.
