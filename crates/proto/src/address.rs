@@ -91,6 +91,12 @@ impl Address {
         !self.local.is_ascii() || !self.domain.0.is_ascii()
     }
 
+    /// The same mailbox, in whatever form its domain is written.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.local == other.local && self.domain.is_same(&other.domain)
+    }
+
     /// The same mailbox for servers without SMTPUTF8: its domain as the DNS has it. None where the local part holds
     /// more than ASCII, which nobody but its own server may rewrite (RFC 6531 §3.2).
     #[must_use]
@@ -142,6 +148,14 @@ impl Domain {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same name, with U-labels or A-labels (RFC 5890 §2.3.2.4).
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self == other
+            || (!(self.0.is_ascii() && other.0.is_ascii())
+                && self.to_ascii().is_some_and(|own| other.to_ascii().as_ref() == Some(&own)))
     }
 
     /// The name as the DNS has it, its labels beyond ASCII as A-labels (RFC 5890 §2.3.2.1); none where it has no such
@@ -258,6 +272,11 @@ mod tests {
         assert_eq!(ascii("josé@example.fr"), None);
         assert_eq!(ascii("jean@exa\u{2002}mple.fr"), None);
         assert_eq!(ascii("jean@\u{200d}.fr"), None);
+        let domain = |text: &str| Domain::parse(text).unwrap();
+        assert!(domain("exämple.fr").is_same(&domain("xn--exmple-cua.fr")));
+        assert!(domain("xn--exmple-cua.fr").is_same(&domain("exämple.FR")));
+        assert!(!domain("exämple.fr").is_same(&domain("example.fr")));
+        assert!(!domain("\u{200d}.fr").is_same(&domain("\u{2002}.fr")), "no names at all");
     }
 
     #[test]

@@ -52,7 +52,10 @@ pub enum Refusal {
 pub fn sender(sender: &Sender<'_>) -> Result<(), Refusal> {
     let Some(from) = sender.mail_from else { return Ok(()) };
     let any = sender.domains.is_empty() && sender.addresses.is_empty();
-    if any || sender.domains.contains(from.domain()) || sender.addresses.contains(from) {
+    if any
+        || sender.domains.iter().any(|own| own.is_same(from.domain()))
+        || sender.addresses.iter().any(|own| own.is_same(from))
+    {
         Ok(())
     } else if sender.domains.is_empty() {
         Err(Refusal::SenderAddress)
@@ -195,6 +198,9 @@ mod tests {
         check(&own, &addresses, "bob@asso.example", Ok(()));
         check(&own, &addresses, "Anna@HOME.example", Ok(()));
         check(&own, &addresses, "bob@home.example", Err("sender-domain"));
+        // RFC 5890: the same name, however a program writes it.
+        let own = [Domain::parse("exämple.fr").unwrap()];
+        check(&own, &[], "anna@xn--exmple-cua.fr", Ok(()));
         check(&[], &addresses, "Anna@home.example", Ok(()));
         check(&[], &addresses, "bob@asso.example", Err("sender-address"));
         check(&[], &[], "bob@bank.example", Ok(()));

@@ -141,3 +141,37 @@ fn two_hundred_mails_of_smtp_source_arrive_once_each() {
     assert_eq!(copies.len(), 200, "{copies:?}");
     assert!(copies.values().all(|count| *count == 1), "{copies:?}");
 }
+
+const SMTPLIB_EXTENSIONS: &str = r#"
+import smtplib, sys
+port = int(sys.argv[1])
+with smtplib.SMTP("127.0.0.1", port, timeout=20) as server:
+    server.ehlo()
+    for word in ("smtputf8", "dsn", "chunking", "limits"):
+        assert server.has_extn(word), server.esmtp_features
+    subject = "Subject: été\r\nBcc: hidden@example.test\r\n\r\nbonjour\r\n".encode()
+    options = ["SMTPUTF8", "BODY=8BITMIME", "RET=HDRS", "ENVID=abc"]
+    server.sendmail("anna@good.test", ["rené@example.test"], subject, options, ["NOTIFY=NEVER"])
+    server.mail("anna@good.test")
+    server.rcpt("chunks@example.test")
+    for chunk in (b"Subject: chunks\r\n\r", b"\n.\r\nend"):
+        server.send(b"BDAT %d\r\n" % len(chunk) + chunk)
+        code, text = server.getreply()
+        assert code == 250, (code, text)
+    code, text = server.docmd("BDAT 0 LAST")
+    assert code == 250, (code, text)
+print("done")
+"#;
+
+#[test]
+fn pythons_smtplib_uses_smtputf8_dsn_and_chunks() {
+    let certificate = Certificate::new("relay.example.org");
+    let (node, sink) = node_and_sink(&certificate);
+    let said = run("python3", &["-c", SMTPLIB_EXTENSIONS, &node.smtp().port().to_string()], "");
+    assert_eq!(said.trim(), "done");
+    let text = sink.mail_to("rené@example.test").text();
+    assert!(text.contains("Subject: été\r\n\r\nbonjour\r\n"), "{text}");
+    let text = sink.mail_to("chunks@example.test").text();
+    assert!(text.ends_with("Subject: chunks\r\n\r\n.\r\nend\r\n"), "{text}");
+    node.wait_for_empty_queue();
+}

@@ -58,6 +58,11 @@ fn rubbish_of_all_kinds_is_answered_and_forgotten() {
     let pieces: &[&[u8]] = &[
         b"EHLO a.example\r\n",
         b"MAIL FROM:<a@b.test>\r\n",
+        b"MAIL FROM:<a@b.test> SMTPUTF8 RET=FULL ENVID=x+20y\r\n",
+        b"RCPT TO:<c@d.test> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\\x{E9}@d.test\r\n",
+        b"BDAT 7\r\na\nb\0c\rd",
+        b"BDAT 0 LAST\r\n",
+        b"BDAT 99999999\r\n",
         b"RCPT TO:<c@d.test>\r\n",
         b"RSET\r\n",
         b"\r\n",
@@ -298,5 +303,67 @@ fn a_handshake_that_is_none_ends_that_connection_only() {
         // Some alert of TLS, or nothing; then it is over.
         wait_until("the connection ends", Duration::from_secs(10), || !matches!(client.line(), Ok(Some(_))));
     }
+    goes_on(&node, &sink);
+}
+
+#[test]
+fn chunks_without_end_hold_no_more_than_a_message_and_their_octets_are_no_commands() {
+    let (node, sink) = node_with("message_size_max = \"1 MiB\"");
+    let mut client = Client::greet(node.smtp()).unwrap();
+    client.say("MAIL FROM:<anna@good.test>", "250").unwrap();
+    client.say("RCPT TO:<bob@example.test>", "250").unwrap();
+    let before = node.memory_peak_reset_kib();
+    // 200 MB in one chunk of a message that may have one.
+    client.write(b"BDAT 200000000 LAST\r\n").unwrap();
+    let piece = b"RSET\r\nMAIL FROM:<eve@good.test>\r\n".repeat(3000);
+    let mut left = 200_000_000_usize;
+    while left != 0 {
+        let count = left.min(piece.len());
+        client.write(&piece[..count]).unwrap();
+        left -= count;
+    }
+    let said = client.reply().unwrap();
+    assert!(said.starts_with("552 5.3.4"), "{said}");
+    let grown = node.memory_peak_kib().saturating_sub(before);
+    assert!(grown < 16 * 1024, "{grown} KiB");
+    client.say("NOOP", "250 2.0.0").unwrap();
+    // A chunk of one octet is no way to make us answer for ever.
+    client.say("MAIL FROM:<anna@good.test>", "250").unwrap();
+    client.say("RCPT TO:<bob@example.test>", "250").unwrap();
+    let mut said = String::new();
+    for _ in 0..2000 {
+        if client.write(b"BDAT 1\r\na").is_err() {
+            break;
+        }
+        said = client.reply().unwrap_or(said);
+        if said.starts_with("421") {
+            break;
+        }
+    }
+    assert!(said.starts_with("421 4.7.0"), "{said}");
+    goes_on(&node, &sink);
+}
+
+#[test]
+fn parameters_without_end_and_values_that_are_none_are_answered_each_with_one_line() {
+    let (node, sink) = node_with("");
+    let mut client = Client::greet(node.smtp()).unwrap();
+    let many = "NOTIFY=NEVER ".repeat(100_000);
+    let long = "A".repeat(1500);
+    for bad in [
+        format!("MAIL FROM:<a@b.test> {many}"),
+        format!("MAIL FROM:<a@b.test> ENVID={long}"),
+        "MAIL FROM:<a@b.test> ENVID=a+0D+0ARCPT+20TO:<x@y.test>".to_owned(),
+        "MAIL FROM:<a@b.test> RET=FULL RET=FULL".to_owned(),
+        format!("MAIL FROM:<a@b.test> {}", "A ".repeat(900)),
+    ] {
+        let said = client.say(&bad, "5").unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    client.say("MAIL FROM:<a@b.test>", "250").unwrap();
+    for bad in ["ORCPT=rfc822;a+00b@c.test", "ORCPT=rfc822", "NOTIFY=NEVER,NEVER", "NOTIFY=", "ORCPT=utf-8;\\x{D800}"] {
+        client.say(&format!("RCPT TO:<c@d.test> {bad}"), "501").unwrap();
+    }
+    drop(client);
     goes_on(&node, &sink);
 }
