@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sm2tp_rules::Stream;
 use sm2tp_rules::exits::{self, Facts};
 
+use crate::route::Site;
+
 /// One way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
@@ -54,6 +56,16 @@ impl Exits {
             .collect()
     }
 
+    /// The site as it is met from the exit of this mail: what a site thinks of one exit says nothing about another, so
+    /// each has its own connections and its own pace there.
+    #[must_use]
+    pub fn site(&self, site: &Arc<Site>, org: &str, stream: Stream) -> Arc<Site> {
+        match self.order(org, stream).first() {
+            Some(exit) if 1 < self.0.len() => Arc::new(site.leaving_by(&exit.name)),
+            _ => site.clone(),
+        }
+    }
+
     /// The system does not let us send from this exit: a person is told, once until it works again.
     pub fn is_shut(&self, exit: &Exit, address: Option<IpAddr>) {
         let told = self.0.iter().find(|(known, _)| known.name == exit.name).map(|(_, told)| told);
@@ -89,6 +101,23 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_exit_has_its_own_place_at_a_site() {
+        let exit = |name: &str, orgs: &[&str]| Exit {
+            name: name.into(),
+            addresses: Vec::new(),
+            hello: "a.example.org".into(),
+            weight: 1,
+            orgs: orgs.iter().map(|&org| org.to_owned()).collect(),
+            streams: Vec::new(),
+        };
+        let site = Arc::new(Site::found(Vec::new(), 25, crate::route::FoundBy::Dns));
+        let two = Exits::new(vec![exit("a", &[]), exit("b", &["asso"])]);
+        let key = |exits: &Exits, org| exits.site(&site, org, Stream::Bulk).key.to_string();
+        assert_eq!((key(&two, "other"), key(&two, "asso")), (":25@a".to_owned(), ":25@b".to_owned()));
+        assert_eq!(key(&Exits::new(vec![exit("a", &[])]), "other"), ":25", "one exit needs no name");
+    }
 
     #[test]
     fn an_exit_sends_from_its_own_family_or_not_at_all() {

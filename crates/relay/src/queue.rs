@@ -153,10 +153,15 @@ impl Queue {
         todo
     }
 
-    /// The site of a domain is known.
-    pub fn located(&mut self, domain: &Domain, site: &Arc<Site>, now: u64) -> Vec<Todo> {
+    /// The site of a domain is known; `site_of` says which one it is for an org and a stream, whose exit may be another.
+    pub fn located(&mut self, domain: &Domain, site_of: impl Fn(&str, Stream) -> Arc<Site>, now: u64) -> Vec<Todo> {
+        let mut met = Vec::<SiteKey>::new();
         for id in self.locating.remove(domain).unwrap_or_default() {
             let Some(queue) = self.queues.find_mut(id) else { continue };
+            let site = site_of(&queue.key.org, queue.key.stream);
+            if !met.contains(&site.key) {
+                met.push(site.key.clone());
+            }
             if let Place::At(before) = &queue.place {
                 if *before == site.key {
                     continue;
@@ -169,12 +174,12 @@ impl Queue {
             if !queue.due.is_empty() {
                 queue.place = Place::At(site.key.clone());
                 queue.located_at = now;
-                let turns = self.sites.entry(site.key.clone()).or_insert_with(|| Turns::new(site.clone()));
+                let turns = self.sites.entry(site.key.clone()).or_insert_with(|| Turns::new(site));
                 turns.add(id, &queue.key, queue.due.len());
             }
             self.queues.tidy(id);
         }
-        self.connect(&site.key, now)
+        met.iter().flat_map(|site| self.connect(site, now)).collect()
     }
 
     /// The domain has no site now: all its due entries come back, to be recorded as failed. What has a site already,

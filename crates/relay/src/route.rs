@@ -192,6 +192,12 @@ impl Site {
         Self { key: SiteKey(key.into()), ..site }
     }
 
+    /// The site as it is met from one of several exits.
+    #[must_use]
+    pub fn leaving_by(&self, exit: &str) -> Self {
+        Self { key: SiteKey(format!("{}@{exit}", self.key).into()), ..self.clone() }
+    }
+
     /// A site of hosts, best first.
     #[must_use]
     pub fn found(hosts: Vec<MxHost>, port: u16, found: FoundBy) -> Self {

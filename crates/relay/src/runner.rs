@@ -142,7 +142,10 @@ impl Runner {
         let todo = match heard {
             News::Mail(queued, content) => self.queue.add(queued, content, now()),
             News::Stored { last, stubs } => self.stored(last, &stubs).await,
-            News::Located(domain, Ok(site)) => self.queue.located(&domain, &Arc::new(site), now()),
+            News::Located(domain, Ok(site)) => {
+                let (site, exits) = (Arc::new(site), &self.shared.opener.exits);
+                self.queue.located(&domain, |org, stream| exits.site(&site, org, stream), now())
+            }
             News::Located(domain, Err(failure)) => {
                 let tickets = self.queue.unlocated(&domain);
                 self.record_failed(tickets, Failed { mx: None, heard: settle::Heard::Local(failure) });

@@ -73,7 +73,7 @@ impl Place {
         for todo in todo {
             match todo {
                 Todo::Locate(domain) => {
-                    let more = self.queue.located(&domain, &self.site.clone(), self.now);
+                    let more = self.queue.located(&domain, |_, _| self.site.clone(), self.now);
                     connects += self.locate(more);
                 }
                 Todo::Connect(_) => connects += 1,
@@ -158,7 +158,7 @@ fn all_connections_together_are_bounded_and_a_free_one_serves_who_waits() {
     let other = site_with("other.example", connections(4));
     let todo = place.queue.add(mail(2, "a", Stream::Personal, &["a@y.example"]), None, 0);
     assert!(matches!(todo[..], [Todo::Locate(_)]));
-    assert!(place.queue.located(&Domain::parse("y.example").unwrap(), &other, 0).is_empty());
+    assert!(place.queue.located(&Domain::parse("y.example").unwrap(), |_, _| other.clone(), 0).is_empty());
     assert_eq!(place.next().map(|ticket| ticket.mail), Some(1));
     // The site that had the connection has more mail, and waits for its turn all the same.
     let todo = place.queue.closed(&place.site.key, 0);
@@ -277,7 +277,7 @@ fn a_site_that_moved_is_noticed_although_mail_never_pauses() {
     let domain = Domain::parse("x.example").unwrap();
     assert!(matches!(&place.queue.moved()[..], [Todo::Locate(asked)] if *asked == domain));
     let new = site_with("new.example", SiteLimits::default());
-    assert_eq!(place.queue.located(&domain, &new, place.now).len(), 4);
+    assert_eq!(place.queue.located(&domain, |_, _| new.clone(), place.now).len(), 4);
     assert!(place.next().is_none());
     place.site = new;
     assert_eq!(place.order(), [2, 3, 4, 5]);
