@@ -175,6 +175,35 @@ mod tests {
     }
 
     #[test]
+    fn twenty_thousand_damaged_headers_are_answered_in_bounded_memory() {
+        let mut state = 0x5eed_0001_u64;
+        let mut roll = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % end
+        };
+        let seeds =
+            [header(0x21, 0x11, V4), header(0x21, 0x21, &[7; 40]), header(0x20, 0, b""), header(0x21, 0x31, &[1; 216])];
+        for _ in 0..20_000 {
+            let mut octets = seeds[roll(seeds.len())].clone();
+            for _ in 0..=roll(3) {
+                let (at, octet) = (roll(octets.len()), u8::try_from(roll(256)).unwrap());
+                octets[at] = octet;
+            }
+            octets.truncate(roll(octets.len() + 1).max(1));
+            let mut reader = HeaderReader::new();
+            let mut rest = &octets[..];
+            while !rest.is_empty() && reader.wanted() != 0 {
+                let (piece, left) = rest.split_at((1 + roll(20)).min(rest.len()).min(reader.wanted()));
+                if !matches!(reader.push(piece), Ok(None)) {
+                    break;
+                }
+                rest = left;
+            }
+            assert!(reader.held.len() <= HEAD_OCTETS + usize::from(REST_OCTETS_MAX));
+        }
+    }
+
+    #[test]
     fn nobody_is_named_by_local_unspec_and_unix() {
         for (command, family, rest) in
             [(0x20, 0, &b""[..]), (0x20, 0x11, V4), (0x21, 0, b"whatever"), (0x21, 0x31, &[0; 216])]

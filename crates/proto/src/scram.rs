@@ -360,6 +360,26 @@ mod tests {
     }
 
     #[test]
+    fn twenty_thousand_damaged_messages_are_answered_and_none_is_believed() {
+        let mut state = 0x5eed_0003_u64;
+        let mut roll = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % end
+        };
+        let (challenge, seeds) = (challenge(FIRST), [FIRST, LAST, "y,a=a=2C,n=a=3Db,r=x,e=1"]);
+        for _ in 0..20_000 {
+            let mut octets = seeds[roll(seeds.len())].as_bytes().to_vec();
+            for _ in 0..=roll(3) {
+                let (at, octet) = (roll(octets.len()), u8::try_from(roll(128)).unwrap());
+                octets[at] = octet;
+            }
+            let text = String::from_utf8(octets).unwrap();
+            let _ = ClientFirst::parse(&text);
+            assert!(text == LAST || challenge.verify(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn keys_are_kept_as_text_and_never_shown() {
         let text = keys().to_string();
         assert!(text.starts_with("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"), "{text}");
