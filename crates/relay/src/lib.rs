@@ -4,6 +4,7 @@
 //! [`settle`] decides what follows from an answer; [`report`] writes to the sender.
 
 mod body;
+mod clock;
 mod connection;
 mod dane;
 mod dns;

@@ -307,6 +307,12 @@ impl Queue {
         self.waiting.insert((at, entry.serial), Waiting::Mail(entry));
     }
 
+    /// The clock was set: what waits goes on waiting for as long as it had to. Pauses and the slow lane bound themselves.
+    pub fn shift(&mut self, by: i64) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting.map(|((at, serial), what)| ((at.saturating_add_signed(by), serial), what)).collect();
+    }
+
     fn become_due(&mut self, entry: Entry, now: u64) -> Vec<Todo> {
         let (id, is_void) = (entry.queue, self.is_void(&entry));
         let Some(queue) = self.queues.find_mut(id) else { return Vec::new() };

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::body::Body;
+use crate::clock::Clock;
 use crate::queue::{Queue, Ticket, Todo};
 use crate::route::{Site, SiteKey};
 use crate::worker::{Shared, Worker};
@@ -75,6 +76,7 @@ pub(crate) struct Runner {
     /// Up to which mail the spool of the start is loaded.
     loaded: u64,
     workers: JoinSet<()>,
+    clock: Clock,
 }
 
 /// Hands the runner what the spool holds, page by page, oldest first.
@@ -112,6 +114,7 @@ impl Runner {
             changed: HashSet::new(),
             loaded: 0,
             workers: JoinSet::new(),
+            clock: Clock::new(now(), std::time::Instant::now()),
         }
     }
 
@@ -130,6 +133,7 @@ impl Runner {
                     None => return,
                 },
                 () = sleep_until(Instant::now() + wake) => {
+                    self.look_at_clock();
                     let todo = self.queue.tick(now());
                     self.act(todo);
                 }
@@ -138,7 +142,15 @@ impl Runner {
         }
     }
 
+    fn look_at_clock(&mut self) {
+        if let Some(by) = self.clock.set(now(), std::time::Instant::now()) {
+            tracing::warn!(seconds = by, "the clock was set; what waits in the queue waits as long as before");
+            self.queue.shift(by);
+        }
+    }
+
     async fn hear(&mut self, heard: News) {
+        self.look_at_clock();
         let todo = match heard {
             News::Mail(queued, content) => self.queue.add(queued, content, now()),
             News::Stored { last, stubs } => self.stored(last, &stubs).await,

@@ -305,3 +305,69 @@ fn a_hundred_thousand_waiting_mails_are_a_hundred_octets_each() {
     assert_eq!((queue.waiting.len(), queue.queues.len()), (100_000, 1));
     assert!(size_of::<Waiting>() + size_of::<(u64, u64)>() <= 80, "{}", size_of::<Waiting>());
 }
+
+/// `SplitMix64`.
+fn roll(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Some hours of a queue whose clock is put forward and back by a day, again and again. `real` runs on.
+fn run_with_jumps(seed: u64) -> usize {
+    let (mut dice, mut place) = (seed, Place::new(10, SiteLimits::default()));
+    let (mut real, mut jumps, mut served, mut open) = (0, 0, 0, 0);
+    place.now = 10_000_000;
+    let mut due = HashMap::new();
+    let key = place.site.key.clone();
+    for step in 0..400 {
+        let ran = 1 + roll(&mut dice) % 120;
+        real += ran;
+        place.now += ran;
+        if roll(&mut dice).is_multiple_of(10) && step < 300 {
+            let by = if roll(&mut dice).is_multiple_of(2) { 86_400 } else { -86_400 };
+            place.now = place.now.saturating_add_signed(by);
+            place.queue.shift(by);
+            jumps += 1;
+        }
+        if step < 300 {
+            let wait = roll(&mut dice) % 4000;
+            due.insert(step, real + wait);
+            let mut queued = mail(step, "a", Stream::Personal, &["a@x.example"]);
+            queued.recipients[0].next_at = place.now + wait;
+            open += place.add(queued);
+        }
+        if roll(&mut dice).is_multiple_of(20) {
+            for ticket in place.queue.unreachable(&key, place.now) {
+                due.insert(ticket.mail, real + 300);
+                let todo = place.queue.add_stubs(&[stub(ticket.mail, place.now + 300)], place.now);
+                open += place.locate(todo);
+            }
+        }
+        let todo = place.queue.tick(place.now);
+        open += place.locate(todo);
+        let order = if 0 < open { place.order() } else { Vec::new() };
+        let todo = place.queue.moved();
+        open += place.locate(todo);
+        while 0 < open {
+            let todo = place.queue.closed(&key, place.now);
+            open = open - 1 + place.locate(todo);
+        }
+        for id in order {
+            let due = due.remove(&id).expect("each mail is served once");
+            assert!(due <= real, "seed {seed}: mail {id} came {} s too early", due - real);
+            // A step, and the longest pause of a site.
+            assert!(real <= due + 120 + 300 + 120, "seed {seed}: mail {id} came {} s too late", real - due);
+            served += 1;
+        }
+    }
+    assert!(due.is_empty() && 10 < jumps, "seed {seed}: {due:?} never came, {jumps} jumps");
+    served
+}
+
+#[test]
+fn a_clock_that_jumps_by_a_day_makes_no_mail_wait_longer_and_none_go_sooner() {
+    let served: usize = (1..=50).map(run_with_jumps).sum();
+    assert_eq!(served, 50 * 300);
+}
