@@ -79,7 +79,11 @@ impl Spool {
     pub fn open(dir: &Path, fresh_name: &str) -> Result<Self, SpoolError> {
         RealDisk.make_dir(dir)?;
         let place = Place { disk: Arc::new(RealDisk), dir: dir.join("bodies") };
-        let opened = Opened::open(&dir.join("queue.sqlite"), place, fresh_name, SEGMENT_OCTETS_MAX, FREE_OCTETS_MIN)?;
+        let database = dir.join("queue.sqlite");
+        Self::start(Opened::open(&database, place, fresh_name, SEGMENT_OCTETS_MAX, FREE_OCTETS_MIN)?)
+    }
+
+    fn start(opened: Opened) -> Result<Self, SpoolError> {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let reader = Arc::new(Mutex::new(opened.reader));
         thread::Builder::new().name("spool".into()).spawn(move || opened.writer.run(waiting))?;
@@ -494,6 +498,40 @@ mod tests {
         assert_eq!(spool.depth().await.unwrap().normal, 200);
         let page = spool.list(Filter { limit: 3, after: (10, u32::MAX), ..Filter::default() }).await.unwrap();
         assert_eq!(page.iter().map(|l| l.mail.id).collect::<Vec<_>>(), [11, 12, 13]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn readers_find_every_mail_while_files_are_compacted_and_removed() {
+        let dir = TempDir::new();
+        let place = Place { disk: Arc::new(RealDisk), dir: dir.path().join("bodies") };
+        let spool = Spool::start(Opened::open(&dir.path().join("queue.sqlite"), place, "one", 8 * 1024, 0).unwrap());
+        let spool = spool.unwrap();
+        let content = |id: u64| format!("{id} ").repeat(200).into_bytes();
+        for id in 1..=200 {
+            assert_eq!(spool.accept(mail(&["a@x.example"], &content(id))).await.unwrap().mail.id, id);
+        }
+        // Every tenth mail stays, so that each file becomes thin, is copied and goes.
+        let (stays, files) = (|id: &u64| id.is_multiple_of(10), || std::fs::read_dir(dir.path().join("bodies")));
+        let before = files().unwrap().count();
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                let spool = spool.clone();
+                tokio::spawn(async move {
+                    for id in (0..10).flat_map(|_| (1..=200).filter(stays)) {
+                        let found = spool.content(id).await;
+                        assert!(found.as_ref().is_ok_and(|found| *found == content(id)), "mail {id}: {found:?}");
+                    }
+                })
+            })
+            .collect();
+        for id in (1..=200).filter(|id| !stays(id)) {
+            spool.record(vec![delivered(id, 0, None)]).await.unwrap();
+        }
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        let after = files().unwrap().count();
+        assert!(after * 3 < before, "{before} files became {after}");
     }
 
     #[tokio::test]
