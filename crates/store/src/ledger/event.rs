@@ -1,5 +1,7 @@
 //! One line of the ledger, how it is made from what the relay told, and what it changes in the views.
 
+use std::collections::HashMap;
+
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::evidence::{Hard, Says, says};
@@ -9,7 +11,7 @@ use crate::sql::{self, Row, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What, mask};
 
 /// Whom an event is about. One event never names two of them (R11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
     Recipient,
     Sender,
@@ -17,7 +19,7 @@ pub enum Subject {
 }
 
 /// A line of the ledger; absent fields do not apply.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// Unix seconds; cut to the hour unless the subject is a recipient.
     pub at: u64,
@@ -146,6 +148,20 @@ impl Event {
             note: (kind != "delivered").then(|| mask(&answer.text, address)),
             ..Self::new(told.at, Subject::Recipient, kind)
         })
+    }
+
+    /// One line for those that say the same, with their counts added up: a newsletter is a handful of lines about its
+    /// sender and its sites. In the order of their first.
+    pub(super) fn together(events: Vec<Self>) -> Vec<Self> {
+        let mut counts = HashMap::<Self, (usize, u64)>::with_capacity(events.len());
+        for event in events {
+            let (next, count) = (counts.len(), event.count);
+            counts.entry(Self { count: 0, ..event }).or_insert((next, 0)).1 += count;
+        }
+        let mut together: Vec<(usize, Self)> =
+            counts.into_iter().map(|(event, (place, count))| (place, Self { count, ..event })).collect();
+        together.sort_unstable_by_key(|(place, _)| *place);
+        together.into_iter().map(|(_, event)| event).collect()
     }
 
     pub(super) fn insert(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
