@@ -1,4 +1,5 @@
 //! `sm2tp bench relay`: how fast a relay takes mail and delivers it, measured from outside, the same for any relay.
+//! `sm2tp bench queue`: what a long queue costs ([`queue`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
@@ -6,6 +7,7 @@
 
 mod load;
 mod node;
+mod queue;
 mod sink;
 
 use std::net::SocketAddr;
@@ -17,7 +19,8 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 
-use self::node::{BenchNode, Usage};
+use self::node::{BenchNode, Place, Sign, Usage};
+pub use self::queue::{QueueArgs, queue};
 use self::sink::Sink;
 use crate::{Exit, Failure, say};
 
@@ -42,6 +45,9 @@ pub struct RelayArgs {
     /// Count CPU time and memory of this process and its children (with --to).
     #[arg(long, value_name = "PID", requires = "to")]
     pid: Option<u32>,
+    /// What the node signs with (not with --to).
+    #[arg(long, value_enum, default_value = "ed25519")]
+    sign: Sign,
     /// Where the node keeps its spool: the disk that is measured.
     #[arg(long, value_name = "DIR")]
     dir: Option<std::path::PathBuf>,
@@ -75,7 +81,11 @@ pub async fn relay(args: RelayArgs, as_json: bool) -> Result<ExitCode, Failure> 
     tokio::spawn(sink.clone().serve(listener));
     let node = match args.to {
         Some(_) => None,
-        None => Some(BenchNode::start(args.dir.as_deref(), sink_at).await?),
+        None => {
+            let place = Place::new(args.dir.as_deref(), sink_at)?;
+            place.sign(args.sign)?;
+            Some(BenchNode::start(place).await?)
+        }
     };
     let to = args.to.or(node.as_ref().map(|node| node.smtp)).ok_or_else(|| trouble("the relay", &"no address"))?;
     let pid = node.as_ref().map(BenchNode::pid).or(args.pid);

@@ -12,7 +12,7 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
 
-use crate::bench::RelayArgs;
+use crate::bench::{QueueArgs, RelayArgs};
 
 /// Outgoing mail relay and federated bounce service.
 #[derive(Debug, Parser)]
@@ -341,6 +341,8 @@ pub enum Algorithms {
 pub enum Bench {
     /// Send mail through a relay into a sink: accept rate, end-to-end rate, CPU, memory.
     Relay(RelayArgs),
+    /// Start a node with a million mails in its queue: time, memory, and what a mail costs then.
+    Queue(QueueArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -71,6 +71,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
         Command::Bench(cli::Bench::Relay(args)) => block_on(bench::relay(args, json))?,
+        Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
         Command::Dkim(command) => {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?

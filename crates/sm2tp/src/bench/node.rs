@@ -13,7 +13,7 @@ use crate::{Exit, Failure};
 /// A running node; it ends, and its directory goes, when this is dropped.
 pub(super) struct BenchNode {
     child: Child,
-    dir: PathBuf,
+    pub(super) place: Place,
     pub(super) smtp: SocketAddr,
 }
 
@@ -21,38 +21,87 @@ pub(super) struct BenchNode {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     pub(super) cpu_s: f64,
+    pub(super) memory_kib: u64,
     pub(super) memory_peak_kib: u64,
 }
 
-impl BenchNode {
-    pub(super) async fn start(dir: Option<&Path>, sink: SocketAddr) -> Result<Self, Failure> {
-        let parent = dir.map_or_else(std::env::temp_dir, Path::to_owned);
-        let dir = parent.join(format!("sm2tp-bench-{}", std::process::id()));
-        let io = |error: std::io::Error| Failure::new(Exit::Unavailable, format!("{}: {error}", dir.display()));
-        std::fs::create_dir_all(&dir).map_err(io)?;
-        let config = dir.join("sm2tp.toml");
-        let (data, out) = (dir.join("data"), dir.join("out"));
+/// What the node signs its mail with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sign {
+    None,
+    Ed25519,
+    Both,
+}
+
+/// A directory for one measurement; it goes when this is dropped.
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+}
+
+impl Place {
+    /// A directory in `parent`, or among the temporary files, with a configuration for a node that delivers to `sink`.
+    pub(super) fn new(parent: Option<&Path>, sink: SocketAddr) -> Result<Self, Failure> {
+        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+        let place = Self { dir: parent.join(format!("sm2tp-bench-{}", std::process::id())) };
+        std::fs::create_dir_all(&place.dir).map_err(|error| place.failed(&error))?;
         let text = format!(
-            "hostname = \"bench.example.org\"\ndata_dir = {data:?}\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
+            "hostname = \"bench.example.org\"\ndata_dir = {:?}\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
              trusted_networks = [\"127.0.0.1/32\"]\nconnections_max = 2000\nconnections_per_client_max = 2000\n\
              memory_max = \"1 GiB\"\n[relay]\nroutes = {{ \"bench.test\" = \"{sink}\" }}\n\
-             connections_per_site_max = 16\ntls = \"off\"\n[dns]\nservers = [\"127.0.0.1:9\"]\n"
+             connections_per_site_max = 16\ntls = \"off\"\n[dns]\nservers = [\"127.0.0.1:9\"]\n",
+            place.data()
         );
-        std::fs::write(&config, text).map_err(io)?;
-        let output = std::fs::File::create(&out).map_err(io)?;
-        let log = std::fs::File::create(dir.join("log")).map_err(io)?;
-        let program = std::env::current_exe().map_err(io)?;
-        let child = Command::new(program)
-            .arg("serve")
-            .arg("--config")
-            .arg(&config)
-            .env("SM2TP_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(log)
-            .spawn()
-            .map_err(io)?;
-        let mut node = Self { child, dir: dir.clone(), smtp: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        std::fs::write(place.config(), text).map_err(|error| place.failed(&error))?;
+        Ok(place)
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.join("sm2tp.toml")
+    }
+
+    /// The command line of this program about this place.
+    pub(super) fn command(&self, words: &[&str]) -> Result<Command, Failure> {
+        let mut command = Command::new(std::env::current_exe().map_err(|error| self.failed(&error))?);
+        command.args(words).arg("--config").arg(self.config()).env("SM2TP_LOG", "warn").stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Makes the keys for the sender domain of the load.
+    pub(super) fn sign(&self, sign: Sign) -> Result<(), Failure> {
+        let algorithm = match sign {
+            Sign::None => return Ok(()),
+            Sign::Ed25519 => "ed25519",
+            Sign::Both => "both",
+        };
+        let mut command = self.command(&["dkim", "new", "bench.example", "--algorithm", algorithm])?;
+        let made = command.stdout(Stdio::null()).status().map_err(|error| self.failed(&error))?;
+        if made.success() { Ok(()) } else { Err(self.failed(&"the keys could not be made")) }
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Failure {
+        Failure::new(Exit::Unavailable, format!("{}: {error}", self.dir.display()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // It is measured, not kept: what it still holds is of no use.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl BenchNode {
+    pub(super) async fn start(place: Place) -> Result<Self, Failure> {
+        let out = place.dir.join("out");
+        let output = std::fs::File::create(&out).map_err(|error| place.failed(&error))?;
+        let log = std::fs::File::create(place.dir.join("log")).map_err(|error| place.failed(&error))?;
+        let mut command = place.command(&["serve"])?;
+        let child = command.stdout(output).stderr(log).spawn().map_err(|error| place.failed(&error))?;
+        let mut node = Self { child, place, smtp: SocketAddr::from(([127, 0, 0, 1], 0)) };
         node.smtp = soon("the node", listening(&out)).await?;
         Ok(node)
     }
@@ -64,21 +113,25 @@ impl BenchNode {
 
 impl Drop for BenchNode {
     fn drop(&mut self) {
-        // It is measured, not kept: what it still holds is of no use.
+        // It is measured, not drained.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
 impl Usage {
     /// Reads `/proc`; zeros where there is none.
     pub(super) fn of(pid: u32) -> Self {
-        let peak = std::fs::read_to_string(format!("/proc/{pid}/status")).ok().and_then(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-            line.trim().trim_end_matches(" kB").parse().ok()
-        });
-        Self { cpu_s: family(pid).into_iter().filter_map(cpu_s).sum(), memory_peak_kib: peak.unwrap_or(0) }
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let kib = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+        };
+        Self {
+            cpu_s: family(pid).into_iter().filter_map(cpu_s).sum(),
+            memory_kib: kib("VmRSS:"),
+            memory_peak_kib: kib("VmHWM:"),
+        }
     }
 }
 
