@@ -7,6 +7,7 @@ mod addresses;
 mod dkim;
 mod queue;
 
+pub use self::dkim::Removal;
 pub use self::queue::{Those, Which};
 
 use std::io;
@@ -46,7 +47,7 @@ pub enum Request {
     SuppressAdd { address: String, note: Option<String> },
     SuppressRemove { address: String, note: Option<String> },
     OrgList,
-    OrgAdd { name: String, domains: Vec<String>, stream: Stream },
+    OrgAdd { name: String, domains: Option<Vec<String>>, stream: Option<Stream> },
     OrgRemove { name: String },
     OrgLogin { org: String, login: String, password: String, stream: Option<Stream> },
     OrgLogout { login: String },
@@ -58,7 +59,7 @@ pub enum Request {
     DkimNew { domain: String, selector: Option<String>, algorithm: Option<Algorithm>, pem: Option<String> },
     DkimList { domain: Option<String> },
     DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
-    DkimRemove { domain: String, selector: String },
+    DkimRemove { domain: String, selector: String, which: Removal },
     LedgerRebuild,
 }
 
@@ -197,7 +198,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::QueueRelease { which } => queue::release(house, onward, which).await,
         Request::QueueDrop { which } => queue::drop(house, onward, which).await,
         Request::OrgList => Ok(json!(house.accounts.orgs())),
-        Request::OrgAdd { name, domains, stream } => org_add(house, &name, &domains, stream).await,
+        Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => {
             house.accounts.remove_org(&name).await?;
             Ok(json!({ "removed": name }))
@@ -224,12 +225,22 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         }
         Request::DkimList { domain } => dkim::list(house, domain.as_deref()),
         Request::DkimRotate { domain, selector, wait_s } => dkim::rotate(house, &domain, selector, wait_s).await,
-        Request::DkimRemove { domain, selector } => dkim::remove(house, &domain, selector).await,
+        Request::DkimRemove { domain, selector, which } => dkim::remove(house, &domain, selector, which).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
     }
 }
 
-async fn org_add(house: &House, name: &str, domains: &[String], stream: Stream) -> Result<Value, Problem> {
+/// What is not given stays as it is: an org that loses its domains by a forgotten word could write as anybody.
+async fn org_add(
+    house: &House,
+    name: &str,
+    domains: Option<Vec<String>>,
+    stream: Option<Stream>,
+) -> Result<Value, Problem> {
+    let known = house.accounts.orgs().into_iter().find(|org| org.name == name);
+    let (known_domains, known_stream) =
+        known.map_or((Vec::new(), Stream::Personal), |known| (known.domains, known.stream));
+    let (domains, stream) = (domains.unwrap_or(known_domains), stream.unwrap_or(known_stream));
     let parsed: Result<Vec<Domain>, _> = domains.iter().map(|text| Domain::parse(text)).collect();
     let parsed = parsed.map_err(|error| Problem::Input(format!("{}: {error}", domains.join(", "))))?;
     house.accounts.put_org(name, parsed, stream, now()).await?;

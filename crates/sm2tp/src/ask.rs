@@ -89,7 +89,10 @@ fn request(command: Command) -> Result<Request, Failure> {
         },
         Command::Org(org) => match org {
             Org::List => Request::OrgList,
-            Org::Add { name, domains, stream } => Request::OrgAdd { name, domains, stream },
+            Org::Add { name, domains, any_domain, stream } => {
+                let given = any_domain || !domains.is_empty();
+                Request::OrgAdd { name, domains: given.then_some(domains), stream }
+            }
             Org::Remove { name } => Request::OrgRemove { name },
             Org::Login { login, org, stream, password_file } => {
                 let password = password(password_file.as_deref())?;

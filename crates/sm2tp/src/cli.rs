@@ -174,15 +174,18 @@ pub enum Suppress {
 #[derive(Debug, Subcommand)]
 pub enum Org {
     List,
-    /// Add an organisation, or change its domains and stream.
+    /// Add an organisation, or change its domains or stream; what is not given stays as it is.
     Add {
         name: String,
-        /// A sender domain that it may use; without any, it may use all.
+        /// A sender domain that it may use; given again, all of them are named anew.
         #[arg(long = "domain", value_name = "DOMAIN")]
         domains: Vec<String>,
-        /// Stream of its logins that name none.
-        #[arg(long, default_value = "personal")]
-        stream: Stream,
+        /// It may use every sender domain, as a new organisation without --domain may.
+        #[arg(long, conflicts_with = "domains")]
+        any_domain: bool,
+        /// Stream of its logins that name none; personal for a new organisation.
+        #[arg(long)]
+        stream: Option<Stream>,
     },
     /// Remove an organisation with its logins.
     Remove {
@@ -324,7 +327,13 @@ pub enum Dkim {
         now: bool,
     },
     /// Remove a key with its file. What it signed is not valid any more once its record is gone.
-    Remove { domain: String, selector: String },
+    Remove {
+        domain: String,
+        selector: String,
+        /// Also one that signs now.
+        #[arg(long)]
+        now: bool,
+    },
     /// Ask the DNS whether the records of a domain are published, and are ours.
     Check { domain: String },
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use sm2tp_doors::control::Request;
+use sm2tp_doors::control::{Removal, Request};
 use sm2tp_store::dkim::{Algorithm, Published, Record};
 
 use crate::cli::{Algorithms, Dkim};
@@ -49,7 +49,11 @@ fn request(command: &Dkim) -> Result<Request, Failure> {
             selector: selector.clone(),
             wait_s: if *now { 0 } else { wait.saturating_mul(3600) },
         },
-        Dkim::Remove { domain, selector } => Request::DkimRemove { domain: domain.clone(), selector: selector.clone() },
+        Dkim::Remove { domain, selector, now } => Request::DkimRemove {
+            domain: domain.clone(),
+            selector: selector.clone(),
+            which: if *now { Removal::Any } else { Removal::Unused },
+        },
     })
 }
 
@@ -120,8 +124,12 @@ fn text(command: &Dkim, value: &Value) -> String {
                 line(&mut out, &format!("Then see whether it is there: sm2tp dkim check {domain}"));
             }
         }
-        Dkim::Remove { domain, selector } => {
-            line(&mut out, &format!("{selector}: removed. Its record may go from the DNS."));
+        Dkim::Remove { domain, selector, .. } => {
+            let then = value["record_until"].as_u64().map_or_else(
+                || "Its record may go from the DNS.".to_owned(),
+                |until| format!("Keep its record in the DNS until {}: mail that it signed is on its way.", time(until)),
+            );
+            line(&mut out, &format!("{selector}: removed. {then}"));
             if value["signing"] == 0 {
                 line(&mut out, &format!("{domain} has no key any more that signs: its mail leaves unsigned."));
             }

@@ -1,6 +1,7 @@
 //! Opens everything that a node keeps, from its configuration.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub struct Opened {
 pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure> {
     let dir = &config.data_dir;
     std::fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))?;
+    close_to_others(dir).map_err(|error| unusable(dir, &error))?;
     let lock = lock(&dir.join("lock"))?;
     let classifier = Arc::new(classifier(config_file)?);
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
@@ -79,6 +81,17 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
 /// Where the DKIM keys are.
 pub fn dkim(config: &Config) -> PathBuf {
     config.data_dir.join("keys/dkim")
+}
+
+/// A directory of an earlier version, or one that a person made: the group may be an administrator's choice, the rest of
+/// the machine is not.
+fn close_to_others(dir: &Path) -> std::io::Result<()> {
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    tracing::warn!(dir = %dir.display(), "everybody on this machine could read the data directory; that is over now");
+    std::fs::set_permissions(dir, Permissions::from_mode(mode & !OTHERS))
 }
 
 /// Two processes in one spool would deliver everything twice.
@@ -204,3 +217,5 @@ const CLOCK_SKEW_S: u64 = 3600;
 const LOG_KEY_LIFE_S: u64 = 3650 * 86_400;
 /// `FEDERATION.md` §8.1: no event is older.
 const RETENTION_DAYS: u16 = 400;
+/// What a mode allows to who is neither owner nor of the group.
+const OTHERS: u32 = 0o007;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::Domain;
-use sm2tp_store::dkim::{Algorithm, DkimError, DkimKeys, Key, Source, ascii};
+use sm2tp_store::dkim::{Algorithm, DkimError, DkimKeys, Key, SIGNATURE_LIFE_S, Source, State, ascii};
 use tokio::task::spawn_blocking;
 
 use super::Problem;
@@ -40,12 +41,31 @@ pub(super) async fn rotate(
     change(house, move |keys| keys.rotate(&domain, selector.as_deref(), now, now + wait_s)).await
 }
 
-pub(super) async fn remove(house: &House, domain: &str, selector: String) -> Result<Value, Problem> {
-    let domain = parsed(domain)?;
+/// How a key may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// Only one that does not sign.
+    Unused,
+    Any,
+}
+
+pub(super) async fn remove(house: &House, domain: &str, selector: String, which: Removal) -> Result<Value, Problem> {
+    let (domain, now) = (parsed(domain)?, now());
+    let name = ascii(&domain);
+    let known = house.dkim.all().into_iter().find(|key| Some(&key.domain) == name.as_ref() && key.selector == selector);
+    let state = known.as_ref().map(|key| key.state(now));
+    if state == Some(State::Signing) && which == Removal::Unused {
+        let message = format!("{selector} signs now: make new keys with `sm2tp dkim rotate {domain}`, or say --now");
+        return Err(Problem::Input(message));
+    }
     let (keys, of, gone) = (house.dkim.clone(), domain.clone(), selector.clone());
     run(move || keys.remove(&of, &gone)).await?;
-    let signing = ascii(&domain).map_or(0, |domain| house.dkim.signing(domain.as_str(), now()).len());
-    Ok(json!({ "removed": selector, "domain": domain.as_str(), "signing": signing }))
+    // What it signed a moment ago is on its way, and is checked when it arrives.
+    let last = state.filter(|state| *state != State::Waiting).map(|_| now + SIGNATURE_LIFE_S);
+    let record_until = known.and_then(|key| key.record_until()).or(last).filter(|until| now < *until);
+    let signing = name.map_or(0, |domain| house.dkim.signing(domain.as_str(), now).len());
+    Ok(json!({ "removed": selector, "domain": domain.as_str(), "signing": signing, "record_until": record_until }))
 }
 
 /// All keys, or those of one domain, with their records. A domain without keys is a mistake of who asks for it.

@@ -166,3 +166,20 @@ fn a_person_moves_mail_of_a_node_that_is_down() {
     node.wait_for_empty_queue();
     assert!(is_there(&sink, "held") && !is_there(&sink, "dropped"));
 }
+
+#[test]
+fn an_organisation_keeps_what_is_not_given_again() {
+    let node = Node::prepare("hostname = \"relay.example.org\"\n");
+    let org = |words: &[&str]| {
+        node.ask(&[&["org", "add", "asso"], words].concat());
+        let org = node.ask(&["org", "list"])[0].clone();
+        (org["domains"].to_string(), org["stream"].as_str().unwrap().to_owned())
+    };
+    let asso = r#"["asso.example"]"#.to_owned();
+    assert_eq!(org(&["--domain", "asso.example"]), (asso.clone(), "personal".into()));
+    assert_eq!(org(&["--stream", "bulk"]), (asso.clone(), "bulk".into()));
+    assert_eq!(org(&[]), (asso, "bulk".into()));
+    assert_eq!(org(&["--any-domain"]), ("[]".into(), "bulk".into()));
+    let said = node.run(&["org", "add", "asso", "--any-domain", "--domain", "b.example"]);
+    assert_eq!(said.exit, 64, "{}", said.stderr);
+}

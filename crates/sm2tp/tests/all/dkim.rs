@@ -182,7 +182,10 @@ fn keys_are_rotated_while_the_node_runs_and_while_it_does_not() {
         (&"published".into(), &"signing".into()),
         "{list}"
     );
-    node.ask(&["dkim", "remove", "good.test", "sm2tp1-rsa"]);
+    let said = node.run(&["dkim", "remove", "good.test", "sm2tp1-rsa"]);
+    assert!(said.exit == 65 && said.stderr.contains("signs now"), "{said:?}");
+    let removed = node.ask(&["dkim", "remove", "good.test", "sm2tp1-rsa", "--now"]);
+    assert!(removed["record_until"].is_u64(), "what it signed is on its way: {removed}");
     assert_eq!(selector("removed", &node), Vec::<String>::new());
     for args in [
         &["dkim", "remove", "good.test", "sm2tp1-rsa"][..],
