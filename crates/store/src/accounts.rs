@@ -495,6 +495,7 @@ mod tests {
                  added_at INTEGER NOT NULL); \
              CREATE TABLE login (login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, \
                  hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
+             CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, recipient TEXT); \
              INSERT INTO org VALUES ('asso', '', 'personal', 1); PRAGMA user_version = 1;",
         )
         .unwrap();

@@ -221,7 +221,8 @@ fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
     let verdict = answer.verdict.as_ref();
     sql.execute(
         "INSERT INTO send_log (at, org, login, stream, mail, message_id, mail_from, recipient, kind, mx, stage, code, \
-         enhanced, text, cause, rule) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         enhanced, text, cause, rule, exit) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         &[
             told.at.into(),
             told.org.as_str().into(),
@@ -239,6 +240,7 @@ fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
             answer.text.as_str().into(),
             verdict.map(|verdict| verdict.cause.as_str()).into(),
             verdict.map(|verdict| verdict.rule.as_str()).into(),
+            answer.exit.as_deref().into(),
         ],
     )?;
     Ok(())
@@ -397,7 +399,11 @@ mod tests {
             let query = "SELECT COUNT(*) FROM send_log";
             ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await.unwrap()
         };
-        absorb(&ledger, vec![(1, refused("jean@x.example"))]).await;
+        let answer = Answer { exit: Some("main".into()), ..Answer::default() };
+        absorb(&ledger, vec![(1, told("jean@x.example", What::Delivered { answer }))]).await;
+        let exit = "SELECT exit FROM send_log";
+        let exit = ledger.read(move |sql| Ok(sql::first(sql, exit, &[], |row| Ok(row.text(0)?.to_owned()))?)).await;
+        assert_eq!(exit.unwrap().as_deref(), Some("main"));
         ledger
             .absorb("spool", vec![(2, refused("paul@x.example"))], SendLog::Off, tagger, |_, _, _| Ok(()))
             .await

@@ -17,11 +17,13 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
     }
     // One transaction: a crash in the middle leaves the old format, which opens again.
     let transaction = connection.unchecked_transaction()?;
+    // First what an older file has; a new one gets all columns at once.
+    let steps = if found == 0 { &[] } else { MIGRATIONS.get(usize::try_from(found - 1).unwrap_or(0)..).unwrap_or(&[]) };
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
     for tables in [EVENTS, VIEWS, KEPT, FEDERATION] {
         transaction.execute_batch(tables)?;
-    }
-    if found == 1 {
-        transaction.execute_batch(FROM_1)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
@@ -36,10 +38,12 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
     ("DELETE FROM domain_counter", &[]),
 ];
 
-/// 2: logins have keys for SCRAM; there are allowances.
-const FORMAT: i64 = 2;
+/// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
+const FORMAT: i64 = 3;
 
-const FROM_1: &str = "ALTER TABLE login ADD COLUMN scram TEXT;";
+/// From each format to the next, beginning with the first.
+const MIGRATIONS: [&str; 2] =
+    ["ALTER TABLE login ADD COLUMN scram TEXT;", "ALTER TABLE send_log ADD COLUMN exit TEXT;"];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
 /// recipient (R11); the times of sender and site events are cut to the hour so that they do not pair up by time.
@@ -76,7 +80,7 @@ const KEPT: &str = "
 CREATE TABLE IF NOT EXISTS send_log (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL,
     mail INTEGER NOT NULL, message_id TEXT, mail_from TEXT, recipient TEXT, kind TEXT NOT NULL, mx TEXT, stage TEXT,
-    code INTEGER, enhanced TEXT, text TEXT, cause TEXT, rule TEXT);
+    code INTEGER, enhanced TEXT, text TEXT, cause TEXT, rule TEXT, exit TEXT);
 CREATE INDEX IF NOT EXISTS send_log_at ON send_log (at);
 CREATE INDEX IF NOT EXISTS send_log_recipient ON send_log (recipient);
 CREATE TABLE IF NOT EXISTS org (
