@@ -1,5 +1,6 @@
 //! Reports to senders: what was not delivered, is late or was passed on, why, and in whose words (RFC 3464, RFC 6522).
 
+pub(crate) mod failures;
 mod status;
 mod words;
 
@@ -10,7 +11,7 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, Notify, Orcpt, RcptOptions, Ret};
-use sm2tp_rules::Stream;
+use sm2tp_rules::{LocalFailure, Stream};
 use sm2tp_store::spool::{Lane, Mail, NewMail, NewRecipient, Recipient};
 
 use self::words::Words;
@@ -40,11 +41,35 @@ pub struct Entry {
     pub orcpt: Option<Box<Orcpt>>,
     /// Enhanced status code, `5.1.1`; RFC 3464 §2.3.4 wants one.
     pub status: String,
-    /// What the server said, as it said it; or our own words.
-    pub diagnostic: String,
-    /// The server that said it.
-    pub mx: Option<String>,
+    pub said: Said,
     pub kind: Kind,
+}
+
+/// Who said what about a recipient. Nothing is put into the mouth of a server that did not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The reply, as one line.
+    Server { whose: Whose, mx: Option<String>, text: String },
+    /// We found it; with the host that has to do with it, if one has.
+    Failed { failure: LocalFailure, mx: Option<String> },
+    /// It waited for a person, who did not come; with the note that stood in the queue.
+    Held { by: Holder, note: String },
+}
+
+/// Whose server it is that spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Recipient,
+    SmartHost,
+}
+
+/// Who held a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    Person,
+    /// The rules, for what other nodes say.
+    Federation,
+    Unknown,
 }
 
 /// Why there is a report.
@@ -73,15 +98,23 @@ pub(super) enum About {
 }
 
 impl Entry {
-    pub fn new(recipient: &Recipient, kind: Kind) -> Self {
+    pub fn new(recipient: &Recipient, kind: Kind, status: String, said: Said) -> Self {
         Self {
             index: recipient.index,
             address: recipient.address.clone(),
             orcpt: recipient.options.orcpt.clone(),
-            status: String::new(),
-            diagnostic: String::new(),
-            mx: None,
+            status,
+            said,
             kind,
+        }
+    }
+}
+
+impl Said {
+    pub(super) fn mx(&self) -> Option<&str> {
+        match self {
+            Self::Server { mx, .. } | Self::Failed { mx, .. } => mx.as_deref(),
+            Self::Held { .. } => None,
         }
     }
 }
@@ -142,9 +175,10 @@ impl Reporter {
         let about = entries.first().map_or(About::Failure, |entry| entry.kind.about());
         let words = Words::of(self.language, about);
         let from = format!("MAILER-DAEMON@{}", self.hostname);
-        let returned = Returned::choose(mail, content, about);
+        let header = header_of(content);
+        let returned = Returned::choose(mail, content, &header, about);
         let parts = vec![
-            MimePart::new("text/plain", words.explain(entries, &returned)),
+            MimePart::new("text/plain", words.explain(&header, mail.received_at, entries, &returned)),
             status::part(&self.hostname, mail, entries, now),
             returned.part(),
         ];
@@ -175,7 +209,7 @@ enum Returned<'a> {
         global: bool,
     },
     Header {
-        header: String,
+        header: &'a str,
         global: bool,
     },
 }
@@ -183,8 +217,7 @@ enum Returned<'a> {
 impl<'a> Returned<'a> {
     /// The header, unless the sender asked for the whole mail (RET=FULL), something failed (RFC 3461 §4.3), and it is
     /// small enough.
-    fn choose(mail: &Mail, content: &'a [u8], about: About) -> Self {
-        let header = header_of(content);
+    fn choose(mail: &Mail, content: &'a [u8], header: &'a str, about: About) -> Self {
         let global = mail.options.utf8 && !header.is_ascii();
         let whole = about == About::Failure && mail.options.ret == Some(Ret::Full);
         if whole && !content.is_empty() && content.len() <= RETURNED_OCTETS_MAX {
@@ -203,7 +236,7 @@ impl<'a> Returned<'a> {
             }
             Self::Header { header, global } => {
                 let kind = if global { "message/global-headers" } else { "text/rfc822-headers" };
-                MimePart::new(kind, header.into_bytes()).transfer_encoding("8bit")
+                MimePart::new(kind, header.as_bytes()).transfer_encoding("8bit")
             }
         }
     }

@@ -60,6 +60,8 @@ pub(crate) enum News {
 #[derive(Debug, Clone)]
 pub(crate) struct Failed {
     pub mx: Option<String>,
+    /// At a smart host.
+    pub relays: bool,
     pub heard: settle::Heard,
 }
 
@@ -160,7 +162,7 @@ impl Runner {
             }
             News::Located(domain, Err(failure)) => {
                 let tickets = self.queue.unlocated(&domain);
-                self.record_failed(tickets, Failed { mx: None, heard: settle::Heard::Local(failure) });
+                self.record_failed(tickets, Failed { mx: None, relays: false, heard: settle::Heard::Local(failure) });
                 Vec::new()
             }
             News::Next { site, may_wait, to } => self.next(site, may_wait, to),

@@ -11,7 +11,7 @@ use sm2tp_store::spool::{Change, Notice, Recipient};
 use sm2tp_store::told::{Answer, Verdict, What};
 
 use crate::queue::Job;
-use crate::report::{Entry, Kind, Reporter};
+use crate::report::{Entry, Holder, Kind, Language, Reporter, Said as Words, Whose, failures};
 
 /// What one recipient's server answered, or why it did not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Rules<'_> {
                 Heard::Taken(reply) => {
                     settled.taken = true;
                     let answer = Answer { stage: Some(Stage::Eod), ..self.answer(at, Some(reply), reply.text.clone()) };
-                    let entry = passed_on(recipient, at.hop, &answer);
+                    let entry = self.passed_on(recipient, at.hop, &answer);
                     let told = told(job, recipient, self.now, What::Delivered { answer });
                     settled.tell(done(job, recipient, told), entry);
                 }
@@ -109,12 +109,15 @@ impl Rules<'_> {
                     };
                     let outcome = self.classifier.classify(&said);
                     let answer = Answer { stage: Some(*stage), ..self.answer(at, Some(reply), reply.text.clone()) };
-                    self.failed(job, recipient, &outcome, answer, &mut settled);
+                    let words = self.server(&answer);
+                    self.failed(job, recipient, &outcome, (answer, words), &mut settled);
                 }
                 Heard::Local(failure) => {
                     let outcome = classify::local(*failure);
-                    let answer = self.answer(at, None, words(*failure).to_owned());
-                    self.failed(job, recipient, &outcome, answer, &mut settled);
+                    let answer = self.answer(at, None, failures::words(*failure, Language::English).to_owned());
+                    let mx = answer.mx.clone().filter(|_| failures::concerns_host(*failure));
+                    let words = Words::Failed { failure: *failure, mx };
+                    self.failed(job, recipient, &outcome, (answer, words), &mut settled);
                 }
             }
         }
@@ -127,20 +130,31 @@ impl Rules<'_> {
         let mut settled = Settled::default();
         for recipient in &job.recipients {
             let note = recipient.note.clone().unwrap_or_default();
-            let why = note.split_once(": ").map_or("held", |(why, _)| why).to_owned();
-            let what = What::Stopped { federated: why == "federated", why, reported: true };
-            let entry = Entry {
-                status: "5.7.1".to_owned(),
-                diagnostic: note.split_once(": ").map_or(note.clone(), |(_, words)| words.to_owned()),
-                ..Entry::new(recipient, Kind::Stopped)
+            let (why, note) = note.split_once(": ").unwrap_or(("held", &note));
+            let by = match why {
+                "held" => Holder::Person,
+                "federated" => Holder::Federation,
+                _ => Holder::Unknown,
             };
+            let what = What::Stopped { federated: by == Holder::Federation, why: why.to_owned(), reported: true };
+            let words = Words::Held { by, note: note.to_owned() };
+            let entry = Entry::new(recipient, Kind::Stopped, "5.7.1".to_owned(), words);
             let told = told(job, recipient, self.now, what);
             settled.tell(done(job, recipient, told), Some(entry).filter(|_| recipient.options.wants(Notify::FAILURE)));
         }
         settled
     }
 
-    fn failed(&self, job: &Job, recipient: &Recipient, outcome: &Outcome, answer: Answer, settled: &mut Settled) {
+    /// `heard` is what is kept of the answer, and what the sender reads of it.
+    fn failed(
+        &self,
+        job: &Job,
+        recipient: &Recipient,
+        outcome: &Outcome,
+        heard: (Answer, Words),
+        settled: &mut Settled,
+    ) {
+        let (answer, words) = heard;
         let attempts = recipient.attempts + 1;
         let next = self.schedule.next(outcome, job.mail.stream, job.mail.received_at, attempts, self.now, self.jitter);
         settled.slowed |= outcome.asks_for_less();
@@ -156,12 +170,7 @@ impl Rules<'_> {
                 };
                 let late = due.is_some_and(|due| due <= self.now);
                 let until = job.mail.received_at.saturating_add(self.schedule.life_s(job.mail.stream));
-                let entry = late.then(|| Entry {
-                    status: waiting(&answer),
-                    diagnostic: note.clone(),
-                    mx: answer.mx.clone(),
-                    ..Entry::new(recipient, Kind::Late { until })
-                });
+                let entry = late.then(|| Entry::new(recipient, Kind::Late { until }, waiting(&answer, &words), words));
                 let told = told(job, recipient, self.now, What::Deferred { answer });
                 let delay_told = recipient.delay_told || late;
                 settled.deferred.push(Recipient {
@@ -176,12 +185,8 @@ impl Rules<'_> {
             }
             Next::Final | Next::Expired => {
                 let expired = next == Next::Expired;
-                let entry = Entry {
-                    status: status(&answer, expired),
-                    diagnostic: note,
-                    mx: answer.mx.clone(),
-                    ..Entry::new(recipient, if expired { Kind::Expired } else { Kind::Refused })
-                };
+                let kind = if expired { Kind::Expired } else { Kind::Refused };
+                let entry = Entry::new(recipient, kind, status(&answer, &words, expired), words);
                 let told = told(job, recipient, self.now, What::Bounced { answer, expired });
                 let entry = Some(entry).filter(|_| recipient.options.wants(Notify::FAILURE));
                 settled.tell(done(job, recipient, told), entry);
@@ -212,6 +217,25 @@ impl Rules<'_> {
         }
     }
 
+    /// What a server said, for the sender to read.
+    fn server(&self, answer: &Answer) -> Words {
+        let whose = if self.relayed { Whose::SmartHost } else { Whose::Recipient };
+        Words::Server { whose, mx: answer.mx.clone(), text: said(answer) }
+    }
+
+    /// Who asked to hear of a success hears it from us where the next server will not say it.
+    fn passed_on(&self, recipient: &Recipient, hop: Hop, answer: &Answer) -> Option<Entry> {
+        let kind = match hop {
+            Hop::Dsn => return None,
+            Hop::Plain => Kind::Relayed,
+            Hop::Last => Kind::Delivered,
+        };
+        recipient.options.wants(Notify::SUCCESS).then(|| {
+            let status = answer.enhanced.filter(|enhanced| enhanced.0 == 2).unwrap_or(Enhanced(2, 0, 0));
+            Entry::new(recipient, kind, status.to_string(), self.server(answer))
+        })
+    }
+
     /// Writes what the sender is to be told: one report for all that failed, one for all that is late, one for all that
     /// was passed on. Each is queued in the same step as the first change that it is about.
     pub fn report(&self, job: &Job, settled: &mut Settled, content: &[u8]) {
@@ -236,21 +260,6 @@ impl Rules<'_> {
             }
         }
     }
-}
-
-/// Who asked to hear of a success hears it from us where the next server will not say it.
-fn passed_on(recipient: &Recipient, hop: Hop, answer: &Answer) -> Option<Entry> {
-    let kind = match hop {
-        Hop::Dsn => return None,
-        Hop::Plain => Kind::Relayed,
-        Hop::Last => Kind::Delivered,
-    };
-    recipient.options.wants(Notify::SUCCESS).then(|| Entry {
-        status: answer.enhanced.filter(|enhanced| enhanced.0 == 2).unwrap_or(Enhanced(2, 0, 0)).to_string(),
-        diagnostic: said(answer),
-        mx: answer.mx.clone(),
-        ..Entry::new(recipient, kind)
-    })
 }
 
 /// What the client session says of one recipient, in the words of the rules.
@@ -309,60 +318,25 @@ fn said(answer: &Answer) -> String {
     }
 }
 
-/// The status code of the report: what the server gave, else the class that fits (RFC 3463).
-fn status(answer: &Answer, expired: bool) -> String {
+/// The status code of what is over: what the server gave, else the class that fits (RFC 3463).
+fn status(answer: &Answer, words: &Words, expired: bool) -> String {
     if expired {
         return "4.4.7".to_owned();
     }
-    match (answer.enhanced, answer.code, answer.text.as_str()) {
-        (Some(enhanced), ..) => enhanced.to_string(),
-        (None, Some(_), _) => "5.0.0".to_owned(),
-        (None, None, text) if text == words(LocalFailure::NoSuchDomain) => "5.1.2".to_owned(),
-        (None, None, text) if text == words(LocalFailure::NullMx) => "5.1.10".to_owned(),
-        (None, None, text) if text == words(LocalFailure::Unsupported) => "5.6.7".to_owned(),
-        (None, None, text) if text == words(LocalFailure::TooLarge) => "5.3.4".to_owned(),
-        (None, None, text) if text == words(LocalFailure::Loop) => "5.4.6".to_owned(),
-        (None, None, text) if text == words(LocalFailure::RequireTls) => "5.7.30".to_owned(),
-        (None, None, _) => "5.4.4".to_owned(),
+    match words {
+        Words::Failed { failure, .. } => failures::final_code(*failure).to_string(),
+        _ => answer.enhanced.unwrap_or(Enhanced(5, 0, 0)).to_string(),
     }
 }
 
 /// The status code of what is late: it is not final, whatever the server called it.
-fn waiting(answer: &Answer) -> String {
-    let Enhanced(_, subject, detail) = answer.enhanced.unwrap_or(match answer.code {
-        Some(_) => Enhanced(4, 0, 0),
-        None => Enhanced(4, 4, 1),
-    });
-    Enhanced(4, subject, detail).to_string()
-}
-
-/// What a person reads where no server said anything.
-fn words(failure: LocalFailure) -> &'static str {
-    match failure {
-        LocalFailure::NoSuchDomain => "the domain does not exist (NXDOMAIN)",
-        LocalFailure::NullMx => "the domain takes no mail (null MX, RFC 7505)",
-        LocalFailure::NoMailHost => "the domain's mail host has no address in the DNS",
-        LocalFailure::DnsFailure => "the DNS of the domain did not answer",
-        LocalFailure::ConnectRefused => "the connection was refused or the host cannot be reached",
-        LocalFailure::ConnectTimeout => "the host did not answer to a connection in time",
-        LocalFailure::Timeout => "the server stopped answering",
-        LocalFailure::ConnectionLost => "the connection was lost before the server had answered",
-        LocalFailure::TlsFailure => "no encrypted connection could be made",
-        LocalFailure::StsFailure => "the domain enforces MTA-STS and no host of it met its policy (RFC 8461)",
-        LocalFailure::DaneFailure => {
-            "the host did not show a key that DNSSEC names, or the names could not be read (RFC 7672)"
+fn waiting(answer: &Answer, words: &Words) -> String {
+    match words {
+        Words::Failed { failure, .. } => failures::passing_code(*failure).to_string(),
+        _ => {
+            let Enhanced(_, subject, detail) = answer.enhanced.unwrap_or(Enhanced(4, 0, 0));
+            Enhanced(4, subject, detail).to_string()
         }
-        LocalFailure::RequireTls => {
-            "the message must travel encrypted and no host of the domain offers that (RFC 8689)"
-        }
-        LocalFailure::Loop => "the domain's mail would come back to this server: its MX records name this machine",
-        LocalFailure::LoginRefused => "the smart host did not take the login of this server",
-        LocalFailure::NoExit => "none of the local addresses to send from is usable",
-        LocalFailure::BadReply => "what the server said is no SMTP",
-        LocalFailure::Unsupported => "the server does not take addresses or headers beyond ASCII (SMTPUTF8)",
-        LocalFailure::TooLarge => "the message is larger than the server takes",
-        LocalFailure::Unsigned => "it could not be signed (DKIM); this is a fault of our own server",
-        LocalFailure::Expired => "it could not be delivered in time",
     }
 }
 
@@ -534,7 +508,7 @@ mod tests {
         assert_eq!(told(&settled), ["deferred 28800 s +notice", "deferred 28800 s +told"]);
         let Change::Deferred { notice: Notice::Carried(notice), .. } = &settled.changes[0] else { panic!("no notice") };
         let text = String::from_utf8_lossy(&notice.content);
-        assert!(text.contains("Action: delayed\r\nStatus: 4.4.1\r\n") && text.contains("Will-Retry-Until: "), "{text}");
+        assert!(text.contains("Action: delayed\r\nStatus: 4.4.2\r\n") && text.contains("Will-Retry-Until: "), "{text}");
         job.recipients = settled.deferred;
         assert_eq!(told(&settle(&job, "mx", NOW + 8 * hour, &lost)), ["deferred 43200 s", "deferred 43200 s"]);
     }
@@ -584,6 +558,50 @@ mod tests {
         assert!(matches!(&last.what, What::Bounced { expired: true, .. }));
         let dead = settle(&job, "mx", NOW, &[Heard::Local(LocalFailure::NoSuchDomain)]);
         assert_eq!(told(&dead), ["bounced address +report"]);
+    }
+
+    /// The report that goes to the sender, however it is queued.
+    fn report_of(settled: &Settled) -> String {
+        let report = settled.changes.iter().find_map(|change| match change {
+            Change::Done { report: Some(report), .. } => Some(report),
+            Change::Deferred { notice: Notice::Carried(report), .. } => Some(report),
+            _ => None,
+        });
+        String::from_utf8_lossy(&report.unwrap().content).into_owned()
+    }
+
+    #[test]
+    fn the_status_says_what_failed_where_no_server_spoke() {
+        let mut job = job(Some("anna@asso.example"), &["a@x.example"]);
+        as_personal(&mut job);
+        #[track_caller]
+        fn check(job: &Job, failure: LocalFailure, want: &[&str]) {
+            let report = report_of(&settle(job, "mx.x.example", NOW + 5 * 3600, &[Heard::Local(failure)]));
+            for want in want {
+                assert!(report.contains(want), "{failure}: {want} is not in\n{report}");
+            }
+            assert_eq!(report.contains("Remote-MTA: "), want[0].contains("Remote-MTA: "), "{failure}:\n{report}");
+            assert!(!report.contains("Diagnostic-Code: smtp"), "{failure}:\n{report}");
+        }
+        check(&job, LocalFailure::NoSuchDomain, &["Action: failed\r\nStatus: 5.1.2\r\n", "be sent: the domain does"]);
+        check(&job, LocalFailure::NullMx, &["Action: failed\r\nStatus: 5.1.10\r\n"]);
+        check(&job, LocalFailure::DnsFailure, &["Action: delayed\r\nStatus: 4.4.3\r\n"]);
+        check(&job, LocalFailure::ConnectTimeout, &["Status: 4.4.1\r\nRemote-MTA: dns; mx.x.example\r\n"]);
+    }
+
+    #[test]
+    fn what_a_smart_host_says_is_not_put_into_the_mouth_of_the_recipients_server() {
+        let job = job(Some("anna@asso.example"), &["a@x.example"]);
+        let no = [refused(Stage::Rcpt, "550 5.1.1 User unknown")];
+        let at = At { mx: Some("127.0.0.1"), ..At::default() };
+        let report = with_rules(NOW, |rules| {
+            let rules = Rules { relayed: true, ..rules };
+            let mut settled = rules.settle(&job, at, &no);
+            rules.report(&job, &mut settled, b"Subject: hello\r\n\r\nbody\r\n");
+            report_of(&settled)
+        });
+        assert!(report.contains("The server that passes on our outgoing mail refused it and said:"), "{report}");
+        assert!(report.contains("Remote-MTA: dns; [127.0.0.1]\r\n") && !report.contains("recipient's"), "{report}");
     }
 
     #[test]

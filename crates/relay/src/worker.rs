@@ -169,7 +169,7 @@ impl Worker {
 
     /// Our own failure, and no word to any server: the mail waits, and the connection takes the next one.
     async fn unsigned(&self, job: &Job) {
-        let why = Failed { mx: None, heard: Heard::Local(LocalFailure::Unsigned) };
+        let why = Failed { mx: None, relays: self.site.relays, heard: Heard::Local(LocalFailure::Unsigned) };
         let settled = self.shared.settle_failed(job, &why).await;
         self.settled(job, settled).await;
     }
@@ -181,7 +181,7 @@ impl Worker {
             Trouble::Tls { host, .. } => (host, settle::Heard::Local(LocalFailure::TlsFailure)),
             Trouble::Refused { spoken, reply, host } => (host, settle::Heard::Refused(settle::stage(spoken), reply)),
         };
-        let why = Failed { mx: Some(mx), heard };
+        let why = Failed { mx: Some(mx), relays: self.site.relays, heard };
         let settled = self.shared.settle_failed(job, &why).await;
         let (site, mail, left) = (self.site.key.clone(), job.mail.id, left(job, settled.deferred));
         self.shared.record(settled.changes).await;
@@ -246,7 +246,7 @@ impl Shared {
     async fn settle_failed(&self, job: &Job, why: &Failed) -> Settled {
         let heard = vec![why.heard.clone(); job.recipients.len()];
         let at = At { mx: why.mx.as_deref(), ..At::default() };
-        self.reported(job, self.rules(false, |rules| rules.settle(job, at, &heard))).await
+        self.reported(job, self.rules(why.relays, |rules| rules.settle(job, at, &heard))).await
     }
 
     /// With its reports. The content is read only where there is one to write: a site that is down has many jobs.

@@ -154,6 +154,7 @@ impl Refusal {
             Self::Suppressed { why, .. } => {
                 let enhanced = match why {
                     Why::Hard { enhanced: Some(enhanced), .. } if enhanced.0 == 5 => *enhanced,
+                    Why::NoMailDomain { .. } => Enhanced(5, 1, 2),
                     Why::Soft { .. } => Enhanced(5, 2, 2),
                     Why::Listed | Why::OptedOut => Enhanced(5, 7, 1),
                     Why::Hard { .. } | Why::Federated { .. } => Enhanced(5, 1, 1),
@@ -208,9 +209,14 @@ mod tests {
 
     #[test]
     fn a_refusal_names_its_reason() {
-        let why = Why::Hard { at: 1, code: 550, enhanced: Some(Enhanced(5, 1, 1)) };
-        let (code, enhanced, text) = Refusal::Suppressed { why, until: None }.reply();
-        assert_eq!((code, enhanced), (550, Enhanced(5, 1, 1)));
-        assert_eq!(text, "not sent: its own mail server refused this address with 550 5.1.1");
+        #[track_caller]
+        fn check(why: Why, want: (u16, Enhanced, &str)) {
+            let (code, enhanced, text) = Refusal::Suppressed { why, until: None }.reply();
+            assert_eq!((code, enhanced, text.as_str()), want);
+        }
+        let refused = "not sent: earlier mail to this address was refused with 550 5.1.1";
+        let no_domain = "not sent: its domain does not exist or takes no mail, as the DNS says";
+        check(Why::Hard { at: 1, code: 550, enhanced: Some(Enhanced(5, 1, 1)) }, (550, Enhanced(5, 1, 1), refused));
+        check(Why::NoMailDomain { at: 1 }, (550, Enhanced(5, 1, 2), no_domain));
     }
 }

@@ -78,9 +78,25 @@ pub enum Decision {
 pub enum Why {
     Listed,
     OptedOut,
-    Hard { at: u64, code: u16, enhanced: Option<Enhanced> },
-    Soft { count: u16, first_at: u64, last_at: u64 },
-    Federated { score: f64, sources: u32 },
+    /// A server refused the address: its own, or the smart host.
+    Hard {
+        at: u64,
+        code: u16,
+        enhanced: Option<Enhanced>,
+    },
+    /// No server refused it: the DNS says that there is none to ask.
+    NoMailDomain {
+        at: u64,
+    },
+    Soft {
+        count: u16,
+        first_at: u64,
+        last_at: u64,
+    },
+    Federated {
+        score: f64,
+        sources: u32,
+    },
 }
 
 impl Default for Limits {
@@ -133,7 +149,11 @@ impl Recipient {
 
 fn own(evidence: &Evidence, stream: Stream, limits: &Limits, now: u64) -> Option<Decision> {
     if is_hard(evidence, limits, now) {
-        let why = Why::Hard { at: evidence.hard_at, code: evidence.hard_code, enhanced: evidence.hard_enhanced };
+        let why = match (evidence.hard_at, evidence.hard_code) {
+            // A server always says a code; what is known about an address without one is known from the DNS.
+            (at, 0) => Why::NoMailDomain { at },
+            (at, code) => Why::Hard { at, code, enhanced: evidence.hard_enhanced },
+        };
         let expiry = evidence.hard_at.saturating_add(hard_life_s(evidence, limits));
         return by_stream(why, stream, evidence.hard_at, expiry, limits, now);
     }
@@ -184,7 +204,7 @@ impl Why {
         match self {
             Self::Listed => "listed",
             Self::OptedOut => "opted-out",
-            Self::Hard { .. } => "own-hard",
+            Self::Hard { .. } | Self::NoMailDomain { .. } => "own-hard",
             Self::Soft { .. } => "own-soft",
             Self::Federated { .. } => "federated",
         }
@@ -197,13 +217,10 @@ impl fmt::Display for Why {
             Self::Listed => f.write_str("an administrator put this address on the suppression list"),
             Self::OptedOut => f.write_str("the recipient complained about or opted out of mail of this sender"),
             Self::Hard { code, enhanced, .. } => {
-                write!(f, "its own mail server refused this address")?;
-                match (code, enhanced) {
-                    (0, _) => Ok(()),
-                    (code, None) => write!(f, " with {code}"),
-                    (code, Some(enhanced)) => write!(f, " with {code} {enhanced}"),
-                }
+                write!(f, "earlier mail to this address was refused with {code}")?;
+                enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
             }
+            Self::NoMailDomain { .. } => f.write_str("its domain does not exist or takes no mail, as the DNS says"),
             Self::Soft { count, .. } => write!(f, "the mailbox could not take mail on {count} days"),
             Self::Federated { score, sources } => {
                 write!(f, "{sources} other mail hoster(s) report this address as dead (score {score:.2})")
@@ -252,6 +269,21 @@ mod tests {
         check(&old, Stream::Transactional, "send");
         check(&old, Stream::Bulk, "refuse 398");
         check(&with(refused(Strength::Strong, false, NOW - 401 * DAY_S)), Stream::Bulk, "send");
+    }
+
+    #[test]
+    fn no_server_is_said_to_have_refused_what_the_dns_knows() {
+        let hard = |code, enhanced| Hard { strength: Strength::Strong, inactive: false, code, enhanced };
+        #[track_caller]
+        fn check(hard: Hard, want: &str) {
+            let recipient = with(Evidence::default().after(Happening::Hard(hard), NOW - 60));
+            let decision = decide(&recipient, Stream::Bulk, &Limits::default(), NOW, 0.5);
+            let Decision::Refuse(why, _) = decision else { panic!("{decision:?}") };
+            assert_eq!((why.as_str(), why.to_string().as_str()), ("own-hard", want));
+        }
+        check(hard(550, Some(Enhanced(5, 1, 1))), "earlier mail to this address was refused with 550 5.1.1");
+        check(hard(550, None), "earlier mail to this address was refused with 550");
+        check(hard(0, None), "its domain does not exist or takes no mail, as the DNS says");
     }
 
     #[test]

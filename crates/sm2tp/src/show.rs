@@ -46,7 +46,9 @@ fn explain(out: &mut String, value: &Value) {
             }
         }
         if own["reply"].is_string() {
-            line(out, &format!("  its server said: {}", word(own, "reply").replace('\n', " ")));
+            // Without a code no server spoke: this node found it. With one, it may have been the smart host.
+            let who = if own["code"].is_null() { "this node found" } else { "the mail server said" };
+            line(out, &format!("  {who}: {}", word(own, "reply").replace('\n', " ")));
             line(out, &format!("  understood by rule {}", word(own, "rule")));
         }
         if own["soft_count"].as_u64().is_some_and(|count| count != 0) {

@@ -1,10 +1,12 @@
 //! The part of a report for machines: fields of RFC 3464 §2, in UTF-8 where an address needs it (RFC 6533).
 
+use std::net::IpAddr;
+
 use mail_builder::mime::MimePart;
 use sm2tp_proto::smtp::params::Form;
 use sm2tp_store::spool::Mail;
 
-use super::{Entry, Kind, bounded, date};
+use super::{Entry, Kind, Language, Said, bounded, date, failures};
 
 pub(super) fn part<'a>(hostname: &str, mail: &Mail, entries: &[Entry], now: u64) -> MimePart<'a> {
     let form = if entries.iter().all(is_ascii) { Form::Ascii } else { Form::Utf8 };
@@ -41,11 +43,16 @@ fn recipient(entry: &Entry, form: Form, now: u64, text: &mut String) {
     let kind = if entry.address.needs_utf8() { "utf-8" } else { "rfc822" };
     text.push_str(&format!("Final-Recipient: {kind}; {}\r\n", entry.address.clear()));
     text.push_str(&format!("Action: {}\r\nStatus: {}\r\n", action(entry.kind), entry.status));
-    if let Some(mx) = &entry.mx {
-        text.push_str(&format!("Remote-MTA: dns; {mx}\r\n"));
+    if let Some(mx) = entry.said.mx() {
+        text.push_str(&format!("Remote-MTA: dns; {}\r\n", mta_name(mx)));
     }
-    let kind = if entry.mx.is_some() { "smtp" } else { "X-SM2TP" };
-    let mut diagnostic = bounded(&entry.diagnostic, DIAGNOSTIC_CHARS_MAX);
+    // RFC 3464 §2.3.6: `smtp` stands before what a server said; programs that read reports go by it.
+    let (kind, diagnostic) = match &entry.said {
+        Said::Server { text, .. } => ("smtp", text.as_str()),
+        Said::Failed { failure, .. } => ("X-SM2TP", failures::words(*failure, Language::English)),
+        Said::Held { note, .. } => ("X-SM2TP", note.as_str()),
+    };
+    let mut diagnostic = bounded(diagnostic, DIAGNOSTIC_CHARS_MAX);
     if form == Form::Ascii {
         diagnostic = ascii(&diagnostic);
     }
@@ -53,6 +60,15 @@ fn recipient(entry: &Entry, form: Form, now: u64, text: &mut String) {
     text.push_str(&format!("Last-Attempt-Date: {}\r\n", date(now).to_rfc822()));
     if let Kind::Late { until } = entry.kind {
         text.push_str(&format!("Will-Retry-Until: {}\r\n", date(until).to_rfc822()));
+    }
+}
+
+/// RFC 3464 §2.1.2: a name of the type `dns` is a host name or an address in brackets (RFC 5321 §4.1.3).
+fn mta_name(mx: &str) -> String {
+    match mx.parse() {
+        Ok(IpAddr::V4(address)) => format!("[{address}]"),
+        Ok(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+        Err(_) => mx.to_owned(),
     }
 }
 
