@@ -1,16 +1,24 @@
-# What people and CI do with this repository. Nothing here installs anything; .ci/run does, on a fresh machine.
+# What people and CI do with this repository. Only test-packages installs anything.
 
 CARGO ?= cargo
 
-.PHONY: demo test crash simulate check doc fuzz-smoke fuzz
+.PHONY: demo test test-packages test-alone crash simulate check doc fuzz-smoke fuzz
 
 # Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
 demo:
 	$(CARGO) run --locked -p sm2tp -- demo
 
-# All tests. Where one needs a real program (Postfix, swaks), it fails with the line that installs it.
+# All tests, as root. They talk to real programs (Postfix, Dovecot, swaks and more); one that misses its program fails.
 test:
 	$(CARGO) test --locked --workspace --profile ci
+
+# The programs that they talk to, from Debian's packages.
+test-packages:
+	scripts/test-packages
+
+# The tests that need neither root nor a program of other people: everything that is decided, but little of what is wired.
+test-alone:
+	$(CARGO) test --locked --profile ci -p sm2tp-proto -p sm2tp-rules -p sm2tp-federation -p sm2tp-store
 
 # The long run of the crash test: a node under load is killed a hundred times, and nothing is lost. Some minutes.
 crash:

@@ -37,7 +37,7 @@ pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Resu
     let reply = match answered {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) if no_node(&error) => here(config, config_file, request.clone()).await?,
-        Ok(Err(error)) => return Err(Failure::new(Exit::Temporary, format!("{}: {error}", socket.display()))),
+        Ok(Err(error)) => return Err(open::unusable(&socket, &error)),
         Err(_) => return Err(Failure::new(Exit::Temporary, "the node does not answer")),
     };
     match reply {
@@ -65,10 +65,31 @@ fn no_node(error: &std::io::Error) -> bool {
 
 /// No node runs: the directory is ours for a moment.
 async fn here(config: &Config, config_file: &Path, request: Request) -> Result<Reply, Failure> {
+    if !open::is_begun(config) && !begins(&request) {
+        let message = format!(
+            "{}: no node was ever started here; `sm2tp serve` starts one (or the configuration names another data_dir)",
+            config.data_dir.display()
+        );
+        return Err(Failure::new(Exit::Unavailable, message));
+    }
     let opened = open::open(config, config_file).await?;
     // Nobody is there to be told: a node that starts reads the spool.
     let (onward, _) = Onward::new(1);
     Ok(control::reply(control::answer(&opened.house, &onward, request).await))
+}
+
+/// What may be said before the first start; anything else would make a node only to say that it is empty.
+fn begins(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::OrgAdd { .. }
+            | Request::OrgLogin { .. }
+            | Request::OrgLimits { .. }
+            | Request::SuppressAdd { .. }
+            | Request::SuppressRemove { .. }
+            | Request::PeerInvite { .. }
+            | Request::DkimNew { .. }
+    )
 }
 
 fn request(command: Command) -> Result<Request, Failure> {

@@ -149,7 +149,7 @@ fn list(out: &mut String, value: &Value) {
             ("waiting", _) => format!("signs from {} on; publish its record before", at("since")),
             ("signing", true) => format!("since {}", at("since")),
             ("signing", false) => format!("until {}", at("until")),
-            ("published", _) => format!("signs no more; keep its record until {}", at("record_until")),
+            ("retired", _) => format!("signs no more; keep its record until {}", at("record_until")),
             _ => "its record may go; then `sm2tp dkim remove`".to_owned(),
         };
         let (domain, selector) = (word(key, "domain"), word(key, "selector"));

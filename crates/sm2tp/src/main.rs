@@ -32,6 +32,7 @@ enum Exit {
     Input = 65,
     Unavailable = 69,
     Temporary = 75,
+    NoPermission = 77,
     Configuration = 78,
 }
 

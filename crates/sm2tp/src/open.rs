@@ -1,11 +1,15 @@
 //! Opens everything that a node keeps, from its configuration.
 
+use std::error::Error;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::publish::SealRules;
@@ -34,6 +38,7 @@ pub struct Opened {
 pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure> {
     let dir = &config.data_dir;
     std::fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))?;
+    own(dir)?;
     close_to_others(dir).map_err(|error| unusable(dir, &error))?;
     let lock = lock(&dir.join("lock"))?;
     let classifier = Arc::new(classifier(config_file)?);
@@ -92,6 +97,44 @@ fn close_to_others(dir: &Path) -> std::io::Result<()> {
     }
     tracing::warn!(dir = %dir.display(), "everybody on this machine could read the data directory; that is over now");
     std::fs::set_permissions(dir, Permissions::from_mode(mode & !OTHERS))
+}
+
+/// Whether a node, or a command that prepares one, was ever here.
+pub fn is_begun(config: &Config) -> bool {
+    ledger::path(&config.data_dir).exists()
+}
+
+/// Whether who runs this may use the data directory, or make it. Nothing is made.
+pub fn usable(dir: &Path) -> Result<(), Failure> {
+    let there = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        let message = format!("data_dir = {:?}: {} is not a directory", dir.display(), there.display());
+        return Err(Failure::new(Exit::Configuration, message));
+    }
+    if access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
+        return Ok(());
+    }
+    let what = if there == dir {
+        "this user may not write there".to_owned()
+    } else {
+        format!("it does not exist, and this user may not make it in {}", there.display())
+    };
+    Err(Failure::new(Exit::NoPermission, format!("data_dir = {:?}: {what}; {INSTALLED}", dir.display())))
+}
+
+/// What root makes in the directory of another user, that user's node cannot open.
+fn own(dir: &Path) -> Result<(), Failure> {
+    let owner = std::fs::metadata(dir).map_err(|error| unusable(dir, &error))?.uid();
+    let user = geteuid().as_raw();
+    if owner == user {
+        return Ok(());
+    }
+    let message = format!(
+        "{} belongs to the user with number {owner}, this runs as number {user}: all commands run as the user of the \
+         node, runuser -u sm2tp -- sm2tp …",
+        dir.display()
+    );
+    Err(Failure::new(Exit::NoPermission, message))
 }
 
 /// Two processes in one spool would deliver everything twice.
@@ -203,14 +246,26 @@ fn api(config: &Config) -> String {
 /// How long `sm2tp` commands wait for a node to answer.
 pub const ASK_TIMEOUT: Duration = Duration::from_secs(60);
 
-fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+/// What is wrong with a file of the node. More rights, or more patience: the exit code tells which.
+pub fn unusable(path: &Path, error: &(dyn Error + 'static)) -> Failure {
+    if is_forbidden(error) {
+        return Failure::new(Exit::NoPermission, format!("{}: {error}; {INSTALLED}", path.display()));
+    }
     Failure::new(Exit::Temporary, format!("{}: {error}", path.display()))
+}
+
+fn is_forbidden(error: &(dyn Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) || error.source().is_some_and(is_forbidden)
 }
 
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
+/// How the directory comes into being, and who uses it.
+pub const INSTALLED: &str = "all commands run as the user of the node, which owns its data directory (see README.md): \
+                             runuser -u sm2tp -- sm2tp …";
 /// Peers whose clock is a little behind shall take the first segment too.
 const CLOCK_SKEW_S: u64 = 3600;
 /// Until log keys can be rotated by command, one lasts for ten years.

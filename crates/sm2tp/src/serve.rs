@@ -69,6 +69,7 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     if let Some(relay) = &config.relay {
         relay.smarthost.iter().chain(relay.routes.values()).try_for_each(|hop| outward::hop(hop).map(drop))?;
     }
+    open::usable(&config.data_dir)?;
     let keys = open::dkim(&config);
     if keys.exists() {
         DkimKeys::read(&keys).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
@@ -95,12 +96,15 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     // A limit on the size of files (RLIMIT_FSIZE) shall be an error of a write, not the end of the process.
     let _too_large = signal(SignalKind::from_raw(SIGXFSZ))
         .map_err(|error| Failure::new(Exit::Temporary, format!("signals: {error}")))?;
-    let mut smtp_listeners = Vec::new();
+    // Bound before anything is opened: a port that is taken shall not leave a half-made data directory.
+    let (mut smtp_listeners, mut listening) = (Vec::new(), Vec::new());
     for (listen, word, entry) in smtp_doors(&config) {
-        smtp_listeners.extend(bind(Some(listen), word).await?.into_iter().map(|listener| (listener, entry)));
+        let bound = bind(Some(listen), word, &mut listening).await?;
+        smtp_listeners.extend(bound.into_iter().map(|listener| (listener, entry)));
     }
-    let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http").await?;
+    let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http", &mut listening).await?;
     let Opened { house, classifier, lock: _lock } = open::open(&config, config_file).await?;
+    listening.iter().for_each(|line| say(line));
     let (stopping, stopped) = watch::channel(false);
     let (onward, handed) = Onward::new(HANDED_OVER_MAX);
     let relay = start_relay(&config, config_file, &house, classifier)?;
@@ -323,7 +327,12 @@ fn networks(networks: &[config::Network]) -> smtp::Networks {
     Arc::new(move |client: IpAddr| networks.iter().any(|network| network.contains(client)))
 }
 
-async fn bind(addresses: Option<&[SocketAddr]>, door: &str) -> Result<Vec<TcpListener>, Failure> {
+/// Adds to `listening` a line for each address.
+async fn bind(
+    addresses: Option<&[SocketAddr]>,
+    door: &str,
+    listening: &mut Vec<String>,
+) -> Result<Vec<TcpListener>, Failure> {
     let mut listeners = Vec::new();
     for address in addresses.unwrap_or_default() {
         let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -331,7 +340,7 @@ async fn bind(addresses: Option<&[SocketAddr]>, door: &str) -> Result<Vec<TcpLis
         })?;
         let bound = listener.local_addr().unwrap_or(*address);
         // Whoever starts a node with port 0 reads here which one it got.
-        say(&format!("{door} {bound}"));
+        listening.push(format!("{door} {bound}"));
         listeners.push(listener);
     }
     Ok(listeners)

@@ -43,7 +43,7 @@ pub enum State {
     Waiting,
     Signing,
     /// Signs no more; what it signed is still being verified, so the record stays.
-    Published,
+    Retired,
     /// Nothing that it signed is valid any more: record and key may go.
     Over,
 }
@@ -379,7 +379,7 @@ impl Key {
         match self.until {
             _ if now < self.since => State::Waiting,
             Some(_) if self.record_until().is_some_and(|gone| gone <= now) => State::Over,
-            Some(until) if until <= now => State::Published,
+            Some(until) if until <= now => State::Retired,
             _ => State::Signing,
         }
     }
@@ -427,7 +427,7 @@ impl State {
         match self {
             Self::Waiting => "waiting",
             Self::Signing => "signing",
-            Self::Published => "published",
+            Self::Retired => "retired",
             Self::Over => "over",
         }
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::client::send;
 use crate::node::{Node, SM2TP, said};
+use crate::programs::need_root;
 use crate::sink::Sink;
 use crate::wait::wait_until;
 
@@ -68,6 +69,7 @@ fn classify_answers_each_line_in_order() {
 #[test]
 fn suppression_works_with_and_without_a_running_node() {
     let mut node = Node::prepare("hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\n");
+    node.ask(&["org", "add", "asso"]);
     for round in 0..2 {
         let address = format!("jean{round}@example.test");
         assert_eq!(node.decision(&address, "personal")["decision"], "send");
@@ -91,6 +93,45 @@ fn suppression_works_with_and_without_a_running_node() {
     }
     assert_eq!(node.run(&["suppress", "add", "jean"]).exit, 65);
     assert_eq!(node.run(&["explain", "jean"]).exit, 65);
+}
+
+#[test]
+fn a_command_that_reads_makes_no_node() {
+    let node = Node::prepare("hostname = \"relay.example.org\"\n");
+    let readings: [&[&str]; 6] =
+        [&["queue", "list"], &["suppress", "list"], &["org", "list"], &["peer", "list"], &["dkim", "list"], &["check"]];
+    for words in readings {
+        let said = node.run(words);
+        if words != ["check"] {
+            assert_eq!(said.exit, 69, "{words:?}");
+            assert!(said.stderr.contains("no node was ever started here"), "{words:?}: {}", said.stderr);
+        }
+        assert!(!node.data().exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_said_before_a_start() {
+    let node = Node::prepare("hostname = \"relay.example.org\"\n");
+    std::fs::write(node.data(), "a file").unwrap();
+    let said = node.run(&["check"]);
+    assert_eq!(said.exit, 78, "{}", said.stderr);
+    assert!(said.stderr.contains("is not a directory"), "{}", said.stderr);
+    assert_eq!(node.run(&["serve"]).exit, 75);
+}
+
+#[test]
+fn root_leaves_the_directory_of_another_user_alone() {
+    need_root();
+    let node = Node::prepare("hostname = \"relay.example.org\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n");
+    std::fs::create_dir(node.data()).unwrap();
+    std::os::unix::fs::chown(node.data(), Some(65_534), None).unwrap();
+    for words in [&["org", "add", "asso"][..], &["serve"]] {
+        let said = node.run(words);
+        assert_eq!((said.exit, said.stdout.as_str()), (77, ""), "{words:?}: {}", said.stderr);
+        assert!(said.stderr.contains("belongs to the user with number 65534"), "{}", said.stderr);
+    }
+    assert_eq!(std::fs::read_dir(node.data()).unwrap().count(), 0);
 }
 
 /// A node with the mails `ids`, which their server has put off once.

@@ -7,12 +7,9 @@ use std::process::Command;
 use crate::node::{Said, said};
 use crate::wait::Folder;
 
-/// What CI installs for these tests; `.ci/run` has the same list.
-const INSTALL: &str = "apt-get install --no-install-recommends dovecot-core dovecot-lmtpd gsasl haproxy \
-                       ldnsutils libnet-ssleay-perl nmap node-nodemailer nodejs nsd openssl pebble postfix python3 \
-                       python3-aiosmtplib python3-dkim python3-nacl swaks testssl.sh unbound; \
-                       and for exim4 and smtpd: scripts/other-mtas";
-/// Where that script puts what cannot be installed beside Postfix.
+/// The one list of packages is in that script.
+const INSTALL: &str = "make test-packages (or scripts/test-packages --list, to choose)";
+/// Where `scripts/other-mtas` puts what cannot be installed beside Postfix.
 const OTHER_MTAS: &str = "/opt/sm2tp-test-mtas/usr/sbin";
 
 /// The program of this name, from the PATH or where only root looks.

@@ -76,8 +76,8 @@ fn a_rotation_overlaps_and_says_when_the_old_record_may_go() {
     assert_eq!(states(NOW), [State::Signing, State::Waiting]);
     assert_eq!(selectors(&keys.signing("asso.example", begin - 1)), ["old"]);
     assert_eq!(selectors(&keys.signing("asso.example", begin)), ["sm2tp1-ed25519"]);
-    assert_eq!(states(begin), [State::Published, State::Signing]);
-    assert_eq!(states(begin + SIGNATURE_LIFE_S - 1), [State::Published, State::Signing]);
+    assert_eq!(states(begin), [State::Retired, State::Signing]);
+    assert_eq!(states(begin + SIGNATURE_LIFE_S - 1), [State::Retired, State::Signing]);
     assert_eq!(states(begin + SIGNATURE_LIFE_S), [State::Over, State::Signing]);
     assert_eq!(keys.all()[0].record().unwrap(), old[0].record().unwrap());
 
