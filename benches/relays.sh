@@ -1,101 +1,80 @@
 #!/usr/bin/env bash
-# Measures SM2TP beside Postfix (Debian's package) with `sm2tp bench relay`: the same load, the same sink, the same disk,
-# one after the other, ROUNDS times. Run it as root on a quiet machine; it starts a throw-away Postfix on loopback and
-# removes it. Prints one JSON object a line, with "relay" in front.
+# Measures SM2TP beside Postfix, Exim, OpenSMTPD (Debian's packages) and Haraka (npm): the same load, the same sink, the
+# same disk, one after the other, ROUNDS times over. Each relay keeps its best durable settings: what is answered 250 has
+# been synced. benches/relays/NAME.sh has the settings of each and says why; benches/relays/measure.py how it is measured.
+# Prints one JSON object a line, with "relay" in front; benches/summary.py makes tables of them.
 #
-#   benches/relays.sh [SESSIONS…]        default: 1 16 64
-#   MAILS=20000 OCTETS=10240 ROUNDS=3 SM2TP=target/release/sm2tp DIR=/var/tmp benches/relays.sh
+#   benches/relays.sh [RELAY…] > figures.jsonl      default: postfix exim opensmtpd haraka sm2tp
+#   benches/summary.py figures.jsonl
+#
+#   ROUNDS=3  SESSIONS="1 16 64 256"  OCTETS="1024 10240 102400"  MAILS=10000
+#   MAILS_SM2TP=50000      more mails for one relay, where MAILS are over in a second (any name in capitals)
+#   SYNC_MAILS=1000        mails of the runs that count syncs, once for each size and number of sessions; 0: none
+#   SKIP="haraka exim"     leave out what is not there
+#   SM2TP=target/release/sm2tp  SIGN=ed25519|both|none  DIR=/var/tmp (the disk that is measured)
+#
+# Run it as root on a quiet machine: the relays change users, and each runs in a control group of its own so that nothing
+# that it starts escapes the counting. With the defaults it takes about two hours, most of it Exim's.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 
-MAILS=${MAILS:-20000}
-OCTETS=${OCTETS:-10240}
 ROUNDS=${ROUNDS:-3}
-SM2TP=${SM2TP:-target/release/sm2tp}
+SESSIONS=${SESSIONS:-1 16 64 256}
+OCTETS=${OCTETS:-1024 10240 102400}
+MAILS=${MAILS:-10000}
+SYNC_MAILS=${SYNC_MAILS:-1000}
+SKIP=${SKIP:-}
 DIR=${DIR:-/var/tmp}
-SESSIONS=("$@")
-[ ${#SESSIONS[@]} -gt 0 ] || SESSIONS=(1 16 64)
+SM2TP=$(realpath -m "${SM2TP:-target/release/sm2tp}")
+SIGN=${SIGN:-ed25519}
+export SM2TP SIGN
 
-command -v postfix >/dev/null || { echo "Postfix is missing: apt-get install -y postfix" >&2; exit 69; }
-[ "$(id -u)" -eq 0 ] || { echo "a Postfix instance needs root to change users" >&2; exit 77; }
+[ "$(id -u)" -eq 0 ] || { echo "relays.sh: the relays need root to change users" >&2; exit 77; }
 
-# Two ports that are free now; Postfix cannot tell us which one it chose.
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-RELAY_PORT=$(free_port)
-SINK_PORT=$(free_port)
-HOME_DIR=$(mktemp -d "$DIR/sm2tp-bench-postfix.XXXXXX")
-chmod 755 "$HOME_DIR"
+[ $# -gt 0 ] || set -- postfix exim opensmtpd haraka sm2tp
+relays=()
+missing=0
+for relay in "$@"; do
+    [[ " $SKIP " == *" $relay "* ]] && continue
+    [ -f "$here/relays/$relay.sh" ] || { echo "relays.sh: no relay is called $relay" >&2; exit 64; }
+    # It says itself what it lacks and which line installs it.
+    if "$here/relays/$relay.sh" check >&2; then
+        relays+=("$relay")
+    else
+        echo "relays.sh: or leave it out: SKIP=\"${SKIP:+$SKIP }$relay\"" >&2
+        missing=1
+    fi
+done
+if [ "$SYNC_MAILS" -gt 0 ] && ! command -v strace >/dev/null; then
+    echo "relays.sh: strace counts the syncs: apt-get install -y strace, or SYNC_MAILS=0" >&2
+    missing=1
+fi
+[ "$missing" -eq 0 ] || exit 69
 
-clean() {
-    postfix -c "$HOME_DIR" stop >/dev/null 2>&1 || true
-    rm -rf "$HOME_DIR"
-}
-trap clean EXIT
-
-# Postfix's durable defaults; limits lifted that would bound the load and not the relay.
-cat > "$HOME_DIR/main.cf" <<EOF
-compatibility_level = 3.6
-myhostname = postfix.bench.example
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-queue_directory = $HOME_DIR/queue
-data_directory = $HOME_DIR/data
-daemon_directory = $(postconf -dh daemon_directory)
-relayhost = [127.0.0.1]:$SINK_PORT
-maillog_file_prefixes = $HOME_DIR
-maillog_file = $HOME_DIR/maillog
-alias_maps =
-local_recipient_maps =
-biff = no
-smtputf8_enable = no
-smtpd_client_connection_count_limit = 0
-smtpd_client_message_rate_limit = 0
-default_process_limit = 200
-default_destination_concurrency_limit = 50
-initial_destination_concurrency = 16
-smtp_tls_security_level = none
-smtp_connection_cache_on_demand = yes
-in_flow_delay = 0
-EOF
-cat > "$HOME_DIR/master.cf" <<EOF
-127.0.0.1:$RELAY_PORT inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-EOF
-mkdir "$HOME_DIR/queue" "$HOME_DIR/data"
-chown postfix "$HOME_DIR/data"
-postfix -c "$HOME_DIR" start >/dev/null 2>&1
-MASTER=$(tr -d ' ' < "$HOME_DIR/queue/pid/master.pid")
-
+failed=0
+# measured RELAY SESSIONS OCTETS [OPTION…]: a relay that fails is said and the others go on.
 measured() {
-    local name=$1
-    shift
-    printf '%s ' "$name"
-    "$SM2TP" bench relay --json --mails "$MAILS" --octets "$OCTETS" "$@"
+    local relay=$1 sessions=$2 octets=$3
+    shift 3
+    "$here/relays/measure.py" "$relay" --sessions "$sessions" --octets "$octets" --dir "$DIR" "$@" || failed=1
 }
 
 for _ in $(seq "$ROUNDS"); do
-    for sessions in "${SESSIONS[@]}"; do
-        measured postfix --sessions "$sessions" --to "127.0.0.1:$RELAY_PORT" --sink "127.0.0.1:$SINK_PORT" --pid "$MASTER"
-        measured sm2tp --sessions "$sessions" --dir "$DIR"
+    for octets in $OCTETS; do
+        for sessions in $SESSIONS; do
+            for relay in "${relays[@]}"; do
+                own=MAILS_${relay^^}
+                measured "$relay" "$sessions" "$octets" --mails "${!own:-$MAILS}"
+            done
+        done
     done
 done
+[ "$SYNC_MAILS" -gt 0 ] || exit "$failed"
+for octets in $OCTETS; do
+    for sessions in $SESSIONS; do
+        for relay in "${relays[@]}"; do
+            measured "$relay" "$sessions" "$octets" --mails "$SYNC_MAILS" --syncs
+        done
+    done
+done
+exit "$failed"
