@@ -101,7 +101,7 @@ impl Problem {
             Self::Ledger(LedgerError::Refused(_)) => 65,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
-            Self::Peering(_) => 69,
+            Self::Peering(error) => error.exit(),
             Self::Ledger(_) | Self::Spool(_) => 75,
         }
     }

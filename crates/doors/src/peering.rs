@@ -38,6 +38,26 @@ pub enum PeeringError {
     Weight(f64),
 }
 
+impl PeeringError {
+    /// sysexits: 65 where the person who asked can put it right, 69 where the other node cannot be asked, 75 where our
+    /// own disk failed.
+    #[must_use]
+    pub fn exit(&self) -> u8 {
+        match self {
+            Self::Fetch(FetchError::Url { .. })
+            | Self::Elsewhere { .. }
+            | Self::Own
+            | Self::Already { .. }
+            | Self::NotAsked { .. }
+            | Self::Unknown(_)
+            | Self::Ambiguous { .. }
+            | Self::Weight(_) => 65,
+            Self::Fetch(_) | Self::Descriptor { .. } => 69,
+            Self::Store(_) => 75,
+        }
+    }
+}
+
 /// Asks the node at `url` for a peering: its descriptor is fetched, and must name the server that was typed. The peer
 /// is [`PeerState::Invited`] until its administrator answers; where that one asked first, this is the answer.
 ///

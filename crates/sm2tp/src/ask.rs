@@ -1,6 +1,5 @@
 //! Commands that ask a node: over its control socket, or in its directory when it does not run.
 
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::cli::{self, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
+use crate::password::password;
 use crate::{Exit, Failure, open, say, show};
 
 /// Asks, and prints the answer.
@@ -116,7 +116,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             }
             Org::Remove { name } => Request::OrgRemove { name },
             Org::Login { login, org, stream, password_file } => {
-                let password = password(password_file.as_deref())?;
+                let password = password(&login, password_file.as_deref())?;
                 Request::OrgLogin { org, login, password, stream }
             }
             Org::Logout { login } => Request::OrgLogout { login },
@@ -158,19 +158,6 @@ fn limits_asked(limits: cli::Limits) -> Request {
     Request::OrgLimits { name: limits.name, login: limits.login, change }
 }
 
-/// A password is never an argument: every user of the machine can read those.
-fn password(file: Option<&Path>) -> Result<String, Failure> {
-    let read = match file {
-        Some(path) => std::fs::read_to_string(path),
-        None => {
-            let mut text = String::new();
-            std::io::stdin().take(PASSWORD_OCTETS_MAX).read_to_string(&mut text).map(|_| text)
-        }
-    };
-    let text = read.map_err(|error| Failure::new(Exit::Input, format!("the password cannot be read: {error}")))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
 /// `sm2tp tag`: the tag of an address, or of a dead domain written as `@example.org`.
 pub fn tag(address: &str, key_hex: &str, as_json: bool) -> Result<ExitCode, Failure> {
     let key =
@@ -197,5 +184,3 @@ fn key(text: &str) -> Option<TagKey> {
     let octets: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     (digits.len() == 64).then(|| octets.try_into().ok()).flatten().map(TagKey::new)
 }
-
-const PASSWORD_OCTETS_MAX: u64 = 4096;

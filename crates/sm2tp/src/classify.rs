@@ -18,13 +18,26 @@ struct Line {
     stage: Option<String>,
 }
 
-/// Reads until the end of standard input; one output line for each input line, in order.
+/// Reads until the end of standard input; one output line for each input line that is not empty, in order.
 pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> {
     let mut input = io::stdin().lock();
     let mut output = BufWriter::new(io::stdout().lock());
     let unreadable = |error| Failure::new(Exit::Input, format!("standard input: {error}"));
+    let mut number = 0_u64;
     while let Some(line) = next(&mut input).map_err(unreadable)? {
-        let outcome = classify(classifier, &line);
+        number += 1;
+        // Nobody said nothing.
+        if line.trim().is_empty() {
+            continue;
+        }
+        let broken = |error| Failure::new(Exit::Input, format!("standard input: line {number}: broken JSON: {error}"));
+        let outcome = match classify(classifier, &line) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let _ = output.flush();
+                return Err(broken(error));
+            }
+        };
         let text = if as_json { in_json(&outcome) } else { in_words(classifier, &outcome) };
         // Whoever reads us may have had enough: then there is nobody left to tell.
         if writeln!(output, "{text}").is_err() {
@@ -50,14 +63,14 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&line).into_owned()))
 }
 
-fn classify(classifier: &Classifier, line: &str) -> Outcome {
-    match serde_json::from_str::<Line>(line) {
-        Ok(line) => {
-            let stage = line.stage.as_deref().and_then(stage);
-            classifier.classify(&Said { stage, mx: line.mx.as_deref(), ..Said::of_text(&line.text) })
-        }
-        Err(_) => classifier.classify(&Said::of_text(line)),
+/// No reply of a server begins with a brace: such a line is JSON, or a mistake.
+fn classify(classifier: &Classifier, line: &str) -> Result<Outcome, serde_json::Error> {
+    if !line.trim_start().starts_with('{') {
+        return Ok(classifier.classify(&Said::of_text(line)));
     }
+    let line: Line = serde_json::from_str(line)?;
+    let stage = line.stage.as_deref().and_then(stage);
+    Ok(classifier.classify(&Said { stage, mx: line.mx.as_deref(), ..Said::of_text(&line.text) }))
 }
 
 fn stage(word: &str) -> Option<Stage> {
@@ -102,8 +115,8 @@ mod tests {
     #[test]
     fn json_lines_and_plain_texts_are_told_apart_and_long_lines_are_cut() {
         let classifier = Classifier::shipped();
-        let plain = classify(&classifier, "550 5.1.1 No such user");
-        let structured = classify(&classifier, r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#);
+        let plain = classify(&classifier, "550 5.1.1 No such user").unwrap();
+        let structured = classify(&classifier, r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#).unwrap();
         assert_eq!(plain.cause.as_str(), "address");
         assert_ne!(structured.cause.as_str(), "address");
         let long = [vec![b'x'; 3 * 1024 * 1024], b"\nsecond\r\n".to_vec()].concat();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use sm2tp_doors::control;
 use sm2tp_rules::Stream;
@@ -50,10 +50,10 @@ pub enum Command {
         #[arg(long)]
         org: Option<String>,
         /// For this kind of mail only: personal, transactional, bulk, forwarded.
-        #[arg(long)]
+        #[arg(long, value_parser = stream)]
         stream: Option<Stream>,
     },
-    /// Classify replies from standard input: plain texts, or JSON lines {"text","mx","stage"}.
+    /// Classify replies from standard input: plain texts, or JSON lines {"text","mx","stage"}. Empty lines are skipped.
     Classify,
     /// The tag of an address under a key.
     Tag {
@@ -127,9 +127,10 @@ pub struct Those {
 
 /// One mail by its number, or all that fit.
 #[derive(Debug, Clone, clap::Args)]
+#[command(group = ArgGroup::new("what").args(["mail"]).args(OTHER_WAYS).required(true).multiple(true))]
 pub struct Which {
     /// The number of one mail.
-    #[arg(required_unless_present_any = OTHER_WAYS, conflicts_with_all = OTHER_WAYS)]
+    #[arg(conflicts_with_all = OTHER_WAYS)]
     mail: Option<u64>,
     #[command(flatten)]
     those: Those,
@@ -173,6 +174,7 @@ pub enum Suppress {
 
 #[derive(Debug, Subcommand)]
 pub enum Org {
+    /// List organisations with their domains, limits and logins.
     List,
     /// Add an organisation, or change its domains or stream; what is not given stays as it is.
     Add {
@@ -184,28 +186,25 @@ pub enum Org {
         #[arg(long, conflicts_with = "domains")]
         any_domain: bool,
         /// Stream of its logins that name none; personal for a new organisation.
-        #[arg(long)]
+        #[arg(long, value_parser = stream)]
         stream: Option<Stream>,
     },
     /// Remove an organisation with its logins.
-    Remove {
-        name: String,
-    },
-    /// Add a login, or change its password and stream. The password is read from a file or standard input.
+    Remove { name: String },
+    /// Add a login, or change its password and stream. At a terminal the password is asked for.
     Login {
         login: String,
         #[arg(long)]
         org: String,
-        #[arg(long)]
+        /// personal, transactional, bulk or forwarded; by default that of its organisation.
+        #[arg(long, value_parser = stream)]
         stream: Option<Stream>,
-        /// A file whose first line is the password; without it, standard input is read.
+        /// A file whose first line is the password; without it, that of standard input.
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
     /// Remove a login.
-    Logout {
-        login: String,
-    },
+    Logout { login: String },
     /// Show or change what an organisation, or one of its logins, may do. A limit that is not named stays as it is;
     /// `none` takes it away. `local` is the organisation of the trusted networks.
     Limits(Limits),
@@ -246,6 +245,11 @@ pub struct Limits {
 pub enum YesNo {
     Yes,
     No,
+}
+
+fn stream(word: &str) -> Result<Stream, String> {
+    let words = Stream::ALL.iter().map(|stream| stream.as_str()).collect::<Vec<_>>().join(", ");
+    word.parse().map_err(|_| format!("a stream is one of {words}"))
 }
 
 fn change<T: FromStr<Err: Display>>(text: &str) -> Result<Change<T>, String> {
@@ -365,7 +369,9 @@ const OTHER_WAYS: [&str; 4] = ["domain", "org", "lane", "all"];
 
 /// Writes the completion script of a shell to standard output.
 pub fn completion(shell: Shell) -> ExitCode {
-    clap_complete::generate(shell, &mut Cli::command(), "sm2tp", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sm2tp", &mut script);
+    crate::say(String::from_utf8_lossy(&script).trim_end());
     ExitCode::SUCCESS
 }
 
@@ -384,7 +390,7 @@ mod tests {
         for good in ["retry 7", "drop --all", "hold --domain x.example --org a", "release --lane held"] {
             assert!(fits(good), "{good}");
         }
-        for bad in ["retry", "drop 7 --all", "hold 7 --domain x.example", "drop --all --org a", "show"] {
+        for bad in ["retry", "drop", "drop 7 --all", "hold 7 --domain x.example", "drop --all --org a", "show"] {
             assert!(!fits(bad), "{bad}");
         }
     }

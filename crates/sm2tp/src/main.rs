@@ -12,6 +12,7 @@ mod dkim;
 mod drive;
 mod open;
 mod outward;
+mod password;
 mod serve;
 #[cfg(test)]
 #[path = "../../../fuzz/src/settings.rs"]
@@ -22,6 +23,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::json;
 
 use crate::cli::{Cli, Command};
 
@@ -85,7 +87,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?
         }
-        Command::Check => serve::check(&cli.config, json),
+        Command::Check => {
+            serve::check(&cli.config, json).or_else(|failure| if json { Ok(told(&failure)) } else { Err(failure) })
+        }
         Command::Serve => {
             let config = serve::load(&cli.config)?;
             block_on(serve::serve(config, &cli.config))?
@@ -95,6 +99,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(ask::run(&config, &cli.config, other, json))?
         }
     }
+}
+
+/// A failure for a program that reads standard output.
+fn told(failure: &Failure) -> ExitCode {
+    say(&json!({ "ok": false, "exit": failure.exit, "message": failure.message }).to_string());
+    ExitCode::from(failure.exit)
 }
 
 /// Prints a line. Whoever reads us may have had enough (`| head`): then there is nobody left to tell.

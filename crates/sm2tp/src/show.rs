@@ -108,7 +108,7 @@ fn queue(out: &mut String, value: &Value) {
     line(
         out,
         &format!(
-            "{:>8}  {:<8} {:<14} {:>3}  {:<20} {:<34} {}",
+            "{:>8}  {:<8} {:<14} {:>3}  {:<24} {:<34} {}",
             "MAIL", "LANE", "STREAM", "TRY", "NEXT", "RECIPIENT", "WHY"
         ),
     );
@@ -116,7 +116,7 @@ fn queue(out: &mut String, value: &Value) {
         line(
             out,
             &format!(
-                "{:>8}  {:<8} {:<14} {:>3}  {:<20} {:<34} {}",
+                "{:>8}  {:<8} {:<14} {:>3}  {:<24} {:<34} {}",
                 word(entry, "mail"),
                 word(entry, "lane"),
                 word(entry, "stream"),
@@ -159,12 +159,13 @@ fn suppressed(out: &mut String, value: &Value) {
     if entries.is_empty() {
         return line(out, "Nothing is suppressed.");
     }
+    line(out, &format!("{:<10} {:<32}  {:<30} {:<24} {}", "LIST", "TAG", "DOMAIN", "SINCE", "WHY"));
     for entry in entries {
         let why = ["note", "reply"].iter().find_map(|key| entry[*key].as_str()).unwrap_or_default();
         line(
             out,
             &format!(
-                "{:<10} {}  …@{:<28} {} {}",
+                "{:<10} {:<32}  …@{:<28} {:<24} {}",
                 word(entry, "list"),
                 word(entry, "tag"),
                 word(entry, "domain"),
@@ -205,13 +206,13 @@ fn orgs(out: &mut String, value: &Value) {
         let domains: Vec<_> = items(entry, "domains").iter().filter_map(Value::as_str).collect();
         let domains = if domains.is_empty() { "any domain".to_owned() } else { domains.join(", ") };
         line(out, &format!("{} ({}; {domains})", word(entry, "name"), word(entry, "stream")));
+        limits(out, &entry["limits"], "  ");
         for login in items(entry, "logins") {
             // Nothing is wrong with it; it matters to who wants to switch PLAIN off in a mail program.
             let scram = if login["scram"] == true { "" } else { ", no SCRAM" };
             line(out, &format!("  {} ({}{scram})", word(login, "login"), word(login, "stream")));
             limits(out, &login["limits"], "    ");
         }
-        limits(out, &entry["limits"], "  ");
     }
 }
 
@@ -272,14 +273,14 @@ fn line(out: &mut String, text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
-/// UTC, as `2026-11-22 04:05:06`; far times, which mean "until a person decides", as a dash.
+/// As `2026-11-22 04:05:06 UTC`; far times, which mean "until a person decides", as a dash.
 pub fn time(at: u64) -> String {
     if at == 0 || FAR < at {
         return "-".to_owned();
     }
     let (days, second) = (at / 86_400, at % 86_400);
     let (year, month, day) = date(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// The Gregorian date of a number of days since 1970-01-01, by eras of 400 years that begin in March.
@@ -304,8 +305,8 @@ mod tests {
     #[test]
     fn times_are_shown_as_people_write_them() {
         assert_eq!(time(0), "-");
-        assert_eq!(time(951_782_400), "2000-02-29 00:00:00");
-        assert_eq!(time(1_795_320_306), "2026-11-22 04:05:06");
+        assert_eq!(time(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(time(1_795_320_306), "2026-11-22 04:05:06 UTC");
         assert_eq!(time(253_402_300_799), "-");
     }
 

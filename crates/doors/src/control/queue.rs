@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sm2tp_proto::Address;
+use sm2tp_proto::{Address, Domain};
 use sm2tp_store::Told;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
 use sm2tp_store::told::What;
@@ -149,7 +149,11 @@ impl Those {
     fn filter(&self) -> Result<Filter, Problem> {
         let lane = self.lane.as_deref().map(str::parse::<Lane>).transpose();
         let lane = lane.map_err(|_| Problem::Input("a lane is normal, slow or held".into()))?;
-        let domain = self.domain.as_deref().map(str::to_ascii_lowercase);
+        let domain = self.domain.as_deref().map(|text| {
+            let parsed = Domain::parse(text.trim()).map_err(|error| Problem::Input(format!("{text:?}: {error}")));
+            parsed.map(|domain| domain.as_str().to_owned())
+        });
+        let domain = domain.transpose()?;
         Ok(Filter { domain, org: self.org.clone(), lane, ..Filter::default() })
     }
 }
@@ -181,7 +185,8 @@ fn recipient(recipient: &Recipient) -> Value {
 fn header(content: &[u8]) -> String {
     let end = content.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(content.len());
     let text = String::from_utf8_lossy(&content[..end.min(HEADER_OCTETS_MAX)]).into_owned();
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    // A tab begins a folded line.
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }
 
 /// Entries of one page; the next page begins after the last mail of this one.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::client::send;
 use crate::node::{Node, SM2TP, said};
-use crate::programs::need_root;
+use crate::programs::{need_root, program};
 use crate::sink::Sink;
 use crate::wait::wait_until;
 
@@ -62,6 +62,11 @@ fn classify_answers_each_line_in_order() {
     let keys: Vec<&String> = answers[0].as_object().unwrap().keys().collect();
     let all = ["cause", "code", "enhanced", "message", "provider", "rule", "scope", "strength", "sub"];
     assert_eq!(keys, all);
+    // Empty lines are nobody's reply; a broken line of JSON is a mistake.
+    assert_eq!(alone(&["classify", "--json"], "\n \n550 no\n\n").stdout.lines().count(), 1);
+    let broken = alone(&["classify"], "550 no\n{\"text\":\n");
+    assert_eq!((broken.exit, broken.stdout.lines().count()), (65, 1));
+    assert!(broken.stderr.contains("line 2: broken JSON"), "{}", broken.stderr);
     // In words, too: a line for a line.
     assert_eq!(alone(&["classify"], &input).stdout.lines().count(), lines.len() * 200);
 }
@@ -132,6 +137,92 @@ fn root_leaves_the_directory_of_another_user_alone() {
         assert!(said.stderr.contains("belongs to the user with number 65534"), "{}", said.stderr);
     }
     assert_eq!(std::fs::read_dir(node.data()).unwrap().count(), 0);
+}
+
+/// Types at a terminal of its own: after each question an answer. Prints all that the terminal showed.
+const TYPIST: &str = r#"
+import os, pty, signal, sys
+signal.alarm(60)
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+shown = b""
+for line in sys.stdin.buffer.read().splitlines():
+    question, answer = line.split(b"|")
+    while question not in shown:
+        shown += os.read(terminal, 1024)
+    os.write(terminal, answer.replace(b"<enter>", b"\n").replace(b"<ctrl-c>", b"\x03"))
+try:
+    while more := os.read(terminal, 1024):
+        shown += more
+except OSError:
+    pass
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+sys.stdout.buffer.write(shown)
+sys.exit(status)
+"#;
+
+#[test]
+fn a_password_is_asked_for_at_a_terminal_and_never_shown() {
+    let node = Node::prepare("hostname = \"relay.example.org\"\n");
+    node.ask(&["org", "add", "asso"]);
+    let typed = |answers: &str| {
+        let config = node.config.to_str().unwrap();
+        let words = ["-c", TYPIST, SM2TP, "org", "login", "anna", "--org", "asso", "--config", config];
+        said(Command::new(program("python3")).args(words), answers)
+    };
+    let good = typed("Password of anna: |top-secret<enter>\nagain: |top-secret<enter>\n");
+    assert_eq!(good.exit, 0, "{good:?}");
+    assert!(good.stdout.contains("login: \"anna\""), "{good:?}");
+    for (answers, words) in [
+        ("Password of anna: |top-secret<enter>\nagain: |top-sicret<enter>\n", "the two differ"),
+        ("Password of anna: |top-sec<ctrl-c>\n", "given up"),
+        ("Password of anna: |<enter>\nagain: |<enter>\n", "is empty"),
+    ] {
+        let bad = typed(answers);
+        assert!(bad.exit == 65 && bad.stdout.contains(words), "{bad:?}");
+        assert!(!bad.stdout.contains("top-s"), "{bad:?}");
+    }
+    assert!(!good.stdout.contains("top-s"), "{good:?}");
+    assert_eq!(node.ask(&["org", "list"])[0]["logins"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn exits_say_who_can_put_it_right() {
+    let mut node = Node::prepare("hostname = \"relay.example.org\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n");
+    node.serve();
+    for (exit, words, why) in [
+        (65, "peer remove nobody", "there is no peer"),
+        (65, "peer invite ftp://x.example", "neither https:// nor http://"),
+        (69, "peer invite http://127.0.0.1:1", "cannot be reached"),
+        (65, "queue show 4711", "not in the queue"),
+        (65, "queue list --domain x..example", "x..example"),
+        (65, "org logout nobody", "nobody"),
+        (64, "queue drop", "--domain"),
+        (64, "explain a@b.example --stream bogus", "personal, transactional, bulk, forwarded"),
+    ] {
+        let said = node.run(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!(said.exit, exit, "{words}: {}", said.stderr);
+        assert!(said.stderr.contains(why), "{words}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_told_as_json_too() {
+    let node = Node::prepare("hostname = \"relay.example.org\"\n[smtp]\n");
+    let said = node.run(&["check", "--json"]);
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((said.exit, &told["ok"], &told["exit"]), (78, &false.into(), &78.into()), "{told}");
+    assert!(told["message"].as_str().unwrap().contains("without [relay]"), "{told}");
+}
+
+#[test]
+fn whoever_reads_may_have_had_enough() {
+    for words in ["completion fish", "completion bash", "--help"] {
+        let piped = format!("{SM2TP} {words} | head -1; echo ${{PIPESTATUS[0]}}");
+        let said = said(Command::new("bash").args(["-c", &piped]), "");
+        assert_eq!((said.stdout.lines().last(), said.stderr.as_str()), (Some("0"), ""), "{words}");
+    }
 }
 
 /// A node with the mails `ids`, which their server has put off once.
