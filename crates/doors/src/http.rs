@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::gate::Gate;
+pub use self::words::Lang;
 use crate::House;
 use crate::acme::Challenges;
 use crate::patience::Patience;
@@ -45,6 +46,8 @@ use crate::patience::Patience;
 pub(crate) struct Shared {
     house: House,
     challenges: Challenges,
+    /// Of pages for a browser that asks for none that we speak.
+    lang: Lang,
     gate: Gate,
     feed: FeedId,
     /// Counting open requests for peering and keeping one more is one step.
@@ -60,7 +63,8 @@ type Door = State<Arc<Shared>>;
 struct Client(SocketAddr);
 
 /// Serves until `stop`, then lets running requests end. `authority`: the `host[:port]` values under which this node's
-/// `/fed/v1` is configured; signatures are checked against them and never against what a request says.
+/// `/fed/v1` is configured; signatures are checked against them and never against what a request says. `lang` is the
+/// language of pages where a browser asks for none that they have.
 ///
 /// # Errors
 /// [`std::io::Error`] where the ledger cannot be asked at the start.
@@ -69,12 +73,14 @@ pub async fn serve(
     house: House,
     authority: Vec<String>,
     challenges: Challenges,
+    lang: Lang,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
     let shared = Arc::new(Shared {
         house,
         challenges,
+        lang,
         gate: Gate::new(authority),
         feed,
         asking: Mutex::new(()),

@@ -109,6 +109,7 @@ pub async fn invite(
         added_at: crate::now(),
         cursor: known.and_then(|peer| peer.cursor),
         polled_at: None,
+        answered_at: None,
         trouble: None,
         request_id: Some(id.to_owned()),
     };
@@ -231,6 +232,7 @@ mod tests {
             added_at: 0,
             cursor: None,
             polled_at: None,
+            answered_at: None,
             trouble: None,
             request_id: None,
         };

@@ -284,7 +284,7 @@ pub enum Peer {
         #[arg(long)]
         no_read: bool,
     },
-    /// Accept the request of another node, after comparing fingerprints by voice.
+    /// Accept the request of another node. `sm2tp peer list` shows both fingerprints: compare them by voice first.
     Accept {
         /// Its host name, name or fingerprint.
         who: String,

@@ -170,7 +170,12 @@ fn start_doors(
     for listener in http_listeners {
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
         let challenges = challenges.clone();
-        doors.spawn(async move { said(http::serve(listener, house, authority, challenges, stop).await, "HTTP") });
+        let lang = match config.language {
+            config::Language::En => http::Lang::En,
+            config::Language::Fr => http::Lang::Fr,
+        };
+        let serving = http::serve(listener, house, authority, challenges, lang, stop);
+        doors.spawn(async move { said(serving.await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.
     let (socket, stop) = (config.data_dir.join("control.sock"), until(stopped));

@@ -18,7 +18,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
-            line(&mut out, "Compare both fingerprints with the other administrator, by voice, before you trust it.");
+            compare(&mut out, value);
         }
         _ => fields(&mut out, value),
     }
@@ -189,12 +189,27 @@ fn peer(out: &mut String, entry: &Value) {
     line(out, &format!("  its fingerprint:  {}", word(entry, "fingerprint")));
     line(out, &format!("  our fingerprint:  {}", word(entry, "own_fingerprint")));
     line(out, &format!("  state: {}, read: {}, weight: {}", word(entry, "state"), entry["read"], entry["weight"]));
-    if let Some(at) = entry["polled_at"].as_u64() {
-        line(out, &format!("  last heard of: {}", time(at)));
+    let (tried, answered) = (entry["polled_at"].as_u64(), entry["answered_at"].as_u64());
+    if let Some(tried) = tried {
+        line(out, &format!("  last answer: {}", answered.map_or_else(|| "never".to_owned(), time)));
+        if answered != Some(tried) {
+            line(out, &format!("  last try: {}", time(tried)));
+        }
     }
     if entry["trouble"].is_string() {
         line(out, &format!("  trouble: {}", word(entry, "trouble")));
     }
+}
+
+/// Both sides do this, after the invitation or the acceptance: only then is there something to compare.
+fn compare(out: &mut String, peer: &Value) {
+    let state = match word(peer, "state").as_str() {
+        "accepted" => format!("From now on it counts with weight {}.", peer["weight"]),
+        _ => "It counts as soon as its administrator accepts.".to_owned(),
+    };
+    line(out, &format!("{state} Compare both fingerprints with the other administrator now, by voice."));
+    line(out, "If one of them differs, another machine stands between you. End it at once:");
+    line(out, &format!("  sm2tp peer remove '{}'", word(peer, "fingerprint")));
 }
 
 fn orgs(out: &mut String, value: &Value) {
@@ -308,6 +323,32 @@ mod tests {
         assert_eq!(time(951_782_400), "2000-02-29 00:00:00 UTC");
         assert_eq!(time(1_795_320_306), "2026-11-22 04:05:06 UTC");
         assert_eq!(time(253_402_300_799), "-");
+    }
+
+    #[test]
+    fn a_try_that_failed_is_no_answer() {
+        let shown = |polled_at: Value, answered_at: Value| {
+            let mut out = String::new();
+            peer(&mut out, &serde_json::json!({ "polled_at": polled_at, "answered_at": answered_at }));
+            out.lines().skip(4).map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("; ")
+        };
+        let (at, before) = (Value::from(1_795_320_306), Value::from(951_782_400));
+        assert_eq!(shown(Value::Null, Value::Null), "");
+        assert_eq!(shown(at.clone(), at.clone()), "last answer: 2026-11-22 04:05:06 UTC");
+        assert_eq!(
+            shown(at.clone(), before),
+            "last answer: 2000-02-29 00:00:00 UTC; last try: 2026-11-22 04:05:06 UTC"
+        );
+        assert_eq!(shown(at, Value::Null), "last answer: never; last try: 2026-11-22 04:05:06 UTC");
+    }
+
+    #[test]
+    fn who_made_a_peering_reads_what_to_do_if_it_is_the_wrong_one() {
+        let value = serde_json::json!({ "state": "accepted", "weight": 1.0, "fingerprint": "aaaa bbbb" });
+        let accept = Request::PeerAccept { who: String::new(), weight: 1.0, read: true };
+        let out = text(&accept, &value);
+        assert!(out.contains("counts with weight 1.0. Compare both fingerprints"), "{out}");
+        assert!(out.ends_with("  sm2tp peer remove 'aaaa bbbb'\n"), "{out}");
     }
 
     #[test]

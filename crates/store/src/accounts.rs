@@ -496,6 +496,7 @@ mod tests {
              CREATE TABLE login (login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, \
                  hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
              CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, recipient TEXT); \
+             CREATE TABLE peer (node BLOB PRIMARY KEY, polled_at INTEGER, trouble TEXT) WITHOUT ROWID; \
              INSERT INTO org VALUES ('asso', '', 'personal', 1); PRAGMA user_version = 1;",
         )
         .unwrap();

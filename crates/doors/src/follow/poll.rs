@@ -70,8 +70,13 @@ pub(super) struct Poll<'a> {
 /// Talks to a peer once and notes how it went. The second answer is false where the peer should be asked less often.
 pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memory: Memory) -> (Memory, bool) {
     let mut cursor = peer.cursor.clone();
+    memory.answered = false;
     let result = match peer.state {
-        PeerState::Invited => invitation::ask_after(house, client, &peer).await,
+        PeerState::Invited => {
+            let asked = invitation::ask_after(house, client, &peer).await;
+            memory.answered = asked.is_ok();
+            asked
+        }
         PeerState::Accepted | PeerState::Asking => pull(house, client, &peer, &mut memory, &mut cursor).await,
     };
     let trouble = result.as_ref().err().map(|error| shorten(error.to_string()));
@@ -85,7 +90,7 @@ pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memo
     let store = &house.federation.store;
     let known = store.descriptor(peer.node).await.ok().flatten();
     let name = known.map_or_else(|| peer.name.clone(), |known| known.descriptor().name.clone());
-    let noted = Contact { name, cursor, polled_at: crate::now(), trouble };
+    let noted = Contact { name, cursor, polled_at: crate::now(), answered: memory.answered, trouble };
     if let Err(error) = store.note_contact(peer.node, noted).await {
         tracing::error!(%error, "a contact with a peer cannot be noted");
     }
@@ -122,6 +127,7 @@ async fn pull(
         ends_at,
     };
     poll.descriptor().await?;
+    poll.memory.answered = true;
     poll.tag_keys().await?;
     let read = poll.feed().await;
     *cursor = poll.cursor.map(|cursor| cursor.to_string());
@@ -240,6 +246,7 @@ impl Poll<'_> {
             name: self.peer.name.clone(),
             cursor: self.cursor.map(|cursor| cursor.to_string()),
             polled_at: crate::now(),
+            answered: self.memory.answered,
             trouble: self.peer.trouble.clone(),
         };
         Ok(self.house.federation.store.note_contact(self.peer.node, contact).await?)

@@ -118,6 +118,7 @@ async fn asking(
         added_at: now,
         cursor: None,
         polled_at: None,
+        answered_at: None,
         trouble: None,
         request_id: fresh(),
     })

@@ -22,7 +22,7 @@ pub(super) async fn page(
 ) -> Result<Response, Refusal> {
     local(client, &headers)?;
     let accept = headers.get(header::ACCEPT_LANGUAGE).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let lang = Lang::of(accept);
+    let lang = Lang::of(accept, shared.lang);
     let html = render(&status::gather(&shared.house).await?, lang, crate::now())?;
     Ok(([(header::CONTENT_LANGUAGE, lang.tag()), (header::VARY, "accept-language")], Html(html)).into_response())
 }
@@ -62,8 +62,11 @@ struct PeerLine<'a> {
     state: String,
     read: String,
     weight: String,
-    polled: String,
-    trouble: &'a str,
+    answered: String,
+    /// What kind of trouble, in the language of the page.
+    trouble: String,
+    /// The words of the program, always English.
+    detail: &'a str,
 }
 
 /// The traffic light of §6, for all senders of the node together.
@@ -114,6 +117,12 @@ impl Page<'_> {
     fn w(&self, key: &str) -> String {
         self.lang.word(key)
     }
+
+    /// A word before its value.
+    fn label(&self, key: &str) -> String {
+        let colon = if self.lang == Lang::Fr { "\u{a0}:" } else { ":" };
+        self.lang.word(key) + colon
+    }
 }
 
 impl Light {
@@ -160,6 +169,14 @@ fn peer_line(peer: &PeerStatus, lang: Lang, now: u64) -> PeerLine<'_> {
         PeerState::Asking => "state-asking",
         PeerState::Accepted => "state-accepted",
     };
+    // A try that it answered has both times.
+    let trouble = match (&peer.trouble, peer.polled_at) {
+        (None, _) => String::new(),
+        (Some(_), Some(at)) if peer.answered_at != Some(at) => {
+            lang.word("trouble-away").replace("{ago}", &ago(at, now, lang))
+        }
+        (Some(_), _) => lang.word("trouble-answered"),
+    };
     PeerLine {
         name: &peer.name,
         fingerprint: &peer.fingerprint,
@@ -167,8 +184,9 @@ fn peer_line(peer: &PeerStatus, lang: Lang, now: u64) -> PeerLine<'_> {
         state: lang.word(state),
         read: lang.word(if peer.read { "yes" } else { "no" }),
         weight: decimal(&format!("{:.2}", peer.weight), lang),
-        polled: peer.polled_at.map_or_else(|| lang.word("never"), |at| ago(at, now, lang)),
-        trouble: peer.trouble.as_deref().unwrap_or_default(),
+        answered: peer.answered_at.map_or_else(|| lang.word("never"), |at| ago(at, now, lang)),
+        trouble,
+        detail: peer.trouble.as_deref().unwrap_or_default(),
     }
 }
 
@@ -189,7 +207,8 @@ fn percent(part: u64, whole: u64, lang: Lang) -> String {
         return "–".to_owned();
     }
     let per_myriad = u128::from(part) * 10_000 / u128::from(whole);
-    decimal(&format!("{}.{:02}\u{a0}%", per_myriad / 100, per_myriad % 100), lang)
+    let sign = if lang == Lang::Fr { "\u{a0}%" } else { "%" };
+    decimal(&format!("{}.{:02}{sign}", per_myriad / 100, per_myriad % 100), lang)
 }
 
 fn decimal(text: &str, lang: Lang) -> String {
@@ -255,6 +274,7 @@ mod tests {
                     read: true,
                     weight: 0.5,
                     polled_at: Some(1000),
+                    answered_at: Some(940),
                     trouble: Some("</td><img src=x>".into()),
                 }],
             },
@@ -270,13 +290,17 @@ mod tests {
             "Boîte pleine",
             "12\u{202f}345",
             "il y a 5\u{a0}min",
+            "il y a 6\u{a0}min",
+            "Le dernier essai (il y a 5\u{a0}min) a échoué",
             "0,24\u{a0}%",
             "0,50",
         ] {
             assert!(fr.contains(words), "{words}: {fr}");
         }
         let en = render(&status(), Lang::En, 1300).unwrap();
-        for words in ["lang=\"en\"", "hard bounce", "Mailbox full", "12,345", "5\u{a0}min ago", "Good: under 0.4 %"] {
+        for words in
+            ["lang=\"en\"", "hard bounce", "Mailbox full", "12,345", "6\u{a0}min ago", "0.24%", "Good: under 0.4%"]
+        {
             assert!(en.contains(words), "{words}: {en}");
         }
     }
@@ -298,13 +322,46 @@ mod tests {
         }
         let has = |key: &str| assert!(WORDS.iter().any(|(known, _, _)| *known == key), "{key} has no words");
         let template = include_str!("../../templates/status.html");
-        template.split("self.w(\"").skip(1).for_each(|rest| has(rest.split('"').next().unwrap()));
+        for call in ["self.w(\"", "self.label(\""] {
+            template.split(call).skip(1).for_each(|rest| has(rest.split('"').next().unwrap()));
+        }
         Cause::ALL.iter().for_each(|cause| has(&format!("cause-{cause}")));
         ["own-hard", "own-soft", "federated", "listed", "opted-out"].iter().for_each(|why| has(&format!("stop-{why}")));
         let source = include_str!("page.rs").split("#[cfg(test)]").next().unwrap();
         for call in ["line(\"", "lang.word(\"", "=> \"light-", "=> \"state-"] {
             let prefix = call.rsplit('"').next().unwrap();
             source.split(call).skip(1).for_each(|rest| has(&format!("{prefix}{}", rest.split('"').next().unwrap())));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_peer_is_told_apart_from_silence() {
+        let check = |polled_at, answered_at, trouble: Option<&str>, want: (&str, &str)| {
+            let mut peer = status().federation.peers.remove(0);
+            (peer.polled_at, peer.answered_at, peer.trouble) = (polled_at, answered_at, trouble.map(str::to_owned));
+            let line = peer_line(&peer, Lang::En, 1300);
+            assert_eq!((&line.answered[..], &line.trouble[..]), want, "{polled_at:?} {answered_at:?} {trouble:?}");
+        };
+        let answers = "It answers, but not everything is right:";
+        check(None, None, None, ("never", ""));
+        check(Some(1300), None, Some("away"), ("never", "The last try (0\u{a0}s ago) failed:"));
+        check(Some(1299), Some(1000), Some("away"), ("5\u{a0}min ago", "The last try (1\u{a0}s ago) failed:"));
+        check(Some(1299), Some(1299), Some("forged"), ("1\u{a0}s ago", answers));
+        check(Some(1299), Some(1299), None, ("1\u{a0}s ago", ""));
+    }
+
+    #[test]
+    fn no_line_breaks_before_a_sign_or_inside_a_time() {
+        for (key, en, fr) in WORDS {
+            for sign in [':', ';', '%', '?', '!'] {
+                assert!(!fr.contains(&format!(" {sign}")) && !en.contains(&format!(" {sign}")), "{key}: {en} / {fr}");
+            }
+            for sign in [':', ';', '%'] {
+                let bare = fr.char_indices().filter(|(_, c)| *c == sign);
+                for (at, _) in bare {
+                    assert!(fr[..at].ends_with(['\u{a0}', '\u{202f}']), "{key}: {fr}");
+                }
+            }
         }
     }
 
@@ -324,12 +381,28 @@ mod tests {
 
     #[test]
     fn the_language_is_the_one_that_is_wanted_most() {
-        let check = |accept: &str, want| assert_eq!(Lang::of(accept), want, "{accept}");
+        let check = |accept: &str, want| assert_eq!(Lang::of(accept, Lang::En), want, "{accept}");
         check("", Lang::En);
         check("fr", Lang::Fr);
         check("fr-CH, fr;q=0.9, en;q=0.8, de;q=0.7, *;q=0.5", Lang::Fr);
         check("de, en;q=0.5, fr;q=0.4", Lang::En);
         check("en;q=0.1, fr;q=0.4", Lang::Fr);
         check(";;;q=,,,fr;q=x", Lang::En);
+        check("fr; q=0.9, en; q=0.8", Lang::Fr);
+        check("en ;\tQ = 0.2 , fr ; q=0.3", Lang::Fr);
+        check("FR", Lang::Fr);
+        check("Fr-ca;level=1;q=0.5,EN;q=0.4", Lang::Fr);
+        check("fr;q=0, en;q=0.1", Lang::En);
+        check("frr, fra", Lang::En);
+    }
+
+    #[test]
+    fn a_browser_that_asks_for_neither_has_the_language_of_the_node() {
+        for accept in ["", "*", "de, *;q=0.5", "de-CH", "fr;q=0", "fr;q=x"] {
+            assert_eq!(Lang::of(accept, Lang::Fr), Lang::Fr, "{accept}");
+        }
+        for accept in ["en", "de, en;q=0.1", "EN-gb; q=0.9"] {
+            assert_eq!(Lang::of(accept, Lang::Fr), Lang::En, "{accept}");
+        }
     }
 }

@@ -64,7 +64,10 @@ pub(super) struct PeerStatus {
     pub state: PeerState,
     pub read: bool,
     pub weight: f64,
+    /// The last try, whatever came of it.
     pub polled_at: Option<u64>,
+    /// The last try that it answered.
+    pub answered_at: Option<u64>,
     pub trouble: Option<String>,
 }
 
@@ -126,6 +129,7 @@ impl From<Peer> for PeerStatus {
             read: peer.read,
             weight: peer.weight,
             polled_at: peer.polled_at,
+            answered_at: peer.answered_at,
             trouble: peer.trouble,
         }
     }

@@ -2,23 +2,26 @@
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lang {
+pub enum Lang {
     En,
     Fr,
 }
 
 impl Lang {
-    /// The first of the two in `Accept-Language`, by its quality; English where neither is there.
-    pub(super) fn of(accept: &str) -> Self {
-        let mut best = (0.0, Self::En);
-        for item in accept.split(',').take(32) {
-            let (tag, quality) = item.split_once(";q=").unwrap_or((item, "1"));
-            let lang = match tag.trim().split('-').next().unwrap_or_default() {
+    /// The one of the two that `Accept-Language` (RFC 9110 §12.5.4) wants most; `otherwise` where neither is there.
+    pub(super) fn of(accept: &str, otherwise: Self) -> Self {
+        let mut best = (0.0, otherwise);
+        for item in accept.split(',').take(ASKED_MAX) {
+            let mut parts = item.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default().split('-').next().unwrap_or_default();
+            let lang = match tag.to_ascii_lowercase().as_str() {
                 "fr" => Self::Fr,
                 "en" => Self::En,
                 _ => continue,
             };
-            let quality: f64 = quality.trim().parse().unwrap_or(0.0);
+            let mut parameters = parts.filter_map(|part| part.split_once('='));
+            let quality = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+            let quality: f64 = quality.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0));
             if best.0 < quality {
                 best = (quality, lang);
             }
@@ -46,15 +49,18 @@ impl Lang {
     }
 }
 
-/// Key, English, French.
+/// Languages of one browser that are looked at; people who set them set three.
+const ASKED_MAX: usize = 32;
+
+/// Key, English, French. No line breaks before a sign that French sets off: `\u{a0}` before `:` and `%`, `\u{202f}` before `;`.
 pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("title", "Status of the relay", "État du relais"),
-    ("since", "All figures are since the installation.", "Tous les chiffres sont depuis l’installation."),
-    ("nobody", "This page shows nothing about single people.", "Cette page ne montre rien sur des personnes."),
-    ("left", "What left", "Ce qui est parti"),
-    ("accepted", "Taken from senders", "Pris en charge"),
+    ("since", "Everything is counted since the installation.", "Tout est compté depuis l’installation."),
+    ("nobody", "No personal data on this page.", "Aucune donnée personnelle sur cette page."),
+    ("left", "Mail so far", "Messages traités"),
+    ("accepted", "Accepted from senders", "Acceptés des expéditeurs"),
     ("delivered", "Delivered", "Remis"),
-    ("deferred", "Tries put off", "Essais reportés"),
+    ("deferred", "Attempts deferred", "Essais reportés"),
     ("bounced", "Given up and reported", "Abandonnés et signalés"),
     ("dropped", "Removed by hand", "Retirés à la main"),
     ("canary", "Let through as a test", "Laissés passer pour mesure"),
@@ -63,39 +69,43 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("none", "None.", "Aucun."),
     ("cause", "Cause", "Cause"),
     ("count", "Count", "Nombre"),
-    ("cause-address", "The address does not exist: hard bounce", "L’adresse n’existe pas : rejet définitif"),
+    ("cause-address", "The address does not exist: hard bounce", "L’adresse n’existe pas\u{a0}: rejet définitif"),
     ("cause-mailbox", "Mailbox full or switched off", "Boîte pleine ou désactivée"),
     (
         "cause-content",
         "The message was refused as unwanted; the address is good",
-        "Message refusé comme indésirable ; l’adresse est bonne",
+        "Message refusé comme indésirable\u{202f}; l’adresse est bonne",
     ),
     (
         "cause-ip",
-        "Our IP address is on a blocklist or distrusted",
-        "Notre adresse IP est sur une liste de blocage ou mal vue",
+        "Our IP address is on a blocklist or has a bad reputation",
+        "Notre adresse IP est sur une liste de blocage ou a mauvaise réputation",
     ),
     (
         "cause-auth",
         "SPF, DKIM or DMARC: a DNS record to repair",
-        "SPF, DKIM ou DMARC : un enregistrement DNS à réparer",
+        "SPF, DKIM ou DMARC\u{a0}: un enregistrement DNS à réparer",
     ),
-    ("cause-rate", "Too fast for the recipient’s server", "Trop rapide pour le serveur du destinataire"),
+    (
+        "cause-rate",
+        "Slowed down or made to wait by the recipient’s server",
+        "Ralenti ou mis en attente par le serveur du destinataire",
+    ),
     ("cause-policy", "A rule of the recipient’s server", "Une règle du serveur du destinataire"),
-    ("cause-network", "Not reached: network, DNS or overload", "Injoignable : réseau, DNS ou surcharge"),
+    ("cause-network", "Not reached: network, DNS or overload", "Injoignable\u{a0}: réseau, DNS ou surcharge"),
     ("cause-unknown", "Unknown reason", "Raison inconnue"),
     ("queue", "Queue", "File d’attente"),
     ("lane-normal", "On its way", "En route"),
     ("lane-slow", "Slow lane", "File lente"),
     ("lane-held", "Waiting for a person", "En attente d’une décision"),
     ("oldest", "Oldest mail", "Message le plus ancien"),
-    ("outbox", "Happenings not yet counted", "Événements pas encore comptés"),
+    ("outbox", "Results not counted yet", "Résultats pas encore comptés"),
     ("stopped", "Stopped before sending", "Bloqués avant l’envoi"),
     ("stopped-why", "Reason", "Raison"),
-    ("stop-own-hard", "Known here as dead: hard bounce before", "Connue ici comme morte : rejet définitif déjà reçu"),
-    ("stop-own-soft", "Failed here again and again", "Échecs répétés ici"),
-    ("stop-federated", "Other nodes reported it as dead", "D’autres nœuds la signalent comme morte"),
-    ("stop-listed", "On the suppression list, by hand", "Sur la liste de blocage, à la main"),
+    ("stop-own-hard", "Known here as dead: hard bounce before", "Adresse déjà connue comme inexistante"),
+    ("stop-own-soft", "Failed here again and again", "Échecs répétés depuis ce nœud"),
+    ("stop-federated", "Other nodes reported it as dead", "Signalée comme inexistante par d’autres nœuds"),
+    ("stop-listed", "Put on the suppression list by hand", "Mise à la main sur la liste d’exclusion"),
     (
         "stop-opted-out",
         "The person does not want mail of this sender",
@@ -103,48 +113,55 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ),
     ("light", "Real bounces", "Rejets réels"),
     ("light-none", "Too few sends to judge", "Trop peu d’envois pour juger"),
-    ("light-green", "Good: under 0.4 %", "Bon : moins de 0,4 %"),
-    ("light-watch", "Above the goal of 0.4 %", "Au-dessus de l’objectif de 0,4 %"),
+    ("light-green", "Good: under 0.4%", "Bon\u{a0}: moins de 0,4\u{a0}%"),
+    ("light-watch", "Above the goal of 0.4%", "Au-dessus de l’objectif de 0,4\u{a0}%"),
     (
         "light-amber",
-        "Amber: 2 % or more; look at the lists of your senders",
-        "Orange : 2 % ou plus ; regardez les listes de vos expéditeurs",
+        "Amber: 2% or more; look at the lists of your senders",
+        "Orange\u{a0}: 2\u{a0}% ou plus\u{202f}; regardez les listes de vos expéditeurs",
     ),
     (
         "light-red",
-        "Red: 5 % or more; providers slow such a sender down",
-        "Rouge : 5 % ou plus ; les fournisseurs ralentissent un tel expéditeur",
+        "Red: 5% or more; providers slow such a sender down",
+        "Rouge\u{a0}: 5\u{a0}% ou plus\u{202f}; les fournisseurs ralentissent un tel expéditeur",
     ),
     (
         "light-stop",
-        "Stop: 10 % or more; providers block such a sender",
-        "Stop : 10 % ou plus ; les fournisseurs bloquent un tel expéditeur",
+        "Stop: 10% or more; providers block such a sender",
+        "Stop\u{a0}: 10\u{a0}% ou plus\u{202f}; les fournisseurs bloquent un tel expéditeur",
     ),
-    ("of-sends", "of the sends that were decided", "des envois qui ont abouti ou échoué"),
-    ("known", "Addresses with own experience", "Adresses dont ce nœud a l’expérience"),
+    ("of-sends", "of all mail delivered or given up", "des envois qui ont abouti ou échoué"),
+    ("known", "Addresses met before", "Adresses déjà rencontrées"),
     ("federation", "Federation", "Fédération"),
-    ("fingerprint", "Fingerprint of this node", "Empreinte de ce nœud"),
+    ("fingerprint", "Fingerprint of this node:", "Empreinte de ce nœud\u{a0}:"),
     ("published", "Own events published", "Événements publiés"),
     ("received", "Events of others", "Événements reçus"),
-    ("pending", "Own events that wait", "Événements en attente de publication"),
+    ("pending", "Own events waiting to be published", "Événements en attente de publication"),
     ("peers", "Peers", "Pairs"),
-    ("no-peers", "No peers yet: sm2tp peer invite URL", "Pas encore de pairs : sm2tp peer invite URL"),
+    ("no-peers", "No peers yet: sm2tp peer invite URL", "Pas encore de pairs\u{a0}: sm2tp peer invite URL"),
     ("name", "Name", "Nom"),
     ("state", "State", "État"),
-    ("state-invited", "Invited; its administrator has not answered", "Invité ; son administrateur n’a pas répondu"),
+    (
+        "state-invited",
+        "Invited; its administrator has not answered",
+        "Invité\u{202f}; son administrateur n’a pas répondu",
+    ),
     (
         "state-asking",
         "Asks; you have not answered: sm2tp peer accept",
-        "Demande ; à vous de répondre : sm2tp peer accept",
+        "Demande\u{202f}; à vous de répondre\u{a0}: sm2tp peer accept",
     ),
     ("state-accepted", "Accepted", "Accepté"),
     ("weight", "Weight", "Poids"),
-    ("read", "Read", "Lu"),
+    ("read", "Read", "Lecture"),
     ("yes", "yes", "oui"),
     ("no", "no", "non"),
-    ("polled", "Last contact", "Dernier contact"),
+    ("polled", "Last answer", "Dernière réponse"),
     ("never", "never", "jamais"),
-    ("trouble", "Trouble", "Problème"),
+    ("trouble", "Problem", "Problème"),
+    ("no-trouble", "none", "aucun"),
+    ("trouble-away", "The last try ({ago}) failed:", "Le dernier essai ({ago}) a échoué\u{a0}:"),
+    ("trouble-answered", "It answers, but not everything is right:", "Il répond, mais tout n’est pas en ordre\u{a0}:"),
     ("ago-s", "s ago", "s"),
     ("ago-m", "min ago", "min"),
     ("ago-h", "h ago", "h"),

@@ -62,6 +62,7 @@ async fn a_hundred_requests_are_enough() {
             added_at: 0,
             cursor: None,
             polled_at: None,
+            answered_at: None,
             trouble: None,
             request_id: Some(n.to_string()),
         };

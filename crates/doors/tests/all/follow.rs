@@ -96,6 +96,8 @@ async fn a_flipped_bit_is_not_stored_and_the_node_goes_on() {
     let said = trouble(&node, liar.key()).await;
     assert!(said.contains("0.0") && said.contains("damaged or forged"), "{said}");
     assert_eq!(kept(&node, liar.key()).await, None);
+    let peer = node.peer(liar.key()).await.unwrap();
+    assert!(peer.polled_at.is_some() && peer.answered_at == peer.polled_at, "it did answer: {peer:?}");
 
     // Served rightly, it is taken; the trouble is over.
     liar.publishes(&[&first, &second]);
@@ -205,6 +207,16 @@ async fn another_node_at_the_address_of_a_peer_is_not_taken_for_it() {
     node.befriend(&liar.descriptor).await;
     node.follow();
     assert!(trouble(&node, liar.key()).await.contains("another node"));
+    let peer = node.peer(liar.key()).await.unwrap();
+    assert!(peer.polled_at.is_some() && peer.answered_at.is_none(), "the other one's answer is not its answer");
+
+    // It is back; then it is away, and what it answered before stays its last answer.
+    liar.answers("/fed/v1/node", Answer::Octets(liar.descriptor.text().into()));
+    let answered = until("an answer", async || node.peer(liar.key()).await?.answered_at).await;
+    liar.answers("/fed/v1/node", Answer::Octets(other.descriptor.text().into()));
+    until("the trouble is back", async || node.peer(liar.key()).await?.trouble).await;
+    let peer = node.peer(liar.key()).await.unwrap();
+    assert!(Some(answered) <= peer.answered_at && peer.answered_at <= peer.polled_at, "{peer:?}");
 }
 
 /// `FEDERATION.md` §5: the keys are there, the data is not; the peer gives it back before anything is sealed.

@@ -70,6 +70,7 @@ impl Node {
             house.clone(),
             vec!["relay.example.org".into(), authority.clone()],
             sm2tp_doors::acme::Challenges::default(),
+            http::Lang::En,
             async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             },
@@ -109,6 +110,7 @@ impl Node {
             added_at: now(),
             cursor: None,
             polled_at: None,
+            answered_at: None,
             trouble: None,
             request_id: None,
         };

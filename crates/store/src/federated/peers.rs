@@ -27,8 +27,11 @@ pub struct Peer {
     /// Unix seconds.
     pub added_at: u64,
     pub cursor: Option<String>,
+    /// Unix seconds of the last try, whatever came of it.
     pub polled_at: Option<u64>,
-    /// Why the last contact failed.
+    /// Unix seconds of the last try that it answered.
+    pub answered_at: Option<u64>,
+    /// What was wrong at the last try.
     pub trouble: Option<String>,
     /// Name of the request for peering: at the asker to ask after it, at the asked to find it.
     pub request_id: Option<String>,
@@ -42,6 +45,8 @@ pub struct Contact {
     pub cursor: Option<String>,
     /// Unix seconds.
     pub polled_at: u64,
+    /// The node that we know answered, even where something it serves could not be taken.
+    pub answered: bool,
     pub trouble: Option<String>,
 }
 
@@ -95,7 +100,8 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where it cannot be kept.
     pub async fn note_contact(&self, node: NodeKey, contact: Contact) -> Result<(), FederatedError> {
-        let update = "UPDATE peer SET name = $2, cursor = $3, polled_at = $4, trouble = $5 WHERE node = $1";
+        let update = "UPDATE peer SET name = $2, cursor = $3, polled_at = $4, trouble = $5, \
+            answered_at = COALESCE($6, answered_at) WHERE node = $1";
         let write = move |sql: &mut dyn Sql| {
             let values = [
                 node.0[..].into(),
@@ -103,6 +109,7 @@ impl Federated {
                 contact.cursor.into(),
                 contact.polled_at.into(),
                 contact.trouble.into(),
+                contact.answered.then_some(contact.polled_at).into(),
             ];
             sql.execute(update, &values)?;
             Ok(())
@@ -248,11 +255,11 @@ fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
         PeerState::Accepted => "accepted",
     };
     sql.execute(
-        "INSERT INTO peer (node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, request_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (node) DO UPDATE SET \
+        "INSERT INTO peer (node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, request_id, \
+         answered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (node) DO UPDATE SET \
          url = excluded.url, name = excluded.name, state = excluded.state, read = excluded.read, \
          weight = excluded.weight, note = excluded.note, cursor = excluded.cursor, polled_at = excluded.polled_at, \
-         trouble = excluded.trouble, request_id = excluded.request_id",
+         trouble = excluded.trouble, request_id = excluded.request_id, answered_at = excluded.answered_at",
         &[
             peer.node.0[..].into(),
             peer.url.as_str().into(),
@@ -266,6 +273,7 @@ fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
             peer.polled_at.into(),
             peer.trouble.as_deref().into(),
             peer.request_id.as_deref().into(),
+            peer.answered_at.into(),
         ],
     )?;
     Ok(())
@@ -292,8 +300,9 @@ fn peer(row: &Row) -> Result<Peer, SqlError> {
         polled_at: row.uint(9).ok(),
         trouble: owned(10)?,
         request_id: owned(11)?,
+        answered_at: row.uint(12).ok(),
     })
 }
 
 const PEERS: &str = "SELECT node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, \
-    request_id FROM peer ORDER BY name, node";
+    request_id, answered_at FROM peer ORDER BY name, node";

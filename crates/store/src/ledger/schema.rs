@@ -39,11 +39,17 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
 ];
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
-const FORMAT: i64 = 3;
+/// 4: when a peer last answered.
+const FORMAT: i64 = 4;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 2] =
-    ["ALTER TABLE login ADD COLUMN scram TEXT;", "ALTER TABLE send_log ADD COLUMN exit TEXT;"];
+const MIGRATIONS: [&str; 3] = [
+    "ALTER TABLE login ADD COLUMN scram TEXT;",
+    "ALTER TABLE send_log ADD COLUMN exit TEXT;",
+    // A try without trouble was answered; of the others it is not known.
+    "ALTER TABLE peer ADD COLUMN answered_at INTEGER;
+     UPDATE peer SET answered_at = polled_at WHERE trouble IS NULL;",
+];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
 /// recipient (R11); the times of sender and site events are cut to the hour so that they do not pair up by time.
@@ -114,6 +120,28 @@ CREATE TABLE IF NOT EXISTS node (
 CREATE TABLE IF NOT EXISTS peer (
     node BLOB PRIMARY KEY, url TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, read INTEGER NOT NULL,
     weight REAL NOT NULL, note TEXT, added_at INTEGER NOT NULL, cursor TEXT, polled_at INTEGER, trouble TEXT,
-    request_id TEXT) WITHOUT ROWID;
+    request_id TEXT, answered_at INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_of_format_3_learns_when_peers_answered() {
+        let connection = Connection::open_in_memory().unwrap();
+        let before = FEDERATION.replace(", answered_at INTEGER", "");
+        connection.execute_batch(&before).unwrap();
+        let insert = "INSERT INTO peer (node, url, name, state, read, weight, added_at, polled_at, trouble) VALUES \
+            (x'01', '', '', 'accepted', 1, 1.0, 5, 70, NULL), (x'02', '', '', 'accepted', 1, 1.0, 5, 80, 'away'), \
+            (x'03', '', '', 'invited', 1, 1.0, 5, NULL, NULL); PRAGMA user_version = 3;";
+        connection.execute_batch(insert).unwrap();
+        for _ in 0..2 {
+            prepare(&connection).unwrap();
+            let mut query = connection.prepare("SELECT answered_at FROM peer ORDER BY node").unwrap();
+            let answered: Result<Vec<Option<i64>>, _> = query.query_map([], |row| row.get(0)).unwrap().collect();
+            assert_eq!(answered.unwrap(), [Some(70), None, None]);
+        }
+    }
+}
