@@ -1,6 +1,7 @@
 //! `sm2tp serve`: read the configuration, bind, build, say what listens, run, drain.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,35 +30,7 @@ use crate::{Exit, Failure, outward, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
-    let config = config::load(path).map_err(|error| Failure::new(Exit::Configuration, error.to_string().trim_end()))?;
-    if let Some(section) = config.unbuilt().first() {
-        let message = format!("{}: [{section}] is not built in this version; remove the section", path.display());
-        return Err(Failure::new(Exit::Configuration, message));
-    }
-    if config.smtp.is_some() && config.relay.is_none() {
-        let message = format!(
-            "{}: [smtp] without [relay]: mail would be taken and never delivered; add an empty [relay] section",
-            path.display()
-        );
-        return Err(Failure::new(Exit::Configuration, message));
-    }
-    if let (Some(_), Some(smtp)) = (&config.acme, &config.smtp)
-        && smtp.tls.is_some()
-    {
-        let message = format!(
-            "{}: certificates come from [acme] or from tls_certificate and tls_key: remove one of them",
-            path.display()
-        );
-        return Err(Failure::new(Exit::Configuration, message));
-    }
-    if config.acme.is_some() && config.http.is_none() {
-        let message = format!(
-            "{}: [acme] without [http]: the authority looks for an answer there; add [http], and let port 80 lead to it",
-            path.display()
-        );
-        return Err(Failure::new(Exit::Configuration, message));
-    }
-    Ok(config)
+    config::load(path).map_err(|error| Failure::new(Exit::Configuration, error.to_string().trim_end()))
 }
 
 /// `sm2tp check`: everything that can be known without starting.
@@ -71,15 +44,25 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     }
     open::usable(&config.data_dir)?;
     let keys = open::dkim(&config);
+    let mut notes = Vec::new();
     if keys.exists() {
         DkimKeys::read(&keys).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+    } else if let Some(domain) = &config.dkim.default {
+        notes.push(format!("[dkim] default = \"{domain}\" has no key yet: sm2tp dkim new {domain}"));
     }
     open::sites(&config, path)?;
     let misses = open::classifier(path)?.example_misses();
     if as_json {
-        say(&json!({ "ok": true, "hostname": config.hostname, "rules_shadowed": misses.len() }).to_string());
+        let found = json!({
+            "ok": true,
+            "hostname": config.hostname,
+            "rules_shadowed": misses.len(),
+            "notes": notes,
+        });
+        say(&found.to_string());
     } else {
         say(&format!("{}: fine, for {}", path.display(), config.hostname));
+        notes.iter().for_each(|note| say(&format!("note: {note}")));
         for miss in misses {
             say(&format!(
                 "note: {}: the example of rule {} is now understood by rule {}",
@@ -292,8 +275,9 @@ fn acme_settings(config: &Config, acme: &config::Acme) -> acme::Settings {
 }
 
 fn certificates(files: &config::TlsFiles) -> Result<Arc<Certificates>, Failure> {
-    Certificates::read(&files.certificate, &files.key)
-        .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    let wrong =
+        |error: &dyn Display| Failure::new(Exit::Configuration, format!("[smtp] tls_certificate and tls_key: {error}"));
+    Certificates::read(&files.certificate, &files.key).map_err(|error| wrong(&error))
 }
 
 fn smtp_settings(

@@ -32,7 +32,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
         return Err(ConfigError::of_file(&file, "larger than 1 MiB", "is this the right file? see --config FILE"));
     }
     match std::str::from_utf8(&octets) {
-        Ok(text) => parse(&file, text),
+        Ok(text) => {
+            let config = parse(&file, text)?;
+            servable(Source { file: &file, text }, &config)?;
+            Ok(config)
+        }
         Err(error) => {
             let text = String::from_utf8_lossy(&octets);
             let place = error.valid_up_to();
@@ -49,6 +53,36 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
     let root = DeTable::parse(text).map_err(|error| syntax_error(&source, &error))?;
     keys::check_names(&source, root.get_ref())?;
     sections::config(&Section::top(source, root.get_ref()))
+}
+
+/// Refuses what is right in itself and cannot be served: mail would be taken and lie there, a door believed to be open.
+fn servable(source: Source<'_>, config: &Config) -> Result<(), ConfigError> {
+    let at = |name: &str, message: &str, help: &str| {
+        let root = DeTable::parse(source.text).ok();
+        let keys = root.as_ref().into_iter().flat_map(|root| root.get_ref().keys());
+        let place = keys.filter(|key| key.get_ref() == name).map(toml::Spanned::span).next().unwrap_or(0..0);
+        Err(source.error(place, message, help))
+    };
+    if let Some(section) = config.unbuilt().first() {
+        return at(section, &format!("[{section}] is not built in this version"), "remove the section");
+    }
+    let has_files = config.smtp.as_ref().is_some_and(|smtp| smtp.tls.is_some());
+    match config.acme {
+        _ if config.smtp.is_some() && config.relay.is_none() => at(
+            "smtp",
+            "[smtp] without [relay]: mail would be taken and never delivered",
+            "add a line with [relay] at the end of the file",
+        ),
+        Some(_) if has_files => {
+            at("acme", "certificates come from [acme] or from tls_certificate and tls_key", "remove one of them")
+        }
+        Some(_) if config.http.is_none() => at(
+            "acme",
+            "[acme] without [http]: the authority looks for an answer there",
+            "add [http], and let port 80 lead to it",
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The words of the TOML reader for the commonest slips, put so that somebody who never heard of TOML can act on them.

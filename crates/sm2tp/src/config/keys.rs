@@ -200,10 +200,14 @@ pub(super) fn check_names(source: &Source<'_>, root: &DeTable<'_>) -> Result<(),
     first(errors)
 }
 
+/// Sections that are read, so that a file for a later version is checked, and then refused by name.
+const UNBUILT: [&str; 4] = ["policy", "socketmap", "milter", "logs"];
+
 fn unknown_at_top(source: &Source<'_>, span: Range<usize>, name: &str, value: &DeValue<'_>) -> ConfigError {
     let sections = || SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());
     let keys = || section("").into_iter().flat_map(SectionKeys::names);
-    let list = sections().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
+    let built = sections().filter(|name| !UNBUILT.contains(name));
+    let list = built.map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
     if value.is_table() {
         let hint = did_you_mean(name, sections(), "[]");
         return source.error(span, format!("unknown section [{name}]"), with_hint(&list, hint));
