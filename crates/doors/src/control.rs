@@ -189,7 +189,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
     match request {
         Request::Explain { address, org, stream } => addresses::explain(house, &address, org, stream).await,
         Request::SuppressList { limit } => addresses::list(house, limit).await,
-        Request::SuppressAdd { address, note } => addresses::suppress(house, &address, note).await,
+        Request::SuppressAdd { address, note } => addresses::suppress(house, onward, &address, note).await,
         Request::SuppressRemove { address, note } => addresses::release(house, &address, note).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,

@@ -52,7 +52,7 @@ pub enum Said {
     Server { whose: Whose, mx: Option<String>, text: String },
     /// We found it; with the host that has to do with it, if one has.
     Failed { failure: LocalFailure, mx: Option<String> },
-    /// It waited for a person, who did not come; with the note that stood in the queue.
+    /// It waited for a person who did not come, or was stopped by one; with the note that stood in the queue.
     Held { by: Holder, note: String },
 }
 
@@ -69,6 +69,8 @@ pub enum Holder {
     Person,
     /// The rules, for what other nodes say.
     Federation,
+    /// A person who put the address on the list while the mail waited.
+    Listed,
     Unknown,
 }
 

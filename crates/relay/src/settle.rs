@@ -124,7 +124,7 @@ impl Rules<'_> {
         settled
     }
 
-    /// Gives mail back that waited for a person long enough (lane `held`).
+    /// Gives mail back that waited for a person long enough (lane `held`), or that a person stopped.
     #[must_use]
     pub fn give_back(&self, job: &Job) -> Settled {
         let mut settled = Settled::default();
@@ -134,6 +134,7 @@ impl Rules<'_> {
             let by = match why {
                 "held" => Holder::Person,
                 "federated" => Holder::Federation,
+                "listed" => Holder::Listed,
                 _ => Holder::Unknown,
             };
             let what = What::Stopped { federated: by == Holder::Federation, why: why.to_owned(), reported: true };

@@ -158,7 +158,7 @@ pub enum Suppress {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
-    /// Do not write to this address any more.
+    /// Do not write to this address any more; mail that waits for it goes back to its senders.
     Add {
         address: String,
         #[arg(long)]

@@ -10,6 +10,7 @@ pub fn text(request: &Request, value: &Value) -> String {
     let mut out = String::new();
     match request {
         Request::Explain { .. } => explain(&mut out, value),
+        Request::SuppressAdd { .. } => suppressed_now(&mut out, value),
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
@@ -55,7 +56,8 @@ fn explain(out: &mut String, value: &Value) {
             line(out, &format!("  the mailbox could not take mail on {} day(s)", own["soft_count"]));
         }
     } else {
-        line(out, "This node has seen nothing of this address.");
+        // What a smart host takes does not show that the address exists.
+        line(out, "No server of this address has told this node anything about it yet.");
     }
     for (key, sentence) in [
         ("listed", "An administrator put it on the suppression list."),
@@ -68,7 +70,26 @@ fn explain(out: &mut String, value: &Value) {
         }
     }
     votes(out, &value["federated"]);
-    line(out, &format!("To write to it again: {}", word(value, "release")));
+    match value["waiting"].as_u64().unwrap_or(0) {
+        0 => {}
+        count => {
+            let least = if value["waiting_more"] == true { "at least " } else { "" };
+            let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+            line(out, &format!("In the queue for it: {least}{count} (sm2tp queue list --domain {domain})"));
+        }
+    }
+    if items(value, "decisions").iter().any(|decision| decision["decision"] != "send") {
+        line(out, &format!("To write to it again: {}", word(value, "release")));
+    }
+}
+
+fn suppressed_now(out: &mut String, value: &Value) {
+    line(out, &format!("{} is not written to any more.", word(value, "address")));
+    match value["given_back"].as_u64().unwrap_or(0) {
+        0 => {}
+        1 => line(out, "One mail that waited for it goes back to its sender."),
+        count => line(out, &format!("{count} mails that waited for it go back to their senders.")),
+    }
 }
 
 fn votes(out: &mut String, federated: &Value) {

@@ -10,7 +10,8 @@ use sm2tp_store::Bounce;
 use sm2tp_store::ledger::Event;
 use sm2tp_store::sql::{self, Row, SqlError};
 
-use super::{Problem, address};
+use super::{Problem, address, queue};
+use crate::smtp::Onward;
 use crate::{House, now};
 
 /// Every stream's decision, all evidence behind it, and the way out (R25).
@@ -22,6 +23,9 @@ pub(super) async fn explain(
 ) -> Result<Value, Problem> {
     let (address, now) = (address(text)?, now());
     let org = org.unwrap_or_else(|| sm2tp_store::accounts::LOCAL.to_owned());
+    if org != sm2tp_store::accounts::LOCAL && !house.accounts.orgs().iter().any(|known| known.name == org) {
+        return Err(Problem::Input(format!("there is no organisation {org:?}: see sm2tp org list")));
+    }
     let facts = house.book.recipient(&address, &org, now);
     let streams: Vec<Stream> = stream.map_or_else(|| Stream::ALL.to_vec(), |stream| vec![stream]);
     let decisions: Vec<Value> = streams
@@ -33,6 +37,7 @@ pub(super) async fn explain(
     let (reply, rule) = last_reply(house, &tags).await?;
     let names = names(house).await?;
     let votes = house.book.votes(&address, now);
+    let (waiting, more) = queue::waiting(house, &address).await?;
     Ok(json!({
         "address": text,
         "org": org,
@@ -43,6 +48,8 @@ pub(super) async fn explain(
         "allowed": facts.allowed,
         "opted_out": facts.opted_out,
         "hosted_here": facts.hosted,
+        "waiting": waiting,
+        "waiting_more": more,
         "federated": {
             "score": facts.federated.score,
             "sources": facts.federated.sources,
@@ -54,8 +61,13 @@ pub(super) async fn explain(
     }))
 }
 
-/// Puts an address on the list, by hand.
-pub(super) async fn suppress(house: &House, text: &str, note: Option<String>) -> Result<Value, Problem> {
+/// Puts an address on the list, by hand; what waits for it goes back to its senders.
+pub(super) async fn suppress(
+    house: &House,
+    onward: &Onward,
+    text: &str,
+    note: Option<String>,
+) -> Result<Value, Problem> {
     let address = address(text)?;
     let Some(tag) = house.book.tag(&address) else {
         return Err(Problem::Input(format!("{text:?} has no normal form, so it cannot be listed")));
@@ -65,7 +77,9 @@ pub(super) async fn suppress(house: &House, text: &str, note: Option<String>) ->
     let mut events = vec![Event::decided("suppress", &address, tag, note.as_deref(), now)];
     events.extend(tags(house, &address).into_iter().map(|tag| Event::decided("unallow", &address, tag, None, now)));
     house.ledger.append(events).await?;
-    Ok(json!({ "address": text, "tag": tag.1.to_string(), "suppressed": true }))
+    // After the list, so that nothing slips in between.
+    let back = queue::give_back(house, onward, &address, &Why::Listed).await?;
+    Ok(json!({ "address": text, "tag": tag.1.to_string(), "suppressed": true, "given_back": back }))
 }
 
 /// Lets an address be written to again: off the list, own evidence lifted, and, where other nodes still speak against

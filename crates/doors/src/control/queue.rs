@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
+use sm2tp_rules::suppress::Why;
 use sm2tp_store::Told;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
 use sm2tp_store::told::What;
@@ -69,6 +70,40 @@ pub(super) async fn release(house: &House, onward: &Onward, which: Which) -> Res
     let now = now();
     let free = |mail: &Mail, it: &Recipient| (it.lane == Lane::Held).then(|| moved(mail, it, Lane::Normal, now, None));
     change(house, onward, which, free).await
+}
+
+/// Gives back what waits for an address that is written to no more; its senders hear why. Reports about our own failures
+/// go on, as `admit` lets them.
+pub(super) async fn give_back(house: &House, onward: &Onward, address: &Address, why: &Why) -> Result<usize, Problem> {
+    let (now, note) = (now(), format!("{}: {why}", why.as_str()));
+    let back = |mail: &Mail, it: &Recipient| {
+        let goes = mail.mail_from.is_some() && is_same(house, address, &it.address);
+        // What is held goes back when its time is over: now.
+        goes.then(|| moved(mail, it, Lane::Held, now, Some(&note)))
+    };
+    change_those(house, onward, &of_domain(address), back).await
+}
+
+/// How many recipients with this address wait; and whether there may be more, behind as many as are looked at.
+pub(super) async fn waiting(house: &House, address: &Address) -> Result<(usize, bool), Problem> {
+    let (filter, mut after, mut count, mut seen) = (of_domain(address).filter()?, (0, 0), 0, 0);
+    while seen < LOOKED_AT_MAX {
+        let page = house.spool.list(Filter { after, limit: CHANGED_AT_ONCE, ..filter.clone() }).await?;
+        let Some(last) = page.last() else { return Ok((count, false)) };
+        after = (last.mail.id, last.recipient.index);
+        seen += page.len();
+        count += page.iter().filter(|entry| is_same(house, address, &entry.recipient.address)).count();
+    }
+    Ok((count, true))
+}
+
+fn of_domain(address: &Address) -> Those {
+    Those { domain: Some(address.domain().to_string()), ..Those::default() }
+}
+
+/// The same mailbox, however its address is written.
+fn is_same(house: &House, one: &Address, other: &Address) -> bool {
+    one == other || house.book.tag(one).is_some_and(|tag| house.book.tag(other) == Some(tag))
 }
 
 /// Removes mail without delivering it. No report is sent: the person who drops it knows why.
@@ -193,6 +228,8 @@ fn header(content: &[u8]) -> String {
 const LIST_MAX: usize = 10_000;
 /// Recipients that are changed in one step.
 const CHANGED_AT_ONCE: usize = 1000;
+/// Recipients of one domain among which those of one address are counted: a second's work.
+const LOOKED_AT_MAX: usize = 100_000;
 const HEADER_OCTETS_MAX: usize = 64 * 1024;
 /// Until a person decides; fits every column and clock.
 const FOREVER: u64 = 253_402_300_799;

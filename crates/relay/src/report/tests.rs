@@ -89,6 +89,7 @@ fn nobody_spoke() -> Vec<Entry> {
         about("jean@x.example", Kind::Expired, Said::Failed { failure: timeout, mx: Some("mx.x.example".into()) }),
         about("held@x.example", Kind::Stopped, held(Holder::Federation)),
         about("kept@x.example", Kind::Stopped, held(Holder::Person)),
+        about("listed@x.example", Kind::Stopped, held(Holder::Listed)),
     ]
 }
 
@@ -113,6 +114,9 @@ Sent: Friday, 15 January 2027 at 08:00 UTC
 
   kept@x.example
     It was not sent: an administrator of this server held it, and it was not released in time.
+
+  listed@x.example
+    It was not sent: an administrator of this server has stopped all mail to this address.
 
 The header of your message is attached. Nobody reads answers to this report; please ask your postmaster.
 ";
@@ -142,6 +146,9 @@ il a donc été mis en attente et personne ne l'a libéré à temps.
 
   kept@x.example
     Il n'a pas été envoyé\u{a0}: un administrateur de ce serveur l'a mis en attente et il n'a pas été libéré à temps.
+
+  listed@x.example
+    Il n'a pas été envoyé\u{a0}: un administrateur de ce serveur a bloqué tout envoi vers cette adresse.
 
 L'en-tête de votre message est joint. \
 Personne ne lit les réponses à ce rapport\u{a0}: adressez-vous à votre postmaster.

@@ -28,6 +28,7 @@ struct Sentences {
     delivered: &'static str,
     held_by_person: &'static str,
     held_by_others: &'static str,
+    listed: &'static str,
     held: &'static str,
     header: &'static str,
     whole: &'static str,
@@ -150,6 +151,7 @@ impl Sentences {
         match by {
             Holder::Person => self.held_by_person,
             Holder::Federation => self.held_by_others,
+            Holder::Listed => self.listed,
             Holder::Unknown => self.held,
         }
     }
@@ -171,6 +173,7 @@ const ENGLISH: Sentences = Sentences {
     delivered: "It was delivered; the server said:",
     held_by_person: "an administrator of this server held it, and it was not released in time.",
     held_by_others: "other mail hosters report this address as dead, so it was held, and nobody released it in time.",
+    listed: "an administrator of this server has stopped all mail to this address.",
     held: "it was held by this server, and nobody released it in time.",
     header: "The header of your message is attached.",
     whole: "Your message is attached.",
@@ -207,6 +210,7 @@ const FRENCH: Sentences = Sentences {
     held_by_person: "un administrateur de ce serveur l'a mis en attente et il n'a pas été libéré à temps.",
     held_by_others: "d'autres hébergeurs de messagerie signalent que cette adresse n'existe plus\u{a0}; \
         il a donc été mis en attente et personne ne l'a libéré à temps.",
+    listed: "un administrateur de ce serveur a bloqué tout envoi vers cette adresse.",
     held: "il a été mis en attente par ce serveur et personne ne l'a libéré à temps.",
     header: "L'en-tête de votre message est joint.",
     whole: "Votre message est joint.",

@@ -97,6 +97,8 @@ fn suppression_works_with_and_without_a_running_node() {
         }
     }
     assert_eq!(node.run(&["suppress", "add", "jean"]).exit, 65);
+    let said = node.run(&["explain", "jean@example.org", "--org", "nosuch"]);
+    assert!(said.exit == 65 && said.stderr.contains("no organisation \"nosuch\""), "{}", said.stderr);
     assert_eq!(node.run(&["explain", "jean"]).exit, 65);
 }
 
@@ -297,6 +299,27 @@ fn a_person_moves_mail_of_a_node_that_is_down() {
     node.serve();
     node.wait_for_empty_queue();
     assert!(is_there(&sink, "held") && !is_there(&sink, "dropped"));
+}
+
+#[test]
+fn mail_that_waits_for_an_address_goes_back_when_a_person_lists_it() {
+    let (mut node, sink, open) = with_mail_that_waits(&["unwanted", "wanted", "late"]);
+    let said = node.run(&["explain", "Unwanted@Example.Test"]);
+    assert!(said.stdout.contains("In the queue for it: 1 (sm2tp queue list --domain"), "{}", said.stdout);
+    assert!(!said.stdout.contains("To write to it again"), "nothing stops it: {}", said.stdout);
+    open.store(true, Ordering::Relaxed);
+    let said = node.run(&["suppress", "add", "Unwanted@example.test"]);
+    assert!(said.stdout.contains("One mail that waited for it goes back to its sender."), "{}", said.stdout);
+    let report = sink.mail_to("anna@good.test").text();
+    assert!(report.contains("Status: 5.7.1\r\nDiagnostic-Code: X-SM2TP; an administrator put this"), "{report}");
+    let said = node.run(&["explain", "unwanted@example.test"]);
+    assert!(said.stdout.contains("To write to it again: ") && !said.stdout.contains("In the queue"), "{}", said.stdout);
+    node.kill();
+    assert_eq!(node.ask(&["suppress", "add", "late@example.test"])["given_back"], 1);
+    node.serve();
+    wait_until("the other goes back too", Duration::from_secs(10), || node.queue().len() == 1);
+    assert_eq!(entry(&node, "wanted")["lane"], "normal");
+    assert!(!is_there(&sink, "unwanted") && !is_there(&sink, "late"));
 }
 
 #[test]
