@@ -1,6 +1,8 @@
 //! The one writer of a spool: takes what waits, writes it as a group, syncs once, answers all (I4).
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +35,29 @@ pub(super) struct Writer {
     rest: u32,
 }
 
+/// The jobs of the next group.
+struct Waiting {
+    jobs: Vec<Job>,
+    octets: usize,
+}
+
+impl Waiting {
+    /// Takes what is there, up to what one group may hold.
+    fn take(&mut self, jobs: &mut mpsc::Receiver<Job>) {
+        while self.jobs.len() < GROUP_JOBS_MAX && self.octets < GROUP_OCTETS_MAX {
+            let Ok(job) = jobs.try_recv() else { return };
+            self.octets += octets(&job);
+            self.jobs.push(job);
+        }
+    }
+
+    /// A few results alone can wait a moment: where mail flows, the next one is about to come, and one sync serves both.
+    /// A client that waits for its 250 never waits for this.
+    fn may_wait(&self) -> bool {
+        self.jobs.len() < LINGER_BELOW && !self.jobs.iter().any(Job::is_accept)
+    }
+}
+
 /// What one group has done so far, so that it can be taken back or completed.
 #[derive(Default)]
 struct Group {
@@ -48,14 +73,16 @@ impl Writer {
     /// Runs until all senders are gone.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(first) = jobs.blocking_recv() {
-            let mut group = vec![first];
-            let mut octets = octets(&group[0]);
-            while group.len() < GROUP_JOBS_MAX && octets < GROUP_OCTETS_MAX {
-                let Ok(job) = jobs.try_recv() else { break };
-                octets += self::octets(&job);
-                group.push(job);
+            let mut waiting = Waiting { octets: octets(&first), jobs: vec![first] };
+            waiting.take(&mut jobs);
+            for _ in 0..LINGERS_MAX {
+                if !waiting.may_wait() {
+                    break;
+                }
+                thread::sleep(LINGER);
+                waiting.take(&mut jobs);
             }
-            self.serve(group);
+            self.serve(waiting.jobs);
         }
     }
 
@@ -307,6 +334,10 @@ fn octets(job: &Job) -> usize {
 const GROUP_JOBS_MAX: usize = 1024;
 /// And so many octets of bodies, which are copied once before they are written.
 const GROUP_OCTETS_MAX: usize = 32 * 1024 * 1024;
+/// So few results wait for company, so long at a time, so often.
+const LINGER_BELOW: usize = 4;
+const LINGER: Duration = Duration::from_micros(500);
+const LINGERS_MAX: usize = 4;
 /// Groups between two tries to compact a file that could not be read or copied: often enough to free the disk soon, not
 /// so often that a bad file is read again for each mail.
 const COMPACT_AGAIN_AFTER: u32 = 1000;
