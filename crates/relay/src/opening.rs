@@ -81,7 +81,11 @@ impl Opener {
     }
 
     async fn look_up<'a>(&self, site: &Site, mx: &'a MxHost) -> Result<Host<'a>, LocalFailure> {
-        let addresses = self.dns.addresses(&mx.name).await?;
+        let addresses = self.dns.addresses(&mx.name).await.map_err(|failure| match site.found {
+            // A person named this host: a mistake there says nothing about the recipients, and can be mended.
+            FoundBy::Person(_) => LocalFailure::DnsFailure,
+            FoundBy::Dns | FoundBy::Dnssec => failure,
+        })?;
         let mut host = Host { mx, tls_name: mx.name.clone(), addresses, dane: Dane::Absent, records: Vec::new() };
         if site.found != FoundBy::Dnssec || !host.addresses.secure {
             return Ok(host);

@@ -274,6 +274,21 @@ fn a_mail_for_our_own_address_comes_back_and_says_why() {
 }
 
 #[test]
+fn a_smart_host_that_the_dns_does_not_know_bounces_nothing() {
+    let names = Names::serve("known.test A 127.0.0.1\n");
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nsmarthost = \"smtp://typo.known.test:25\"\nretry_first = \"1h\"\n{}",
+        names.config()
+    ));
+    send(node.smtp(), "anna@sender.test", &["bob@recipients.test"], "patience");
+    wait_until("it was tried", LONG, || node.queue().iter().all(|entry| entry["attempts"] == 1));
+    let queue = node.queue();
+    assert_eq!((queue.len(), &queue[0]["recipient"]), (1, &"bob@recipients.test".into()), "{queue:?}");
+    assert!(node.ask(&["explain", "bob@recipients.test"])["own"].is_null(), "it says nothing about bob");
+}
+
+#[test]
 fn a_password_file_that_others_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("password");
