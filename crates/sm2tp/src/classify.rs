@@ -18,26 +18,19 @@ struct Line {
     stage: Option<String>,
 }
 
-/// Reads until the end of standard input; one output line for each input line that is not empty, in order.
+/// Reads until the end of standard input; one output line for each input line, in order, so that a program can pair them
+/// by number. A line that is broken JSON is taken as a reply, and the exit code says at the end that there was one.
 pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> {
     let mut input = io::stdin().lock();
     let mut output = BufWriter::new(io::stdout().lock());
     let unreadable = |error| Failure::new(Exit::Input, format!("standard input: {error}"));
-    let mut number = 0_u64;
+    let (mut number, mut broken) = (0_u64, None);
     while let Some(line) = next(&mut input).map_err(unreadable)? {
         number += 1;
-        // Nobody said nothing.
-        if line.trim().is_empty() {
-            continue;
-        }
-        let broken = |error| Failure::new(Exit::Input, format!("standard input: line {number}: broken JSON: {error}"));
-        let outcome = match classify(classifier, &line) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                let _ = output.flush();
-                return Err(broken(error));
-            }
-        };
+        let outcome = classify(classifier, &line).unwrap_or_else(|error| {
+            broken.get_or_insert_with(|| format!("standard input: line {number} is broken JSON: {error}"));
+            classifier.classify(&Said::of_text(&line))
+        });
         let text = if as_json { in_json(&outcome) } else { in_words(classifier, &outcome) };
         // Whoever reads us may have had enough: then there is nobody left to tell.
         if writeln!(output, "{text}").is_err() {
@@ -45,7 +38,7 @@ pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> 
         }
     }
     let _ = output.flush();
-    Ok(ExitCode::SUCCESS)
+    broken.map_or(Ok(ExitCode::SUCCESS), |message| Err(Failure::new(Exit::Input, message)))
 }
 
 /// The next line, cut at [`LINE_OCTETS_MAX`]; what is beyond it is read and forgotten.

@@ -62,11 +62,11 @@ fn classify_answers_each_line_in_order() {
     let keys: Vec<&String> = answers[0].as_object().unwrap().keys().collect();
     let all = ["cause", "code", "enhanced", "message", "provider", "rule", "scope", "strength", "sub"];
     assert_eq!(keys, all);
-    // Empty lines are nobody's reply; a broken line of JSON is a mistake.
-    assert_eq!(alone(&["classify", "--json"], "\n \n550 no\n\n").stdout.lines().count(), 1);
-    let broken = alone(&["classify"], "550 no\n{\"text\":\n");
-    assert_eq!((broken.exit, broken.stdout.lines().count()), (65, 1));
-    assert!(broken.stderr.contains("line 2: broken JSON"), "{}", broken.stderr);
+    // A line for a line, whatever it is; a broken line of JSON is a mistake, said at the end.
+    assert_eq!(alone(&["classify", "--json"], "\n \n550 no\n\n").stdout.lines().count(), 4);
+    let broken = alone(&["classify"], "550 no\n{\"text\":\n550 no\n");
+    assert_eq!((broken.exit, broken.stdout.lines().count()), (65, 3));
+    assert!(broken.stderr.contains("line 2 is broken JSON"), "{}", broken.stderr);
     // In words, too: a line for a line.
     assert_eq!(alone(&["classify"], &input).stdout.lines().count(), lines.len() * 200);
 }
