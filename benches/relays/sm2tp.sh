@@ -27,7 +27,7 @@ connections_per_client_max = 2000
 memory_max = "1 GiB"
 [relay]
 routes = { "bench.test" = "127.0.0.1:$4" }
-connections_per_site_max = 16
+connections_per_site_max = 50
 tls = "off"
 [dns]
 servers = ["127.0.0.1:9"]

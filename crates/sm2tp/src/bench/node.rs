@@ -39,7 +39,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A directory in `parent`, or among the temporary files, with a configuration for a node that delivers to `sink`.
+    /// A directory in `parent`, or among the temporary files, with a configuration for a node that delivers to `sink`, over
+    /// as many connections as `benches/relays/postfix.sh` gives Postfix.
     pub(super) fn new(parent: Option<&Path>, sink: SocketAddr) -> Result<Self, Failure> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let place = Self { dir: parent.join(format!("sm2tp-bench-{}", std::process::id())) };
@@ -48,7 +49,7 @@ impl Place {
             "hostname = \"bench.example.org\"\ndata_dir = {:?}\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
              trusted_networks = [\"127.0.0.1/32\"]\nconnections_max = 2000\nconnections_per_client_max = 2000\n\
              memory_max = \"1 GiB\"\n[relay]\nroutes = {{ \"bench.test\" = \"{sink}\" }}\n\
-             connections_per_site_max = 16\ntls = \"off\"\n[dns]\nservers = [\"127.0.0.1:9\"]\n",
+             connections_per_site_max = 50\ntls = \"off\"\n[dns]\nservers = [\"127.0.0.1:9\"]\n",
             place.data()
         );
         std::fs::write(place.config(), text).map_err(|error| place.failed(&error))?;
