@@ -167,6 +167,7 @@ mod tests {
             code: Some(550),
             enhanced: Some(Enhanced(5, 1, 1)),
             retry_after_s: None,
+            link: None,
         }
     }
 

@@ -5,6 +5,7 @@ mod conditions;
 #[cfg(test)]
 mod corpus;
 mod file;
+mod link;
 mod local;
 mod plain;
 mod reading;
@@ -210,6 +211,7 @@ impl Classifier {
             code: said.code,
             enhanced: said.enhanced,
             retry_after_s: wait_s,
+            link: link(said),
         }
     }
 
@@ -226,6 +228,7 @@ impl Classifier {
             code: said.code,
             enhanced: said.enhanced,
             retry_after_s: if fate == Fate::Final { None } else { wait::wait_s(plain) },
+            link: link(said),
         }
     }
 
@@ -247,6 +250,10 @@ fn stage(said: &Said<'_>, scan: &Scan<'_>) -> Option<Stage> {
         (None | Some(Stage::Data), Some(told)) => Some(told),
         (known, _) => known,
     }
+}
+
+fn link(said: &Said<'_>) -> Option<Arc<str>> {
+    link::link(plain::head(said.text)).map(Arc::from)
 }
 
 fn holds(rule: &Rule, said: &Said<'_>, stage: Option<Stage>, provider: Option<usize>) -> bool {

@@ -153,6 +153,10 @@ pub struct Outcome {
     pub enhanced: Option<Enhanced>,
     /// The server named a time to wait, in seconds.
     pub retry_after_s: Option<u32>,
+    /// The page that the server points to: `http` or `https`, at most 300 octets of visible ASCII. It may name the
+    /// sender or an address in its query, so it goes where the text of the reply may go, and nowhere else. Nothing ever
+    /// follows it.
+    pub link: Option<Arc<str>>,
 }
 
 impl Outcome {

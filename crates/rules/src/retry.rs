@@ -84,6 +84,7 @@ mod tests {
             code: Some(450),
             enhanced: None,
             retry_after_s,
+            link: None,
         }
     }
 

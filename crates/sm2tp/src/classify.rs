@@ -91,9 +91,11 @@ fn in_json(outcome: &Outcome) -> String {
 fn in_words(classifier: &Classifier, outcome: &Outcome) -> String {
     let sub = outcome.sub.as_deref().map(|sub| format!("/{sub}")).unwrap_or_default();
     let provider = outcome.provider.as_deref().map(|provider| format!(" provider={provider}")).unwrap_or_default();
+    let wait = outcome.retry_after_s.map(|s| format!(" wait={s}s")).unwrap_or_default();
+    let link = outcome.link.as_deref().map(|link| format!(" see={link}")).unwrap_or_default();
     let origin = classifier.explain(&outcome.rule).map(|origin| format!(" ({origin})")).unwrap_or_default();
     format!(
-        "{}{sub} message={} scope={} strength={}{provider} rule={}{origin}",
+        "{}{sub} message={} scope={} strength={}{wait}{provider} rule={}{origin}{link}",
         outcome.cause, outcome.fate, outcome.scope, outcome.strength, outcome.rule
     )
 }

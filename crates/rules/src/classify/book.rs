@@ -92,7 +92,7 @@ pub(super) enum What {
 }
 
 impl Key {
-    fn parse(word: &str) -> Self {
+    pub(super) fn parse(word: &str) -> Self {
         let ends = word.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
         ends.map_or_else(|| Self::Word(word.to_ascii_lowercase()), |(first, last)| Self::Range(first, last))
     }
@@ -205,7 +205,8 @@ impl Binder {
             for code in table.codes {
                 let at = file::origin(file, text, code.span());
                 let code = code.into_inner();
-                let name = format!("{id}-{}-{}", table.name, code.is.first().map_or("", String::as_str));
+                let mut name = format!("{id}-{}-{}", table.name, code.is.first().map_or("", String::as_str));
+                code.code.iter().for_each(|said| name.extend(["-", said]));
                 once(names, &name, &at)?;
                 if !self.replaced.contains(&name) {
                     let keys = code.is.iter().map(|key| Key::parse(key)).collect();
@@ -231,11 +232,11 @@ impl Binder {
         let verdict = Verdict { cause, sub, fate: entry.fate, scope: entry.scope, strength, wait_s: entry.wait_s };
         self.rules.push(Rule {
             name: Arc::from(name),
+            codes: codes(&entry.code, &origin)?,
             origin,
             examples,
             providers: keyed.to_vec(),
             stages: entry.stage,
-            codes: Vec::new(),
             verdict,
             owner,
         });
@@ -250,10 +251,7 @@ impl Binder {
         if entry.any.is_empty() && entry.code.is_empty() && entry.stage.is_empty() {
             return Err(RulesError::NoCondition { at: origin, rule: name });
         }
-        let codes = entry.code.iter().map(|code| {
-            CodeRange::parse(code).ok_or_else(|| RulesError::Code { at: origin.clone(), code: code.clone() })
-        });
-        let codes = codes.collect::<Result<_, _>>()?;
+        let codes = codes(&entry.code, &origin)?;
         let providers = entry.provider.iter().map(|id| self.known_provider(id, &origin)).collect::<Result<_, _>>()?;
         for literals in &entry.any {
             self.pattern(literals, rank, false, &origin)?;
@@ -338,6 +336,12 @@ impl Binder {
             suffixes: self.suffixes,
         })
     }
+}
+
+fn codes(words: &[String], at: &RuleOrigin) -> Result<Vec<CodeRange>, RulesError> {
+    let read =
+        |code: &String| CodeRange::parse(code).ok_or_else(|| RulesError::Code { at: at.clone(), code: code.clone() });
+    words.iter().map(read).collect()
 }
 
 fn once(names: &mut HashSet<String>, name: &str, at: &RuleOrigin) -> Result<(), RulesError> {

@@ -51,7 +51,7 @@ pub(super) fn possible_at(cause: Cause, stage: Option<Stage>) -> bool {
         Some(Stage::Connect | Stage::Ehlo | Stage::StartTls) => {
             !matches!(cause, Cause::Address | Cause::Mailbox | Cause::Content)
         }
-        Some(Stage::Mail) => !matches!(cause, Cause::Address | Cause::Mailbox),
+        Some(Stage::Mail) => !matches!(cause, Cause::Address | Cause::Mailbox | Cause::Content),
         Some(Stage::Rcpt | Stage::Data | Stage::Eod | Stage::Dsn) | None => true,
     }
 }

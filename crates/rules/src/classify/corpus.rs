@@ -1,4 +1,4 @@
-//! The labelled replies of `corpus/replies.jsonl` against the shipped rules: how often right, and how dangerous.
+//! The labelled replies of `corpus/` against the shipped rules: how often right, and how dangerous.
 
 use serde_json::Value;
 
@@ -41,21 +41,23 @@ impl Score {
         right
     }
 
+    /// The goals of the project for replies that the rules were written with.
     fn assert_goal(&self) {
         let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole);
         println!("{self:?}");
-        assert!(0.95 <= share(self.right, self.texts), "{self:?}");
-        assert!(share(self.wrongly_suppressed, self.valid) <= 0.01, "{self:?}");
-        assert!(0.95 <= share(self.found, self.bad), "{self:?}");
-        assert!(share(self.unknown, self.texts) <= 0.05, "{self:?}");
+        assert!(0.97 <= share(self.right, self.texts), "{self:?}");
+        assert!(share(self.wrongly_suppressed, self.valid) <= 0.005, "{self:?}");
+        assert!(0.96 <= share(self.found, self.bad), "{self:?}");
+        assert!(share(self.unknown, self.texts) <= 0.02, "{self:?}");
         assert_eq!(self.ip_called_address, 0, "{self:?}");
     }
 }
 
-fn rows() -> Vec<Value> {
+fn rows(file: &str) -> Vec<Value> {
+    let path = format!("{}/../../corpus/{file}", env!("CARGO_MANIFEST_DIR"));
     // A test may read files; the crate may not (I1).
     #[allow(clippy::disallowed_methods)]
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/replies.jsonl")).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -68,10 +70,10 @@ fn stage(row: &Value) -> Option<Stage> {
 
 /// With and without the circumstances: most texts in logs of others come without them.
 #[track_caller]
-fn check(circumstances: bool) {
+fn check(file: &str, circumstances: bool) {
     let classifier = Classifier::shipped();
     let mut score = Score::default();
-    for row in rows() {
+    for row in rows(file) {
         let text = row["text"].as_str().unwrap();
         let mut said = Said::of_text(text);
         if circumstances {
@@ -87,10 +89,15 @@ fn check(circumstances: bool) {
 
 #[test]
 fn labelled_replies_are_classified_with_what_is_known_about_them() {
-    check(true);
+    check("replies.jsonl", true);
 }
 
 #[test]
 fn labelled_replies_are_classified_by_their_text_alone() {
-    check(false);
+    check("replies.jsonl", false);
+}
+
+#[test]
+fn the_wordings_of_programs_are_classified() {
+    check("programs.jsonl", true);
 }

@@ -120,6 +120,9 @@ pub(super) struct CodeEntry {
     pub says: String,
     #[serde(default)]
     pub stage: Vec<Stage>,
+    /// Reply or enhanced codes: some providers say the same word with a 4xx and with a 5xx and mean two things.
+    #[serde(default)]
+    pub code: Vec<String>,
     pub fate: Option<Fate>,
     pub scope: Option<Scope>,
     pub strength: Option<Strength>,

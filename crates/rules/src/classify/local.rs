@@ -43,6 +43,7 @@ pub fn local(failure: LocalFailure) -> Outcome {
         code: None,
         enhanced: None,
         retry_after_s: None,
+        link: None,
     }
 }
 

@@ -83,7 +83,8 @@ fn push_masked(out: &mut String, mut word: &str) {
     push_folded(out, word);
 }
 
-/// French servers say "refusé" and "refuse"; rules need one spelling. ASCII is lowered at the end, all at once.
+/// Servers say "refusé" and "refuse", "größe" and "grosse"; rules need one spelling for the accents of the languages
+/// written in Latin letters. ASCII is lowered at the end, all at once.
 fn push_folded(out: &mut String, word: &str) {
     if word.is_ascii() {
         return out.push_str(word);
@@ -93,12 +94,21 @@ fn push_folded(out: &mut String, word: &str) {
             _ if c.is_ascii() => out.push(c),
             _ if c.is_control() => {}
             _ if c.is_whitespace() => out.push(' '),
-            'à' | 'â' | 'ä' | 'À' | 'Â' => out.push('a'),
-            'é' | 'è' | 'ê' | 'ë' | 'É' | 'È' | 'Ê' => out.push('e'),
-            'î' | 'ï' | 'Î' => out.push('i'),
-            'ô' | 'ö' | 'Ô' => out.push('o'),
-            'ù' | 'û' | 'ü' | 'Ù' => out.push('u'),
-            'ç' | 'Ç' => out.push('c'),
+            'à'..='å' | 'À'..='Å' | 'ā' | 'ă' | 'ą' | 'Ā' | 'Ă' | 'Ą' => out.push('a'),
+            'ç' | 'Ç' | 'ć' | 'č' | 'Ć' | 'Č' => out.push('c'),
+            'ď' | 'đ' | 'Ď' | 'Đ' => out.push('d'),
+            'è'..='ë' | 'È'..='Ë' | 'ē' | 'ę' | 'ě' | 'Ē' | 'Ę' | 'Ě' => out.push('e'),
+            'ì'..='ï' | 'Ì'..='Ï' | 'ī' | 'Ī' => out.push('i'),
+            'ł' | 'Ł' => out.push('l'),
+            'ñ' | 'Ñ' | 'ń' | 'ň' | 'Ń' | 'Ň' => out.push('n'),
+            'ò'..='ö' | 'ø' | 'Ò'..='Ö' | 'Ø' | 'ő' | 'Ő' => out.push('o'),
+            'ř' | 'Ř' => out.push('r'),
+            'ś' | 'š' | 'ş' | 'Ś' | 'Š' | 'Ş' => out.push('s'),
+            'ß' => out.push_str("ss"),
+            'ť' | 'ţ' | 'Ť' | 'Ţ' => out.push('t'),
+            'ù'..='ü' | 'Ù'..='Ü' | 'ū' | 'ů' | 'ű' | 'Ū' | 'Ů' | 'Ű' => out.push('u'),
+            'ý' | 'ÿ' | 'Ý' => out.push('y'),
+            'ź' | 'ż' | 'ž' | 'Ź' | 'Ż' | 'Ž' => out.push('z'),
             '’' | '‘' | '`' => out.push('\''),
             _ => out.extend(c.to_lowercase()),
         }

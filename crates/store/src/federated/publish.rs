@@ -131,6 +131,7 @@ fn outcome(answer: &Answer) -> Option<Outcome> {
         code: answer.code,
         enhanced: answer.enhanced,
         retry_after_s: None,
+        link: None,
     })
 }
 
