@@ -7,6 +7,8 @@ mod corpus;
 mod file;
 mod link;
 mod local;
+#[cfg(test)]
+mod page;
 mod plain;
 mod reading;
 mod scan;
