@@ -1,14 +1,11 @@
-//! Certificates against TLSA records (RFC 6698, RFC 7671, RFC 7672): a verifier for one host.
+//! Certificates against TLSA records (RFC 6698, RFC 7671, RFC 7672).
 
 use std::fmt;
-use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, Error, RootCertStore};
 use sha2::{Digest, Sha256, Sha512};
 
 /// One TLSA record.
@@ -58,19 +55,36 @@ impl fmt::Display for Tlsa {
     }
 }
 
-/// Takes a certificate that the records of the host name, and no other.
+/// The keys that the records of a host name.
 #[derive(Debug)]
-pub struct DaneVerifier {
+pub struct Named {
     records: Vec<Tlsa>,
     /// Any of these names may stand in a certificate under a trust anchor (RFC 7672 §3.2.3).
     names: Vec<ServerName<'static>>,
-    provider: Arc<CryptoProvider>,
 }
 
-impl DaneVerifier {
+impl Named {
     #[must_use]
-    pub fn new(records: Vec<Tlsa>, names: Vec<ServerName<'static>>, provider: Arc<CryptoProvider>) -> Self {
-        Self { records: records.into_iter().filter(Tlsa::is_usable).collect(), names, provider }
+    pub fn new(records: Vec<Tlsa>, names: Vec<ServerName<'static>>) -> Self {
+        Self { records: records.into_iter().filter(Tlsa::is_usable).collect(), names }
+    }
+
+    /// Whether the records name this certificate.
+    ///
+    /// # Errors
+    /// What is wrong with it under the last record that was tried.
+    pub fn verify(
+        &self,
+        end: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> Result<(), Error> {
+        // RFC 7672 §3.1.1: under usage 3 neither the names nor the dates of the certificate count.
+        if self.of(END_ENTITY).any(|record| record.matches(end)) {
+            return Ok(());
+        }
+        self.anchored(end, chain, now, algorithms)
     }
 
     fn of(&self, usage: u8) -> impl Iterator<Item = &Tlsa> {
@@ -83,7 +97,8 @@ impl DaneVerifier {
         end: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> Result<(), Error> {
         let mut roots = RootCertStore::empty();
         for record in self.of(TRUST_ANCHOR) {
             for certificate in chain.iter().take(CHAIN_MAX).filter(|certificate| record.matches(certificate)) {
@@ -98,57 +113,15 @@ impl DaneVerifier {
             return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         }
         let parsed = ParsedCertificate::try_from(end)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &roots, chain, now, algorithms)?;
         let mut wrong_name = Error::InvalidCertificate(CertificateError::NotValidForName);
         for name in &self.names {
             match verify_server_name(&parsed, name) {
-                Ok(()) => return Ok(ServerCertVerified::assertion()),
+                Ok(()) => return Ok(()),
                 Err(error) => wrong_name = error,
             }
         }
         Err(wrong_name)
-    }
-}
-
-impl ServerCertVerifier for DaneVerifier {
-    fn verify_server_cert(
-        &self,
-        end: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        // RFC 7672 §3.1.1: under usage 3 neither the names nor the dates of the certificate count.
-        if self.of(END_ENTITY).any(|record| record.matches(end)) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        self.anchored(end, chain, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -16,7 +16,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use sm2tp_rules::tls::Configured;
 
 use crate::StartError;
-use crate::dane::{DaneVerifier, Tlsa};
+use crate::dane::{Named, Tlsa};
 
 /// How TLS is used towards recipient servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl TlsClient {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(store)
             .with_no_client_auth();
-        let any = configured(&provider, Arc::new(AnyCertificate(provider.clone())))?;
+        let any = configured(&provider, Takes::Any)?;
         Ok(Self { any, certified: Arc::new(certified), provider })
     }
 
@@ -82,7 +82,7 @@ impl TlsClient {
     /// Where the provider supports no version of TLS; it supports 1.2 and 1.3.
     pub fn dane(&self, records: Vec<Tlsa>, names: &[&str]) -> Result<Arc<ClientConfig>, rustls::Error> {
         let names = names.iter().filter_map(|name| ServerName::try_from((*name).to_owned()).ok()).collect();
-        configured(&self.provider, Arc::new(DaneVerifier::new(records, names, self.provider.clone())))
+        configured(&self.provider, Takes::Named(Named::new(records, names)))
     }
 
     /// Random octets as hexadecimal digits, for what must never be used twice.
@@ -133,31 +133,40 @@ impl TlsTrouble {
     }
 }
 
-fn configured(
-    provider: &Arc<CryptoProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
-) -> Result<Arc<ClientConfig>, rustls::Error> {
+fn configured(provider: &Arc<CryptoProvider>, takes: Takes) -> Result<Arc<ClientConfig>, rustls::Error> {
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(Verifier { takes, provider: provider.clone() }))
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
-/// Checks that the server holds the key of the certificate it shows, not whose certificate it is.
+/// Whose certificates are taken. That the server holds the key of the one it shows is checked in any case.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct Verifier {
+    takes: Takes,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for AnyCertificate {
+#[derive(Debug)]
+enum Takes {
+    Any,
+    Named(Named),
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        end: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
-        _: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Takes::Named(named) = &self.takes {
+            named.verify(end, chain, now, self.provider.signature_verification_algorithms.all)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -167,7 +176,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
@@ -177,11 +186,11 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
