@@ -139,7 +139,7 @@ impl Reporter {
         let (to, first) = (mail.mail_from.clone()?, entries.first()?);
         let message_id = format!("report.{}.{}.{now}@{}", mail.id, first.index, self.hostname);
         let report = self.compose(mail, &to, content, entries, &message_id, now);
-        // RFC 8689 §4.4: the report holds what the mail said, and is protected like it.
+        // RFC 8689 §5: the report holds what the mail said, and is protected like it.
         let require_tls = mail.options.require_tls;
         let options = MailOptions { utf8: to.needs_utf8(), require_tls, ..MailOptions::default() };
         let recipient = NewRecipient {

@@ -58,7 +58,7 @@ fn subject_and_detail(failure: LocalFailure) -> (u16, u16) {
         L::TlsFailure | L::StsFailure | L::DaneFailure => (7, 5),
         // RFC 4954 §6.
         L::LoginRefused => (7, 8),
-        // RFC 8689 §5.
+        // RFC 8689 §7.
         L::RequireTls => (7, 30),
     }
 }
