@@ -1,11 +1,11 @@
 //! Signs what leaves (DKIM, RFC 6376): finds out who wrote, asks the rules which domain signs, and gives the fields that
 //! go before the message. The spool is never rewritten: each attempt is signed anew, from the content as it was taken.
 //!
-//! [`seal`] is the only module that knows the library. A seal for forwarded mail (ARC, RFC 8617) would be one more field
+//! [`dkim`] is the only module that knows the library. A seal for forwarded mail (ARC, RFC 8617) would be one more field
 //! before the message and belongs beside it.
 
 mod cache;
-mod seal;
+mod dkim;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use sm2tp_proto::Domain;
 use sm2tp_proto::header::{self, Field};
 use sm2tp_rules::sign::{self, Author, Facts, Listed, Owner, Party, Unsigned};
 use sm2tp_store::accounts::Accounts;
-use sm2tp_store::dkim::{self, Algorithm, DkimKeys, Key};
+use sm2tp_store::dkim::{Algorithm, DkimKeys, Key, ascii};
 use sm2tp_store::spool::Mail;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -89,17 +89,17 @@ impl Signer {
 
     async fn make(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
         let fields = header::fields(content);
-        let names = fields.as_deref().and_then(seal::names);
+        let names = fields.as_deref().and_then(dkim::names);
         let author = fields.as_deref().filter(|_| names.is_some()).map_or(Author::Unclear, author);
         let (Ok(domain), Some(names)) = (self.domain(mail, &author), names) else { return Ok(Fields::default()) };
         let keys = self.keys(&domain);
         let is_heavy = keys.iter().any(|key| key.algorithm() == Algorithm::Rsa) || INLINE_OCTETS_MAX < content.len();
         if !is_heavy {
-            return seal::seal(&keys, &names, content);
+            return dkim::sign(&keys, &names, content);
         }
         let content = content.clone();
         let _permit = self.at_once.acquire().await.map_err(|_| SignError::Task)?;
-        let signed = tokio::task::spawn_blocking(move || seal::seal(&keys, &names, &content)).await;
+        let signed = tokio::task::spawn_blocking(move || dkim::sign(&keys, &names, &content)).await;
         signed.map_err(|_| SignError::Task)?
     }
 
@@ -137,7 +137,7 @@ fn author(fields: &[Field<'_>]) -> Author {
     // RFC 5322 §3.6 allows one; receivers differ in which of two they show.
     let domains = header::domains(field.value).filter(|_| from.next().is_none());
     match domains.as_deref() {
-        Some([domain]) => dkim::ascii(domain).map_or(Author::Unclear, Author::Domain),
+        Some([domain]) => ascii(domain).map_or(Author::Unclear, Author::Domain),
         _ => Author::Unclear,
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn names(fields: &[Field<'_>]) -> Option<Vec<&'static str>> {
 }
 
 /// Signs a message with each of the keys, RSA first: what shows only one signature shows the first.
-pub(super) fn seal(keys: &[Arc<Key>], names: &[&str], content: &[u8]) -> Result<Fields, SignError> {
+pub(super) fn sign(keys: &[Arc<Key>], names: &[&str], content: &[u8]) -> Result<Fields, SignError> {
     let body_hash = HashAlgorithm::Sha256.hash(SimpleBody::of(content));
     let mut keys: Vec<&Key> = keys.iter().map(|key| &**key).collect();
     keys.sort_by_key(|key| key.algorithm());

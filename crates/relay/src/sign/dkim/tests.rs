@@ -40,7 +40,7 @@ impl Drop for Folder {
 
 /// An RSA and an Ed25519 key of a.example, from two machines' worth of randomness.
 fn keys(name: &str) -> (Folder, Vec<Arc<Key>>) {
-    let folder = Folder(std::env::temp_dir().join(format!("sm2tp-seal-{name}-{}", std::process::id())));
+    let folder = Folder(std::env::temp_dir().join(format!("sm2tp-dkim-{name}-{}", std::process::id())));
     let keys = DkimKeys::open(&folder.0).unwrap();
     let made = keys.create(&Domain::parse("a.example").unwrap(), None, &Source::Random(&Algorithm::ALL), 1).unwrap();
     (folder, made)
@@ -48,7 +48,7 @@ fn keys(name: &str) -> (Folder, Vec<Arc<Key>>) {
 
 fn signed(keys: &[Arc<Key>], message: &[u8]) -> Vec<u8> {
     let names = names(&header::fields(message).unwrap()).unwrap();
-    let mut whole = seal(keys, &names, message).unwrap().to_vec();
+    let mut whole = sign(keys, &names, message).unwrap().to_vec();
     whole.extend_from_slice(message);
     // What the server sees: the last line always ends.
     if !whole.ends_with(b"\r\n") {
