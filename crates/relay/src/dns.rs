@@ -119,6 +119,12 @@ impl Dns {
         Ok(Self { resolver, signed, ip: resolvers.ip })
     }
 
+    /// For a library that wants to hold one.
+    #[must_use]
+    pub fn resolver(&self) -> TokioResolver {
+        self.resolver.clone()
+    }
+
     /// Whether there can be secure answers at all.
     #[must_use]
     pub fn validates(&self) -> bool {

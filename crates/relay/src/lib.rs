@@ -52,7 +52,7 @@ use crate::route::Routes;
 pub use crate::route::{Credentials, NextHop, Own, Speaks};
 use crate::runner::{News, Runner};
 use crate::sign::Signer;
-pub use crate::sign::Signing;
+pub use crate::sign::{Sealing, Signing};
 use crate::sts::Policies;
 use crate::tls::TlsClient;
 pub use crate::tls::TlsUse;
@@ -142,7 +142,7 @@ impl Relay {
             (Counting::new(settings.tls_reports, settings.tls_counts.as_ref()), tls.certified.clone());
         let (to_runner, heard) = mpsc::channel(NEWS_MAX);
         let shared = Arc::new(Shared {
-            signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing),
+            signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing, dns.clone()),
             spool: tools.spool,
             classifier: RwLock::new(tools.classifier),
             schedule: settings.schedule,

@@ -1,10 +1,11 @@
 //! Signs what leaves (DKIM, RFC 6376): finds out who wrote, asks the rules which domain signs, and gives the fields that
 //! go before the message. The spool is never rewritten: each attempt is signed anew, from the content as it was taken.
 //!
-//! [`dkim`] is the only module that knows the library. A seal for forwarded mail (ARC, RFC 8617) would be one more field
-//! before the message and belongs beside it.
+//! Mail that is passed on is sealed besides ([`arc`]). Nobody else knows the library.
 
+mod arc;
 mod cache;
+mod canonical;
 mod dkim;
 
 use std::num::NonZeroUsize;
@@ -14,6 +15,7 @@ use std::thread::available_parallelism;
 
 use sm2tp_proto::Domain;
 use sm2tp_proto::header::{self, Field};
+use sm2tp_rules::Stream;
 use sm2tp_rules::sign::{self, Author, Facts, Listed, Owner, Party, Unsigned};
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::{Algorithm, DkimKeys, Key, ascii};
@@ -21,8 +23,11 @@ use sm2tp_store::spool::Mail;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use self::arc::Sealer;
+pub use self::arc::Sealing;
 use self::cache::Cache;
 use crate::body::Body;
+use crate::dns::Dns;
 use crate::now;
 
 /// How mail is signed; `[dkim]` of the configuration.
@@ -34,6 +39,7 @@ pub struct Signing {
     pub default: Option<Domain>,
     /// Whether mail of orgs without domains of their own is signed for domains that another org lists.
     pub listed: Listed,
+    pub sealing: Sealing,
 }
 
 /// The fields that go before a message; each ends with CRLF. Empty for mail that nobody here vouches for.
@@ -55,6 +61,7 @@ pub(crate) struct Signer {
     accounts: Accounts,
     hostname: String,
     signing: Signing,
+    sealer: Sealer,
     cache: Cache,
     /// RSA takes the better part of a millisecond of one core; more at once than cores would only queue elsewhere.
     at_once: Semaphore,
@@ -62,9 +69,17 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    pub(crate) fn new(keys: DkimKeys, accounts: Accounts, hostname: String, signing: Signing) -> Self {
-        let at_once = Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get));
-        Self { keys, accounts, hostname, signing, cache: Cache::default(), at_once, complained_at: AtomicU64::new(0) }
+    pub(crate) fn new(keys: DkimKeys, accounts: Accounts, hostname: String, signing: Signing, dns: Dns) -> Self {
+        Self {
+            sealer: Sealer::new(dns, signing.sealing.clone()),
+            keys,
+            accounts,
+            hostname,
+            signing,
+            cache: Cache::default(),
+            at_once: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
+            complained_at: AtomicU64::new(0),
+        }
     }
 
     /// The fields to write before this content.
@@ -72,7 +87,7 @@ impl Signer {
     /// # Errors
     /// [`SignError`]; a person was told, once a minute at most.
     pub(crate) async fn sign(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
-        if self.signing.algorithms.is_empty() || self.keys.is_empty() {
+        if self.keys.is_empty() || self.signing.algorithms.is_empty() && !is_passed_on(mail) {
             return Ok(Fields::default());
         }
         let cell = self.cache.cell(mail.id, self.keys.version());
@@ -88,6 +103,12 @@ impl Signer {
     }
 
     async fn make(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
+        let signed = self.signature(mail, content).await?;
+        // RFC 8617 §5.1: the seal comes after all other changes.
+        if is_passed_on(mail) { self.seal(mail, content, signed).await } else { Ok(signed) }
+    }
+
+    async fn signature(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
         let fields = header::fields(content);
         let names = fields.as_deref().and_then(dkim::names);
         let author = fields.as_deref().filter(|_| names.is_some()).map_or(Author::Unclear, author);
@@ -110,16 +131,36 @@ impl Signer {
             false => Party::Any { listed: self.signing.listed },
         };
         let facts = Facts { author, party, default: self.signing.default.as_ref(), hostname: &self.hostname };
-        let owner = |domain: &str| match self.accounts.lists(domain, &mail.org) {
-            None => Owner::Nobody,
-            Some(true) => Owner::Sender,
-            Some(false) => Owner::Others,
-        };
+        let owner = |domain: &str| self.owner(domain, mail);
         let domain = sign::domain(&facts, |domain| !self.keys(domain).is_empty(), owner);
         if let Err(why) = &domain {
             tracing::debug!(mail = mail.id, org = %mail.org, ?author, ?why, "not signed");
         }
         domain
+    }
+
+    /// The fields with a seal before them, where there is to be one.
+    async fn seal(&self, mail: &Mail, content: &Arc<Body>, signed: Fields) -> Result<Fields, SignError> {
+        let (default, owner) = (self.signing.default.as_ref(), |domain: &str| self.owner(domain, mail));
+        let sealed = match self.sealer.key(&self.keys, default, &self.hostname, owner) {
+            Ok(key) => self.sealer.seal(key, self.hostname.clone(), content, &signed, &self.at_once).await?,
+            Err(why) => Err(why),
+        };
+        match sealed {
+            Ok(set) => Ok([&set[..], &signed].concat().into()),
+            Err(why) => {
+                tracing::debug!(mail = mail.id, org = %mail.org, ?why, "not sealed");
+                Ok(signed)
+            }
+        }
+    }
+
+    fn owner(&self, domain: &str, mail: &Mail) -> Owner {
+        match self.accounts.lists(domain, &mail.org) {
+            None => Owner::Nobody,
+            Some(true) => Owner::Sender,
+            Some(false) => Owner::Others,
+        }
     }
 
     /// The keys with which a domain signs now.
@@ -128,6 +169,11 @@ impl Signer {
         keys.retain(|key| self.signing.algorithms.contains(&key.algorithm()));
         keys
     }
+}
+
+/// Mail that somebody else wrote and that was here before, on its way to another place.
+fn is_passed_on(mail: &Mail) -> bool {
+    mail.stream == Stream::Forwarded && !mail.is_report
 }
 
 /// Who wrote, by the `From` field.

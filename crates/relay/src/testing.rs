@@ -38,7 +38,9 @@ impl Zone {
     }
 
     pub fn text(self, owner: &str, text: &str) -> Self {
-        self.add(owner, RData::TXT(TXT::new(vec![text.to_owned()])))
+        // A string of a TXT record holds 255 octets.
+        let strings = text.as_bytes().chunks(255).map(|part| String::from_utf8(part.to_vec()).unwrap()).collect();
+        self.add(owner, RData::TXT(TXT::new(strings)))
     }
 
     pub fn tlsa(self, owner: &str, record: &Tlsa) -> Self {

@@ -124,7 +124,7 @@ fn may_sign(facts: &Facts<'_>, domain: &str, owner: &impl Fn(&str) -> Owner) -> 
 }
 
 /// `a.b.example`, `b.example`: nobody has keys for a top-level domain.
-fn with_parents(domain: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn with_parents(domain: &str) -> impl Iterator<Item = &str> {
     let parents = std::iter::successors(Some(domain), |domain| domain.split_once('.').map(|(_, parent)| parent));
     parents.take_while(|domain| domain.contains('.')).take(PARENTS_MAX)
 }

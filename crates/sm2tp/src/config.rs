@@ -209,6 +209,18 @@ pub struct Dkim {
     pub default: Option<String>,
     /// For whom mail of senders that may use any domain is signed.
     pub any_sender: AnySender,
+    pub seal: Seal,
+}
+
+/// Who seals mail that is passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seal {
+    /// The default or the host name, where it has a key.
+    ByUs,
+    /// Nobody.
+    Off,
+    /// This domain.
+    By(String),
 }
 
 /// Which signatures a mail gets.
@@ -428,6 +440,7 @@ mod tests {
         assert!(relay.tls_roots.take().is_some());
         assert_eq!(std::mem::take(&mut full.dns.servers).len(), 1);
         assert!(full.dkim.default.take().is_some());
+        assert_eq!(std::mem::replace(&mut full.dkim.seal, Seal::ByUs), Seal::By("relay.example.org".into()));
         assert_eq!(relay.connections_per_site_max.take(), Some(4));
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         full.federation.name.clone_from(&plain.federation.name);
@@ -549,6 +562,8 @@ mod tests {
         let text = "[dkim]\nsign = \"ed25519\"\ndefault = \"Relay.example\"\nany_sender = \"all\"";
         let dkim = valid(&format!("hostname = \"a.example\"\n{text}")).dkim;
         assert_eq!((dkim.sign, dkim.any_sender), (DkimSign::Ed25519, AnySender::All));
-        assert_eq!(dkim.default.as_deref(), Some("relay.example"));
+        assert_eq!((dkim.default.as_deref(), dkim.seal), (Some("relay.example"), Seal::ByUs));
+        let seal = |word: &str| valid(&format!("hostname = \"a.example\"\n[dkim]\nseal = \"{word}\"")).dkim.seal;
+        assert_eq!((seal("off"), seal("Seals.example")), (Seal::Off, Seal::By("seals.example".into())));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sm2tp_doors::{House, now};
 use sm2tp_proto::Domain;
-use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Resolvers, Signing, Speaks, Trust};
+use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Resolvers, Sealing, Signing, Speaks, Trust};
 use sm2tp_rules::Stream;
 use sm2tp_rules::sign::Listed;
 use sm2tp_store::dkim::Algorithm;
@@ -61,7 +61,14 @@ pub fn signing(config: &Config, house: &House) -> Signing {
     {
         tracing::warn!(%domain, "[dkim] default has no key that signs; make one: sm2tp dkim new {domain}");
     }
+    let sealing = sealing(&asked.seal);
+    if let Sealing::By(domain) = &sealing
+        && house.dkim.signing(domain.as_str(), now()).iter().all(|key| key.algorithm() != Algorithm::Rsa)
+    {
+        tracing::warn!(%domain, "[dkim] seal has no RSA key; make one: sm2tp dkim new {domain} --algorithm rsa");
+    }
     Signing {
+        sealing,
         algorithms: match asked.sign {
             config::DkimSign::Both => Algorithm::ALL.to_vec(),
             config::DkimSign::Rsa => vec![Algorithm::Rsa],
@@ -73,6 +80,15 @@ pub fn signing(config: &Config, house: &House) -> Signing {
             config::AnySender::Unlisted => Listed::Kept,
             config::AnySender::All => Listed::Shared,
         },
+    }
+}
+
+fn sealing(seal: &config::Seal) -> Sealing {
+    match seal {
+        config::Seal::ByUs => Sealing::ByUs,
+        config::Seal::Off => Sealing::Off,
+        // What the configuration takes for a domain is one.
+        config::Seal::By(name) => Domain::parse(name).map_or(Sealing::Off, Sealing::By),
     }
 }
 

@@ -7,6 +7,7 @@ use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::xclient::Xclient;
 use sm2tp_proto::smtp::{RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
+use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_rules::allowance::{self, Holder};
 use sm2tp_rules::guess::Kind;
@@ -20,7 +21,7 @@ use super::bcc::without_bcc;
 use super::client::{Client, Place};
 use super::deadline::Standing;
 use super::limits::Seat;
-use super::trace::{self, Via};
+use super::trace::{self, Service, Via};
 use crate::{now, now_us, random};
 
 /// The desk of one connection.
@@ -227,8 +228,10 @@ impl Desk {
             return answer;
         }
         let (received_at, hostname) = (now(), &self.shared.settings.hostname);
+        let service = if account.stream == Stream::Forwarded { Service::Forwarding } else { Service::Submission };
         let via = Via {
             hostname,
+            service,
             helo: session.helo().unwrap_or_default(),
             client: self.client.known(),
             tls: session.is_tls(),
@@ -236,7 +239,7 @@ impl Desk {
             esmtp: session.is_esmtp(),
             utf8: envelope.params.options.utf8,
         };
-        let content = without_bcc(content);
+        let content = if service == Service::Submission { without_bcc(content) } else { content };
         let traced = trace::trace(&content, &via, received_at);
         let content: Arc<[u8]> = traced.content.into();
         let hold_s = self.shared.settings.hold_s;

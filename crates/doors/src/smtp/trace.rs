@@ -14,6 +14,16 @@ pub(super) struct Via<'a> {
     pub login: bool,
     pub esmtp: bool,
     pub utf8: bool,
+    pub service: Service,
+}
+
+/// What is done for the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Its author's program hands it in, and may leave things to us (RFC 6409 §8).
+    Submission,
+    /// It was written and sent elsewhere: whatever is added now may make a signature false (RFC 5321 §6.4).
+    Forwarding,
 }
 
 /// The message with its trace.
@@ -22,7 +32,7 @@ pub(super) struct Traced {
     pub message_id: Option<String>,
 }
 
-/// Adds a Received line, and Date and Message-ID where they are missing (RFC 6409 §8.1 and §8.2).
+/// Adds a Received line and, to a submission, Date and Message-ID where they are missing (RFC 6409 §8.1 and §8.2).
 ///
 /// The address of a client that logged in is not written: it is a person's home, and the login says who it was.
 pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
@@ -37,16 +47,17 @@ pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
     };
     let from = if via.login { "authenticated client".to_owned() } else { client(via) };
     let mut header = format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
-    let found = field(content, "message-id");
-    let message_id = found.map_or_else(
-        || {
+    let completes = via.service == Service::Submission;
+    let message_id = match field(content, "message-id") {
+        Some(value) => value.trim_matches(['<', '>']).to_owned(),
+        None if completes => {
             let id = format!("{}.{}@{}", now, unique(), via.hostname);
             header.push_str(&format!("Message-ID: <{id}>\r\n"));
             id
-        },
-        |value| value.trim_matches(['<', '>']).to_owned(),
-    );
-    if field(content, "date").is_none() {
+        }
+        None => String::new(),
+    };
+    if completes && field(content, "date").is_none() {
         header.push_str(&format!("Date: {date}\r\n"));
     }
     // Without any header the first line would be taken for one.
@@ -104,6 +115,10 @@ mod tests {
     use super::*;
 
     fn traced(content: &str, login: bool) -> (String, Option<String>) {
+        traced_for(Service::Submission, content, login)
+    }
+
+    fn traced_for(service: Service, content: &str, login: bool) -> (String, Option<String>) {
         let via = Via {
             hostname: "relay.example.org",
             helo: "laptop\" (evil",
@@ -112,6 +127,7 @@ mod tests {
             login,
             esmtp: true,
             utf8: login,
+            service,
         };
         let traced = trace(content.as_bytes(), &via, 1_800_000_000);
         (String::from_utf8(traced.content).unwrap(), traced.message_id)
@@ -137,6 +153,16 @@ mod tests {
         assert!(content.contains("\r\nDate: "));
         let (content, _) = traced("no header here\r\n", false);
         assert!(content.ends_with("\r\n\r\nno header here\r\n"), "{content}");
+    }
+
+    #[test]
+    fn what_is_passed_on_is_not_completed() {
+        let (content, id) = traced_for(Service::Forwarding, "From: a@b.example\r\n\r\nhi\r\n", false);
+        assert_eq!(id, None);
+        assert!(
+            content.starts_with("Received: ") && content.ends_with(" +0000\r\nFrom: a@b.example\r\n\r\nhi\r\n"),
+            "{content}"
+        );
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use mail_auth::common::crypto::{
     Algorithm as SignatureAlgorithm, CryptoError, HashAlgorithm, HashOutput, Sha256, SigningKey,
 };
-use mail_auth::common::headers::{HeaderWriter, Writable, Writer};
+use mail_auth::common::headers::{HeaderWriter, Writable};
 use mail_auth::dkim::{Canonicalization, DkimSigner};
 use sm2tp_proto::header::Field;
 use sm2tp_store::dkim::{Algorithm, Key, SIGNATURE_LIFE_S};
 
+use super::canonical::SimpleBody;
 use super::{Fields, SignError};
 
 /// The names for `h=`, in the order of [`ALWAYS`] and [`IF_THERE`]; none for a header that nobody can have meant. Each
@@ -92,28 +93,6 @@ impl SigningKey for Pen<'_> {
             Algorithm::Rsa => SignatureAlgorithm::RsaSha256,
             Algorithm::Ed25519 => SignatureAlgorithm::Ed25519Sha256,
         }
-    }
-}
-
-/// A body as `simple` canonicalization has it (RFC 6376 §3.4.3): no empty lines at its end, and one line end. Hashed in one
-/// piece; the library does it line by line, which takes longer than an Ed25519 signature.
-struct SimpleBody<'a>(&'a [u8]);
-
-impl<'a> SimpleBody<'a> {
-    fn of(content: &'a [u8]) -> Self {
-        let begin = content.windows(4).position(|four| four == b"\r\n\r\n").map_or(content.len(), |at| at + 4);
-        let mut body = &content[begin..];
-        while let Some(shorter) = body.strip_suffix(b"\r\n") {
-            body = shorter;
-        }
-        Self(body)
-    }
-}
-
-impl Writable for SimpleBody<'_> {
-    fn write(self, writer: &mut impl Writer) {
-        writer.write(self.0);
-        writer.write(b"\r\n");
     }
 }
 

@@ -78,7 +78,12 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     },
     SectionKeys {
         name: "dkim",
-        keys: &[("sign", r#""both""#), ("default", r#""relay.example.org""#), ("any_sender", r#""unlisted""#)],
+        keys: &[
+            ("sign", r#""both""#),
+            ("default", r#""relay.example.org""#),
+            ("any_sender", r#""unlisted""#),
+            ("seal", r#""relay.example.org""#),
+        ],
     },
     SectionKeys { name: "dns", keys: &[("servers", r#"["127.0.0.1:5353"]"#), ("validating", r#""off""#)] },
     SectionKeys {

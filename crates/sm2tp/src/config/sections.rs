@@ -15,7 +15,7 @@ use super::values::{
 };
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Relay, RelayTls, Smtp, Stream, Suppression, Switch, TlsFiles, net,
+    Relay, RelayTls, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -232,7 +232,12 @@ fn dkim(section: &Section<'_>) -> Result<Dkim, ConfigError> {
         sign: section.text("sign", word(DKIM_SIGN))?.unwrap_or(DkimSign::Both),
         default: section.text("default", net::domain)?,
         any_sender: section.text("any_sender", word(ANY_SENDER))?.unwrap_or(AnySender::Unlisted),
+        seal: section.text("seal", seal)?.unwrap_or(Seal::ByUs),
     })
+}
+
+fn seal(text: &str) -> Result<Seal, Wrong> {
+    if text == "off" { Ok(Seal::Off) } else { net::domain(text).map(Seal::By) }
 }
 
 fn dns(section: &Section<'_>) -> Result<Dns, ConfigError> {

@@ -58,13 +58,18 @@ fn record(kind: &str, data: &str) -> RData {
     match kind {
         "A" => RData::A(A(data.parse().unwrap())),
         "CNAME" => RData::CNAME(CNAME(name(data))),
-        "TXT" => RData::TXT(TXT::new(vec![data.to_owned()])),
+        // A string of a TXT record holds 255 octets.
+        "TXT" => RData::TXT(TXT::new(data.as_bytes().chunks(255).map(text).collect())),
         "MX" => {
             let (preference, host) = data.split_once(' ').unwrap();
             RData::MX(MX::new(preference.parse().unwrap(), name(host)))
         }
         _ => panic!("{kind}"),
     }
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8(octets.to_vec()).unwrap()
 }
 
 fn name(text: &str) -> Name {
