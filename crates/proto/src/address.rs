@@ -97,6 +97,12 @@ impl Address {
         self.local == other.local && self.domain.is_same(&other.domain)
     }
 
+    /// True for the mailbox of this name at any domain, in whatever case: `postmaster`, `abuse`.
+    #[must_use]
+    pub fn is_mailbox_of(&self, name: &str) -> bool {
+        self.local.eq_ignore_ascii_case(name)
+    }
+
     /// The same mailbox for servers without SMTPUTF8: its domain as the DNS has it. None where the local part holds
     /// more than ASCII, which nobody but its own server may rewrite (RFC 6531 §3.2).
     #[must_use]

@@ -5,6 +5,7 @@ pub mod header;
 pub mod mta_sts;
 pub mod proxy;
 pub mod reply;
+pub mod report;
 pub mod scram;
 pub mod smtp;
 pub mod tls_rpt;

@@ -7,4 +7,5 @@ mod dialogue;
 mod fuzz;
 mod limits;
 mod mutation;
+mod report;
 mod shell;
