@@ -27,10 +27,10 @@ mod worker;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sm2tp_rules::classify::Classifier;
+use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::sites::SiteBook;
 use sm2tp_store::accounts::Accounts;
@@ -97,7 +97,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Tools {
     pub spool: Spool,
-    pub classifier: Arc<Classifier>,
+    pub rulebook: Rulebook,
     pub accounts: Accounts,
     pub dkim: DkimKeys,
 }
@@ -144,7 +144,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing, dns.clone()),
             spool: tools.spool,
-            classifier: RwLock::new(tools.classifier),
+            rulebook: tools.rulebook,
             schedule: settings.schedule,
             reporter: Reporter {
                 hostname: settings.hostname,

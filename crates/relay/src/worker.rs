@@ -1,12 +1,12 @@
 //! One connection's life: takes jobs, sends them, records what became of them before it takes the next.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sm2tp_proto::smtp::client::{Plan, Rcpt, RecipientResult, Spoken};
 use sm2tp_proto::smtp::params::Form;
 use sm2tp_rules::LocalFailure;
-use sm2tp_rules::classify::Classifier;
+use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::tls::Asked;
 use sm2tp_store::SpoolError;
@@ -28,7 +28,7 @@ use crate::{now, random};
 /// What all workers use.
 pub(crate) struct Shared {
     pub spool: Spool,
-    pub classifier: RwLock<Arc<Classifier>>,
+    pub rulebook: Rulebook,
     pub schedule: Schedule,
     pub reporter: Reporter,
     pub routes: Routes,
@@ -232,7 +232,7 @@ impl Shared {
     }
 
     fn rules<T>(&self, relayed: bool, work: impl FnOnce(Rules<'_>) -> T) -> T {
-        let classifier = self.classifier.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let classifier = self.rulebook.rules();
         work(Rules {
             classifier: &classifier,
             schedule: &self.schedule,

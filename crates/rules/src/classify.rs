@@ -11,6 +11,7 @@ mod local;
 mod page;
 mod plain;
 mod reading;
+mod rulebook;
 mod scan;
 mod wait;
 
@@ -21,6 +22,7 @@ use sm2tp_proto::Enhanced;
 
 pub use self::file::{RuleOrigin, RulesError};
 pub use self::local::local;
+pub use self::rulebook::Rulebook;
 use crate::outcome::{Cause, Fate, Outcome, Scope, Stage, Strength};
 use book::{Book, Rule};
 use scan::Scan;
@@ -35,6 +37,7 @@ pub struct Source<'a> {
 /// The rules of all files, ready to be asked. Immutable: build once, share in an `Arc`, swap on reload.
 pub struct Classifier {
     book: Book,
+    version: Arc<str>,
 }
 
 /// Who runs a mail server.
@@ -121,7 +124,15 @@ impl Classifier {
     /// # Errors
     /// [`RulesError`] names file, line, what is wrong and what is allowed.
     pub fn load(sources: &[Source<'_>]) -> Result<Self, RulesError> {
-        Ok(Self { book: book::bind(sources)? })
+        let version = Arc::from(format!("{:016x}", fingerprint(sources)));
+        Ok(Self { book: book::bind(sources)?, version })
+    }
+
+    /// Tells these rules from others: 16 hexadecimal digits over the texts of the files. Kept with each outcome, so that
+    /// outcomes of older rules can be found and read again.
+    #[must_use]
+    pub fn version(&self) -> &Arc<str> {
+        &self.version
     }
 
     /// What an answer means. Looks at the first 4 KiB of the text; never fails.
@@ -243,6 +254,12 @@ impl fmt::Debug for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Classifier").field("rules", &self.book.rules.len()).finish_non_exhaustive()
     }
+}
+
+/// FNV-1a over all texts: it has to notice a change, not to withstand an attack.
+fn fingerprint(sources: &[Source<'_>]) -> u64 {
+    let octets = sources.iter().flat_map(|source| source.text.bytes().chain([0]));
+    octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The caller knows the stage best; a log line may still tell "end of data" from DATA.

@@ -13,6 +13,7 @@ mod drive;
 mod open;
 mod outward;
 mod password;
+mod rules;
 mod serve;
 #[cfg(test)]
 #[path = "../../../fuzz/src/settings.rs"]

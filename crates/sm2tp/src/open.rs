@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::publish::SealRules;
+use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::sites::SiteBook;
 use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::Book;
@@ -29,7 +30,7 @@ use crate::{Exit, Failure};
 /// A node's house with what only its opener needs.
 pub struct Opened {
     pub house: House,
-    pub classifier: Arc<Classifier>,
+    pub rulebook: Rulebook,
     /// No other process may open the same directory while this lives.
     pub lock: File,
 }
@@ -41,7 +42,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     own(dir)?;
     close_to_others(dir).map_err(|error| unusable(dir, &error))?;
     let lock = lock(&dir.join("lock"))?;
-    let classifier = Arc::new(classifier(config_file)?);
+    let rulebook = Rulebook::new(classifier(config_file)?);
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
     let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     let name = keys::random().map_err(|error| unusable(dir, &error))?;
@@ -65,7 +66,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         views: ledger.views().clone(),
         own: keys.node_key(),
         log_key: keys.log.clone(),
-        classifier: classifier.clone(),
+        classifier: rulebook.clone(),
         hold_down_s: config.federation.hold_down.as_secs(),
         rules: config.federation.seal_after.map_or_else(SealRules::default, |after| SealRules::after(after.as_secs())),
     };
@@ -80,7 +81,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     };
     let hostname = config.hostname.as_str().into();
     let house = House { hostname, spool, ledger, accounts, book, dkim, federation };
-    Ok(Opened { house, classifier, lock })
+    Ok(Opened { house, rulebook, lock })
 }
 
 /// Where the DKIM keys are.
@@ -153,15 +154,20 @@ fn lock(path: &Path) -> Result<File, Failure> {
 
 /// The administrator's own rules beside the configuration are asked before the shipped ones.
 pub fn classifier(config_file: &Path) -> Result<Classifier, Failure> {
-    let own = own_file(config_file, "replies.toml")?;
+    let own = own_file(&own_rules(config_file))?;
     let Some((file, text)) = &own else { return Ok(Classifier::shipped()) };
     Classifier::load(&[Source { file, text }, Classifier::shipped_source()])
         .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
 }
 
+/// Where the administrator's own rules are, if there are any.
+pub fn own_rules(config_file: &Path) -> PathBuf {
+    config_file.with_file_name("replies.toml")
+}
+
 /// How fast sites are met: the administrator's own file before the shipped one.
 pub fn sites(config: &Config, config_file: &Path) -> Result<SiteBook, Failure> {
-    let own = own_file(config_file, "sites.toml")?;
+    let own = own_file(&config_file.with_file_name("sites.toml"))?;
     let own = own.iter().map(|(file, text)| Source { file, text });
     let sources: Vec<_> = own.chain([SiteBook::shipped_source()]).collect();
     let book = SiteBook::load(&sources).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
@@ -173,12 +179,11 @@ pub fn sites(config: &Config, config_file: &Path) -> Result<SiteBook, Failure> {
 }
 
 /// A file of the administrator beside the configuration: its name for errors, and its text.
-fn own_file(config_file: &Path, name: &str) -> Result<Option<(String, String)>, Failure> {
-    let path = config_file.with_file_name(name);
-    match std::fs::read_to_string(&path) {
+fn own_file(path: &Path) -> Result<Option<(String, String)>, Failure> {
+    match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some((path.display().to_string(), text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unusable(&path, &error)),
+        Err(error) => Err(unusable(path, &error)),
     }
 }
 

@@ -15,7 +15,7 @@ use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Settings, TlsReports, TlsUse, Tools};
-use sm2tp_rules::Classifier;
+use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::outbox::Outbox;
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
 use crate::open::{self, Opened};
+use crate::rules::Follower;
 use crate::{Exit, Failure, outward, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
@@ -86,14 +87,18 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
         smtp_listeners.extend(bound.into_iter().map(|listener| (listener, entry)));
     }
     let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http", &mut listening).await?;
-    let Opened { house, classifier, lock: _lock } = open::open(&config, config_file).await?;
+    let Opened { house, rulebook, lock: _lock } = open::open(&config, config_file).await?;
     listening.iter().for_each(|line| say(line));
     let (stopping, stopped) = watch::channel(false);
     let (onward, handed) = Onward::new(HANDED_OVER_MAX);
-    let relay = start_relay(&config, config_file, &house, classifier)?;
+    let relay = start_relay(&config, config_file, &house, rulebook.clone())?;
     let mut doors = JoinSet::new();
+    // Always, so that a hang-up never ends the node.
+    let [for_certificates, for_rules] = hang_ups()?;
+    doors.spawn(Follower::new(config_file, rulebook).run(for_rules, until(&stopped)));
     doors.spawn(hand_over(relay.clone(), handed));
-    start_doors(&config, &house, &onward, smtp_listeners, http_listeners, &stopped, &mut doors)?;
+    let listeners = (smtp_listeners, http_listeners);
+    start_doors(&config, &house, &onward, listeners, for_certificates, &stopped, &mut doors)?;
     let outbox = Outbox {
         spool: house.spool.clone(),
         ledger: house.ledger.clone(),
@@ -125,13 +130,11 @@ fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    smtp_listeners: Vec<(TcpListener, smtp::Entry)>,
-    http_listeners: Vec<TcpListener>,
+    (smtp_listeners, http_listeners): (Vec<(TcpListener, smtp::Entry)>, Vec<TcpListener>),
+    hung_up: Arc<Notify>,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
-    // Always, so that a hang-up never ends the node.
-    let hung_up = hang_ups()?;
     let challenges = Challenges::default();
     if let Some(asked) = &config.smtp {
         let certificates = certificates_of(config, asked)?;
@@ -194,7 +197,7 @@ fn start_relay(
     config: &Config,
     config_file: &Path,
     house: &House,
-    classifier: Arc<Classifier>,
+    rulebook: Rulebook,
 ) -> Result<Option<Relay>, Failure> {
     let Some(asked) = &config.relay else { return Ok(None) };
     let mut routes = HashMap::new();
@@ -240,7 +243,7 @@ fn start_relay(
         signing: outward::signing(config, house),
     };
     let (spool, accounts, dkim) = (house.spool.clone(), house.accounts.clone(), house.dkim.clone());
-    let relay = Relay::start(settings, Tools { spool, classifier, accounts, dkim });
+    let relay = Relay::start(settings, Tools { spool, rulebook, accounts, dkim });
     relay.map(Some).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
 }
 
@@ -356,14 +359,14 @@ fn said(result: std::io::Result<()>, door: &str) {
 }
 
 /// Notified at each SIGHUP: a person, or systemd's reload, wants files to be read again.
-fn hang_ups() -> Result<Arc<Notify>, Failure> {
+fn hang_ups() -> Result<[Arc<Notify>; 2], Failure> {
     let trouble = |error: std::io::Error| Failure::new(Exit::Temporary, format!("signals: {error}"));
     let mut hang_up = signal(SignalKind::hangup()).map_err(trouble)?;
-    let told = Arc::new(Notify::new());
+    let told = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let notify = told.clone();
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
-            notify.notify_one();
+            notify.iter().for_each(|each| each.notify_one());
         }
     });
     Ok(told)

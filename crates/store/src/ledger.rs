@@ -320,6 +320,7 @@ mod tests {
             scope: Scope::Recipient,
             strength: Strength::Strong,
             rule: "test".into(),
+            rules: None,
         };
         let answer = Answer {
             code: Some(550),

@@ -90,6 +90,9 @@ pub struct Verdict {
     pub scope: Scope,
     pub strength: Strength,
     pub rule: String,
+    /// Which rules these were: `Classifier::version`; none for failures of our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
 }
 
 impl Told {
@@ -132,6 +135,7 @@ impl From<&Outcome> for Verdict {
             scope: outcome.scope,
             strength: outcome.strength,
             rule: outcome.rule.to_string(),
+            rules: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use sm2tp_store::federated::PeerState;
 
 use super::gate::local;
 use super::refusal::Refusal;
-use super::status::{self, PeerStatus, Status};
+use super::status::{self, PeerStatus, Status, Waiting};
 use super::words::Lang;
 use super::{Client, Door};
 
@@ -37,6 +37,7 @@ pub(super) async fn style() -> Response {
 struct Page<'a> {
     lang: Lang,
     hostname: &'a str,
+    waiting: Vec<WaitingLine<'a>>,
     left: Vec<Line>,
     causes: Vec<Line>,
     stopped: Vec<Line>,
@@ -53,6 +54,13 @@ struct Page<'a> {
 struct Line {
     word: String,
     count: String,
+}
+
+/// What waits for a person: in the language of the page, and in the words of the program.
+struct WaitingLine<'a> {
+    word: String,
+    since: String,
+    detail: &'a str,
 }
 
 struct PeerLine<'a> {
@@ -89,6 +97,7 @@ fn render(status: &Status, lang: Lang, now: u64) -> Result<String, Refusal> {
     let page = Page {
         lang,
         hostname: &status.hostname,
+        waiting: status.waiting.iter().map(|waiting| waiting_line(waiting, lang, now)).collect(),
         left: ["accepted", "delivered", "bounced", "deferred", "canary", "dropped", "report"].map(kind).into(),
         causes: by_cause(status, &["bounced"], "cause", lang),
         stopped: by_cause(status, &["stopped", "stopped-reported"], "stop", lang),
@@ -161,6 +170,14 @@ fn by_cause(status: &Status, kinds: &[&str], prefix: &str, lang: Lang) -> Vec<Li
         word => word,
     };
     sums.into_iter().map(|(cause, count)| Line { word: word(cause), count: number(count, lang) }).collect()
+}
+
+fn waiting_line(waiting: &Waiting, lang: Lang, now: u64) -> WaitingLine<'_> {
+    WaitingLine {
+        word: lang.word(&format!("waiting-{}", waiting.kind)),
+        since: waiting.since.map(|at| ago(at, now, lang)).unwrap_or_default(),
+        detail: &waiting.detail,
+    }
 }
 
 fn peer_line(peer: &PeerStatus, lang: Lang, now: u64) -> PeerLine<'_> {
@@ -250,6 +267,7 @@ mod tests {
         };
         Status {
             hostname: "relay.example.org".into(),
+            waiting: vec![Waiting { kind: "rules", since: Some(1000), detail: "own.toml:3: <b>\u{1b}[31m".into() }],
             queue: Queue { normal: 3, slow: 0, held: 1, oldest_at: Some(1000) },
             outbox: 0,
             counters: vec![
@@ -294,6 +312,7 @@ mod tests {
             "Le dernier essai (il y a 5\u{a0}min) a échoué",
             "0,24\u{a0}%",
             "0,50",
+            "Vos règles de lecture des réponses",
         ] {
             assert!(fr.contains(words), "{words}: {fr}");
         }
@@ -308,7 +327,7 @@ mod tests {
     #[test]
     fn what_peers_say_of_themselves_is_text() {
         let page = render(&status(), Lang::En, 1300).unwrap();
-        for raw in ["<script", "<img", "\"onmouseover", "alert(1)</"] {
+        for raw in ["<script", "<img", "<b>", "\"onmouseover", "alert(1)</"] {
             assert!(!page.contains(raw), "{raw}: {page}");
         }
         assert!(page.contains("&#60;script&#62;"), "{page}");
@@ -325,6 +344,7 @@ mod tests {
         for call in ["self.w(\"", "self.label(\""] {
             template.split(call).skip(1).for_each(|rest| has(rest.split('"').next().unwrap()));
         }
+        ["rules"].iter().for_each(|kind| has(&format!("waiting-{kind}")));
         Cause::ALL.iter().for_each(|cause| has(&format!("cause-{cause}")));
         ["own-hard", "own-soft", "federated", "listed", "opted-out"].iter().for_each(|why| has(&format!("stop-{why}")));
         let source = include_str!("page.rs").split("#[cfg(test)]").next().unwrap();

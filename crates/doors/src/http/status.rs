@@ -17,12 +17,25 @@ use crate::House;
 #[derive(Debug, Serialize)]
 pub(super) struct Status {
     pub hostname: String,
+    /// What a person must decide or repair.
+    pub waiting: Vec<Waiting>,
     pub queue: Queue,
     /// Happenings that the ledger has not taken yet.
     pub outbox: u64,
     pub counters: Vec<Counter>,
     pub known_addresses: usize,
     pub federation: FederationStatus,
+}
+
+/// One thing that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Waiting {
+    /// `rules`: a file of rules for replies that cannot be used.
+    pub kind: &'static str,
+    /// Unix seconds; null where it is not known.
+    pub since: Option<u64>,
+    /// What it is about, in the words of the program.
+    pub detail: String,
 }
 
 /// Recipients that wait, by lane.
@@ -90,6 +103,7 @@ pub(super) async fn gather(house: &House) -> Result<Status, Refusal> {
     let (published, received) = store.counts(own).await?;
     Ok(Status {
         hostname: house.hostname.to_string(),
+        waiting: waiting(house),
         queue: Queue {
             normal: depth.normal,
             slow: depth.slow,
@@ -108,6 +122,12 @@ pub(super) async fn gather(house: &House) -> Result<Status, Refusal> {
             peers: store.peers().await?.into_iter().map(PeerStatus::from).collect(),
         },
     })
+}
+
+fn waiting(house: &House) -> Vec<Waiting> {
+    let rules = house.federation.publisher.classifier.trouble();
+    let rules = rules.map(|trouble| Waiting { kind: "rules", since: None, detail: trouble.to_string() });
+    rules.into_iter().collect()
 }
 
 impl Status {

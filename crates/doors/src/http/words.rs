@@ -57,6 +57,12 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("title", "Status of the relay", "État du relais"),
     ("since", "Everything is counted since the installation.", "Tout est compté depuis l’installation."),
     ("nobody", "No personal data on this page.", "Aucune donnée personnelle sur cette page."),
+    ("waiting", "Waiting for you", "En attente de vous"),
+    (
+        "waiting-rules",
+        "Your rules for replies cannot be used; the ones before them stay",
+        "Vos règles de lecture des réponses sont inutilisables\u{202f}; les précédentes restent en vigueur",
+    ),
     ("left", "Mail so far", "Messages traités"),
     ("accepted", "Accepted from senders", "Acceptés des expéditeurs"),
     ("delivered", "Delivered", "Remis"),

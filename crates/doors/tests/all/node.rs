@@ -11,6 +11,7 @@ use sm2tp_federation::keys::{LogKey, NodeKey};
 use sm2tp_federation::publish::SealRules;
 use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
 use sm2tp_proto::Address;
+use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::dkim::DkimKeys;
@@ -128,6 +129,7 @@ impl Node {
             scope: Scope::Recipient,
             strength: Strength::Strong,
             rule: "test".into(),
+            rules: None,
         };
         let answer =
             Answer { code: Some(550), text: "5.1.1 unknown".into(), verdict: Some(verdict), ..Answer::default() };
@@ -222,7 +224,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         views: ledger.views().clone(),
         own: keys.node_key(),
         log_key: keys.log.clone(),
-        classifier: Arc::new(Classifier::shipped()),
+        classifier: Rulebook::new(Classifier::shipped()),
         hold_down_s: 0,
         rules: SealRules::after(0),
     };

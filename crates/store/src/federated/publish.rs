@@ -1,7 +1,5 @@
 //! What leaves this node: hard evidence waits for its hold-down, then for a segment, then it is signed and served.
 
-use std::sync::Arc;
-
 use sm2tp_federation::chain::Head;
 use sm2tp_federation::header::{Position, Sealing};
 use sm2tp_federation::keys::NodeKey;
@@ -10,7 +8,7 @@ use sm2tp_federation::record::{Class, RECORD_OCTETS, Record, Source, Witness};
 use sm2tp_federation::segment;
 use sm2tp_federation::tags::{KeyId, Tag, TagKey};
 use sm2tp_proto::Address;
-use sm2tp_rules::classify::Classifier;
+use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::{Fate, Outcome};
 
 use super::{Federated, FederatedError};
@@ -25,7 +23,7 @@ pub struct Publisher {
     pub views: Views,
     pub own: NodeKey,
     pub log_key: ed25519_dalek::SigningKey,
-    pub classifier: Arc<Classifier>,
+    pub classifier: Rulebook,
     /// Seconds that a hard event waits for a delivery that proves it wrong.
     pub hold_down_s: u64,
     pub rules: SealRules,
@@ -53,7 +51,8 @@ impl Publisher {
         else {
             return Ok(());
         };
-        let provider = answer.mx.as_deref().and_then(|mx| self.classifier.provider(mx)).map_or(0, |p| p.code);
+        let provider =
+            answer.mx.as_deref().and_then(|mx| self.classifier.rules().provider(mx).map(|p| p.code)).unwrap_or(0);
         let source = Source::new(Witness::SmtpReply, Some(told.stream));
         let record = publish::record(class, &outcome, tag, &Seen { source, at: event.at, count: 1, provider });
         let hold_down_s = publish::hold_down_s(class).min(self.hold_down_s);
