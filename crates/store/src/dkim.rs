@@ -191,7 +191,7 @@ impl DkimKeys {
         let domain = signing_domain(domain)?;
         let _editing = self.0.edit.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = match source {
-            Source::Pem(text) => vec![Secret::from_pem(text)?],
+            Source::Pem(text) => vec![Secret::from_pem(text)?.tried()?],
             Source::Random(algorithms) => {
                 self.none_of(&domain, algorithms, now)?;
                 algorithms.iter().map(|algorithm| Secret::generate(*algorithm)).collect::<Result<_, _>>()?

@@ -1,12 +1,15 @@
 //! ARC: what is passed on is sealed with what it proved when it came, and another program says that the chain holds.
 
+use std::fs;
 use std::net::UdpSocket;
 
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::dkim::BROKEN_KEY;
 use crate::names::Names;
 use crate::node::Node;
+use crate::outward::waits_with;
 use crate::programs::{run, swaks};
 use crate::sink::{Mail, Sink};
 
@@ -169,4 +172,24 @@ fn a_dns_that_does_not_answer_costs_the_seal_and_not_the_mail() {
     assert!(mail.text().starts_with("Received: ") && mail.text().ends_with(&message), "{}", mail.text());
     assert_eq!(world.verdict(&node, &mail), "pass 1 True", "the chain is as good as it was");
     node.wait_for_empty_queue();
+}
+
+#[test]
+fn mail_that_cannot_be_sealed_waits_for_the_key_as_signatures_do() {
+    let (world, sink) = (World::new(), Sink::start());
+    let mut node = node(&sink, "sign = \"none\"", &world.names.config());
+    let file = node.data().join("keys/dkim/sm2tp1-rsa._domainkey.relay.node.test.pem");
+    let good = fs::read(&file).unwrap();
+    node.kill();
+    fs::write(&file, run("/usr/bin/python3", &["-c", BROKEN_KEY], "")).unwrap();
+    node.serve();
+    hand_in(&node, "bob@example.test", &world.mail("bob@example.test"));
+    waits_with(&node, "bob@example.test", "could not be signed");
+    assert!(sink.mails().is_empty());
+    node.kill();
+    fs::write(&file, &good).unwrap();
+    node.serve();
+    node.ask(&["queue", "retry", "--all"]);
+    let mail = sink.mail_to("bob@example.test");
+    assert_eq!(world.verdict(&node, &mail), "pass 2 True", "{}", mail.text());
 }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::client::send;
 use crate::node::Node;
 use crate::programs::{run, swaks};
 use crate::sink::{Mail, Sink};
-use crate::wait::Folder;
+use crate::wait::{Folder, wait_until};
 
 /// A node whose trusted network is the org `local`, and what it delivers to.
 fn node(config: &str) -> (Node, Sink) {
@@ -248,6 +249,78 @@ fn a_key_that_others_can_read_keeps_the_node_from_starting() {
     }
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     node.serve();
+}
+
+/// Prints an RSA key that reads like any other and cannot sign: one of its primes is none.
+pub const BROKEN_KEY: &str = r#"
+import base64, math, random
+random.seed(7)
+prime = lambda n: all(pow(a, n - 1, n) == 1 for a in (2, 3, 5, 7, 11))
+e, p, q = 65537, *(random.getrandbits(1024) | (3 << 1022) | 1 for _ in range(2))
+while not prime(q): q += 2
+while prime(p) or math.gcd(e, p - 1) != 1: p += 2
+p, q = max(p, q), min(p, q)
+d = pow(e, -1, (p - 1) * (q - 1) // math.gcd(p - 1, q - 1))
+def der(tag, octets):
+    length = len(octets)
+    size = (length.bit_length() + 7) // 8
+    head = bytes([length]) if length < 128 else bytes([128 | size]) + length.to_bytes(size, "big")
+    return bytes([tag]) + head + octets
+whole = lambda n: der(2, n.to_bytes(n.bit_length() // 8 + 1, "big"))
+numbers = (0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
+text = base64.encodebytes(der(48, b"".join(map(whole, numbers)))).decode()
+print("-----BEGIN RSA PRIVATE KEY-----\n" + text + "-----END RSA PRIVATE KEY-----")
+"#;
+
+#[test]
+fn mail_that_cannot_be_signed_waits_and_leaves_signed_once_the_key_is_mended() {
+    let sink = Sink::start();
+    let mut node = Node::start(&format!(
+        "hostname = \"relay.node.test\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nsmarthost = \"{}\"\nretry_first = \"1h\"\n",
+        sink.address
+    ));
+    let broken = run("/usr/bin/python3", &["-c", BROKEN_KEY], "");
+    node.ask(&["dkim", "new", "good.test", "--selector", "s"]);
+    node.ask(&["dkim", "new", "other.test", "--algorithm", "ed25519"]);
+    node.kill();
+    let file = node.data().join("keys/dkim/s-rsa._domainkey.good.test.pem");
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, &broken).unwrap();
+    node.serve();
+
+    send(node.smtp(), "anna@good.test", &["bob@example.test", "carl@elsewhere.test"], "waits");
+    // It is nobody else's trouble.
+    send(node.smtp(), "anna@other.test", &["dora@example.test"], "leaves");
+    assert_eq!(domains(&sink.mail_to("dora@example.test")), ["other.test"]);
+    let waits = |attempts: u64| {
+        wait_until("both have been tried", Duration::from_secs(20), || {
+            node.queue().iter().filter(|row| row["attempts"].as_u64() == Some(attempts)).count() == 2
+        });
+        for row in node.queue() {
+            assert!(row["note"].as_str().unwrap().contains("could not be signed (DKIM)"), "{row}");
+        }
+    };
+    waits(1);
+    node.ask(&["queue", "retry", "--all"]);
+    waits(2);
+    assert_eq!(sink.mails().len(), 1, "nothing leaves without its signature");
+    assert!(node.log().contains("the key s-rsa._domainkey.good.test cannot sign"), "{}", node.log());
+
+    node.kill();
+    fs::write(&file, &good).unwrap();
+    node.serve();
+    node.ask(&["queue", "retry", "--all"]);
+    for to in ["bob@example.test", "carl@elsewhere.test"] {
+        let mail = sink.mail_to(to);
+        assert_eq!(verify(&node.ask(&["dkim", "record", "good.test"]), &mail), "True True", "{}", mail.text());
+    }
+    node.wait_for_empty_queue();
+    // Such a key is not taken over from a file in the first place.
+    let folder = Folder::new("broken");
+    let file = folder.write("broken.pem", &broken).display().to_string();
+    let said = node.run(&["dkim", "new", "third.test", "--selector", "s", "--from-file", &file]);
+    assert!(said.exit == 65 && said.stderr.contains("makes no valid signature"), "{said:?}");
 }
 
 /// A name server that knows the texts of some names, and nothing of any other.
