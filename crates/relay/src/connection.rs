@@ -70,6 +70,7 @@ struct Wire {
     replies: ReplyBuffer,
     read: Vec<u8>,
     answer_timeout: Duration,
+    from: Option<IpAddr>,
 }
 
 /// A message as it leaves: the content as it was taken, and the fields that are written before it.
@@ -85,8 +86,8 @@ pub struct Outgoing<'a> {
 pub enum Trouble {
     /// What failed on our side of the wire, with the host it was about.
     Local { failure: LocalFailure, host: String },
-    /// No TLS, where it was wanted.
-    Tls { why: TlsTrouble, host: String },
+    /// No TLS, where it was wanted; with the local address of the connection.
+    Tls { why: TlsTrouble, host: String, from: Option<IpAddr> },
     /// The server closed its door before any mail was spoken of.
     Refused { spoken: Spoken, reply: Reply, host: String },
 }
@@ -123,7 +124,8 @@ impl Connection {
                 io::ErrorKind::AddrNotAvailable => local(LocalFailure::NoExit),
                 _ => local(LocalFailure::ConnectRefused),
             })?;
-        let mut wire = Wire::new(Box::new(stream), patience.answer);
+        let from = stream.local_addr().ok().map(|local| local.ip());
+        let mut wire = Wire::new(Box::new(stream), patience.answer, from);
         let mut session = match target.speaks {
             Speaks::Smtps => {
                 wire = wire.start_tls(target).await?;
@@ -138,7 +140,7 @@ impl Connection {
                     let (host, level, speaks) = (target.host.to_owned(), target.level, target.speaks);
                     return Ok(Self { wire, session, host, level, speaks, mails: 0 });
                 }
-                Do::GiveUp(why) => return Err(trouble(why, target.host)),
+                Do::GiveUp(why) => return Err(trouble(why, target.host, from)),
                 Do::StartTls => {
                     wire = wire.start_tls(target).await?;
                     (session, next) = session.tls_started();
@@ -155,6 +157,12 @@ impl Connection {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.session.is_tls()
+    }
+
+    /// The local address.
+    #[must_use]
+    pub fn from(&self) -> Option<IpAddr> {
+        self.wire.from
     }
 
     /// Whether the next server takes the duty to encrypt over (RFC 8689 §4.2).
@@ -246,8 +254,8 @@ impl Connection {
 }
 
 impl Wire {
-    fn new(stream: Box<dyn Stream>, answer_timeout: Duration) -> Self {
-        Self { stream, replies: ReplyBuffer::new(), read: Vec::new(), answer_timeout }
+    fn new(stream: Box<dyn Stream>, answer_timeout: Duration, from: Option<IpAddr>) -> Self {
+        Self { stream, replies: ReplyBuffer::new(), read: Vec::new(), answer_timeout, from }
     }
 
     async fn reply(&mut self) -> Result<Reply, LocalFailure> {
@@ -340,11 +348,11 @@ impl Wire {
 
     /// Whatever was sent before the handshake was not said under TLS (RFC 3207 §6): the new wire starts empty.
     async fn start_tls(self, target: &Target<'_>) -> Result<Self, Trouble> {
-        let tls = |why| Trouble::Tls { why, host: target.host.to_owned() };
+        let tls = |why| Trouble::Tls { why, host: target.host.to_owned(), from: self.from };
         let name = ServerName::try_from(target.tls_name.to_owned()).map_err(|_| tls(TlsTrouble::NameMismatch))?;
         let handshake = TlsConnector::from(target.tls.clone()).connect(name, self.stream);
         match timeout(self.answer_timeout, handshake).await {
-            Ok(Ok(stream)) => Ok(Self::new(Box::new(stream), self.answer_timeout)),
+            Ok(Ok(stream)) => Ok(Self::new(Box::new(stream), self.answer_timeout, self.from)),
             Ok(Err(error)) => {
                 tracing::info!(host = target.host, %error, "the TLS handshake failed");
                 Err(tls(TlsTrouble::of(&error)))
@@ -381,12 +389,12 @@ async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpS
     Ok(stream)
 }
 
-fn trouble(why: GiveUp, host: &str) -> Trouble {
+fn trouble(why: GiveUp, host: &str, from: Option<IpAddr>) -> Trouble {
     let host = host.to_owned();
     match why {
         GiveUp::Refused { spoken, reply } => Trouble::Refused { spoken, reply, host },
         GiveUp::Garbled { .. } => Trouble::Local { failure: LocalFailure::BadReply, host },
-        GiveUp::NoStartTls { .. } => Trouble::Tls { why: TlsTrouble::NotOffered, host },
+        GiveUp::NoStartTls { .. } => Trouble::Tls { why: TlsTrouble::NotOffered, host, from },
         GiveUp::NoLogin { reply } => {
             let said = reply.map(|reply| format!("{} {}", reply.code, reply.text));
             let said = said.unwrap_or_else(|| "it offers no login that may be used here (TLS?)".to_owned());

@@ -56,8 +56,8 @@ pub use crate::sign::{Sealing, Signing};
 use crate::sts::Policies;
 use crate::tls::TlsClient;
 pub use crate::tls::TlsUse;
-use crate::tls_report::Counting;
 pub use crate::tls_report::TlsReports;
+use crate::tls_report::{Counting, Courier};
 use crate::worker::Shared;
 
 /// All that the relay is told once, at start.
@@ -138,9 +138,15 @@ impl Relay {
         let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
         let tls = TlsClient::new(settings.tls_roots.as_deref())?;
         let policies = Policies::open(settings.policies, tls.certified.clone());
-        let (counting, certified) =
-            (Counting::new(settings.tls_reports, settings.tls_counts.as_ref()), tls.certified.clone());
+        let counting = Counting::new(settings.tls_reports, settings.tls_counts.as_ref());
         let (to_runner, heard) = mpsc::channel(NEWS_MAX);
+        let courier = Courier {
+            dns: dns.clone(),
+            tls: tls.certified.clone(),
+            hostname: settings.hostname.clone(),
+            spool: tools.spool.clone(),
+            to_runner: to_runner.clone(),
+        };
         let shared = Arc::new(Shared {
             signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing, dns.clone()),
             spool: tools.spool,
@@ -173,7 +179,7 @@ impl Relay {
             },
             to_runner: to_runner.clone(),
         });
-        tokio::spawn(counting.run(shared.clone(), settings.tls_counts, certified));
+        tokio::spawn(counting.run(courier, settings.tls_counts));
         tokio::spawn(runner::load(shared.spool.clone(), to_runner.clone()));
         tokio::spawn(Runner::new(Queue::new(settings.connections_max), shared, heard).run());
         Ok(Self { to_runner, budget: Budget::new(settings.memory_max) })

@@ -136,18 +136,18 @@ impl Opener {
                 Decision::Use { level, why } => (level, why),
                 Decision::Refuse(why) => {
                     tracing::info!(host = name, domain = %wish.domain, ?why, "the host may not have this mail");
-                    self.failed(host, wish, refusal(why), *address);
+                    self.failed(host, wish, refusal(why), (None, *address));
                     return Err(local(failure(why, wish.asked)));
                 }
             };
             self.rehearse(site, host, *address, level, wish).await;
             match self.through_exits(site, host, *address, level, wish).await {
                 Ok(opened) => {
-                    self.succeeded(host, wish, &opened.0);
+                    self.succeeded(host, wish, &opened.0, *address);
                     return Ok(opened);
                 }
-                Err(Trouble::Tls { why: trouble, .. }) => {
-                    self.failed(host, wish, trouble.as_str(), *address);
+                Err(Trouble::Tls { why: trouble, from, .. }) => {
+                    self.failed(host, wish, trouble.as_str(), (from, *address));
                     tracing::info!(host = name, domain = %wish.domain, why = trouble.as_str(), ?level, "no TLS as it must be");
                     worst = Some(worse(worst, local(failure(why, wish.asked))));
                 }
@@ -165,37 +165,31 @@ impl Opener {
             return;
         }
         if !covered {
-            return self.failed(host, wish, TlsTrouble::Handshake.as_str(), address);
+            return self.failed(host, wish, TlsTrouble::Handshake.as_str(), (None, address));
         }
         match self.through_exits(site, host, address, Level::Certificate, wish).await {
             Ok((connection, _)) => connection.quit().await,
-            Err(Trouble::Tls { why, .. }) => self.failed(host, wish, why.as_str(), address),
+            Err(Trouble::Tls { why, from, .. }) => self.failed(host, wish, why.as_str(), (from, address)),
             Err(_) => {}
         }
     }
 
-    fn succeeded(&self, host: &Host<'_>, wish: Wish<'_>, connection: &Connection) {
+    fn succeeded(&self, host: &Host<'_>, wish: Wish<'_>, connection: &Connection, address: IpAddr) {
         if let Some(failure) = self.policies.take_failure(wish.domain.as_str()) {
-            self.count(host, wish, Some(Failure { kind: failure.to_owned(), host: None, ip: None }));
+            self.count(host, wish, Some(Failure { kind: failure.to_owned(), host: None, ip: None, from: None }));
         }
         if connection.is_encrypted() {
             self.count(host, wish, None);
         } else {
-            let name = Some(host.mx.name.clone());
-            self.count(
-                host,
-                wish,
-                Some(Failure { kind: TlsTrouble::NotOffered.as_str().to_owned(), host: name, ip: None }),
-            );
+            self.failed(host, wish, TlsTrouble::NotOffered.as_str(), (connection.from(), address));
         }
     }
 
-    fn failed(&self, host: &Host<'_>, wish: Wish<'_>, kind: &str, address: IpAddr) {
-        self.count(
-            host,
-            wish,
-            Some(Failure { kind: kind.to_owned(), host: Some(host.mx.name.clone()), ip: Some(address) }),
-        );
+    /// `ends`: our address, where there was a connection, and that of the host.
+    fn failed(&self, host: &Host<'_>, wish: Wish<'_>, kind: &str, ends: (Option<IpAddr>, IpAddr)) {
+        let (from, name) = (ends.0, host.mx.name.clone());
+        let failure = Failure { kind: kind.to_owned(), host: Some(name), ip: Some(ends.1), from };
+        self.count(host, wish, Some(failure));
     }
 
     fn count(&self, host: &Host<'_>, wish: Wish<'_>, failure: Option<Failure>) {
@@ -267,7 +261,7 @@ impl Opener {
             Level::Certificate => target.tls = self.tls.certified.clone(),
             Level::Dane => {
                 let names = [host.tls_name.as_str(), host.mx.name.as_str()];
-                let failed = |_| Trouble::Tls { why: TlsTrouble::Handshake, host: host.mx.name.clone() };
+                let failed = |_| Trouble::Tls { why: TlsTrouble::Handshake, host: host.mx.name.clone(), from: None };
                 target.tls = self.tls.dane(host.records.clone(), &names).map_err(failed)?;
             }
             Level::Clear | Level::IfOffered | Level::Encrypted => {}

@@ -24,13 +24,13 @@ use sm2tp_proto::Address;
 use sm2tp_proto::smtp::params::{MailOptions, Notify, RcptOptions};
 use sm2tp_proto::tls_rpt::{Destination, destinations};
 use sm2tp_rules::Stream;
-use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
+use sm2tp_store::spool::{Lane, NewMail, NewRecipient, Spool};
+use tokio::sync::mpsc;
 
-use crate::dns::Dns;
+use crate::dns::{Dns, Missing};
 use crate::now;
 use crate::runner::News;
-use crate::tally::{Counts, Failure, Policy, Tally};
-use crate::worker::Shared;
+use crate::tally::{Counts, DAY_S, Failure, Policy, Tally, Unsent};
 
 /// Whether domains are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,28 @@ pub enum TlsReports {
 #[derive(Clone)]
 pub(crate) struct Counting(Option<Arc<Mutex<Tally>>>);
 
+/// What reports are sent with.
+pub(crate) struct Courier {
+    pub dns: Dns,
+    /// Takes certificates of known authorities.
+    pub tls: Arc<ClientConfig>,
+    pub hostname: String,
+    pub spool: Spool,
+    pub to_runner: mpsc::Sender<News>,
+}
+
+/// What looks after the counts as time goes on.
+struct Desk {
+    tally: Arc<Mutex<Tally>>,
+    /// Where they are kept.
+    file: Option<PathBuf>,
+    /// Seconds by which everything is sent later: RFC 8460 §4.1 asks for reports that do not all arrive at midnight.
+    late_s: u64,
+    courier: Courier,
+}
+
 /// One report.
-pub(crate) struct Report {
+struct Report {
     domain: String,
     id: String,
     name: String,
@@ -66,34 +86,59 @@ impl Counting {
     }
 
     pub(crate) fn count(&self, domain: &str, policy: impl FnOnce() -> Policy, failure: Option<Failure>) {
+        self.count_at(now(), domain, policy, failure);
+    }
+
+    /// Each session belongs to the day in which it was, whenever that day's reports are sent.
+    fn count_at(&self, now: u64, domain: &str, policy: impl FnOnce() -> Policy, failure: Option<Failure>) {
         if let Some(tally) = &self.0 {
-            tally.lock().unwrap_or_else(PoisonError::into_inner).count(domain, policy(), failure);
+            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.turn(now / DAY_S);
+            tally.count(domain, policy(), failure);
         }
     }
 
-    /// Writes the reports of each day that is over, and keeps what was counted, for as long as the relay runs.
-    pub(crate) async fn run(self, shared: Arc<Shared>, file: Option<PathBuf>, tls: Arc<ClientConfig>) {
+    /// Sends the reports of each day that is over, and keeps what was counted, for as long as the relay runs.
+    pub(crate) async fn run(self, courier: Courier, file: Option<PathBuf>) {
         let Some(tally) = self.0 else { return };
-        // RFC 8460 §4.1 asks for reports that do not all arrive at midnight.
-        let late_s = crate::random() * LATE_MAX_S;
+        let late_s = (crate::random() * LATE_MAX_S) as u64;
+        let desk = Desk { tally, file, late_s, courier };
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let today = (now().saturating_sub(late_s as u64)) / DAY_S;
-            let (turned, kept) = {
-                let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-                let turned = if tally.day < today { tally.turn(today) } else { None };
-                (turned, serde_json::to_vec(&*tally))
-            };
-            if let (Some(file), Ok(kept)) = (&file, kept)
-                && let Err(error) = keep(file, &kept)
-            {
-                tracing::warn!(%error, "the counts for TLS reports cannot be kept; a restart forgets them");
-            }
-            let Some((day, domains)) = turned else { continue };
-            for (domain, counts) in domains {
-                send(&shared, &tls, &domain, day, &counts).await;
+            desk.look(now()).await;
+        }
+    }
+}
+
+impl Desk {
+    /// Ends the day when it is over, and sends what is due.
+    async fn look(&self, now: u64) {
+        self.with(|tally| tally.turn(now / DAY_S));
+        self.keep();
+        while let Some(unsent) = self.with(|tally| tally.due(now.saturating_sub(self.late_s))) {
+            let domain = &unsent.domain;
+            match self.courier.send(&unsent, now).await {
+                Ok(()) => self.with(|tally| tally.done(&unsent)),
+                Err(error) if unsent.is_last() => {
+                    tracing::warn!(domain, error, "a TLS report could not be sent all day; it is given up");
+                    self.with(|tally| tally.done(&unsent));
+                }
+                Err(error) => tracing::info!(domain, error, "a TLS report could not be sent; it is tried again"),
             }
         }
+        self.keep();
+    }
+
+    fn keep(&self) {
+        let Some(file) = &self.file else { return };
+        let Ok(text) = self.with(|tally| serde_json::to_vec(tally)) else { return };
+        if let Err(error) = keep(file, &text) {
+            tracing::warn!(%error, "the counts for TLS reports cannot be kept; a restart forgets them");
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Tally) -> T) -> T {
+        work(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -103,31 +148,35 @@ fn keep(file: &PathBuf, text: &[u8]) -> io::Result<()> {
     fs::rename(new, file)
 }
 
-/// Sends a report to the places that the domain names, if it does.
-async fn send(shared: &Shared, tls: &ClientConfig, domain: &str, day: u64, counts: &[Counts]) {
-    let dns = &shared.routes.dns;
-    let Ok(texts) = dns.texts(&format!("_smtp._tls.{domain}")).await else { return };
-    let hostname = &shared.reporter.hostname;
-    for place in destinations(texts.iter().map(String::as_str)) {
-        let report = report(hostname, domain, day, counts);
-        let sent = match &place {
-            Destination::Mail(to) => {
-                let kept = shared.spool.accept(mail(hostname, to, &report, now())).await;
-                match kept {
-                    Ok(queued) => {
-                        shared.say(News::Mail(queued, None)).await;
-                        Ok(())
-                    }
-                    Err(error) => Err(error.to_string()),
-                }
-            }
-            Destination::Https(url) => post(dns, tls, url, &report).await,
+impl Courier {
+    /// Sends a report to the first of the places that the domain names, if it does, which takes it (RFC 8460 §3).
+    async fn send(&self, unsent: &Unsent, now: u64) -> Result<(), String> {
+        let record = format!("_smtp._tls.{}", unsent.domain);
+        let texts = match self.dns.texts(&record).await {
+            Ok(texts) => texts,
+            Err(Missing::Failure) => return Err("the DNS does not answer".to_owned()),
+            Err(Missing::Name | Missing::Records) => Vec::new(),
         };
-        match sent {
-            // RFC 8460 §3: one place is enough.
-            Ok(()) => return,
-            Err(error) => tracing::info!(domain, error, "a TLS report could not be sent to the first place"),
+        let report = report(&self.hostname, &unsent.domain, unsent.day, &unsent.counts);
+        let mut last = Ok(());
+        for place in destinations(texts.iter().map(String::as_str)) {
+            last = match &place {
+                Destination::Mail(to) => self.mail(to, &report, now).await,
+                Destination::Https(url) => post(&self.dns, &self.tls, url, &report).await,
+            };
+            if last.is_ok() {
+                break;
+            }
         }
+        last
+    }
+
+    async fn mail(&self, to: &Address, report: &Report, now: u64) -> Result<(), String> {
+        let kept = self.spool.accept(mail(&self.hostname, to, report, now)).await;
+        let queued = kept.map_err(|error| error.to_string())?;
+        // The runner may have stopped: the mail is in the spool, and the next start finds it.
+        let _ = self.to_runner.send(News::Mail(queued, None)).await;
+        Ok(())
     }
 }
 
@@ -183,6 +232,9 @@ fn policy(domain: &str, counts: &Counts) -> Value {
         let mut details = json!({ "result-type": failure.kind, "failed-session-count": count });
         if let Some(host) = &failure.host {
             details["receiving-mx-hostname"] = json!(host);
+        }
+        if let Some(from) = &failure.from {
+            details["sending-mta-ip"] = json!(from);
         }
         if let Some(ip) = &failure.ip {
             details["receiving-ip"] = json!(ip);
@@ -259,7 +311,6 @@ fn date(day: u64) -> String {
     format!("{:04}-{month:02}-{day:02}", year + era * 400 + carry)
 }
 
-const DAY_S: u64 = 86_400;
 /// How often the clock is looked at, and the counts kept on disk: what a crash may cost.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 /// RFC 8460 §4.1 proposes four hours.
@@ -267,85 +318,4 @@ const LATE_MAX_S: f64 = 4.0 * 3600.0;
 const POST_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-
-    use flate2::read::GzDecoder;
-
-    use super::*;
-    use crate::tally::Kind;
-
-    #[test]
-    fn days_have_their_dates() {
-        for (day, want) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (16_891, "2016-03-31"), (20_782, "2026-11-25")] {
-            assert_eq!(date(day), want);
-        }
-    }
-
-    fn counts() -> Vec<Counts> {
-        let policy = Policy {
-            kind: Kind::Sts,
-            text: vec!["version: STSv1".into(), "mode: testing".into()],
-            hosts: vec!["*.mail.company-y.example".into()],
-        };
-        let failure = Failure {
-            kind: "certificate-expired".into(),
-            host: Some("mx1.mail.company-y.example".into()),
-            ip: Some("192.0.2.7".parse().unwrap()),
-        };
-        vec![Counts { policy, good: 5326, bad: 100, failures: vec![(failure, 100)] }]
-    }
-
-    fn unzipped(octets: &[u8]) -> Value {
-        let mut text = String::new();
-        GzDecoder::new(octets).read_to_string(&mut text).unwrap();
-        serde_json::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn a_report_reads_as_the_example_of_the_rfc() {
-        let report = report("relay.example.org", "company-y.example", 16_892, &counts());
-        let want = json!({
-            "organization-name": "relay.example.org",
-            "date-range": { "start-datetime": "2016-04-01T00:00:00Z", "end-datetime": "2016-04-01T23:59:59Z" },
-            "contact-info": "postmaster@relay.example.org",
-            "report-id": "16892.company-y.example@relay.example.org",
-            "policies": [{
-                "policy": {
-                    "policy-type": "sts",
-                    "policy-string": ["version: STSv1", "mode: testing"],
-                    "policy-domain": "company-y.example",
-                    "mx-host": ["*.mail.company-y.example"],
-                },
-                "summary": { "total-successful-session-count": 5326, "total-failure-session-count": 100 },
-                "failure-details": [{
-                    "result-type": "certificate-expired",
-                    "receiving-mx-hostname": "mx1.mail.company-y.example",
-                    "receiving-ip": "192.0.2.7",
-                    "failed-session-count": 100,
-                }],
-            }],
-        });
-        assert_eq!(unzipped(&report.zipped), want);
-        assert_eq!(report.name, "relay.example.org!company-y.example!1459468800!1459555199.json.gz");
-    }
-
-    #[test]
-    fn the_mail_says_what_it_is_and_must_not_be_stopped_by_broken_tls() {
-        let report = report("relay.example.org", "company-y.example", 16_892, &counts());
-        let mail = mail("relay.example.org", &Address::parse("tls@company-y.example").unwrap(), &report, 1_459_560_000);
-        assert!(mail.is_report && mail.mail_from.is_none());
-        // Header lines may be folded.
-        let text = String::from_utf8(mail.content.to_vec()).unwrap().replace("\r\n\t", " ").replace("\r\n ", " ");
-        for line in [
-            "TLS-Report-Domain: company-y.example\r\n",
-            "TLS-Report-Submitter: relay.example.org\r\n",
-            "TLS-Required: No\r\n",
-            "report-type=\"tlsrpt\"",
-            "application/tlsrpt+gzip",
-            "Report Domain: company-y.example",
-        ] {
-            assert!(text.contains(line), "{line}: {text}");
-        }
-    }
-}
+mod tests;
