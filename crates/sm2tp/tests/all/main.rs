@@ -29,6 +29,7 @@ mod peers;
 mod postfix;
 mod privacy;
 mod programs;
+mod requiretls;
 mod rough;
 mod scram;
 mod script;

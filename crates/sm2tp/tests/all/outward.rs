@@ -38,14 +38,14 @@ pub fn mx(certificate: &Certificate, addresses: &[&str]) -> Postfix {
 }
 
 /// A web server with this certificate at port 443 of an address of its own.
-struct Web {
-    address: String,
+pub struct Web {
+    pub address: String,
     asked: Arc<AtomicUsize>,
     answer: Arc<Mutex<String>>,
 }
 
 impl Web {
-    fn start(certificate: &Certificate) -> Self {
+    pub fn start(certificate: &Certificate) -> Self {
         // RFC 8461 leaves no choice about the port, so each test takes an address of loopback.
         let (listener, address) = (0..200)
             .find_map(|_| {
@@ -78,7 +78,7 @@ impl Web {
     }
 
     /// Answers with this policy from now on.
-    fn policy(&self, mode: &str, mx: &str) {
+    pub fn policy(&self, mode: &str, mx: &str) {
         let text = format!("version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n");
         self.says("200 OK", "text/plain; charset=utf-8", &text);
     }
@@ -94,7 +94,7 @@ impl Web {
 }
 
 /// A file with both certificates, to be trusted.
-fn roots(folder: &Folder, certificates: &[&Certificate]) -> String {
+pub fn roots(folder: &Folder, certificates: &[&Certificate]) -> String {
     let pem: String = certificates.iter().map(|one| fs::read_to_string(&one.certificate).unwrap()).collect();
     folder.write("roots.pem", &pem).display().to_string()
 }
