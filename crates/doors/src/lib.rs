@@ -10,6 +10,7 @@ pub mod peering;
 pub mod smtp;
 pub mod stops;
 pub mod tls;
+pub mod turned_away;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,8 @@ use sm2tp_store::keys::Keys;
 use sm2tp_store::{Book, Ledger, Spool};
 use tokio::sync::watch;
 
+use self::turned_away::TurnedAway;
+
 /// What the doors of one node share.
 #[derive(Clone)]
 pub struct House {
@@ -32,6 +35,7 @@ pub struct House {
     pub book: Book,
     pub dkim: DkimKeys,
     pub federation: Federation,
+    pub turned_away: TurnedAway,
 }
 
 /// The federated side of a node.

@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_rules::{Stream, guess};
+use sm2tp_rules::rate::Rate;
+use sm2tp_rules::{Stream, allowance, guess};
 use sm2tp_store::spool::Queued;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,10 +30,11 @@ use tokio_rustls::TlsAcceptor;
 use self::client::{Client, Place};
 pub use self::client::{Fronts, Networks};
 use self::connection::Connection;
-use self::limits::{Guard, Meters};
+use self::limits::{Guard, Knocks, Meters};
 use crate::House;
 use crate::patience::Patience;
 use crate::stops::Stops;
+use crate::turned_away::Reason;
 
 /// How the door is set up.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct Settings {
     pub mails_max: Option<u32>,
     pub connections_max: usize,
     pub connections_per_client_max: usize,
+    /// New connections from one client network; trusted networks and fronts have no such limit.
+    pub connection_rate_per_client_max: Rate,
     pub command_timeout: Duration,
     /// Octets of all messages that are being received at once.
     pub memory_max: u64,
@@ -92,6 +96,7 @@ pub(crate) struct Shared {
     pub stops: Stops,
     meters: Arc<Meters>,
     guard: Guard,
+    knocks: Knocks,
     permits: Arc<Semaphore>,
     /// Free memory for messages, in KiB.
     pub memory: Arc<Semaphore>,
@@ -114,6 +119,7 @@ pub enum Entry {
 impl Door {
     #[must_use]
     pub fn new(house: House, onward: Onward, settings: Settings, stops: Stops) -> Self {
+        let rate = settings.connection_rate_per_client_max;
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         let memory = usize::try_from(settings.memory_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
         let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
@@ -124,6 +130,7 @@ impl Door {
             stops,
             meters: Arc::default(),
             guard: Guard::new(guess::Limits::default()),
+            knocks: Knocks::new(rate),
             permits,
             memory,
             clients: Mutex::default(),
@@ -170,8 +177,13 @@ impl Door {
 }
 
 async fn admit(mut stream: TcpStream, peer: IpAddr, entry: Entry, shared: Arc<Shared>, closed: watch::Receiver<bool>) {
+    let peer = peer.to_canonical();
+    // A front speaks for its clients: whose connection it is stands in its header, or comes with XCLIENT.
+    if let Err(refused) = shared.knock(Client::itself(peer)) {
+        return refused.tell(stream, entry, &shared).await;
+    }
     let Ok(_permit) = shared.permits.clone().try_acquire_owned() else {
-        return too_many(stream, entry, &shared).await;
+        return shared.refuse(Reason::DoorFull, peer).tell(stream, entry, &shared).await;
     };
     let client = match Client::of(&mut stream, peer, &shared.settings).await {
         Ok(client) => client,
@@ -179,17 +191,58 @@ async fn admit(mut stream: TcpStream, peer: IpAddr, entry: Entry, shared: Arc<Sh
             return tracing::warn!(front = %peer, %error, "a front of proxy_protocol_from did not say for whom it speaks");
         }
     };
-    let Some(place) = Place::take(&shared, client) else { return too_many(stream, entry, &shared).await };
+    let taken = match client.is_itself() {
+        true => Place::take(&shared, client),
+        false => shared.knock(client).and_then(|()| Place::take(&shared, client)),
+    };
+    let place = match taken {
+        Ok(place) => place,
+        Err(refused) => return refused.tell(stream, entry, &shared).await,
+    };
     if let Err(error) = Connection::new(shared.clone(), client, place, closed).run(stream, entry).await {
         tracing::debug!(client = %client.address(), %error, "an SMTP connection ended early");
     }
 }
 
-async fn too_many(stream: TcpStream, entry: Entry, shared: &Shared) {
-    // Who waits for a handshake understands no words.
-    if entry == Entry::Clear {
-        let refusal = format!("421 4.7.0 {} Too many connections, try again later\r\n", shared.settings.hostname);
-        turn_away(stream, refusal.as_bytes()).await;
+/// A connection that is not taken, and was counted.
+struct Refused {
+    words: String,
+}
+
+impl Shared {
+    /// A client is at the door: does it come too often?
+    fn knock(&self, client: Client) -> Result<(), Refused> {
+        if client.is_shared(&self.settings) {
+            return Ok(());
+        }
+        self.knocks.take(client.address()).map_err(|wait_s| {
+            let refused = self.refuse(Reason::ClientFast, client.address());
+            Refused { words: format!("{} in {}", refused.words, allowance::wait(wait_s)) }
+        })
+    }
+
+    /// Counts a connection that is not taken.
+    fn refuse(&self, reason: Reason, client: IpAddr) -> Refused {
+        self.house.turned_away.count(reason, client);
+        let words = match reason {
+            Reason::DoorFull => "Too many connections, try again later".to_owned(),
+            Reason::ClientFull => "Too many connections of this client, try again later".to_owned(),
+            Reason::ClientFast => {
+                let rate = self.settings.connection_rate_per_client_max.of("connections");
+                format!("This client may open {rate}, try again")
+            }
+        };
+        Refused { words }
+    }
+}
+
+impl Refused {
+    /// Who waits for a handshake understands no words: there the connection ends.
+    async fn tell(self, stream: TcpStream, entry: Entry, shared: &Shared) {
+        if entry == Entry::Clear {
+            let refusal = format!("421 4.7.0 {} {}\r\n", shared.settings.hostname, self.words);
+            turn_away(stream, refusal.as_bytes()).await;
+        }
     }
 }
 

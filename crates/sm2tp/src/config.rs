@@ -21,6 +21,7 @@ pub use file::load;
 pub use file::parse;
 pub use net::{Host, Network};
 pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
+use sm2tp_rules::rate::Rate;
 
 /// The whole file: one field per section, so that it reads as the documentation does.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +113,8 @@ pub struct Smtp {
     pub connections_max: usize,
     /// Connections of one client address at a time.
     pub connections_per_client_max: usize,
+    /// New connections of one client network; trusted networks and fronts have no such limit.
+    pub connection_rate_per_client_max: Rate,
     /// Longest silence of a client.
     pub command_timeout: Duration,
     /// Bodies that are being received at a time, in octets together.

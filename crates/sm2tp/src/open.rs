@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
+use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::publish::SealRules;
@@ -80,7 +81,8 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         head_wait: config.federation.head_wait,
     };
     let hostname = config.hostname.as_str().into();
-    let house = House { hostname, spool, ledger, accounts, book, dkim, federation };
+    let turned_away = TurnedAway::default();
+    let house = House { hostname, spool, ledger, accounts, book, dkim, federation, turned_away };
     Ok(Opened { house, rulebook, lock })
 }
 

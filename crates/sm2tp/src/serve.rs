@@ -296,6 +296,7 @@ fn smtp_settings(
         mails_max: asked.mails_max,
         connections_max: asked.connections_max,
         connections_per_client_max: asked.connections_per_client_max,
+        connection_rate_per_client_max: asked.connection_rate_per_client_max,
         command_timeout: asked.command_timeout,
         memory_max: asked.memory_max,
         trusted: networks(&asked.trusted_networks),

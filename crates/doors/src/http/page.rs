@@ -256,6 +256,7 @@ mod tests {
     use super::super::status::{Counter, FederationStatus, Queue};
     use super::super::words::WORDS;
     use super::*;
+    use crate::turned_away::TurnedAway;
 
     fn status() -> Status {
         let counter = |kind: &str, cause: &str, count| Counter {
@@ -277,6 +278,7 @@ mod tests {
                 counter("stopped", "federated", 7),
             ],
             known_addresses: 5,
+            turned_away: TurnedAway::default().so_far(),
             federation: FederationStatus {
                 node: NodeKey([1; 32]),
                 fingerprint: "aaaa".into(),

@@ -12,6 +12,7 @@ use super::gate::local;
 use super::refusal::Refusal;
 use super::{Client, Door};
 use crate::House;
+use crate::turned_away::Turned;
 
 /// `GET /api/v1/status`; fields are added, never renamed.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,8 @@ pub(super) struct Status {
     pub outbox: u64,
     pub counters: Vec<Counter>,
     pub known_addresses: usize,
+    /// Connections that the SMTP door did not take, since the start.
+    pub turned_away: Turned,
     pub federation: FederationStatus,
 }
 
@@ -113,6 +116,7 @@ pub(super) async fn gather(house: &House) -> Result<Status, Refusal> {
         outbox: depth.outbox,
         counters: counters.map_err(|error| trouble(&error))?,
         known_addresses: house.ledger.views().len(),
+        turned_away: house.turned_away.so_far(),
         federation: FederationStatus {
             node: own,
             fingerprint: own.fingerprint(),

@@ -10,7 +10,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Settings, Shared};
+use super::{Refused, Settings, Shared};
+use crate::turned_away::Reason;
 
 /// Some networks.
 pub type Networks = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -43,14 +44,18 @@ enum Named {
 }
 
 impl Client {
+    /// One that speaks for itself, or has not said yet that it does not.
+    pub(super) fn itself(peer: IpAddr) -> Self {
+        Self { peer, named: Named::Itself }
+    }
+
     /// Who has connected: reads the header of a front that sends one.
     ///
     /// # Errors
     /// Where it does not come in time, or is none: what follows could be anything.
     pub(super) async fn of(stream: &mut TcpStream, peer: IpAddr, settings: &Settings) -> io::Result<Self> {
-        let peer = peer.to_canonical();
         if !(settings.fronts.proxy_protocol)(peer) {
-            return Ok(Self { peer, named: Named::Itself });
+            return Ok(Self::itself(peer));
         }
         let header = timeout(HEADER.min(settings.command_timeout), header(stream)).await;
         let named = match header.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
@@ -63,6 +68,10 @@ impl Client {
     /// The client of whom this one speaks by XCLIENT; none where it does not know.
     pub(super) fn speaking_for(self, client: Option<IpAddr>) -> Self {
         Self { peer: self.peer, named: Named::By(client.map(|address| address.to_canonical())) }
+    }
+
+    pub(super) fn is_itself(self) -> bool {
+        self.named == Named::Itself
     }
 
     /// The other end of the connection.
@@ -157,22 +166,25 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// None where the client has as many as it may. A front has as many as the door: its clients are counted.
-    pub(super) fn take(shared: &Arc<Shared>, client: Client) -> Option<Self> {
+    /// A front has as many as the door: its clients are counted.
+    ///
+    /// # Errors
+    /// Where the client has as many as it may.
+    pub(super) fn take(shared: &Arc<Shared>, client: Client) -> Result<Self, Refused> {
         let settings = &shared.settings;
         let address = client.address();
         let len_max = match client.is_front(address, settings) {
             true => settings.connections_max,
             false => settings.connections_per_client_max,
         };
-        let address = network(address);
+        let key = network(address);
         let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = clients.entry(address).or_default();
+        let count = clients.entry(key).or_default();
         if len_max <= *count {
-            return None;
+            return Err(shared.refuse(Reason::ClientFull, client.address()));
         }
         *count += 1;
-        Some(Self { shared: shared.clone(), client: address })
+        Ok(Self { shared: shared.clone(), client: key })
     }
 }
 

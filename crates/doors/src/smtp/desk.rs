@@ -136,8 +136,9 @@ impl Desk {
             },
         };
         self.place = None;
-        let Some(place) = Place::take(&self.shared, client) else {
-            return no(421, Enhanced(4, 7, 0), "Too many connections of this client, try again later");
+        let place = match self.shared.knock(client).and_then(|()| Place::take(&self.shared, client)) {
+            Ok(place) => place,
+            Err(refused) => return no(421, Enhanced(4, 7, 0), &refused.words),
         };
         (self.client, self.place, self.seat) = (client, Some(place), None);
         (self.account, self.sender) = (account, None);

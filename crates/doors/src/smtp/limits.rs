@@ -1,4 +1,4 @@
-//! What the door remembers of those who send and of those who guess passwords: in memory, bounded, gone with a restart.
+//! What the door remembers of those who connect, who send and who guess passwords: in memory, bounded, gone with a restart.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sm2tp_rules::admit::{self, Refusal};
 use sm2tp_rules::allowance::{Holder, Used, Whose};
 use sm2tp_rules::guess::{self, Kind, Pair};
-use sm2tp_rules::rate::Gcra;
+use sm2tp_rules::rate::{Gcra, Rate};
 use sm2tp_store::accounts::{Account, Accounts};
 
 use super::client::network;
@@ -80,6 +80,33 @@ impl Drop for Seat {
     }
 }
 
+/// How often each client network connected lately.
+pub(super) struct Knocks {
+    rate: Rate,
+    seen: Mutex<HashMap<IpAddr, Gcra>>,
+}
+
+impl Knocks {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { rate, seen: Mutex::default() }
+    }
+
+    /// Counts a connection that may be.
+    ///
+    /// # Errors
+    /// The seconds to wait.
+    pub(super) fn take(&self, client: IpAddr) -> Result<(), u64> {
+        let (client, now_us) = (network(client), now_us());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.rate.take(seen.get(&client).copied().unwrap_or_default(), now_us)?;
+        if !seen.contains_key(&client) {
+            make_room(&mut seen, KNOCKS_MAX, |state| state.is_over(now_us));
+        }
+        seen.insert(client, next);
+        Ok(())
+    }
+}
+
 /// Who guessed passwords.
 pub(super) struct Guard {
     limits: guess::Limits,
@@ -145,6 +172,8 @@ fn make_room<K: Eq + Hash + Clone, V>(map: &mut HashMap<K, V>, len_max: usize, i
 
 /// Organisations and logins with allowances; 100 octets each.
 const USED_MAX: usize = 100_000;
+/// Networks that connected lately; 40 octets each. Where there are more at once, some are forgotten and may begin anew.
+const KNOCKS_MAX: usize = 100_000;
 /// Addresses from which passwords were tried lately; 60 octets each.
 const CLIENTS_MAX: usize = 100_000;
 /// Logins that were tried there; 80 octets each.
@@ -152,7 +181,31 @@ const PAIRS_MAX: usize = 200_000;
 
 #[cfg(test)]
 mod tests {
+    use sm2tp_rules::rate::Per;
+
     use super::*;
+
+    #[test]
+    fn a_network_that_connects_too_often_must_wait_and_others_need_not() {
+        let knocks = Knocks::new(Rate::new(3, Per::Hour));
+        let take = |client: &str| knocks.take(client.parse().unwrap());
+        for (one, same, other) in
+            [("2001:db8::1", "2001:db8::ffff:2:3:4", "2001:db8:0:1::1"), ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2")]
+        {
+            assert_eq!([take(one), take(same), take(one)], [Ok(()); 3]);
+            assert!(take(same).is_err_and(|wait_s| (1190..=1200).contains(&wait_s)), "{one}");
+            assert_eq!(take(other), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_million_networks_that_connect_take_bounded_memory() {
+        let knocks = Knocks::new(Rate::new(600, Per::Minute));
+        for n in 0..300_000_u32 {
+            assert_eq!(knocks.take(IpAddr::V4(n.into())), Ok(()));
+        }
+        assert!(knocks.seen.lock().unwrap().len() <= KNOCKS_MAX);
+    }
 
     #[test]
     fn a_client_that_guesses_must_wait_and_others_need_not() {

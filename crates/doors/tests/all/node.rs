@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::{Federation, House, follow, http, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::keys::{LogKey, NodeKey};
@@ -238,7 +239,8 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         poll: Duration::from_millis(100),
         head_wait: Duration::from_secs(3600),
     };
-    House { hostname: format!("{name}.example").into(), spool, ledger, accounts, book, dkim, federation }
+    let turned_away = TurnedAway::default();
+    House { hostname: format!("{name}.example").into(), spool, ledger, accounts, book, dkim, federation, turned_away }
 }
 
 pub fn describe(

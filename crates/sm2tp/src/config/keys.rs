@@ -41,6 +41,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("mails_per_connection_max", "100"),
             ("connections_max", "500"),
             ("connections_per_client_max", "50"),
+            ("connection_rate_per_client_max", r#""600/min""#),
             ("command_timeout", r#""5m""#),
             ("memory_max", r#""256 MiB""#),
         ],

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sm2tp_rules::rate::Rate;
+
 use super::keys::did_you_mean;
 
 pub(super) const MINUTE: u64 = 60;
@@ -111,6 +113,14 @@ fn any_size(text: &str) -> Result<u64, Wrong> {
     let known = SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
     let Some((_, octets)) = known else { return Err(wrong("is not a size")) };
     Ok(number.parse::<u64>().ok().and_then(|number| number.checked_mul(*octets)).unwrap_or(u64::MAX))
+}
+
+/// Reads so many in such a time.
+pub(super) fn rate(text: &str) -> Result<Rate, Wrong> {
+    text.parse().map_err(|_| {
+        let allowed = "a whole number and a time, 20/min, 500/h or 2000/d";
+        Wrong::new(format!("{} is not a rate", quoted(text)), allowed)
+    })
 }
 
 /// Reads one of a few words.

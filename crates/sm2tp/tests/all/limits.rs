@@ -3,8 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::client::Client;
+use crate::client::{Client, exchange, get};
 use crate::node::Node;
+use crate::programs::Certificate;
 use crate::sink::Sink;
 
 fn node_and_sink(smtp: &str) -> (Node, Sink) {
@@ -123,6 +124,59 @@ fn the_trusted_networks_are_the_organisation_local_with_limits_of_its_own() {
     for want in ["250", "250", "450 4.7.1"] {
         client.say("MAIL FROM:<web@site.test>", want).unwrap();
         client.say("RSET", "250").unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_connects_too_often_is_told_to_wait_and_counted() {
+    let certificate = Certificate::new("relay.example.org");
+    let http = "[http]\nlisten = [\"127.0.0.1:0\"]";
+    let tls = format!("listen_tls = [\"127.0.0.1:0\"]\n{}", certificate.config());
+    let (node, _sink) = node_and_sink(&format!("connection_rate_per_client_max = \"3/h\"\n{tls}\n{http}"));
+    for _ in 0..3 {
+        Client::greet(node.smtp()).unwrap().say("QUIT", "221").unwrap();
+    }
+    let refusal = "421 4.7.0 relay.example.org This client may open 3 connections an hour, try again in 20 minutes";
+    for _ in 0..2 {
+        let mut client = Client::dial(node.smtp()).unwrap();
+        client.expect(refusal).unwrap();
+        assert_eq!(client.line().unwrap(), None);
+    }
+    // Who waits for a handshake gets none.
+    assert_eq!(exchange(node.smtps(), b""), "");
+    let turned = get(node.http(), "/api/v1/status");
+    assert!(turned.contains(r#""turned_away":{"door_full":0,"client_full":0,"client_fast":3}"#), "{turned}");
+    let log = node.log();
+    assert_eq!(log.matches("was turned away").count(), 1, "{log}");
+}
+
+#[test]
+fn trusted_networks_and_fronts_may_connect_as_often_as_they_like_and_their_clients_may_not() {
+    let (node, _sink) = node_and_sink("connection_rate_per_client_max = \"2/h\"\ntrusted_networks = [\"127.0.0.1\"]\n");
+    for _ in 0..5 {
+        Client::greet(node.smtp()).unwrap();
+    }
+    let front = "connection_rate_per_client_max = \"2/h\"\nxclient_from = [\"127.0.0.1\"]\n";
+    let (node, _sink) = node_and_sink(front);
+    let speak_for = |client: &str, begin: &str| {
+        Client::greet(node.smtp()).unwrap().say(&format!("XCLIENT ADDR={client}"), begin).unwrap();
+    };
+    for client in ["198.51.100.1", "198.51.100.2", "IPV6:2001:db8::1"] {
+        speak_for(client, "220");
+        speak_for(client, "220");
+        speak_for(client, "421 4.7.0 This client may open 2 connections an hour, try again in 30 minutes");
+    }
+    speak_for("IPV6:2001:db8::2:1", "421");
+    let proxy = "connection_rate_per_client_max = \"2/h\"\nproxy_protocol_from = [\"127.0.0.1\"]\n";
+    let (node, _sink) = node_and_sink(proxy);
+    for last in [1, 2] {
+        let header =
+            [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", &[198, 51, 100, last, 127, 0, 0, 1, 9, 9, 0, 25][..]].concat();
+        for begin in ["220", "220", "421 4.7.0 relay.example.org This client may open"] {
+            let mut client = Client::dial(node.smtp()).unwrap();
+            client.write(&header).unwrap();
+            client.expect(begin).unwrap();
+        }
     }
 }
 
