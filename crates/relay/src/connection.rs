@@ -1,6 +1,8 @@
 //! One connection to a recipient's server: the shell around `proto`'s client session. It reads, writes and waits with
 //! a limit; what is said and what it means is decided elsewhere.
 
+mod patience;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,9 +22,11 @@ use sm2tp_rules::LocalFailure;
 use sm2tp_rules::tls::Level;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+pub use self::patience::Patience;
+use self::patience::{DOT_ANSWERS, Stretch};
 use crate::route::Speaks;
 use crate::settle::Hop;
 use crate::tls::TlsTrouble;
@@ -44,14 +48,6 @@ pub struct Target<'a> {
     pub hello: &'a str,
 }
 
-/// How long this node waits.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub connect: Duration,
-    /// For each reply. RFC 5321 §4.5.3.2 gives five minutes to most, ten to the final dot.
-    pub answer: Duration,
-}
-
 /// A server that is ready for a transaction.
 pub struct Connection {
     wire: Wire,
@@ -71,6 +67,7 @@ struct Wire {
     read: Vec<u8>,
     answer_timeout: Duration,
     from: Option<IpAddr>,
+    stretch: Stretch,
 }
 
 /// A message as it leaves: the content as it was taken, and the fields that are written before it.
@@ -95,11 +92,28 @@ pub enum Trouble {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// What sending one message came to.
+pub struct Sent {
+    /// None: it cannot be used again.
+    pub open: Option<Connection>,
+    pub results: Results,
+    /// What happened where a result says that the connection was lost.
+    pub lost: LocalFailure,
+}
+
 /// How far a body went.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Body {
     Written,
     /// The server spoke before it had everything.
     Interrupted,
+}
+
+impl Sent {
+    fn lost(session: ClientSession, lost: LocalFailure) -> Self {
+        let nobody = Results { recipients: Vec::new(), reusable: false };
+        Self { open: None, results: session.lost().unwrap_or(nobody), lost }
+    }
 }
 
 impl Outgoing<'_> {
@@ -125,7 +139,17 @@ impl Connection {
                 _ => local(LocalFailure::ConnectRefused),
             })?;
         let from = stream.local_addr().ok().map(|local| local.ip());
-        let mut wire = Wire::new(Box::new(stream), patience.answer, from);
+        Self::greet(Box::new(stream), from, target, patience.answer).await
+    }
+
+    async fn greet(
+        stream: Box<dyn Stream>,
+        from: Option<IpAddr>,
+        target: &Target<'_>,
+        answer_timeout: Duration,
+    ) -> Result<Self, Trouble> {
+        let local = |failure| Trouble::Local { failure, host: target.host.to_owned() };
+        let mut wire = Wire::new(stream, from, answer_timeout, Stretch::opening(answer_timeout));
         let mut session = match target.speaks {
             Speaks::Smtps => {
                 wire = wire.start_tls(target).await?;
@@ -150,7 +174,7 @@ impl Connection {
                 Do::Send(bytes) => drop(wire.write(&bytes).await),
                 _ => {}
             }
-            (session, next) = session.reply(wire.reply().await.map_err(local)?);
+            (session, next) = session.reply(wire.reply(1).await.map_err(local)?);
         }
     }
 
@@ -193,14 +217,14 @@ impl Connection {
         self.session.capabilities().mails_max.is_some_and(|max| max <= self.mails)
     }
 
-    /// Sends one message. `None` in place of the connection: it cannot be used again.
-    pub async fn send(self, plan: Plan<'_>, content: Outgoing<'_>) -> (Option<Self>, Results) {
+    /// Sends one message.
+    pub async fn send(self, plan: Plan<'_>, content: Outgoing<'_>) -> Sent {
         let Self { mut wire, session, host, level, speaks, mails } = self;
         if wire.has_more().await {
             // Words that nobody asked for: from here on each reply would be taken for another one's.
-            let lost = session.begin(plan).0.lost();
-            return (None, lost.unwrap_or(Results { recipients: Vec::new(), reusable: false }));
+            return Sent::lost(session.begin(plan).0, LocalFailure::ConnectionLost);
         }
+        wire.stretch = Stretch::commands(wire.answer_timeout, plan.recipients.len());
         let (mut session, mut next) = session.begin(plan);
         let mut interrupted = false;
         loop {
@@ -215,29 +239,24 @@ impl Connection {
                         speaks,
                         mails: mails.saturating_add(1),
                     });
-                    return (open, results);
+                    return Sent { open, results, lost: LocalFailure::ConnectionLost };
                 }
                 Do::Send(bytes) => wire.write(&bytes).await,
-                Do::SendBody => match wire.write_body(content).await {
-                    Ok(Body::Written) => Ok(()),
-                    Ok(Body::Interrupted) => {
-                        interrupted = true;
-                        Ok(())
-                    }
-                    Err(failure) => Err(failure),
-                },
+                Do::SendBody => wire.write_body(content).await.map(|body| interrupted = body == Body::Interrupted),
                 _ => Ok(()),
             };
             interrupted |= wrote.is_err();
+            let answers = if session.spoken() == Some(Spoken::Eod) { DOT_ANSWERS } else { 1 };
             // Where writing failed, the server may have said why before it hung up.
-            let replied = if wrote.is_ok() { wire.reply().await } else { wire.last_words().await };
+            let replied = if wrote.is_ok() { wire.reply(answers).await } else { wire.last_words().await };
+            let lost = wrote.err().or(replied.as_ref().err().copied()).unwrap_or(LocalFailure::ConnectionLost);
             // It cannot have taken what it does not have: only a refusal is believed then.
             let Some(reply) = replied.ok().filter(|reply| !interrupted || 400 <= reply.code) else {
-                return (None, session.lost().unwrap_or(Results { recipients: Vec::new(), reusable: false }));
+                return Sent::lost(session, lost);
             };
             (session, next) = session.reply(reply);
             if interrupted && !matches!(next, Do::Finished(_)) {
-                return (None, session.lost().unwrap_or(Results { recipients: Vec::new(), reusable: false }));
+                return Sent::lost(session, lost);
             }
         }
     }
@@ -254,12 +273,14 @@ impl Connection {
 }
 
 impl Wire {
-    fn new(stream: Box<dyn Stream>, answer_timeout: Duration, from: Option<IpAddr>) -> Self {
-        Self { stream, replies: ReplyBuffer::new(), read: Vec::new(), answer_timeout, from }
+    fn new(stream: Box<dyn Stream>, from: Option<IpAddr>, answer_timeout: Duration, stretch: Stretch) -> Self {
+        Self { stream, replies: ReplyBuffer::new(), read: Vec::new(), answer_timeout, from, stretch }
     }
 
-    async fn reply(&mut self) -> Result<Reply, LocalFailure> {
-        timeout(self.answer_timeout, self.read_reply()).await.map_err(|_| LocalFailure::Timeout)?
+    /// The next reply, which has so many times the usual time.
+    async fn reply(&mut self, answers: u32) -> Result<Reply, LocalFailure> {
+        let until = self.stretch.step_of(answers)?;
+        timeout_at(until, self.read_reply()).await.map_err(|_| LocalFailure::Timeout)?
     }
 
     /// What was said before the connection broke.
@@ -305,7 +326,7 @@ impl Wire {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LocalFailure> {
-        let written = timeout(self.answer_timeout, async {
+        let written = timeout_at(self.stretch.step()?, async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         });
@@ -317,17 +338,20 @@ impl Wire {
         let mut stuffed = Vec::with_capacity(fields.len() + content.len() + content.len() / 64 + 16);
         stuffed.extend_from_slice(fields);
         dot_stuff(content, &mut stuffed);
+        self.stretch = Stretch::content(self.answer_timeout, stuffed.len() as u64);
         let mut rest = &stuffed[..];
         while !rest.is_empty() {
             if !self.read.is_empty() {
                 return Ok(Body::Interrupted);
             }
-            let wrote = timeout(self.answer_timeout, poll_fn(|context| self.poll_write(context, rest)));
+            let until = self.stretch.step()?;
+            let wrote = timeout_at(until, poll_fn(|context| self.poll_write(context, rest)));
             let count = wrote.await.map_err(|_| LocalFailure::Timeout)?.map_err(|_| LocalFailure::ConnectionLost)?;
             rest = &rest[count..];
         }
-        let flushed = timeout(self.answer_timeout, self.stream.flush()).await;
+        let flushed = timeout_at(self.stretch.step()?, self.stream.flush()).await;
         flushed.map_err(|_| LocalFailure::Timeout)?.map_err(|_| LocalFailure::ConnectionLost)?;
+        self.stretch = Stretch::end(self.answer_timeout);
         Ok(Body::Written)
     }
 
@@ -351,13 +375,14 @@ impl Wire {
         let tls = |why| Trouble::Tls { why, host: target.host.to_owned(), from: self.from };
         let name = ServerName::try_from(target.tls_name.to_owned()).map_err(|_| tls(TlsTrouble::NameMismatch))?;
         let handshake = TlsConnector::from(target.tls.clone()).connect(name, self.stream);
-        match timeout(self.answer_timeout, handshake).await {
-            Ok(Ok(stream)) => Ok(Self::new(Box::new(stream), self.answer_timeout, self.from)),
+        let local = |failure| Trouble::Local { failure, host: target.host.to_owned() };
+        match timeout_at(self.stretch.step().map_err(local)?, handshake).await {
+            Ok(Ok(stream)) => Ok(Self::new(Box::new(stream), self.from, self.answer_timeout, self.stretch)),
             Ok(Err(error)) => {
                 tracing::info!(host = target.host, %error, "the TLS handshake failed");
                 Err(tls(TlsTrouble::of(&error)))
             }
-            Err(_) => Err(Trouble::Local { failure: LocalFailure::Timeout, host: target.host.to_owned() }),
+            Err(_) => Err(local(LocalFailure::Timeout)),
         }
     }
 }
@@ -408,3 +433,6 @@ fn trouble(why: GiveUp, host: &str, from: Option<IpAddr>) -> Trouble {
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a server said before it hung up is there already, or on its way.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sm2tp_proto::Domain;
 use sm2tp_proto::smtp::client::{Login, Passwords};
 use sm2tp_rules::LocalFailure;
 use sm2tp_rules::tls::{Asked, Configured, Dane, Decision, Facts, Level, Origin, Sts, Why, decide};
+use tokio::time::Instant;
 
 use crate::connection::{Connection, Patience, Target, Trouble};
 use crate::dane::Tlsa;
@@ -55,6 +57,12 @@ struct Host<'a> {
     tls_name: String,
 }
 
+/// The addresses of a site that were tried for one connection.
+struct Tries {
+    count: usize,
+    began: Instant,
+}
+
 impl Opener {
     /// Tries the hosts of the site. The connection knows the exit that it left through.
     ///
@@ -62,8 +70,11 @@ impl Opener {
     /// The trouble that tells a person most.
     pub(crate) async fn open(&self, site: &Site, wish: Wish<'_>) -> Result<(Connection, Arc<str>), Trouble> {
         let mut worst: Option<Trouble> = None;
-        let mut tries = 0;
+        let mut tries = Tries { count: 0, began: Instant::now() };
         for mx in in_order(&site.hosts) {
+            if tries.are_enough() {
+                break;
+            }
             let host = match self.look_up(site, mx).await {
                 Ok(host) => host,
                 Err(failure) => {
@@ -114,16 +125,16 @@ impl Opener {
         site: &Site,
         host: &Host<'_>,
         wish: Wish<'_>,
-        tries: &mut usize,
+        tries: &mut Tries,
     ) -> Result<(Connection, Arc<str>), Trouble> {
         let name = &host.mx.name;
         let local = |failure| Trouble::Local { failure, host: name.clone() };
         let mut worst: Option<Trouble> = None;
         for address in &host.addresses.found {
-            if TRIES_MAX <= *tries {
+            if tries.are_enough() {
                 break;
             }
-            *tries += 1;
+            tries.count += 1;
             let facts = Facts {
                 configured: self.configured(site, *address),
                 dane: host.dane,
@@ -298,6 +309,12 @@ impl Opener {
     }
 }
 
+impl Tries {
+    fn are_enough(&self) -> bool {
+        TRIES_MAX <= self.count || TRIES_TIME <= self.began.elapsed()
+    }
+}
+
 impl Site {
     fn hop(&self) -> Option<&NextHop> {
         match &self.found {
@@ -337,6 +354,8 @@ fn worse(known: Option<Trouble>, new: Trouble) -> Trouble {
     let weight = |trouble: &Trouble| match trouble {
         Trouble::Refused { .. } => 3,
         Trouble::Local { failure: LocalFailure::RequireTls, .. } => 0,
+        // Final, and true of a domain only where it is true of all its hosts.
+        Trouble::Local { failure: LocalFailure::NoMailHost, .. } => 0,
         Trouble::Local { failure: LocalFailure::StsFailure | LocalFailure::DaneFailure, .. } => 2,
         Trouble::Local { .. } | Trouble::Tls { .. } => 1,
     };
@@ -367,7 +386,24 @@ fn failure(why: Why, asked: Asked) -> LocalFailure {
 
 /// RFC 5321 §5.1 asks for at least two addresses; more than this costs a dead site too much time.
 const TRIES_MAX: usize = 6;
+/// After so long no further address is tried: a site whose servers all drag their feet would hold its mail for hours.
+const TRIES_TIME: Duration = Duration::from_secs(30 * 60);
 /// How long a host with broken TLS is met in clear: some retries, and not longer than its repair should wait.
 const BROKEN_S: u64 = 3600;
 /// Hosts with broken TLS that are remembered; beyond it each mail tries again.
 const BROKEN_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_an_address_does_not_hide_that_another_one_was_down() {
+        let local = |failure| Trouble::Local { failure, host: "mx.test".into() };
+        let down = local(LocalFailure::ConnectTimeout);
+        let gone = local(LocalFailure::NoMailHost);
+        assert_eq!(worse(Some(down.clone()), gone.clone()), down);
+        assert_eq!(worse(Some(gone.clone()), down.clone()), down);
+        assert_eq!(worse(None, gone.clone()), gone);
+    }
+}

@@ -263,15 +263,16 @@ impl Rules<'_> {
     }
 }
 
-/// What the client session says of one recipient, in the words of the rules.
+/// What the client session says of one recipient, in the words of the rules; `lost`: what happened to the connection where
+/// it was lost.
 #[must_use]
-pub fn heard(result: RecipientResult) -> Heard {
+pub fn heard(result: RecipientResult, lost: LocalFailure) -> Heard {
     match result {
         RecipientResult::Delivered(reply) => Heard::Taken(reply),
         RecipientResult::Refused { spoken, reply } => Heard::Refused(stage(spoken), reply),
         RecipientResult::Garbled { .. } => Heard::Local(LocalFailure::BadReply),
         // After the final dot the server may have it. RFC 5321 §6.1 leaves no choice but to send again.
-        RecipientResult::Lost { .. } => Heard::Local(LocalFailure::ConnectionLost),
+        RecipientResult::Lost { .. } => Heard::Local(lost),
         RecipientResult::Unsupported(Unsupported::RequireTls) => Heard::Local(LocalFailure::RequireTls),
         RecipientResult::Unsupported(Unsupported::Size { .. }) => Heard::Local(LocalFailure::TooLarge),
         RecipientResult::Unsupported(Unsupported::SmtpUtf8) => Heard::Local(LocalFailure::Unsupported),

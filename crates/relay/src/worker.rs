@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
-use crate::connection::{Connection, Outgoing, Trouble};
+use crate::connection::{Connection, Outgoing, Sent, Trouble};
 use crate::opening::{Opener, Wish};
 use crate::queue::{Job, Ticket};
 use crate::report::Reporter;
@@ -361,7 +361,7 @@ async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
         header: if utf8 { Form::Utf8 } else { Form::Ascii },
         options: &job.mail.options,
     };
-    let (connection, results) = connection.send(plan, content).await;
+    let Sent { open: connection, results, lost } = connection.send(plan, content).await;
     let mut results = results.recipients;
     // A result is owed for each recipient, whatever the session says.
     results.resize(recipients.len(), RecipientResult::Lost { spoken: Spoken::Mail });
@@ -372,7 +372,7 @@ async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
         _ => false,
     };
     let stale = results.iter().all(stale);
-    let heard = results.into_iter().map(settle::heard).collect();
+    let heard = results.into_iter().map(|result| settle::heard(result, lost)).collect();
     let open = connection.map(|connection| Open { connection, exit: exit.clone() });
     (Attempt { open, mx, exit: Some(exit), hop, heard }, stale)
 }

@@ -110,6 +110,8 @@ words! {
         ConnectTimeout = "connect-timeout",
         /// The server stopped answering inside the dialogue.
         Timeout = "timeout",
+        /// It answered each time, and so slowly that all of it together took too long.
+        TooSlow = "too-slow",
         ConnectionLost = "connection-lost",
         TlsFailure = "tls-failure",
         /// The domain's MTA-STS policy is enforced and was not met.

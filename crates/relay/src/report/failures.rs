@@ -32,7 +32,13 @@ pub(crate) fn concerns_host(failure: LocalFailure) -> bool {
         L::NoSuchDomain | L::NullMx | L::NoMailHost | L::DnsFailure | L::Loop | L::NoExit | L::Unsigned => false,
         // No host of the domain did it, so that to name one would mislead.
         L::RequireTls | L::StsFailure | L::Expired => false,
-        L::ConnectRefused | L::ConnectTimeout | L::Timeout | L::ConnectionLost | L::TlsFailure | L::DaneFailure => true,
+        L::ConnectRefused
+        | L::ConnectTimeout
+        | L::Timeout
+        | L::TooSlow
+        | L::ConnectionLost
+        | L::TlsFailure
+        | L::DaneFailure => true,
         L::LoginRefused | L::BadReply | L::Unsupported | L::TooLarge => true,
     }
 }
@@ -47,7 +53,7 @@ fn subject_and_detail(failure: LocalFailure) -> (u16, u16) {
         L::Unsigned => (3, 0),
         L::TooLarge => (3, 4),
         L::ConnectRefused | L::ConnectTimeout => (4, 1),
-        L::Timeout | L::ConnectionLost => (4, 2),
+        L::Timeout | L::TooSlow | L::ConnectionLost => (4, 2),
         L::DnsFailure => (4, 3),
         L::NoMailHost | L::NoExit => (4, 4),
         L::Loop => (4, 6),
@@ -72,6 +78,7 @@ fn english(failure: LocalFailure) -> &'static str {
         LocalFailure::ConnectRefused => "the connection was refused or the host cannot be reached",
         LocalFailure::ConnectTimeout => "the host did not answer to a connection in time",
         LocalFailure::Timeout => "the server stopped answering",
+        LocalFailure::TooSlow => "the server was so slow that the delivery took too long",
         LocalFailure::ConnectionLost => "the connection was lost before the server had answered",
         LocalFailure::TlsFailure => "no encrypted connection could be made",
         LocalFailure::StsFailure => "the domain enforces MTA-STS and no host of it met its policy (RFC 8461)",
@@ -101,6 +108,7 @@ fn french(failure: LocalFailure) -> &'static str {
         LocalFailure::ConnectRefused => "la connexion a été refusée ou le serveur est injoignable",
         LocalFailure::ConnectTimeout => "le serveur n'a pas répondu à temps à la demande de connexion",
         LocalFailure::Timeout => "le serveur a cessé de répondre",
+        LocalFailure::TooSlow => "le serveur était si lent que la remise a pris trop de temps",
         LocalFailure::ConnectionLost => "la connexion a été perdue avant que le serveur ait répondu",
         LocalFailure::TlsFailure => "aucune connexion chiffrée n'a pu être établie",
         LocalFailure::StsFailure => {

@@ -17,6 +17,7 @@ pub fn local(failure: LocalFailure) -> Outcome {
         L::ConnectRefused => (Cause::Network, "connect", Fate::Later, Scope::Domain, Strength::Strong),
         L::ConnectTimeout => (Cause::Network, "connect", Fate::Later, Scope::Domain, Strength::Strong),
         L::Timeout => (Cause::Network, "timeout", Fate::Later, Scope::Domain, Strength::Strong),
+        L::TooSlow => (Cause::Network, "too-slow", Fate::Later, Scope::Domain, Strength::Strong),
         L::ConnectionLost => (Cause::Network, "connection-lost", Fate::Later, Scope::Domain, Strength::Strong),
         L::TlsFailure => (Cause::Network, "tls", Fate::Later, Scope::Domain, Strength::Strong),
         L::StsFailure => (Cause::Network, "mta-sts", Fate::Later, Scope::Domain, Strength::Strong),

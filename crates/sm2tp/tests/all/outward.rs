@@ -289,6 +289,22 @@ fn a_smart_host_that_the_dns_does_not_know_bounces_nothing() {
 }
 
 #[test]
+fn a_site_that_is_down_at_all_of_its_many_addresses_is_tried_again_and_not_taken_for_none() {
+    let hosts = (0..4).map(|n| {
+        format!("down.test MX 10 mx{n}.down.test\nmx{n}.down.test A 127.0.{n}.2\nmx{n}.down.test A 127.0.{n}.3\n")
+    });
+    // And where the first host is down and the second one has no address.
+    let lame = "half.test MX 10 mx0.down.test\nhalf.test MX 20 gone.down.test\n";
+    let names = Names::serve(&(hosts.collect::<String>() + lame));
+    let node = node(crate::wait::free_port(), "", &names);
+    send(node.smtp(), "anna@sender.test", &["bob@down.test"], "patience");
+    send(node.smtp(), "anna@sender.test", &["bob@half.test"], "patience");
+    for recipient in ["bob@down.test", "bob@half.test"] {
+        waits_with(&node, recipient, "connection was refused");
+    }
+}
+
+#[test]
 fn a_password_file_that_others_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("password");

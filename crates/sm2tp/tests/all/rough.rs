@@ -42,6 +42,11 @@ impl Rough {
         rough
     }
 
+    /// Only the first connection meets the script.
+    fn once(script: impl Fn(&mut Wire) + Send + Sync + 'static) -> Self {
+        Self::start(move |wire, number| (number == 0).then(|| script(wire)))
+    }
+
     fn node(&self) -> Node {
         self.node_with("")
     }
@@ -84,7 +89,13 @@ impl Wire {
         line
     }
 
-    /// Greets and goes on to where the message is expected.
+    /// Asks for the message.
+    fn until_message(&mut self) {
+        self.until_data();
+        self.say("354 go on\r\n");
+    }
+
+    /// Greets and goes on to DATA.
     fn until_data(&mut self) {
         self.greet("250 rough.test");
         self.hear();
@@ -92,6 +103,11 @@ impl Wire {
         self.hear();
         self.say("250 recipient ok\r\n");
         self.hear();
+    }
+
+    /// How long it listens before it goes on without having heard anything.
+    fn waits(&self, time: Duration) {
+        let _ = self.0.get_ref().set_read_timeout(Some(time));
     }
 
     fn greet(&mut self, offers: &str) {
@@ -108,14 +124,9 @@ impl Wire {
 
 #[test]
 fn a_server_that_dies_after_the_final_dot_gets_the_mail_again() {
-    let rough = Rough::start(|wire, number| {
-        if number != 0 {
-            return None;
-        }
-        wire.until_data();
-        wire.say("354 go on\r\n");
+    let rough = Rough::once(|wire| {
+        wire.until_message();
         wire.message();
-        Some(())
     });
     let node = rough.node();
     rough.delivers_once(&node);
@@ -124,14 +135,10 @@ fn a_server_that_dies_after_the_final_dot_gets_the_mail_again() {
 
 #[test]
 fn a_yes_before_the_message_was_written_is_no_yes() {
-    let rough = Rough::start(|wire, number| {
-        if number != 0 {
-            return None;
-        }
+    let rough = Rough::once(|wire| {
         wire.until_data();
         wire.say("354 go on\r\n250 thank you\r\n");
         wire.message();
-        Some(())
     });
     let node = rough.node();
     rough.delivers_once(&node);
@@ -140,13 +147,12 @@ fn a_yes_before_the_message_was_written_is_no_yes() {
 #[test]
 fn a_no_in_the_middle_of_the_message_is_heard() {
     let rough = Rough::start(|wire, _| {
-        wire.until_data();
-        wire.say("354 go on\r\n");
+        wire.until_message();
         let mut some = [0; 1000];
         let _ = wire.0.read(&mut some);
         wire.say("552 5.3.4 I have had enough of it\r\n");
         // It reads no more, and waits until the client is gone.
-        let _ = wire.0.get_ref().set_read_timeout(Some(LONG));
+        wire.waits(LONG);
         while wire.0.get_ref().peek(&mut some).is_ok_and(|count| count != 0) {
             thread::yield_now();
         }
@@ -192,14 +198,10 @@ fn a_server_that_speaks_at_once_and_hangs_up_is_understood() {
 
 #[test]
 fn a_greeting_without_end_is_cut() {
-    let rough = Rough::start(|wire, number| {
-        if number != 0 {
-            return None;
-        }
+    let rough = Rough::once(|wire| {
         for _ in 0..100_000 {
             wire.say("220-and another thing\r\n");
         }
-        Some(())
     });
     let node = rough.node();
     rough.delivers_once(&node);
@@ -207,13 +209,9 @@ fn a_greeting_without_end_is_cut() {
 
 #[test]
 fn a_banner_that_is_late_is_waited_for_and_one_that_never_comes_is_not() {
-    let rough = Rough::start(|wire, number| {
-        if number != 0 {
-            return None;
-        }
+    let rough = Rough::once(|wire| {
         // Until the client has had enough.
         wire.hear();
-        Some(())
     });
     let node = rough.node_with("answer_timeout = \"1s\"");
     rough.delivers_once(&node);
@@ -221,18 +219,40 @@ fn a_banner_that_is_late_is_waited_for_and_one_that_never_comes_is_not() {
 }
 
 #[test]
-fn words_that_nobody_asked_for_are_no_answer_to_the_next_mail() {
-    let rough = Rough::start(|wire, number| {
-        if number != 0 {
-            return None;
+fn a_server_that_is_always_just_in_time_does_not_hold_a_mail_for_ever() {
+    let (heard, rcpts) = (Arc::new(AtomicUsize::new(0)), 100);
+    let counted = heard.clone();
+    let rough = Rough::once(move |wire| {
+        wire.greet("250 rough.test");
+        while !wire.hear().is_empty() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            // Nothing more comes before the answer: this only lets most of the time pass.
+            wire.waits(Duration::from_millis(800));
+            wire.hear();
+            wire.waits(LONG);
+            wire.say("250 ok\r\n");
         }
-        wire.until_data();
-        wire.say("354 go on\r\n");
+    });
+    let node = rough.node_with("answer_timeout = \"1s\"");
+    let recipients: Vec<String> = (0..rcpts).map(|n| format!("bob{n}@rough.test")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    send(node.smtp(), "anna@good.test", &recipients, "patience");
+    rough.sink.mail_to("bob0@rough.test");
+    node.wait_for_empty_queue();
+    assert_eq!(rough.sink.mails().len(), 1);
+    // Two seconds, and one more for sixty recipients; a hundred answers would have taken 80 seconds.
+    assert!(heard.load(Ordering::SeqCst) < 20, "{heard:?}");
+    assert!(1 < rough.connections());
+}
+
+#[test]
+fn words_that_nobody_asked_for_are_no_answer_to_the_next_mail() {
+    let rough = Rough::once(|wire| {
+        wire.until_message();
         wire.message();
         // The first mail is taken; what follows would pass for the answers to the second one.
         wire.say("250 taken\r\n250 ok\r\n250 ok\r\n250 ok\r\n");
         while !wire.hear().is_empty() {}
-        Some(())
     });
     let node = rough.node();
     send(node.smtp(), "anna@good.test", &["first@rough.test"], "first");
@@ -271,10 +291,7 @@ fn broken_tls_is_remembered_and_not_tried_with_each_mail() {
 
 #[test]
 fn answers_that_come_octet_by_octet_are_put_together() {
-    let rough = Rough::start(|wire, number| {
-        if number != 0 {
-            return None;
-        }
+    let rough = Rough::once(|wire| {
         let slow = |wire: &mut Wire, text: &str| text.chars().for_each(|letter| wire.say(&letter.to_string()));
         slow(wire, "220 rough.test\r\n");
         wire.hear();
@@ -282,7 +299,6 @@ fn answers_that_come_octet_by_octet_are_put_together() {
         (0..3).for_each(|_| drop(wire.hear()));
         slow(wire, "250 ok\r\n550 5.1.1 User unknown\r\n554 5.5.1 nobody\r\n");
         wire.hear();
-        Some(())
     });
     let node = rough.node();
     send(node.smtp(), "anna@rough.test", &["gone@rough.test"], "slow");
