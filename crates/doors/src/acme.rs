@@ -119,7 +119,7 @@ impl Renewal {
         let mut stop = std::pin::pin!(stop);
         let mut failures = 0;
         loop {
-            let wait_s = match wait_s(&self.settings.dir.join(PAIR), now()) {
+            let wait_s = match wait_s(&self.pair(), now()) {
                 0 => self.try_once(&certificates, &mut failures).await,
                 wait_s => wait_s.min(LOOK_S),
             };
@@ -139,10 +139,14 @@ impl Renewal {
                 *failures = 0;
                 tracing::info!(hostname = self.settings.hostname, "a certificate was issued");
                 certificates.look(Occasion::Asked);
-                AGAIN_FIRST_S
+                match wait_s(&self.pair(), now()) {
+                    // Of no duration: an authority, or a clock, that is wrong is not asked on and on.
+                    0 => AGAIN_FIRST_S,
+                    wait_s => wait_s.min(LOOK_S),
+                }
             }
             Err(error) => {
-                let wait_s = AGAIN_FIRST_S.saturating_mul(1 << (*failures).min(10)).min(AGAIN_MAX_S);
+                let wait_s = again_s(*failures, life_of(&self.pair()));
                 *failures = failures.saturating_add(1);
                 tracing::error!(%error, again_s = wait_s, "no certificate was issued; the one in use stays");
                 wait_s
@@ -150,8 +154,23 @@ impl Renewal {
         }
     }
 
+    fn pair(&self) -> PathBuf {
+        self.settings.dir.join(PAIR)
+    }
+
     async fn renew(&self) -> Result<(), AcmeError> {
-        let account = self.account().await?;
+        match self.order(&self.account().await?).await {
+            Err(AcmeError::Authority(error)) if is_unknown(&error) => {
+                tracing::warn!("the authority does not know our account any more; a new one is made");
+                let path = self.settings.dir.join(ACCOUNT);
+                fs::remove_file(&path).map_err(at(&path))?;
+                self.order(&self.account().await?).await
+            }
+            done => done,
+        }
+    }
+
+    async fn order(&self, account: &Account) -> Result<(), AcmeError> {
         let names = [Identifier::Dns(self.settings.hostname.clone())];
         let mut order = account.new_order(&NewOrder::new(&names)).await?;
         let mut authorizations = order.authorizations();
@@ -175,7 +194,7 @@ impl Renewal {
         order.finalize_csr(request.der()).await?;
         let chain = order.poll_certificate(&patience).await?;
         // Both in one file: no moment, and no crash, in which they do not go together.
-        write_secret(&self.settings.dir.join(PAIR), &format!("{}{chain}", key.serialize_pem()))
+        write_secret(&self.pair(), &format!("{}{chain}", key.serialize_pem()))
     }
 
     async fn account(&self) -> Result<Account, AcmeError> {
@@ -201,8 +220,22 @@ impl Renewal {
 /// Seconds until the certificate in this file is to be renewed: at two thirds of its life; at once where it is a stand-in
 /// or cannot be read.
 fn wait_s(pair: &Path, now: u64) -> u64 {
-    let Some((begin, end)) = CertificateDer::from_pem_file(pair).ok().as_ref().and_then(life) else { return 0 };
+    let Some((begin, end)) = life_of(pair) else { return 0 };
     (begin + end.saturating_sub(begin) / 3 * 2).saturating_sub(now)
+}
+
+/// Seconds until the next try, after so many failures in a row: doubled each time, and in proportion to the life of the
+/// certificate in use, so that one of a few hours is not over before the second try.
+fn again_s(failures: u32, life: Option<(u64, u64)>) -> u64 {
+    let life_s = life.map_or(u64::MAX, |(begin, end)| end.saturating_sub(begin));
+    let first_s = AGAIN_FIRST_S.min(life_s / 30).max(1);
+    first_s.saturating_mul(1 << failures.min(10)).min(AGAIN_MAX_S.min(life_s / 10).max(1))
+}
+
+/// An authority that was set up anew, or that threw the account away.
+fn is_unknown(error: &instant_acme::Error) -> bool {
+    let instant_acme::Error::Api(problem) = error else { return false };
+    problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
 }
 
 /// From when to when a certificate that somebody else signed is valid, in unix seconds.
@@ -212,6 +245,11 @@ fn life(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
     let validity = parsed.validity();
     let is_stand_in = parsed.issuer() == parsed.subject();
     (!is_stand_in).then_some((second(validity.not_before)?, second(validity.not_after)?))
+}
+
+/// The same of the first one in a file.
+fn life_of(pair: &Path) -> Option<(u64, u64)> {
+    CertificateDer::from_pem_file(pair).ok().as_ref().and_then(life)
 }
 
 /// Writes beside and renames; for its owner alone, as a key must be.
@@ -238,8 +276,7 @@ const VERSION: u32 = 1;
 const WHOLE: Duration = Duration::from_secs(300);
 /// The certificate is looked at this often.
 const LOOK_S: u64 = 12 * 3600;
-/// After a failure, doubled each time; and after a success, should the authority's certificates be of no duration. Public
-/// authorities allow few failures an hour.
+/// After a failure, doubled each time. Public authorities allow few failures an hour.
 const AGAIN_FIRST_S: u64 = 900;
 const AGAIN_MAX_S: u64 = 24 * 3600;
 
@@ -274,6 +311,20 @@ mod tests {
         fs::write(&pair, "damaged").unwrap();
         assert_eq!(wait_s(&pair, 0), 0);
         fs::remove_dir_all(&settings.dir).unwrap();
+    }
+
+    #[test]
+    fn tries_become_rare_and_are_still_several_in_what_is_left_of_a_life() {
+        let tries = |life_s: Option<u64>| (0..9).map(move |n| again_s(n, life_s.map(|life_s| (1000, 1000 + life_s))));
+        let (minute, hour, day) = (60, 3600, 86_400);
+        let doubled = [900, 1800, hour, 2 * hour, 4 * hour, 8 * hour, 16 * hour, day, day];
+        assert_eq!(tries(None).collect::<Vec<_>>(), doubled, "a stand-in");
+        assert_eq!(tries(Some(90 * day)).collect::<Vec<_>>(), doubled);
+        assert_eq!(tries(Some(6 * day)).max(), Some(14 * hour + 24 * minute));
+        // Two hours are left to one of six, when it is to be renewed.
+        let short: Vec<u64> = tries(Some(6 * hour)).collect();
+        assert_eq!(short[..3], [12 * minute, 24 * minute, 36 * minute]);
+        assert_eq!(again_s(u32::MAX, Some((5, 0))), 1);
     }
 
     #[test]
