@@ -53,6 +53,7 @@ pub enum Request {
     OrgLogout { login: String },
     OrgLimits { name: String, login: Option<String>, change: LimitsChange },
     PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
+    PeerShow { who: String },
     PeerAccept { who: String, weight: f64, read: bool },
     PeerRemove { who: String },
     PeerList,
@@ -215,6 +216,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::PeerInvite { url, note, weight, read } => {
             peer(peering::invite(house, &url, note, share(weight)?, read).await?, house)
         }
+        Request::PeerShow { who } => peer(peering::show(house, &who).await?, house),
         Request::PeerAccept { who, weight, read } => {
             peer(peering::accept(house, &who, share(weight)?, read).await?, house)
         }

@@ -117,6 +117,14 @@ pub async fn invite(
     Ok(peer)
 }
 
+/// The one peer that `who` means, or the node that asks to be one.
+///
+/// # Errors
+/// [`PeeringError`] where there is none, or several.
+pub async fn show(house: &House, who: &str) -> Result<Peer, PeeringError> {
+    find(house, who).await
+}
+
 /// Accepts a node that asked, or changes what an accepted peer may. For one that signed two segments for one place it
 /// means: go on from its next epoch.
 ///

@@ -30,6 +30,17 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// The file that is wrong, where it is one of them.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Pem { path, .. } | Self::Empty { path } => Some(path),
+            Self::Pair(_) => None,
+        }
+    }
+}
+
 /// A certificate with its key: what new connections get, and the files where the next one will lie.
 ///
 /// Whoever renews certificates (certbot, a copy from another machine) replaces the files and need not tell us.

@@ -116,7 +116,7 @@ pub enum StartError {
     Dns(String),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
-    #[error("tls_roots: {}: {why}", path.display())]
+    #[error("{}: {why}", path.display())]
     Roots { path: PathBuf, why: String },
 }
 

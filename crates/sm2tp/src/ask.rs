@@ -1,5 +1,6 @@
 //! Commands that ask a node: over its control socket, or in its directory when it does not run.
 
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +21,13 @@ use crate::{Exit, Failure, open, say, show};
 
 /// Asks, and prints the answer.
 pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
-    let request = request(command)?;
+    let trust = Trust::of(&command);
+    let mut request = request(command)?;
+    if let Request::PeerAccept { who, .. } = &mut request
+        && let Trust::Asked = trust
+    {
+        *who = confirmed(config, config_file, who).await?;
+    }
     let value = ask(config, config_file, &request).await?;
     if as_json {
         say(&value.to_string());
@@ -28,6 +35,51 @@ pub async fn run(config: &Config, config_file: &Path, command: Command, as_json:
         say(show::text(&request, &value).trim_end());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a person has yet to say that a node is the one that it should be.
+enum Trust {
+    Asked,
+    Given,
+}
+
+impl Trust {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Peer(Peer::Accept { yes: false, .. }) => Self::Asked,
+            _ => Self::Given,
+        }
+    }
+}
+
+/// Shows who would be trusted, and asks. The answer is its fingerprint: what was shown is what is accepted, whatever
+/// calls itself by that name meanwhile.
+async fn confirmed(config: &Config, config_file: &Path, who: &str) -> Result<String, Failure> {
+    let shown = ask(config, config_file, &Request::PeerShow { who: who.to_owned() }).await?;
+    let fingerprint = shown["fingerprint"].as_str().unwrap_or_default().to_owned();
+    // Who was invited accepts for itself; the node says so.
+    if shown["state"] == "invited" {
+        return Ok(fingerprint);
+    }
+    let peer = show::text(&Request::PeerShow { who: who.to_owned() }, &shown);
+    if !io::stdin().is_terminal() {
+        let message = format!(
+            "{peer}Nobody can be asked here whether this is the right node, and nothing was changed. Compare both \
+             fingerprints with its administrator by voice, then say --yes."
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let mut answer = String::new();
+    let question = "Has its administrator read the same two fingerprints to you? Type yes to trust it: ";
+    let mut out = io::stderr();
+    write!(out, "{peer}{question}")
+        .and_then(|()| out.flush())
+        .and_then(|()| io::stdin().lock().take(ANSWER_OCTETS_MAX).read_line(&mut answer))
+        .map_err(|error| Failure::new(Exit::Temporary, format!("the terminal: {error}")))?;
+    match answer.trim() {
+        "yes" => Ok(fingerprint),
+        _ => Err(Failure::new(Exit::Input, "nothing was changed")),
+    }
 }
 
 /// Asks, and gives the answer back.
@@ -125,7 +177,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Peer(peer) => match peer {
             Peer::List => Request::PeerList,
             Peer::Invite { url, note, weight, no_read } => Request::PeerInvite { url, note, weight, read: !no_read },
-            Peer::Accept { who, weight, no_read } => Request::PeerAccept { who, weight, read: !no_read },
+            Peer::Show { who } => Request::PeerShow { who },
+            Peer::Accept { who, weight, no_read, yes: _ } => Request::PeerAccept { who, weight, read: !no_read },
             Peer::Remove { who } => Request::PeerRemove { who },
         },
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
@@ -184,3 +237,6 @@ fn key(text: &str) -> Option<TagKey> {
     let octets: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     (digits.len() == 64).then(|| octets.try_into().ok()).flatten().map(TagKey::new)
 }
+
+/// A word.
+const ANSWER_OCTETS_MAX: u64 = 100;

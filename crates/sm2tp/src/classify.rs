@@ -38,7 +38,10 @@ pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> 
         }
     }
     let _ = output.flush();
-    broken.map_or(Ok(ExitCode::SUCCESS), |message| Err(Failure::new(Exit::Input, message)))
+    let Some(message) = broken else { return Ok(ExitCode::SUCCESS) };
+    // Said apart, with --json too: standard output has a line for each line of input and no other.
+    eprintln!("{message}");
+    Ok(ExitCode::from(Exit::Input as u8))
 }
 
 /// The next line, cut at [`LINE_OCTETS_MAX`]; what is beyond it is read and forgotten.

@@ -270,6 +270,11 @@ fn change_size(text: &str) -> Result<Change<u64>, String> {
 pub enum Peer {
     /// List peers with fingerprints and how they are doing.
     List,
+    /// Show one peer, or one that asks.
+    Show {
+        /// Its host name, name or fingerprint.
+        who: String,
+    },
     /// Ask the administrator of another node for a peering.
     Invite {
         /// https://relay.example.org
@@ -284,10 +289,13 @@ pub enum Peer {
         #[arg(long)]
         no_read: bool,
     },
-    /// Accept the request of another node. `sm2tp peer list` shows both fingerprints: compare them by voice first.
+    /// Accept the request of another node. It is shown first, with both fingerprints to compare by voice, and then asked.
     Accept {
         /// Its host name, name or fingerprint.
         who: String,
+        /// Do not ask: both fingerprints were compared.
+        #[arg(long)]
+        yes: bool,
         #[arg(long, default_value_t = 1.0)]
         weight: f64,
         #[arg(long)]

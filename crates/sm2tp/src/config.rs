@@ -16,9 +16,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use file::load;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
+pub use file::{blame, load};
 pub use net::{Host, Network};
 pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
 use sm2tp_rules::rate::Rate;

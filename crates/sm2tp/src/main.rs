@@ -58,13 +58,19 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            // Who reads JSON gets JSON, though the rest of the line was not understood.
+            if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+                return told(&Failure::new(Exit::Usage, error.to_string().trim_end()));
+            }
             // Help and version are answers, not errors. A closed pipe is nobody's trouble.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS };
         }
     };
+    let json = cli.json;
     match run(cli) {
         Ok(code) => code,
+        Err(failure) if json => told(&failure),
         Err(failure) => {
             eprintln!("{}", failure.message);
             ExitCode::from(failure.exit)
@@ -88,9 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?
         }
-        Command::Check => {
-            serve::check(&cli.config, json).or_else(|failure| if json { Ok(told(&failure)) } else { Err(failure) })
-        }
+        Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;
             block_on(serve::serve(config, &cli.config))?

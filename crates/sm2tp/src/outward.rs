@@ -1,5 +1,6 @@
 //! From the configuration of the way out to what the relay is told: servers with their passwords, exits, resolvers.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -15,8 +16,15 @@ use zeroize::Zeroizing;
 use crate::config::{self, Config};
 use crate::{Exit as Sysexit, Failure};
 
-/// A server, with the password of its login read from its file.
-pub fn hop(hop: &config::NextHop) -> Result<NextHop, Failure> {
+/// The smart host, and the servers of the routes by domain, with the passwords of their logins read from their files.
+pub fn hops(relay: &config::Relay, config_file: &Path) -> Result<(Option<NextHop>, HashMap<String, NextHop>), Failure> {
+    let smarthost = relay.smarthost.as_ref().map(|to| hop(to, config_file, &["smarthost"])).transpose()?;
+    let route = |(domain, to): (&String, _)| Ok((domain.clone(), hop(to, config_file, &["routes", domain])?));
+    Ok((smarthost, relay.routes.iter().map(route).collect::<Result<_, _>>()?))
+}
+
+/// `names` lead to it in [relay].
+fn hop(hop: &config::NextHop, config_file: &Path, names: &[&str]) -> Result<NextHop, Failure> {
     let host = match &hop.server.host {
         config::Host::Name(name) => name.clone(),
         config::Host::Ip(address) => address.to_string(),
@@ -26,17 +34,22 @@ pub fn hop(hop: &config::NextHop) -> Result<NextHop, Failure> {
         config::Speaks::Smtps => Speaks::Smtps,
         config::Speaks::Lmtp => Speaks::Lmtp,
     };
-    let login = hop.login.as_ref().map(credentials).transpose()?;
+    let login = hop.login.as_ref().map(credentials).transpose().map_err(|why| {
+        let names = [&["relay"], names, &["password_file"]].concat();
+        let help =
+            "a file with the password in its first line, which the user of the node owns and nobody else may read";
+        Failure::new(Sysexit::Configuration, config::blame(config_file, &names, &why, help).to_string())
+    })?;
     Ok(NextHop { host, port: hop.server.port, speaks, login })
 }
 
-fn credentials(login: &config::Login) -> Result<Credentials, Failure> {
+fn credentials(login: &config::Login) -> Result<Credentials, String> {
     Ok(Credentials { user: login.user.clone(), password: password(&login.password_file)? })
 }
 
 /// The first line of a file that nobody else may read.
-fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let wrong = |why: String| Failure::new(Sysexit::Configuration, format!("password_file: {}: {why}", path.display()));
+fn password(path: &Path) -> Result<Zeroizing<String>, String> {
+    let wrong = |why: String| format!("`password_file` in [relay]: {}: {why}", path.display());
     let about = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     if about.mode() & 0o077 != 0 {
         return Err(wrong(format!("others may read it (mode {:04o}); chmod 600 it", about.mode() & 0o7777)));

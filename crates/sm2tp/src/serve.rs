@@ -1,7 +1,5 @@
 //! `sm2tp serve`: read the configuration, bind, build, say what listens, run, drain.
 
-use std::collections::HashMap;
-use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +12,7 @@ use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_relay::{Language, Relay, Settings, TlsReports, TlsUse, Tools};
+use sm2tp_relay::{Language, Relay, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
@@ -38,10 +36,10 @@ pub fn load(path: &Path) -> Result<Config, Failure> {
 pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     let config = load(path)?;
     if let Some(files) = config.smtp.as_ref().and_then(|smtp| smtp.tls.as_ref()) {
-        certificates(files)?;
+        certificates(files, path)?;
     }
     if let Some(relay) = &config.relay {
-        relay.smarthost.iter().chain(relay.routes.values()).try_for_each(|hop| outward::hop(hop).map(drop))?;
+        outward::hops(relay, path)?;
     }
     open::usable(&config.data_dir)?;
     let keys = open::dkim(&config);
@@ -81,12 +79,12 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     let _too_large = signal(SignalKind::from_raw(SIGXFSZ))
         .map_err(|error| Failure::new(Exit::Temporary, format!("signals: {error}")))?;
     // Bound before anything is opened: a port that is taken shall not leave a half-made data directory.
-    let (mut smtp_listeners, mut listening) = (Vec::new(), Vec::new());
+    let (mut listeners, mut listening) = (Listeners::default(), Vec::new());
     for (listen, word, entry) in smtp_doors(&config) {
         let bound = bind(Some(listen), word, &mut listening).await?;
-        smtp_listeners.extend(bound.into_iter().map(|listener| (listener, entry)));
+        listeners.smtp.extend(bound.into_iter().map(|listener| (listener, entry)));
     }
-    let http_listeners = bind(config.http.as_ref().map(|http| &http.listen[..]), "http", &mut listening).await?;
+    listeners.http = bind(config.http.as_ref().map(|http| &http.listen[..]), "http", &mut listening).await?;
     let Opened { house, rulebook, lock: _lock } = open::open(&config, config_file).await?;
     listening.iter().for_each(|line| say(line));
     let (stopping, stopped) = watch::channel(false);
@@ -97,8 +95,9 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     let [for_certificates, for_rules] = hang_ups()?;
     doors.spawn(Follower::new(config_file, rulebook).run(for_rules, until(&stopped)));
     doors.spawn(hand_over(relay.clone(), handed));
-    let listeners = (smtp_listeners, http_listeners);
-    start_doors(&config, &house, &onward, listeners, for_certificates, &stopped, &mut doors)?;
+    let certificates = config.smtp.as_ref().map(|asked| certificates_of(&config, config_file, asked));
+    let tls = Tls { certificates: certificates.transpose()?.flatten(), hung_up: for_certificates };
+    start_doors(&config, &house, &onward, listeners, tls, &stopped, &mut doors)?;
     let outbox = Outbox {
         spool: house.spool.clone(),
         ledger: house.ledger.clone(),
@@ -126,22 +125,34 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     Ok(ExitCode::SUCCESS)
 }
 
+/// What was bound, with how a conversation begins there.
+#[derive(Default)]
+struct Listeners {
+    smtp: Vec<(TcpListener, smtp::Entry)>,
+    http: Vec<TcpListener>,
+}
+
+/// Certificates of the SMTP door, and who says that their files are to be read again.
+struct Tls {
+    certificates: Option<Arc<Certificates>>,
+    hung_up: Arc<Notify>,
+}
+
 fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    (smtp_listeners, http_listeners): (Vec<(TcpListener, smtp::Entry)>, Vec<TcpListener>),
-    hung_up: Arc<Notify>,
+    listeners: Listeners,
+    Tls { certificates, hung_up }: Tls,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let challenges = Challenges::default();
     if let Some(asked) = &config.smtp {
-        let certificates = certificates_of(config, asked)?;
         let settings = smtp_settings(config, asked, certificates.as_ref())?;
         let stops = Stops::start(house.ledger.clone());
         let door = smtp::Door::new(house.clone(), onward.clone(), settings, stops);
-        for (listener, entry) in smtp_listeners {
+        for (listener, entry) in listeners.smtp {
             let (door, stop) = (door.clone(), until(stopped));
             doors.spawn(async move { said(door.serve(listener, entry, stop).await, "SMTP") });
         }
@@ -153,7 +164,7 @@ fn start_doors(
             doors.spawn(certificates.follow(hung_up, until(stopped)));
         }
     }
-    for listener in http_listeners {
+    for listener in listeners.http {
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
         let challenges = challenges.clone();
         let lang = match config.language {
@@ -200,17 +211,14 @@ fn start_relay(
     rulebook: Rulebook,
 ) -> Result<Option<Relay>, Failure> {
     let Some(asked) = &config.relay else { return Ok(None) };
-    let mut routes = HashMap::new();
-    for (domain, hop) in &asked.routes {
-        routes.insert(domain.clone(), outward::hop(hop)?);
-    }
+    let (smarthost, routes) = outward::hops(asked, config_file)?;
     let settings = Settings {
         hostname: config.hostname.clone(),
         language: match config.language {
             config::Language::En => Language::English,
             config::Language::Fr => Language::French,
         },
-        smarthost: asked.smarthost.as_ref().map(outward::hop).transpose()?,
+        smarthost,
         routes,
         port: asked.port,
         resolvers: outward::resolvers(config),
@@ -244,7 +252,16 @@ fn start_relay(
     };
     let (spool, accounts, dkim) = (house.spool.clone(), house.accounts.clone(), house.dkim.clone());
     let relay = Relay::start(settings, Tools { spool, rulebook, accounts, dkim });
-    relay.map(Some).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    relay.map(Some).map_err(|error| {
+        let message = match &error {
+            StartError::Roots { .. } => {
+                let (message, help) = (format!("`tls_roots` in [relay]: {error}"), "certificates in PEM");
+                config::blame(config_file, &["relay", "tls_roots"], &message, help).to_string()
+            }
+            _ => error.to_string(),
+        };
+        Failure::new(Exit::Configuration, message)
+    })
 }
 
 /// The listeners of the SMTP door, with the word that says where each is.
@@ -255,9 +272,13 @@ fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)
 }
 
 /// From files, or from an authority.
-fn certificates_of(config: &Config, smtp: &config::Smtp) -> Result<Option<Arc<Certificates>>, Failure> {
+fn certificates_of(
+    config: &Config,
+    config_file: &Path,
+    smtp: &config::Smtp,
+) -> Result<Option<Arc<Certificates>>, Failure> {
     match (&smtp.tls, &config.acme) {
-        (Some(files), _) => certificates(files).map(Some),
+        (Some(files), _) => certificates(files, config_file).map(Some),
         (None, Some(acme)) => {
             let failure = |error: &dyn std::fmt::Display| Failure::new(Exit::Temporary, error.to_string());
             let pair = acme::prepare(&acme_settings(config, acme)).map_err(|error| failure(&error))?;
@@ -277,10 +298,13 @@ fn acme_settings(config: &Config, acme: &config::Acme) -> acme::Settings {
     }
 }
 
-fn certificates(files: &config::TlsFiles) -> Result<Arc<Certificates>, Failure> {
-    let wrong =
-        |error: &dyn Display| Failure::new(Exit::Configuration, format!("[smtp] tls_certificate and tls_key: {error}"));
-    Certificates::read(&files.certificate, &files.key).map_err(|error| wrong(&error))
+fn certificates(files: &config::TlsFiles, config_file: &Path) -> Result<Arc<Certificates>, Failure> {
+    Certificates::read(&files.certificate, &files.key).map_err(|error| {
+        let key = if error.path() == Some(&files.key) { "tls_key" } else { "tls_certificate" };
+        let help = "PEM files that the user of the node may read, the certificate with its chain and the key that goes with it";
+        let blamed = config::blame(config_file, &["smtp", key], &format!("`{key}` in [smtp]: {error}"), help);
+        Failure::new(Exit::Configuration, blamed.to_string())
+    })
 }
 
 fn smtp_settings(

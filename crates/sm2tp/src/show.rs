@@ -14,6 +14,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
+        Request::PeerShow { .. } => peer(&mut out, value),
         Request::PeerList => peers(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),

@@ -85,6 +85,25 @@ fn servable(source: Source<'_>, config: &Config) -> Result<(), ConfigError> {
     }
 }
 
+/// A mistake that only shows when what the file names is looked at: the place of a value, by the names that lead to it.
+/// The file is read again, which was fine a moment ago; whatever has happened to it meanwhile, the mistake is told.
+pub fn blame(path: &Path, names: &[&str], message: &str, help: &str) -> ConfigError {
+    let file = path.display().to_string();
+    let mut text = String::new();
+    let read = File::open(path).and_then(|opened| opened.take(FILE_SIZE_MAX).read_to_string(&mut text));
+    let Some(root) = read.ok().and_then(|_| DeTable::parse(&text).ok()) else {
+        return ConfigError::of_file(&file, message, help);
+    };
+    let (mut table, mut place) = (Some(root.get_ref()), 0..0);
+    for name in names {
+        // Domains are kept in lower case.
+        let mut entries = table.into_iter().flat_map(|table| table.iter());
+        let Some((_, value)) = entries.find(|(key, _)| key.get_ref().eq_ignore_ascii_case(name)) else { break };
+        (table, place) = (value.get_ref().as_table(), value.span());
+    }
+    Source { file: &file, text: &text }.error(place, message, help)
+}
+
 /// The words of the TOML reader for the commonest slips, put so that somebody who never heard of TOML can act on them.
 fn syntax_error(source: &Source<'_>, error: &toml::de::Error) -> ConfigError {
     let span = error.span().unwrap_or(0..0);

@@ -112,12 +112,12 @@ impl Node {
         self.cli(&["peer", "invite", &format!("http://{}/fed/v1", other.http)]).await.map(drop)
     }
 
-    /// `sm2tp peer accept`, after the other node's invitation has come.
+    /// `sm2tp peer accept --yes`, after the other node's invitation has come.
     ///
     /// # Errors
     /// What the command said.
     pub async fn accept(&self, other: &Node) -> anyhow::Result<()> {
-        self.cli(&["peer", "accept", &other.hostname]).await.map(drop)
+        self.cli(&["peer", "accept", "--yes", &other.hostname]).await.map(drop)
     }
 
     /// `sm2tp queue list`.

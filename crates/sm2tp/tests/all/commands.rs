@@ -11,7 +11,7 @@ use crate::client::send;
 use crate::node::{Node, SM2TP, said};
 use crate::programs::{need_root, program};
 use crate::sink::Sink;
-use crate::wait::wait_until;
+use crate::wait::{free_address, wait_until};
 
 /// Runs a command that needs no configuration.
 fn alone(args: &[&str], input: &str) -> crate::node::Said {
@@ -207,6 +207,67 @@ fn exits_say_who_can_put_it_right() {
         assert_eq!(said.exit, exit, "{words}: {}", said.stderr);
         assert!(said.stderr.contains(why), "{words}: {}", said.stderr);
     }
+}
+
+#[test]
+fn every_failure_is_told_as_json_to_who_asked_for_json() {
+    let node = Node::prepare("hostname = \"relay.example.org\"\n");
+    node.ask(&["org", "add", "asso"]);
+    for (exit, words, why) in [
+        (64, "queue drop", "required arguments"),
+        (64, "nonsense", "unrecognized subcommand"),
+        (65, "queue show 4711", "not in the queue"),
+        (65, "org logout nobody", "nobody"),
+        (65, "tag a@b.example --key-hex 12", "64 hexadecimal digits"),
+        (65, "dkim new x..example", "x..example"),
+        (65, "org login anna --org asso --password-file /nowhere", "/nowhere"),
+    ] {
+        let said = node.run(&words.split(' ').chain(["--json"]).collect::<Vec<_>>());
+        let told: Value =
+            serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{words}: {error}: {said:?}"));
+        assert_eq!((said.exit, &told["ok"], &told["exit"]), (exit, &false.into(), &exit.into()), "{words}: {told}");
+        assert!(told["message"].as_str().unwrap().contains(why), "{words}: {told}");
+    }
+}
+
+#[test]
+fn a_peer_is_shown_and_asked_for_before_it_is_trusted() {
+    let http = || format!("[http]\nlisten = [\"{}\"]\n", free_address());
+    let node = |name: &str| {
+        let http = http();
+        let url = http.split('"').nth(1).unwrap().to_owned();
+        let federation =
+            format!("[federation]\nname = \"CHATON {name}\"\nurl = \"http://{url}/fed/v1\"\npoll = \"1s\"\n");
+        Node::start(&format!("hostname = \"{name}.example.org\"\n{http}{federation}"))
+    };
+    let (a, b) = (node("a"), node("b"));
+    let invited = b.ask(&["peer", "invite", &format!("http://{}/fed/v1", a.http())]);
+    let fingerprint = invited["own_fingerprint"].as_str().unwrap();
+    let state = || a.ask(&["peer", "show", "CHATON b"])["state"].as_str().unwrap().to_owned();
+    // A script must have been told.
+    let said = a.run(&["peer", "accept", "CHATON b"]);
+    assert_eq!((said.exit, said.stdout.as_str()), (64, ""), "{said:?}");
+    for words in ["CHATON b (http://", fingerprint, "nothing was changed", "--yes"] {
+        assert!(said.stderr.contains(words), "{words}: {said:?}");
+    }
+    assert_eq!(state(), "asking");
+    let typed = |answer: &str| {
+        let words = ["-c", TYPIST, SM2TP, "peer", "accept", "CHATON b", "--config", a.config.to_str().unwrap()];
+        crate::node::said(
+            Command::new(program("python3")).args(words),
+            &format!("Type yes to trust it: |{answer}<enter>\n"),
+        )
+    };
+    let no = typed("y");
+    assert!(no.exit == 65 && no.stdout.contains("nothing was changed"), "{no:?}");
+    assert_eq!(state(), "asking");
+    let yes = typed("yes");
+    assert!(yes.exit == 0 && yes.stdout.contains(fingerprint), "{yes:?}");
+    assert_eq!(state(), "accepted");
+    assert_eq!(a.ask(&["peer", "accept", "--yes", "CHATON b", "--weight", "0.5"])["weight"], 0.5);
+    // Who was invited answers for itself.
+    let said = b.run(&["peer", "accept", "CHATON a"]);
+    assert!(said.exit != 64, "{said:?}");
 }
 
 #[test]

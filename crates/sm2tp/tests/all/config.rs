@@ -60,8 +60,33 @@ fn a_certificate_that_is_not_there_is_named_before_anything_listens() {
     let text = "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
         tls_certificate = \"/nowhere/certificate.pem\"\ntls_key = \"/nowhere/key.pem\"\n[relay]\n";
     for command in ["check", "serve"] {
-        assert!(refused(command, text, 78).contains("/nowhere/certificate.pem"), "{command}");
+        let said = refused(command, text, 78);
+        assert!(said.starts_with("FILE:5:19: `tls_certificate` in [smtp]: /nowhere/certificate.pem: "), "{said}");
+        let lines: Vec<_> = said.lines().collect();
+        let marked =
+            ["5 | tls_certificate = \"/nowhere/certificate.pem\"", "  |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^"];
+        assert_eq!(lines[2..4], marked, "{said}");
     }
+}
+
+#[test]
+fn a_password_file_that_is_not_there_is_shown_with_its_line_and_a_caret() {
+    let login = "login = \"us\", password_file = \"/nowhere/password\"";
+    for (relay, place) in [
+        (format!("smarthost = {{ to = \"smtp://mail.test:587\", {login} }}\n"), "FILE:4:74: "),
+        (format!("[relay.routes]\n\"Some.test\" = {{ to = \"smtp://mail.test:587\", {login} }}\n"), "FILE:5:76: "),
+    ] {
+        for command in ["check", "serve"] {
+            let said = refused(command, &format!("hostname = \"relay.example.org\"\n[relay]\n{relay}"), 78);
+            assert!(
+                said.starts_with(&format!("{place}`password_file` in [relay]: /nowhere/password: No such")),
+                "{said}"
+            );
+            assert!(said.contains("  | ") && said.contains("^^^^^^^^^^^^^^^^^^^\n"), "{said}");
+        }
+    }
+    let said = refused("serve", "hostname = \"a.example\"\n[relay]\ntls_roots = \"/nowhere/roots.pem\"\n", 78);
+    assert!(said.starts_with("FILE:4:13: `tls_roots` in [relay]: /nowhere/roots.pem: "), "{said}");
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn a_file_that_is_no_key_for_dkim_is_refused_with_the_reason() {
                 let made: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr));
                 assert_eq!(made[0]["algorithm"], algorithm);
             }
-            Err(why) => assert!(said.exit == 65 && said.stderr.contains(why), "{name}: {}", said.stderr),
+            Err(why) => assert!(said.exit == 65 && said.stdout.contains(why), "{name}: {said:?}"),
         }
     }
 }

@@ -164,7 +164,7 @@ impl Node {
     #[track_caller]
     pub fn ask_with(&self, args: &[&str], input: &str) -> Value {
         let said = self.run_with(&[args, &["--json"]].concat(), input);
-        assert_eq!(said.exit, 0, "sm2tp {}: {}", args.join(" "), said.stderr);
+        assert_eq!(said.exit, 0, "sm2tp {}: {}{}", args.join(" "), said.stdout, said.stderr);
         serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
     }
 

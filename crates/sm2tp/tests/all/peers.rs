@@ -20,7 +20,7 @@ pub fn peer(a: &Node, b: &Node) {
     let asking = &a.ask(&["peer", "list"])["peers"][0];
     assert_eq!(asking["fingerprint"], invited["own_fingerprint"], "what is compared by voice");
     let name = asking["name"].as_str().unwrap().to_owned();
-    a.ask(&["peer", "accept", &name]);
+    a.ask(&["peer", "accept", "--yes", &name]);
     for node in [a, b] {
         wait_until("the peering stands", Duration::from_secs(20), || {
             node.ask(&["peer", "list"])["peers"][0]["state"] == "accepted"
