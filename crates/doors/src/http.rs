@@ -11,6 +11,7 @@ mod logs;
 mod page;
 mod refusal;
 mod status;
+pub(crate) mod troubles;
 mod words;
 
 use std::convert::Infallible;

@@ -297,3 +297,40 @@ const SAID_MAX: u32 = 10;
 /// A new tag key is known within the day; it is announced weeks before it is used.
 const KEYS_EVERY_S: u64 = 86_400;
 const TROUBLE_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::troubles::in_french;
+
+    #[test]
+    fn each_trouble_with_a_peer_can_be_said_in_french() {
+        let (host, path, node) = ("a.example".to_owned(), "/feed".to_owned(), NodeKey([7; 32]));
+        let at = Position { epoch: 1, segno: 7 };
+        let fetching = [
+            FetchError::Unreachable { host: host.clone(), why: "operation timed out".into() },
+            FetchError::Redirect { host: host.clone(), status: 302 },
+            FetchError::Stranger { host: host.clone() },
+            FetchError::Busy { host: host.clone() },
+            FetchError::Status { host: host.clone(), path: path.clone(), status: 500 },
+            FetchError::TooLong { host: host.clone(), path, octets_max: 10 },
+            FetchError::Meaning { host, why: "no state".into() },
+            FetchError::Client("why".into()),
+            FetchError::Sign(sm2tp_federation::request::RequestError::Signature),
+        ];
+        let following = [
+            FollowError::Feed(FeedError::Length { octets: 3 }),
+            FollowError::Descriptor(DescriptorError::Base64),
+            FollowError::OtherNode { found: node },
+            FollowError::NoDescriptor(node),
+            FollowError::Segment { origin: node, at, source: SegmentError::Root },
+            FollowError::OtherSegment { origin: node, at },
+            FollowError::Gap { origin: node, at },
+            FollowError::TagKeys("why".into()),
+        ];
+        for error in fetching.into_iter().map(FollowError::from).chain(following) {
+            let english = error.to_string();
+            assert_ne!(in_french(&english), english);
+        }
+    }
+}

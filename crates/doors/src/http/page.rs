@@ -1,5 +1,6 @@
 //! The status page: one look, in French or English, without script.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -11,6 +12,7 @@ use sm2tp_store::federated::PeerState;
 use super::gate::local;
 use super::refusal::Refusal;
 use super::status::{self, PeerStatus, Status, Waiting};
+use super::troubles::in_french;
 use super::words::Lang;
 use super::{Client, Door};
 
@@ -74,7 +76,7 @@ struct PeerLine<'a> {
     /// What kind of trouble, in the language of the page.
     trouble: String,
     /// The words of the program, always English.
-    detail: &'a str,
+    detail: Cow<'a, str>,
 }
 
 /// The traffic light of §6, for all senders of the node together.
@@ -203,7 +205,10 @@ fn peer_line(peer: &PeerStatus, lang: Lang, now: u64) -> PeerLine<'_> {
         weight: decimal(&format!("{:.2}", peer.weight), lang),
         answered: peer.answered_at.map_or_else(|| lang.word("never"), |at| ago(at, now, lang)),
         trouble,
-        detail: peer.trouble.as_deref().unwrap_or_default(),
+        detail: match (lang, peer.trouble.as_deref()) {
+            (Lang::Fr, Some(trouble)) => in_french(trouble).into(),
+            (_, trouble) => trouble.unwrap_or_default().into(),
+        },
     }
 }
 
