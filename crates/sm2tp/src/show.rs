@@ -48,8 +48,13 @@ fn explain(out: &mut String, value: &Value) {
             }
         }
         if own["reply"].is_string() {
-            // Without a code no server spoke: this node found it. With one, it may have been the smart host.
-            let who = if own["code"].is_null() { "this node found" } else { "the mail server said" };
+            let who = match own["said_by"].as_str() {
+                Some("smarthost") => "the smart host said",
+                Some(_) => "the mail server said",
+                // Without a code no server spoke: this node found it. With one, an older version did not note who.
+                None if own["code"].is_null() => "this node found",
+                None => "a mail server said",
+            };
             line(out, &format!("  {who}: {}", word(own, "reply").replace('\n', " ")));
             line(out, &format!("  understood by rule {}", word(own, "rule")));
         }

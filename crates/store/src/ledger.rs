@@ -206,7 +206,7 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
     loop {
         let query = format!("SELECT {}, id FROM event WHERE id > $1 ORDER BY id LIMIT $2", event::COLUMNS);
         let page = sql::all(sql, &query, &[Value::from(after), REBUILD_PAGE.into()], |row| {
-            Ok((row.uint(18)?, Event::read(row)?))
+            Ok((row.uint(19)?, Event::read(row)?))
         })?;
         let Some((last, _)) = page.last() else { return Ok(count) };
         after = *last;

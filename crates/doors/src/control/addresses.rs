@@ -34,7 +34,7 @@ pub(super) async fn explain(
         .map(|stream| decision(stream, &suppress::decide(&facts, stream, house.book.limits(), now, 1.0)))
         .collect();
     let (tags, _) = house.book.tags(&address);
-    let (reply, rule) = last_reply(house, &tags).await?;
+    let last = last_reply(house, &tags).await?;
     let names = names(house).await?;
     let votes = house.book.votes(&address, now);
     let (waiting, more) = queue::waiting(house, &address).await?;
@@ -43,7 +43,7 @@ pub(super) async fn explain(
         "org": org,
         "tags": tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "decisions": decisions,
-        "own": own(&facts.own, reply, rule),
+        "own": own(&facts.own, last),
         "listed": facts.listed,
         "allowed": facts.allowed,
         "opted_out": facts.opted_out,
@@ -135,7 +135,7 @@ fn decision(stream: Stream, decision: &Decision) -> Value {
     })
 }
 
-fn own(evidence: &Evidence, reply: Option<String>, rule: Option<String>) -> Value {
+fn own(evidence: &Evidence, last: Last) -> Value {
     if evidence.is_empty() {
         return Value::Null;
     }
@@ -150,9 +150,19 @@ fn own(evidence: &Evidence, reply: Option<String>, rule: Option<String>) -> Valu
         "enhanced": evidence.hard_enhanced.map(|enhanced| enhanced.to_string()),
         "soft_count": evidence.soft_count,
         "soft_at": at(evidence.soft_at),
-        "reply": reply,
-        "rule": rule,
+        "reply": last.reply,
+        "rule": last.rule,
+        "said_by": last.said_by,
     })
+}
+
+/// The last words about an address.
+#[derive(Default)]
+struct Last {
+    reply: Option<String>,
+    rule: Option<String>,
+    /// `server`, `smarthost`; none where nobody spoke, or it was not yet kept.
+    said_by: Option<String>,
 }
 
 fn vote(vote: &Vote, names: &[(String, String)], house: &House, now: u64) -> Value {
@@ -176,18 +186,19 @@ async fn names(house: &House) -> Result<Vec<(String, String)>, Problem> {
 }
 
 /// The masked reply behind the newest evidence, and the rule that understood it.
-async fn last_reply(house: &House, tags: &[Tag]) -> Result<(Option<String>, Option<String>), Problem> {
+async fn last_reply(house: &House, tags: &[Tag]) -> Result<Last, Problem> {
     let tags = tags.to_vec();
     let found = house.ledger.read(move |sql| {
         for tag in tags {
             let row = sql::first(sql, REPLY, &[tag.0[..].into()], |row| {
-                Ok((row.text_or_null(0)?.map(str::to_owned), row.text_or_null(1)?.map(str::to_owned)))
+                let word = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+                Ok(Last { reply: word(0)?, rule: word(1)?, said_by: word(2)? })
             })?;
             if let Some(found) = row {
                 return Ok(found);
             }
         }
-        Ok((None, None))
+        Ok(Last::default())
     });
     Ok(found.await?)
 }
@@ -219,7 +230,7 @@ fn bounced(row: &Row) -> Result<Value, SqlError> {
     }))
 }
 
-const REPLY: &str = "SELECT reply, rule FROM recipient WHERE tag = $1";
+const REPLY: &str = "SELECT reply, rule, said_by FROM recipient WHERE tag = $1";
 const LISTED: &str = "SELECT list, tag, domain, at, org, note FROM listed ORDER BY at DESC LIMIT $1";
 const BOUNCED: &str =
     "SELECT tag, domain, hard_at, hard_strong, reply FROM recipient WHERE hard_at <> 0 ORDER BY hard_at DESC LIMIT $1";

@@ -288,6 +288,27 @@ fn whoever_reads_may_have_had_enough() {
     }
 }
 
+#[test]
+fn explain_says_whether_the_recipients_server_or_the_smart_host_refused() {
+    let sink = Sink::with(|to| to.starts_with("gone").then(|| "550 5.1.1 No such user here".to_owned()));
+    for (relay, who) in [
+        ("smarthost = \"SINK\"", "the smart host said"),
+        ("routes = { \"example.test\" = \"SINK\" }", "the mail server said"),
+    ] {
+        let relay = relay.replace("SINK", &sink.address.to_string());
+        let node = Node::start(&format!(
+            "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+             [relay]\n{relay}\n"
+        ));
+        send(node.smtp(), "anna@good.test", &["gone@example.test"], "who is it");
+        wait_until("it is known", Duration::from_secs(20), || {
+            !node.ask(&["explain", "gone@example.test"])["own"].is_null()
+        });
+        let said = node.run(&["explain", "gone@example.test"]).stdout;
+        assert!(said.contains(&format!("  {who}: 5.1.1 No such user here")), "{relay}: {said}");
+    }
+}
+
 /// A node with the mails `ids`, which their server has put off once.
 fn with_mail_that_waits(ids: &[&str]) -> (Node, Sink, Arc<AtomicBool>) {
     let open = Arc::new(AtomicBool::new(false));

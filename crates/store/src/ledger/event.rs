@@ -41,6 +41,17 @@ pub struct Event {
     pub rule: Option<String>,
     /// A masked reply, or a person's note.
     pub note: Option<String>,
+    /// Whose words the reply is; none where no server spoke, or an older version wrote the event.
+    pub said_by: Option<Speaker>,
+}
+
+/// Who answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Speaker {
+    /// The recipient's server.
+    Server,
+    /// The smart host, for the recipient's server or for itself.
+    SmartHost,
 }
 
 impl Event {
@@ -63,6 +74,7 @@ impl Event {
             strength: None,
             rule: None,
             note: None,
+            said_by: None,
         }
     }
 
@@ -144,6 +156,7 @@ impl Event {
             enhanced: answer.enhanced.map(|enhanced| enhanced.to_string()),
             strength: verdict.map(|verdict| verdict.strength),
             rule: verdict.map(|verdict| verdict.rule.clone()),
+            said_by: answer.code.map(|_| if answer.relayed { Speaker::SmartHost } else { Speaker::Server }),
             // A delivery needs no words; a refusal is shown to the next person who writes there.
             note: (kind != "delivered").then(|| mask(&answer.text, address)),
             ..Self::new(told.at, Subject::Recipient, kind)
@@ -189,6 +202,7 @@ impl Event {
                 self.strength.map(Strength::as_str).into(),
                 self.rule.as_deref().into(),
                 self.note.as_deref().into(),
+                self.said_by.map(Speaker::as_str).into(),
             ],
         )?;
         Ok(())
@@ -219,6 +233,7 @@ impl Event {
             strength: row.text_or_null(15)?.map(str::parse).transpose().map_err(stored)?,
             rule: owned(16)?,
             note: owned(17)?,
+            said_by: row.text_or_null(18)?.and_then(Speaker::parse),
         })
     }
 
@@ -336,6 +351,7 @@ impl Event {
                 after.soft_at.into(),
                 self.note.as_deref().into(),
                 self.rule.as_deref().into(),
+                self.said_by.map(Speaker::as_str).into(),
             ],
         )?;
         Ok(())
@@ -353,6 +369,19 @@ impl Subject {
 
     fn parse(word: &str) -> Option<Self> {
         [Self::Recipient, Self::Sender, Self::Site].into_iter().find(|subject| subject.as_str() == word)
+    }
+}
+
+impl Speaker {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::SmartHost => "smarthost",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Server, Self::SmartHost].into_iter().find(|speaker| speaker.as_str() == word)
     }
 }
 
@@ -388,12 +417,12 @@ fn hour(at: u64) -> u64 {
 const HOUR_S: u64 = 3600;
 
 const INSERT: &str = "INSERT INTO event (at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
-    provider, code, enhanced, strength, rule, note) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+    provider, code, enhanced, strength, rule, note, said_by) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// The columns that [`Event::read`] expects.
 pub(super) const COLUMNS: &str = "at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
-    provider, code, enhanced, strength, rule, note";
+    provider, code, enhanced, strength, rule, note, said_by";
 
 /// The columns that [`evidence`] expects.
 pub(super) const EVIDENCE_COLUMNS: &str = "delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, \
@@ -403,9 +432,10 @@ const EVIDENCE: &str = "SELECT delivered_at, hard_first_at, hard_at, hard_strong
     hard_enhanced, soft_count, soft_first_at, soft_at FROM recipient WHERE tag = $1";
 
 const PUT_EVIDENCE: &str = "INSERT INTO recipient (tag, key_id, domain, delivered_at, hard_first_at, hard_at, \
-    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, reply, rule) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, reply, rule, said_by) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
     ON CONFLICT (tag) DO UPDATE SET delivered_at = excluded.delivered_at, hard_first_at = excluded.hard_first_at, \
     hard_at = excluded.hard_at, hard_strong = excluded.hard_strong, hard_inactive = excluded.hard_inactive, \
     hard_code = excluded.hard_code, hard_enhanced = excluded.hard_enhanced, soft_count = excluded.soft_count, \
-    soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, reply = excluded.reply, rule = excluded.rule";
+    soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, reply = excluded.reply, rule = excluded.rule, \
+    said_by = excluded.said_by";

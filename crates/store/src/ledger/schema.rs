@@ -39,16 +39,18 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
 ];
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
-/// 4: when a peer last answered.
-const FORMAT: i64 = 4;
+/// 4: when a peer last answered. 5: who gave an answer.
+const FORMAT: i64 = 5;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
     "ALTER TABLE peer ADD COLUMN answered_at INTEGER;
      UPDATE peer SET answered_at = polled_at WHERE trouble IS NULL;",
+    "ALTER TABLE event ADD COLUMN said_by TEXT;
+     ALTER TABLE recipient ADD COLUMN said_by TEXT;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -57,7 +59,7 @@ const EVENTS: &str = "
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT, sub TEXT,
     stream TEXT, count INTEGER NOT NULL, key_id BLOB, tag BLOB, domain TEXT, org TEXT, login TEXT, provider TEXT,
-    code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT);
+    code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT, said_by TEXT);
 CREATE TABLE IF NOT EXISTS read_to (source TEXT PRIMARY KEY, last INTEGER NOT NULL);
 ";
 
@@ -67,7 +69,7 @@ CREATE TABLE IF NOT EXISTS recipient (
     tag BLOB PRIMARY KEY, key_id BLOB NOT NULL, domain TEXT NOT NULL, delivered_at INTEGER NOT NULL,
     hard_first_at INTEGER NOT NULL, hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL,
     hard_inactive INTEGER NOT NULL, hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL,
-    soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT) WITHOUT ROWID;
+    soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT, said_by TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listed (
     tag BLOB NOT NULL, list TEXT NOT NULL, org TEXT NOT NULL, key_id BLOB NOT NULL, domain TEXT NOT NULL,
     at INTEGER NOT NULL, note TEXT, PRIMARY KEY (tag, list, org)) WITHOUT ROWID;
@@ -129,10 +131,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ledger_of_format_3_learns_when_peers_answered() {
+    fn a_ledger_of_format_3_learns_when_peers_answered_and_who_speaks() {
         let connection = Connection::open_in_memory().unwrap();
-        let before = FEDERATION.replace(", answered_at INTEGER", "");
-        connection.execute_batch(&before).unwrap();
+        for tables in [EVENTS, VIEWS, FEDERATION] {
+            let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
+            connection.execute_batch(&before).unwrap();
+        }
         let insert = "INSERT INTO peer (node, url, name, state, read, weight, added_at, polled_at, trouble) VALUES \
             (x'01', '', '', 'accepted', 1, 1.0, 5, 70, NULL), (x'02', '', '', 'accepted', 1, 1.0, 5, 80, 'away'), \
             (x'03', '', '', 'invited', 1, 1.0, 5, NULL, NULL); PRAGMA user_version = 3;";
@@ -142,6 +146,9 @@ mod tests {
             let mut query = connection.prepare("SELECT answered_at FROM peer ORDER BY node").unwrap();
             let answered: Result<Vec<Option<i64>>, _> = query.query_map([], |row| row.get(0)).unwrap().collect();
             assert_eq!(answered.unwrap(), [Some(70), None, None]);
+            for table in ["event", "recipient"] {
+                connection.prepare(&format!("SELECT said_by FROM {table}")).unwrap();
+            }
         }
     }
 }
