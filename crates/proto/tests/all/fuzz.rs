@@ -1,7 +1,7 @@
 //! Feeds the fuzz targets of this crate (`fuzz/src`) with their corpus and seeded mutations of it.
 
 #[path = "../../../../fuzz/src/drive.rs"]
-mod drive;
+pub mod drive;
 #[path = "../../../../fuzz/src/front.rs"]
 mod front;
 #[path = "../../../../fuzz/src/header.rs"]

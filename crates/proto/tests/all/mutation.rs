@@ -9,29 +9,10 @@ use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Reply};
 
 use crate::dialogue::{Move, dialogues};
+use crate::fuzz::drive::{Dice, mutate};
 use crate::shell::Shell;
 
 const ROUNDS: u64 = 20_000;
-
-/// SplitMix64: enough for choices, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % end.max(1) as u64).unwrap()
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len())]
-    }
-}
 
 const TOKENS: &[&[u8]] = &[
     b"\r\n.\r\n",
@@ -70,30 +51,8 @@ const TOKENS: &[&[u8]] = &[
     b"+",
 ];
 
-fn mutate(dice: &mut Dice, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
-    for _ in 0..=dice.below(6) {
-        let at = dice.below(bytes.len());
-        let end = (at + dice.below(20)).min(bytes.len());
-        match dice.below(7) {
-            0 if !bytes.is_empty() => bytes[at] ^= 1 << dice.below(8),
-            1 => drop(bytes.drain(at..end)),
-            2 => drop(bytes.splice(at..at, dice.pick(TOKENS).iter().copied())),
-            3 => drop(bytes.splice(at..end, dice.pick(TOKENS).iter().copied())),
-            4 => {
-                let copy = bytes[at..end].to_vec();
-                drop(bytes.splice(at..at, copy));
-            }
-            5 => {
-                let other = &others[dice.below(others.len())];
-                let from = dice.below(other.len());
-                drop(bytes.splice(at.., other[from..].iter().copied()));
-            }
-            _ => {
-                let many = if dice.below(50) == 0 { LINE_OCTETS_MAX } else { 30 };
-                drop(bytes.splice(at..at, vec![b'a'; dice.below(many)]));
-            }
-        }
-    }
+fn pick<'a, T: ?Sized>(dice: &mut Dice, from: &[&'a T]) -> &'a T {
+    from[dice.below(from.len())]
 }
 
 /// Everything that can be seen from outside after these reads.
@@ -141,7 +100,7 @@ fn mutated_dialogues_end_the_same_however_they_are_cut() {
         let mut dice = Dice(seed);
         let (mut offers, mut bytes) = seeds[dice.below(seeds.len())].clone();
         bytes.truncate(5000);
-        mutate(&mut dice, &mut bytes, &others);
+        mutate(&mut dice, &mut bytes, &others, TOKENS);
         if dice.below(3) == 0 {
             offers = Offers { tls: Tls::On, auth: AuthOffer::Yes, octets_max: 200, recipients_max: 3, ..offers };
         }
@@ -234,7 +193,7 @@ fn converse(seed: u64) -> usize {
                     Some(Spoken::Data) => "354 go",
                     _ => "250 ok",
                 };
-                let text = if dice.below(3) == 0 { dice.pick(REPLIES) } else { likely };
+                let text = if dice.below(3) == 0 { pick(&mut dice, REPLIES) } else { likely };
                 session.reply(Reply::parse(text).unwrap())
             }
         };
@@ -269,7 +228,7 @@ fn mutated_replies_come_out_the_same_however_they_are_cut() {
     for seed in 0..ROUNDS {
         let mut dice = Dice(seed);
         let mut bytes = others[dice.below(2)].clone();
-        mutate(&mut dice, &mut bytes, &others);
+        mutate(&mut dice, &mut bytes, &others, TOKENS);
         let whole = read(&bytes, bytes.len().max(1));
         assert_eq!(read(&bytes, 1), whole, "seed {seed}");
         assert_eq!(read(&bytes, 1 + dice.below(30)), whole, "seed {seed}");
