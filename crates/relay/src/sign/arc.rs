@@ -87,16 +87,17 @@ impl Sealer {
         signed: &Fields,
         at_once: &Semaphore,
     ) -> Result<Sealed, SignError> {
-        let Some(wanted) = arrival::wanted(content) else { return Ok(Err(Unsealed::Unreadable)) };
-        let keys = self.look_up(wanted).await;
+        let read = content.clone();
+        let wanted = aside(move || Ok(arrival::wanted(&read).ok_or(Unsealed::Unreadable))).await?;
+        let keys = match wanted {
+            Ok(names) => self.look_up(names).await,
+            Err(why) => return Ok(Err(why)),
+        };
         let (library, content, signed) = (self.library.clone(), content.clone(), signed.clone());
         let _permit = at_once.acquire().await.map_err(|_| SignError::Task)?;
         let handle = Handle::current();
-        let made = tokio::task::spawn_blocking(move || {
-            // All its answers are there: it never waits.
-            handle.block_on(set(&key, &hostname, &content, &signed, &keys, &library))
-        });
-        made.await.map_err(|_| SignError::Task)?
+        // All its answers are there: it never waits.
+        aside(move || handle.block_on(set(&key, &hostname, &content, &signed, &keys, &library))).await
     }
 
     /// What the DNS says of these keys. What it has not said in time counts as no answer.
@@ -116,6 +117,21 @@ impl Sealer {
             }
         }
         keys
+    }
+}
+
+/// Does work with the octets of strangers where other tasks do not wait for it. What makes the library fall over costs the
+/// seal, not the mail.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<Result<T, Unsealed>, SignError> + Send + 'static,
+) -> Result<Result<T, Unsealed>, SignError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => {
+            tracing::error!(%error, "a mail could not be read for a seal; it leaves without");
+            Ok(Err(Unsealed::Unreadable))
+        }
+        Err(_) => Err(SignError::Task),
     }
 }
 

@@ -6,11 +6,16 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use sm2tp_rules::seal::{Chain, Validation};
 use sm2tp_store::dkim::Source;
 
+use super::arrival::{verified, wanted};
 use super::*;
 use crate::dns::{IpUse, Resolvers, Trust};
 use crate::testing::Zone;
+
+#[path = "../../../../../fuzz/src/drive.rs"]
+mod drive;
 
 /// Does what each job says, and answers with a list of results: a message in hexadecimal digits, or a verdict in words.
 const DKIMPY: &str = r#"
@@ -346,3 +351,38 @@ async fn what_is_changed_behind_us_does_not_verify() {
     let want: Vec<_> = bad.iter().map(|_| "fail 1").chain(fine.iter().map(|_| "pass 1")).collect();
     assert_eq!(verdicts, want, "{good}");
 }
+
+#[test]
+fn whatever_comes_is_sealed_so_that_it_verifies_or_is_left_alone() {
+    let world = World::new("mutated");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let library = runtime.block_on(async { World::sealer(Zone::default()).library });
+    let key = world.keys.signing("relay.node.example", 2)[0].clone();
+    let record = world.records["s._domainkey.relay.node.example"].as_str().unwrap().to_owned();
+    // Every name has our key: what is not ours does not verify, but is tried.
+    let read = |content: &[u8]| {
+        let mut keys = Keys::default();
+        wanted(content)?.into_iter().for_each(|name| keys.add(name, Ok(vec![record.clone()])));
+        let chain = runtime.block_on(verified(content, &keys, &library))?.chain;
+        Some((keys, chain))
+    };
+    drive::drive("arc", ROUNDS, |octets| {
+        // The door takes no other line ends.
+        let text = String::from_utf8_lossy(octets).replace("\r\n", "\n").replace('\r', "").replace('\n', "\r\n");
+        let Some((keys, chain)) = read(text.as_bytes()) else { return };
+        assert!(!matches!(chain, Chain::Valid { .. } | Chain::Unknown), "{chain:?}");
+        let set = runtime.block_on(set(&key, "relay.node.example", text.as_bytes(), b"", &keys, &library)).unwrap();
+        let Ok(set) = set else { return };
+        let lines = String::from_utf8(set).unwrap();
+        assert!(lines.is_ascii() && lines.lines().all(|line| line.len() <= 998), "{lines}");
+        assert_eq!(header::fields(lines.as_bytes()).unwrap().len(), 3, "{lines}");
+        let want = match seal::next(chain).unwrap().validation {
+            Validation::None => Chain::Valid { last: 1 },
+            Validation::Pass | Validation::Fail => Chain::Ended,
+        };
+        assert_eq!(read(format!("{lines}{text}").as_bytes()).map(|(_, chain)| chain), Some(want), "{lines}{text}");
+    });
+}
+
+/// Each makes two signatures and verifies more.
+const ROUNDS: u64 = 2_000;
