@@ -189,11 +189,15 @@ impl Opener {
         if let Some(failure) = self.policies.take_failure(wish.domain.as_str()) {
             self.count(host, wish, Some(Failure { kind: failure.to_owned(), host: None, ip: None, from: None }));
         }
-        if connection.is_encrypted() {
-            self.count(host, wish, None);
-        } else {
-            self.failed(host, wish, TlsTrouble::NotOffered.as_str(), (connection.from(), address));
-        }
+        let trouble = match connection.level {
+            _ if connection.is_encrypted() => return self.count(host, wish, None),
+            // Nobody asked for TLS.
+            Level::Clear if self.tls_use == TlsUse::Off => return,
+            // A handshake failed, just now or lately: the server does offer TLS.
+            Level::Clear => TlsTrouble::Handshake,
+            _ => TlsTrouble::NotOffered,
+        };
+        self.failed(host, wish, trouble.as_str(), (connection.from(), address));
     }
 
     /// `ends`: our address, where there was a connection, and that of the host.

@@ -1,16 +1,15 @@
 //! Reports as they are written, and as they are sent: over midnight, to a web server that this test did not write.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use flate2::read::GzDecoder;
 use sm2tp_proto::Domain;
-use sm2tp_rules::LocalFailure;
 use sm2tp_rules::tls::{Asked, Sts};
 
 use super::*;
-use crate::connection::{Patience, Trouble};
+use crate::connection::Patience;
 use crate::dns::{IpUse, Trust};
 use crate::exits::{Exit, Exits};
 use crate::opening::{Broken, Opener, Wish};
@@ -331,36 +330,45 @@ async fn the_first_place_that_takes_a_report_gets_it_and_nobody_waits_for_ever()
     assert_eq!(web.line(), "", "eight tries and the one before the mail, and no more");
 }
 
-#[tokio::test]
-async fn a_failure_is_counted_with_both_ends_of_its_connection() {
-    // A server of old that knows no STARTTLS.
+/// A server that reads a line before each of these answers but the first, hangs up after the last, and serves each list on a
+/// connection of its own.
+fn server(connections: &'static [&'static [&'static str]]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        (&stream).write_all(b"220 mx.old.test\r\n").unwrap();
-        let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line).unwrap();
-        (&stream).write_all(b"250 mx.old.test\r\n").unwrap();
+        for answers in connections {
+            let (stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(&stream);
+            for (number, answer) in answers.iter().enumerate() {
+                if 0 < number {
+                    lines.read_line(&mut String::new()).unwrap();
+                }
+                (&stream).write_all(answer.as_bytes()).unwrap();
+            }
+        }
     });
+    port
+}
+
+/// What is counted when mx.old.test is met: whether that came about, and the one failure.
+async fn counted(tls_use: TlsUse, port: u16) -> (bool, Failure) {
     let dns = Zone::default().ip("mx.old.test", "127.0.0.1").serve(Trust::Nothing, IpUse::V4First);
     let (tls, counting) = (TlsClient::new(None).unwrap(), Counting::new(TlsReports::On, None));
-    let source = Ipv4Addr::new(127, 0, 0, 9);
     let exit = Exit {
         name: "main".into(),
-        addresses: vec![source.into()],
+        addresses: vec![OURS.into()],
         hello: "relay.example.org".into(),
         weight: 1,
         orgs: Vec::new(),
         streams: Vec::new(),
     };
-    let second = Duration::from_secs(10);
+    let patience = Duration::from_secs(10);
     let opener = Opener {
         dns,
         policies: Policies::open(None, tls.certified.clone()),
         tls,
-        tls_use: TlsUse::Required,
-        patience: Patience { connect: second, answer: second },
+        tls_use,
+        patience: Patience { connect: patience, answer: patience },
         exits: Exits::new(vec![exit]),
         broken: Broken::default(),
         counting: counting.clone(),
@@ -370,13 +378,32 @@ async fn a_failure_is_counted_with_both_ends_of_its_connection() {
     let domain = Domain::parse("old.test").unwrap();
     let exits = opener.exits.order("local", Stream::Personal);
     let wish = Wish { domain: &domain, asked: Asked::Nothing, exits: &exits };
-    let opened = opener.open(&site, wish).await;
-    assert!(matches!(opened, Err(Trouble::Local { failure: LocalFailure::TlsFailure, .. })));
+    let is_open = opener.open(&site, wish).await.is_ok();
     let mut tally = counting.0.as_ref().unwrap().lock().unwrap();
     let tomorrow = tally.day + 1;
     tally.turn(tomorrow);
     let counts = tally.due(tomorrow * DAY_S).unwrap().counts;
     let [(failure, 1)] = &counts[0].failures[..] else { panic!("{counts:?}") };
-    let want: (Option<IpAddr>, Option<IpAddr>) = (Some(source.into()), Some(Ipv4Addr::LOCALHOST.into()));
-    assert_eq!((failure.kind.as_str(), failure.from, failure.ip), ("starttls-not-supported", want.0, want.1));
+    (is_open, failure.clone())
+}
+
+const OURS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+#[tokio::test]
+async fn a_failure_is_counted_with_its_kind_and_both_ends_of_its_connection() {
+    let failure = |kind: &str| Failure {
+        kind: kind.to_owned(),
+        host: Some("mx.old.test".to_owned()),
+        ip: Some(Ipv4Addr::LOCALHOST.into()),
+        from: Some(OURS.into()),
+    };
+    const PLAIN: &[&str] = &["220 mx.old.test\r\n", "250 mx.old.test\r\n"];
+    // It offers TLS and hangs up in the handshake, and takes mail in clear after that.
+    const BROKEN: &[&str] = &["220 mx.old.test\r\n", "250-mx.old.test\r\n250 STARTTLS\r\n", "220 go on\r\n"];
+    let strict = counted(TlsUse::Required, server(&[PLAIN])).await;
+    assert_eq!(strict, (false, failure("starttls-not-supported")));
+    let open = counted(TlsUse::Opportunistic, server(&[PLAIN])).await;
+    assert_eq!(open, (true, failure("starttls-not-supported")));
+    let broken = counted(TlsUse::Opportunistic, server(&[BROKEN, PLAIN])).await;
+    assert_eq!(broken, (true, failure("validation-failure")));
 }
