@@ -497,6 +497,11 @@ mod tests {
                  hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
              CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, recipient TEXT); \
              CREATE TABLE peer (node BLOB PRIMARY KEY, polled_at INTEGER, trouble TEXT) WITHOUT ROWID; \
+             CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT); \
+             CREATE TABLE recipient (tag BLOB PRIMARY KEY, delivered_at INTEGER NOT NULL, hard_first_at INTEGER NOT NULL, \
+                 hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL, hard_inactive INTEGER NOT NULL, \
+                 hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL, \
+                 soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT) WITHOUT ROWID; \
              INSERT INTO org VALUES ('asso', '', 'personal', 1); PRAGMA user_version = 1;",
         )
         .unwrap();
