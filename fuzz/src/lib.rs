@@ -15,6 +15,7 @@ pub mod front;
 pub mod header;
 pub mod policies;
 pub mod replies;
+pub mod reports;
 pub mod session;
 pub mod settings;
 pub mod stored;

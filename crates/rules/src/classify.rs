@@ -11,6 +11,7 @@ mod local;
 mod page;
 mod plain;
 mod reading;
+mod reported;
 mod rulebook;
 mod scan;
 mod wait;
@@ -266,7 +267,8 @@ fn fingerprint(sources: &[Source<'_>]) -> u64 {
 fn stage(said: &Said<'_>, scan: &Scan<'_>) -> Option<Stage> {
     match (said.stage, scan.stage) {
         (None, None) if reading::is_banner(said.text) => Some(Stage::Connect),
-        (None | Some(Stage::Data), Some(told)) => Some(told),
+        // A report is told later; its words say when in the dialogue it was.
+        (None | Some(Stage::Data | Stage::Dsn), Some(told)) => Some(told),
         (known, _) => known,
     }
 }

@@ -188,6 +188,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Bench(_)
         | Command::Dkim(_)
         | Command::Classify
+        | Command::Report { .. }
         | Command::Tag { .. }
         | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),
     })

@@ -1,5 +1,5 @@
 //! `sm2tp bench relay`: how fast a relay takes mail and delivers it, measured from outside, the same for any relay.
-//! `sm2tp bench queue`: what a long queue costs ([`queue`]).
+//! `sm2tp bench queue`: what a long queue costs ([`queue`]). `sm2tp bench report`: how fast reports are read ([`report`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
@@ -8,6 +8,7 @@
 mod load;
 mod node;
 mod queue;
+mod reports;
 mod sink;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::time::{interval, timeout};
 
 use self::node::{BenchNode, Place, Sign, Usage};
 pub use self::queue::{QueueArgs, queue};
+pub use self::reports::{ReportArgs, report};
 use self::sink::Sink;
 use crate::{Exit, Failure, say};
 

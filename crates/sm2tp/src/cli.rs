@@ -12,7 +12,7 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
 
-use crate::bench::{QueueArgs, RelayArgs};
+use crate::bench::{QueueArgs, RelayArgs, ReportArgs};
 
 /// Outgoing mail relay and federated bounce service.
 #[derive(Debug, Parser)]
@@ -55,6 +55,12 @@ pub enum Command {
     },
     /// Classify replies from standard input: plain texts, or JSON lines {"text","mx","stage"}. Empty lines are skipped.
     Classify,
+    /// Read reports on mails (bounces, complaints) from files: whom they are about, and why.
+    Report {
+        /// A mail each; `-` for standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// The tag of an address under a key.
     Tag {
         address: String,
@@ -364,6 +370,8 @@ pub enum Bench {
     Relay(RelayArgs),
     /// Start a node with a million mails in its queue: time, memory, and what a mail costs then.
     Queue(QueueArgs),
+    /// Read and classify reports on one core.
+    Report(ReportArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod drive;
 mod open;
 mod outward;
 mod password;
+mod report;
 mod rules;
 mod serve;
 #[cfg(test)]
@@ -84,12 +85,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let json = cli.json;
     match cli.command {
         Command::Classify => classify::run(&open::classifier(&cli.config)?, json),
+        Command::Report { files } => report::run(&open::classifier(&cli.config)?, &files, json),
         Command::Tag { address, key_hex } => ask::tag(&address, &key_hex, json),
         Command::Completion { shell } => Ok(cli::completion(shell)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
         Command::Bench(cli::Bench::Relay(args)) => block_on(bench::relay(args, json))?,
         Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
+        Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
         Command::Dkim(command) => {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?

@@ -64,21 +64,30 @@ impl Lines {
         !before.contains(char::is_alphanumeric)
     }
 
+    /// True where a field of a mail stands right below this line.
+    fn is_above_header(&self, number: usize) -> bool {
+        let below = self.lines.iter().skip(number + 1).map(|line| self.text(*line));
+        below.filter(|text| !text.is_empty()).take(1).any(|text| begins_with(text, HEADER_FIELDS))
+    }
+
     /// The line in which the returned mail begins, and whether that line only says so.
     fn returned(&self) -> Option<(usize, bool)> {
         let first_address = self.flat.find('@')?;
-        let marked = self.hits.iter().filter(|hit| hit.sign == Sign::Returned && first_address < hit.start);
-        let marked = marked.filter(|hit| self.begins_line(hit.start)).map(|hit| self.line_at(hit.start)).next();
-        let header = self.lines.iter().position(|line| {
-            let text = self.text(*line);
-            RETURNED_FIELDS.iter().any(|name| text.get(..name.len()).is_some_and(|at| at.eq_ignore_ascii_case(name)))
-        });
+        let mut marks = self.hits.iter().filter(|hit| hit.sign == Sign::Returned && self.begins_line(hit.start));
+        // Words like "returned mail" may also open a report: then nobody was named yet, and no header follows.
+        let mark = marks.find(|hit| first_address < hit.start || self.is_above_header(self.line_at(hit.start)));
+        let marked = mark.map(|hit| self.line_at(hit.start));
+        let header = self.lines.iter().position(|line| begins_with(self.text(*line), RETURNED_FIELDS));
         match (marked, header) {
             (Some(marked), Some(header)) if header < marked => Some((header, false)),
             (Some(marked), _) => Some((marked, true)),
             (None, header) => header.map(|line| (line, false)),
         }
     }
+}
+
+pub(super) fn begins_with(text: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
 /// Lines without quotation marks and doubled blanks, one after the other.
@@ -139,6 +148,19 @@ fn push_plain(flat: &mut String, word: &str) {
 
 /// A line that begins so begins the header of the returned mail.
 const RETURNED_FIELDS: &[&str] = &["received:", "return-path:", "dkim-signature:", "x-received:"];
+/// Fields with which a header may begin that people see.
+const HEADER_FIELDS: &[&str] = &[
+    "received:",
+    "return-path:",
+    "from:",
+    "to:",
+    "date:",
+    "subject:",
+    "message-id:",
+    "sender:",
+    "x-",
+    "mime-version:",
+];
 /// Reports explain themselves in some 30 lines. What follows is the returned mail, or a trick.
 const FLAT_OCTETS_MAX: usize = 64 * 1024;
 const LINES_MAX: usize = 4000;

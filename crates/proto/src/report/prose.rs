@@ -6,7 +6,7 @@
 //! addresses at the beginnings of lines, in a sentence about failure, or the only one in the text.
 
 use super::fields::one_line;
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, begins_with};
 use super::list::{announced, is_header_label, is_rule, item, listed};
 use super::spot::{Spot, spots};
 use super::words::{Hit, Sign};
@@ -258,12 +258,22 @@ fn improve(found: &mut Found, lines: &Lines, is_alone: bool) {
         let own = std::mem::take(&mut found.diagnostic);
         push_bounded(&mut found.diagnostic, &said);
         push_bounded(&mut found.diagnostic, &own);
-    } else if is_bare && let Some(spot) = lines.spots.iter().find(|spot| spot.address.is_same(&found.address)) {
+    } else if is_bare {
+        push_bounded(&mut found.diagnostic, &words_below(lines, &found.address));
+    }
+}
+
+/// The first lines below the one that names the recipient.
+pub(super) fn words_below(lines: &Lines, address: &Address) -> String {
+    let mut words = String::new();
+    if let Some(spot) = lines.spots.iter().find(|spot| spot.address.is_same(address)) {
         let below = lines.lines.iter().skip(lines.line_at(spot.start) + 1).map(|line| lines.text(*line));
-        for text in below.filter(|text| !text.is_empty() && !is_rule(text)).take(LINES_AFTER_MAX) {
-            push_bounded(&mut found.diagnostic, text);
+        let below = below.filter(|text| !text.is_empty() && !is_rule(text)).take_while(|text| !is_status_field(text));
+        for text in below.take(LINES_AFTER_MAX) {
+            push_bounded(&mut words, text);
         }
     }
+    words
 }
 
 /// From this line to the next empty one; a single sentence without a code is an introduction, and what it introduces is
@@ -332,6 +342,14 @@ fn is_rcpt(text: &str) -> bool {
     let at = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
     at.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("rcpt to"))
         || at.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("c: rcpt to"))
+}
+
+/// Fields of a status part that was made text: about the next recipient, for all we know.
+fn is_status_field(text: &str) -> bool {
+    begins_with(
+        text,
+        &["final-recipient:", "original-recipient:", "reporting-mta:", "action:", "status:", "arrival-date:"],
+    )
 }
 
 /// What may stand between a label and its address.

@@ -118,7 +118,8 @@ fn complete(recipient: &mut Recipient, found: &[Found], lines: &Lines) {
     if recipient.diagnostic.is_none() {
         let said = prose::said_about(lines, &recipient.address);
         let words = said.or_else(|| found.map(|found| found.diagnostic.clone())).or_else(|| prose::first_reply(lines));
-        recipient.diagnostic = words.filter(|words| !words.is_empty());
+        let words = words.unwrap_or_else(|| prose::words_below(lines, &recipient.address));
+        recipient.diagnostic = Some(words).filter(|words| !words.is_empty());
     }
     if recipient.action.is_none() {
         let of_status = recipient.status.and_then(|status| (status.0 == 2).then_some(Action::Delivered));
@@ -259,6 +260,11 @@ impl Block {
             Some(status) => Some(status),
             None => said,
         };
+        if diagnostic.is_empty() {
+            // `Status: 4.0.0 (example.net: host name lookup failure)`
+            let comment = |value: &str| Some(value.split_once('(')?.1.trim_end().trim_end_matches(')').to_owned());
+            push_bounded(&mut diagnostic, &self.status.as_deref().and_then(comment).unwrap_or_default());
+        }
         let remote = self.remote_mta.as_deref().map(one_line);
         Recipient {
             original: self.original.as_deref().and_then(named),

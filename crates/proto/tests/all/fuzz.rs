@@ -10,6 +10,8 @@ mod header;
 mod policies;
 #[path = "../../../../fuzz/src/replies.rs"]
 mod replies;
+#[path = "../../../../fuzz/src/reports.rs"]
+mod reports;
 #[path = "../../../../fuzz/src/session.rs"]
 mod session;
 
@@ -43,4 +45,14 @@ fn a_header_of_the_proxy_protocol_is_read_the_same_however_it_is_cut() {
 #[test]
 fn the_fields_of_a_header_are_the_header() {
     drive::drive("header", ROUNDS, header::header);
+}
+
+#[test]
+fn whatever_a_bounce_says_it_says_it_in_bounds() {
+    drive::drive("bounce", ROUNDS, reports::bounce);
+}
+
+#[test]
+fn whatever_a_complaint_says_it_says_it_in_bounds() {
+    drive::drive("complaint", ROUNDS, reports::complaint);
 }

@@ -49,6 +49,7 @@ const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/relay/src/settle.rs", "the outbox entry, gone once ledger and send log have it"),
     ("crates/relay/src/tls_report.rs", "the report to the address that a domain publishes for it"),
     ("crates/sm2tp/src/demo/mailserver.rs", "the demonstration's recipient servers, as any mail server"),
+    ("crates/sm2tp/src/report.rs", "`sm2tp report`, to whoever has the mail that names them"),
     ("crates/store/src/spool/rows.rs", "the queue row, gone with the mail"),
     ("crates/store/src/told.rs", "to take it out of a reply text"),
 ];
