@@ -82,7 +82,8 @@ fn inline_list(lines: &Lines, from: usize, action: Action, found: &mut Vec<Found
 
 /// Recipients in the lines below, each with what is said about it.
 fn list_below(lines: &Lines, heading: usize, action: Action, found: &mut Vec<Found>) {
-    let mut list = List { action, shape: None, others: 0, open: Vec::new(), is_paused: false, is_in_sentence: false };
+    let is_in_sentence = !lines.text(lines.lines[heading]).ends_with(':');
+    let mut list = List { action, shape: None, others: 0, open: Vec::new(), is_paused: false, is_in_sentence };
     for line in lines.lines.iter().skip(heading + 1) {
         let text = lines.text(*line);
         if text.is_empty() {

@@ -105,6 +105,10 @@ fn beside_words(lines: &Lines, facts: &Facts<'_>) -> Vec<Found> {
             push(&mut found, spot.address.clone(), action, &paragraph_from(lines, number));
         }
     }
+    // "The message from news@asso.example was not delivered" names who wrote it.
+    if found.iter().any(|found| !is_own(&found.address, facts)) {
+        found.retain(|found| !is_own(&found.address, facts));
+    }
     found
 }
 

@@ -55,12 +55,30 @@ pub(super) fn hits(text: &str) -> impl Iterator<Item = Hit> + '_ {
 static AUTOMATON: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::builder()
         .ascii_case_insensitive(true)
-        .build(PHRASES.iter().flat_map(|(_, phrases)| phrases.iter()))
+        .build(all().map(|(_, phrase)| phrase))
         .expect("the phrases are few and fixed")
 });
 
-static SIGNS: LazyLock<Vec<Sign>> =
-    LazyLock::new(|| PHRASES.iter().flat_map(|(sign, phrases)| phrases.iter().map(|_| *sign)).collect());
+static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| all().map(|(sign, _)| sign).collect());
+
+/// All phrases, and those with accents once more without them, as programs write that know ASCII alone.
+fn all() -> impl Iterator<Item = (Sign, String)> {
+    let each = PHRASES.iter().flat_map(|(sign, phrases)| phrases.iter().map(|phrase| (*sign, (*phrase).to_owned())));
+    let bare = |(sign, phrase): (Sign, String)| {
+        let bare = without_accents(&phrase);
+        let differs = bare != phrase;
+        std::iter::once((sign, phrase)).chain(differs.then_some((sign, bare)))
+    };
+    each.flat_map(bare)
+}
+
+fn without_accents(phrase: &str) -> String {
+    let letter = |c| ACCENTS.iter().find(|(with, _)| with.contains(c)).map_or(c, |(_, without)| *without);
+    phrase.chars().map(letter).collect()
+}
+
+const ACCENTS: &[(&str, char)] =
+    &[("àâáãä", 'a'), ("éèêë", 'e'), ("îïí", 'i'), ("ôóõö", 'o'), ("ûùúü", 'u'), ("ç", 'c'), ("ñ", 'n')];
 
 const PHRASES: &[(Sign, &[&str])] = &[
     (
@@ -177,6 +195,7 @@ const PHRASES: &[(Sign, &[&str])] = &[
             "error occurred while trying to deliver the mail to the following",
             "error occurred while attempting to deliver",
             "problem with the email address(es) you're trying to send to",
+            "problem with the e-mail address(es) you're trying to send to",
             "message has not been delivered to",
             "following message could not be delivered",
             "reasons given below",
@@ -212,6 +231,13 @@ const PHRASES: &[(Sign, &[&str])] = &[
             "pas pu être livré aux",
             "pas pu être envoyé aux",
             "pas pu être acheminé",
+            "pas pu être transmis à :",
+            "pas été livré à :",
+            "pas été remis à :",
+            "pas été distribué à :",
+            "pas pu être livré à :",
+            "la remise à ces destinataires",
+            "remise aux destinataires ou groupes suivants",
             "destinataires en erreur",
             "destinataire en erreur",
             "liste des destinataires",
@@ -473,6 +499,18 @@ const PHRASES: &[(Sign, &[&str])] = &[
             "your email to",
             "your e-mail to",
             "message addressed to",
+            "the message you sent to",
+            "message you sent to",
+            "mail you sent to",
+            "deliver your mail to",
+            "deliver mail to",
+            "delivery failure:",
+            "unknown mailbox",
+            "entregado a",
+            "entregar a",
+            "zugestellt werden an",
+            "transmis à",
+            "pas transmis à",
             "mail addressed to",
             "the message to",
             "following message to",
@@ -594,6 +632,7 @@ const PHRASES: &[(Sign, &[&str])] = &[
         Sign::After,
         &[
             "is not a known user",
+            "is not listed",
             "is not known",
             "is unknown",
             "unknown",
@@ -703,6 +742,7 @@ const PHRASES: &[(Sign, &[&str])] = &[
             "undelivered",
             "bounced",
             "\"notificationtype\":\"bounce\"",
+            "was automatically rejected",
             "unable to deliver",
             "failed to deliver",
             "fail to deliver",
