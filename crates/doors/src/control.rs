@@ -6,6 +6,7 @@
 mod addresses;
 mod dkim;
 mod queue;
+mod replies;
 
 pub use self::dkim::Removal;
 pub use self::queue::{Those, Which};
@@ -21,6 +22,7 @@ use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
 use sm2tp_store::accounts::LimitsChange;
 use sm2tp_store::dkim::{Algorithm, DkimError};
+use sm2tp_store::ledger::Replay;
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -62,6 +64,8 @@ pub enum Request {
     DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
     DkimRemove { domain: String, selector: String, which: Removal },
     LedgerRebuild,
+    UnknownReplies,
+    ReplayReplies { mode: Replay },
 }
 
 /// The line that comes back.
@@ -228,6 +232,8 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::DkimList { domain } => dkim::list(house, domain.as_deref()),
         Request::DkimRotate { domain, selector, wait_s } => dkim::rotate(house, &domain, selector, wait_s).await,
         Request::DkimRemove { domain, selector, which } => dkim::remove(house, &domain, selector, which).await,
+        Request::UnknownReplies => replies::unknown(house).await,
+        Request::ReplayReplies { mode } => replies::replay(house, mode).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
     }
 }

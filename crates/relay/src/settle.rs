@@ -159,7 +159,9 @@ impl Rules<'_> {
         let attempts = recipient.attempts + 1;
         let next = self.schedule.next(outcome, job.mail.stream, job.mail.received_at, attempts, self.now, self.jitter);
         settled.slowed |= outcome.asks_for_less();
-        let answer = Answer { verdict: Some(Verdict::from(outcome)), ..answer };
+        // A failure of our own is typed; no rules are asked about it.
+        let rules = answer.code.map(|_| self.classifier.version().to_string());
+        let answer = Answer { verdict: Some(Verdict { rules, ..Verdict::from(outcome) }), ..answer };
         let note = said(&answer);
         match next {
             Next::At(next_at) => {

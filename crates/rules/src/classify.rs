@@ -14,6 +14,7 @@ mod reading;
 mod reported;
 mod rulebook;
 mod scan;
+mod shape;
 mod wait;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use sm2tp_proto::Enhanced;
 pub use self::file::{RuleOrigin, RulesError};
 pub use self::local::local;
 pub use self::rulebook::Rulebook;
+pub use self::shape::shape;
 use crate::outcome::{Cause, Fate, Outcome, Scope, Stage, Strength};
 use book::{Book, Rule};
 use scan::Scan;
@@ -285,7 +287,7 @@ fn holds(rule: &Rule, said: &Said<'_>, stage: Option<Stage>, provider: Option<us
 }
 
 /// The name in the outcome where no rule holds.
-const NO_RULE: &str = "none";
+pub const NO_RULE: &str = "none";
 const SHIPPED: Source<'static> = Source { file: "replies.toml", text: include_str!("../data/replies.toml") };
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
 use sm2tp_rules::allowance::AllowanceChange;
 use sm2tp_store::accounts::LimitsChange;
+use sm2tp_store::ledger::Replay;
 use tokio::time::timeout;
 
 use crate::cli::{self, Command, Ledger, Org, Peer, Queue, Suppress};
@@ -103,6 +104,7 @@ fn patience(request: &Request) -> Duration {
     use control::Which::Those;
     match request {
         Request::LedgerRebuild
+        | Request::ReplayReplies { .. }
         | Request::QueueRetry { which: Those(_) }
         | Request::QueueHold { which: Those(_) }
         | Request::QueueRelease { which: Those(_) }
@@ -182,12 +184,16 @@ fn request(command: Command) -> Result<Request, Failure> {
             Peer::Remove { who } => Request::PeerRemove { who },
         },
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
+        Command::Classify(asked) if asked.unknown => Request::UnknownReplies,
+        Command::Classify(asked) if asked.replay => {
+            Request::ReplayReplies { mode: if asked.apply { Replay::Apply } else { Replay::Show } }
+        }
         Command::Serve
         | Command::Check
         | Command::Demo { .. }
         | Command::Bench(_)
         | Command::Dkim(_)
-        | Command::Classify
+        | Command::Classify(_)
         | Command::Report { .. }
         | Command::Tag { .. }
         | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),

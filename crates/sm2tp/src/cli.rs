@@ -53,8 +53,8 @@ pub enum Command {
         #[arg(long, value_parser = stream)]
         stream: Option<Stream>,
     },
-    /// Classify replies from standard input: plain texts, or JSON lines {"text","mx","stage"}. Empty lines are skipped.
-    Classify,
+    /// Classify replies from standard input: plain texts, or JSON lines {"text","mx","stage"}.
+    Classify(Classify),
     /// Read reports on mails (bounces, complaints) from files: whom they are about, and why.
     Report {
         /// A mail each; `-` for standard input.
@@ -91,6 +91,20 @@ pub enum Command {
     Bench(Bench),
     /// Completion for a shell.
     Completion { shell: Shell },
+}
+
+/// Without an option, standard input is read.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Classify {
+    /// List the replies to this node that no rule knew, by their shape.
+    #[arg(long, conflicts_with = "replay")]
+    pub unknown: bool,
+    /// Read the answers in the send log again, and show what the rules of today would change.
+    #[arg(long)]
+    pub replay: bool,
+    /// Record what --replay shows.
+    #[arg(long, requires = "replay")]
+    pub apply: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -84,7 +84,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let json = cli.json;
     match cli.command {
-        Command::Classify => classify::run(&open::classifier(&cli.config)?, json),
+        Command::Classify(asked) if !asked.unknown && !asked.replay => {
+            classify::run(&open::classifier(&cli.config)?, json)
+        }
         Command::Report { files } => report::run(&open::classifier(&cli.config)?, &files, json),
         Command::Tag { address, key_hex } => ask::tag(&address, &key_hex, json),
         Command::Completion { shell } => Ok(cli::completion(shell)),

@@ -15,6 +15,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
         Request::PeerShow { .. } => peer(&mut out, value),
+        Request::UnknownReplies => unknown_replies(&mut out, value),
+        Request::ReplayReplies { .. } => replayed(&mut out, value),
         Request::PeerList => peers(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
@@ -25,6 +27,62 @@ pub fn text(request: &Request, value: &Value) -> String {
         _ => fields(&mut out, value),
     }
     out
+}
+
+fn unknown_replies(out: &mut String, value: &Value) {
+    let replies = items(value, "replies");
+    if replies.is_empty() {
+        return line(out, "Every reply so far was known to a rule.");
+    }
+    for reply in replies {
+        let said: Vec<String> = ["code", "enhanced", "stage", "provider"]
+            .iter()
+            .filter(|key| !reply[**key].is_null())
+            .map(|key| word(reply, key))
+            .collect();
+        let alone = if reply["several"] == true { "" } else { "  (one recipient only)" };
+        line(out, &format!("{:>6} x  [{}] {}{alone}", reply["count"], said.join(" "), word(reply, "shape")));
+    }
+    line(out, "");
+    line(
+        out,
+        "The project is glad of them: sm2tp --json classify --unknown, look it through, above all what came for one",
+    );
+    line(out, "recipient only, and open an issue. docs/replies.md says how to write a rule of your own.");
+}
+
+fn replayed(out: &mut String, value: &Value) {
+    let number = |key: &str| value[key].as_u64().unwrap_or(0);
+    line(out, &format!("{} answers read again with rules {}", number("read"), word(value, "rules")));
+    if number("too_old") != 0 {
+        line(out, &format!("{} more are of an older version, which did not note enough", number("too_old")));
+    }
+    for change in items(value, "changes") {
+        let (from, to, rule) = (word(change, "from"), word(change, "to"), word(change, "rule"));
+        line(out, &format!("{:>6} x  {from} -> {to}, by rule {rule}", change["count"]));
+        for example in items(change, "examples") {
+            line(out, &format!("          {}", plain(example.as_str().unwrap_or_default())));
+        }
+    }
+    if number("more") != 0 {
+        line(out, &format!("{:>6} more, of other kinds", number("more")));
+    }
+    line(
+        out,
+        &format!(
+            "Refusals of addresses: {} withdrawn, {} added; soft failures: {} withdrawn, {} added",
+            number("hard_withdrawn"),
+            number("hard_added"),
+            number("soft_withdrawn"),
+            number("soft_added")
+        ),
+    );
+    let done = value["applied"] == true;
+    match (number("changed"), done) {
+        (0, _) => line(out, "Nothing changes."),
+        (_, true) => line(out, "Recorded. Peers that were already told are not called back."),
+        (_, false) => line(out, "Nothing was changed. To record it: sm2tp classify --replay --apply"),
+    }
 }
 
 fn explain(out: &mut String, value: &Value) {

@@ -4,22 +4,31 @@
 //! outbox in batches ([`Ledger::absorb`]); each batch is one transaction together with how far that outbox was read.
 
 mod event;
+mod replay;
 mod schema;
+mod unknown;
 mod views;
+mod withdrawn;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use rusqlite::Connection;
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
+use sm2tp_rules::classify::Classifier;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::event::{Event, Subject};
+use self::replay::Replaying;
+pub use self::replay::{Change, Replay, Replayed};
+pub use self::unknown::{UnknownReply, unknown_replies};
 pub use self::views::Views;
+use self::withdrawn::Withdrawn;
 use crate::sql::{self, Sql, SqlError, Value};
-use crate::told::{Answer, Told};
+use crate::told::{Answer, Told, What};
 
 /// A handle on the ledger; clones share it.
 #[derive(Clone, Debug)]
@@ -141,6 +150,33 @@ impl Ledger {
         self.write(move |sql| Ok(sql.execute("DELETE FROM send_log WHERE at < $1", &[before.into()])?)).await
     }
 
+    /// Reads the answers of the send log again with `rules`, and with [`Replay::Apply`] records what they mean now.
+    /// `tags` answers with the tags that an address may have been recorded under, the one of today first.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: pages before it were recorded; the views are made again at the next replay or rebuild.
+    pub async fn replay(
+        &self,
+        rules: Arc<Classifier>,
+        mode: Replay,
+        tags: impl Fn(&Address) -> Vec<(KeyId, Tag)> + Send + 'static,
+    ) -> Result<Replayed, LedgerError> {
+        let connection = if mode == Replay::Apply { &self.writer } else { &self.reader };
+        let replayed = ask(connection, move |connection| {
+            let mut replaying = Replaying::new(&rules, &tags, mode);
+            match mode {
+                Replay::Show => while replaying.page(connection)? {},
+                Replay::Apply => while sql::transaction(connection, |sql| replaying.page(sql))? {},
+            }
+            Ok::<_, LedgerError>(replaying.finish())
+        })
+        .await?;
+        if mode == Replay::Apply && replayed.changed != 0 {
+            self.rebuild().await?;
+        }
+        Ok(replayed)
+    }
+
     /// Empties the views and makes them again from the events (I3). Answers with the number of events read.
     ///
     /// # Errors
@@ -182,6 +218,7 @@ fn absorb(
         if send_log == SendLog::Keep {
             log(sql, told)?;
         }
+        unknown::count(sql, told, tag.map(|(_, tag)| tag))?;
     }
     Event::together(others).iter().try_for_each(|event| keep(sql, event))?;
     if let Some((last, _)) = batch.last() {
@@ -202,6 +239,7 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
     for (statement, values) in schema::EMPTY_VIEWS {
         sql.execute(statement, values)?;
     }
+    let withdrawn = Withdrawn::read(sql)?;
     let (mut after, mut count) = (0, 0);
     loop {
         let query = format!("SELECT {}, id FROM event WHERE id > $1 ORDER BY id LIMIT $2", event::COLUMNS);
@@ -211,7 +249,7 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
         let Some((last, _)) = page.last() else { return Ok(count) };
         after = *last;
         count += page.len() as u64;
-        page.iter().try_for_each(|(_, event)| event.apply(sql))?;
+        page.iter().filter(|(id, event)| !withdrawn.covers(*id, event)).try_for_each(|(_, event)| event.apply(sql))?;
     }
 }
 
@@ -221,8 +259,8 @@ fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
     let verdict = answer.verdict.as_ref();
     sql.execute(
         "INSERT INTO send_log (at, org, login, stream, mail, message_id, mail_from, recipient, kind, mx, stage, code, \
-         enhanced, text, cause, rule, exit) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+         enhanced, text, cause, rule, exit, sub, fate, strength, expired, provider, rules) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
         &[
             told.at.into(),
             told.org.as_str().into(),
@@ -241,6 +279,12 @@ fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
             verdict.map(|verdict| verdict.cause.as_str()).into(),
             verdict.map(|verdict| verdict.rule.as_str()).into(),
             answer.exit.as_deref().into(),
+            verdict.and_then(|verdict| verdict.sub.as_deref()).into(),
+            verdict.map(|verdict| verdict.fate.as_str()).into(),
+            verdict.map(|verdict| verdict.strength.as_str()).into(),
+            matches!(told.what, What::Bounced { expired: true, .. }).into(),
+            answer.provider.as_deref().into(),
+            verdict.and_then(|verdict| verdict.rules.as_deref()).into(),
         ],
     )?;
     Ok(())
@@ -285,7 +329,7 @@ mod tests {
 
     use super::*;
     use crate::testing::TempDir;
-    use crate::told::{Verdict, What};
+    use crate::told::Verdict;
 
     fn tagger(address: &Address) -> Option<(KeyId, Tag)> {
         let mut tag = [0; 16];

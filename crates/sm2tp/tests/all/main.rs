@@ -29,6 +29,7 @@ mod peers;
 mod postfix;
 mod privacy;
 mod programs;
+mod replies;
 mod reports;
 mod requiretls;
 mod rough;

@@ -240,8 +240,9 @@ impl Event {
     /// Puts the event into every view it belongs to.
     pub(super) fn apply(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         match self.subject {
-            Subject::Sender => self.count_for_sender(sql),
-            Subject::Site => self.count_for_domain(sql),
+            Subject::Sender | Subject::Site if self.kind == "recounted" => self.recount(sql),
+            Subject::Sender => self.count_for_sender(sql, self.count.into()),
+            Subject::Site => self.count_for_domain(sql, self.count.into()),
             Subject::Recipient => match self.kind.as_str() {
                 "suppress" | "allow" | "optout" => self.list(sql),
                 "unsuppress" | "unallow" | "unoptout" => self.unlist(sql),
@@ -266,7 +267,22 @@ impl Event {
         }
     }
 
-    fn count_for_sender(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+    /// Rules that improved: `sub` tells the kind that was counted, `note` its cause then, `cause` the one of now.
+    fn recount(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let count = i64::try_from(self.count).unwrap_or(i64::MAX);
+        let kind = self.sub.clone().unwrap_or_default();
+        let lost = Self { cause: self.note.clone(), kind: kind.clone(), ..self.clone() };
+        let won = Self { kind, ..self.clone() };
+        for (event, count) in [(lost, -count), (won, count)] {
+            match self.subject {
+                Subject::Sender => event.count_for_sender(sql, Value::Int(count))?,
+                _ => event.count_for_domain(sql, Value::Int(count))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn count_for_sender(&self, sql: &mut dyn Sql, count: Value) -> Result<(), SqlError> {
         let word = |text: &Option<String>| Value::from(text.as_deref().unwrap_or(""));
         sql.execute(
             "INSERT INTO counter (hour, org, login, stream, provider, kind, cause, count) \
@@ -280,13 +296,13 @@ impl Event {
                 word(&self.provider),
                 self.kind.as_str().into(),
                 word(&self.cause),
-                self.count.into(),
+                count,
             ],
         )?;
         Ok(())
     }
 
-    fn count_for_domain(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+    fn count_for_domain(&self, sql: &mut dyn Sql, count: Value) -> Result<(), SqlError> {
         sql.execute(
             "INSERT INTO domain_counter (day, domain, kind, cause, count) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (day, domain, kind, cause) DO UPDATE SET count = domain_counter.count + excluded.count",
@@ -295,7 +311,7 @@ impl Event {
                 self.domain.as_deref().unwrap_or("").into(),
                 self.kind.as_str().into(),
                 self.cause.as_deref().unwrap_or("").into(),
-                self.count.into(),
+                count,
             ],
         )?;
         Ok(())
@@ -410,7 +426,8 @@ fn hard_or_soft(answer: &Answer, expired: bool) -> Option<&'static str> {
     })
 }
 
-fn hour(at: u64) -> u64 {
+/// The hour that a time is in, as its first second.
+pub(super) fn hour(at: u64) -> u64 {
     at / HOUR_S * HOUR_S
 }
 

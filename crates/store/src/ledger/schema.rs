@@ -39,11 +39,12 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
 ];
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
-/// 4: when a peer last answered. 5: who gave an answer.
-const FORMAT: i64 = 5;
+/// 4: when a peer last answered. 5: who gave an answer. 6: the send log tells how an answer was understood, and by which
+/// rules.
+const FORMAT: i64 = 6;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -51,6 +52,9 @@ const MIGRATIONS: [&str; 4] = [
      UPDATE peer SET answered_at = polled_at WHERE trouble IS NULL;",
     "ALTER TABLE event ADD COLUMN said_by TEXT;
      ALTER TABLE recipient ADD COLUMN said_by TEXT;",
+    "ALTER TABLE send_log ADD COLUMN sub TEXT; ALTER TABLE send_log ADD COLUMN fate TEXT;
+     ALTER TABLE send_log ADD COLUMN strength TEXT; ALTER TABLE send_log ADD COLUMN expired INTEGER;
+     ALTER TABLE send_log ADD COLUMN provider TEXT; ALTER TABLE send_log ADD COLUMN rules TEXT;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -83,14 +87,18 @@ CREATE TABLE IF NOT EXISTS domain_counter (
 ";
 
 /// What is kept beside the ledger: the send log (the only place besides the queue with pairs in clear; goes with its
-/// retention), orgs and logins.
+/// retention), replies that no rule knew (shapes, nobody in them), orgs and logins.
 const KEPT: &str = "
 CREATE TABLE IF NOT EXISTS send_log (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL,
     mail INTEGER NOT NULL, message_id TEXT, mail_from TEXT, recipient TEXT, kind TEXT NOT NULL, mx TEXT, stage TEXT,
-    code INTEGER, enhanced TEXT, text TEXT, cause TEXT, rule TEXT, exit TEXT);
+    code INTEGER, enhanced TEXT, text TEXT, cause TEXT, rule TEXT, exit TEXT, sub TEXT, fate TEXT, strength TEXT,
+    expired INTEGER, provider TEXT, rules TEXT);
 CREATE INDEX IF NOT EXISTS send_log_at ON send_log (at);
 CREATE INDEX IF NOT EXISTS send_log_recipient ON send_log (recipient);
+CREATE TABLE IF NOT EXISTS unknown_reply (
+    shape TEXT PRIMARY KEY, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, code INTEGER,
+    enhanced TEXT, stage TEXT, provider TEXT, several INTEGER NOT NULL, tag TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS org (
     name TEXT PRIMARY KEY, domains TEXT NOT NULL, stream TEXT NOT NULL, added_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS login (
@@ -137,6 +145,9 @@ mod tests {
             let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
             connection.execute_batch(&before).unwrap();
         }
+        let (columns, rest) = KEPT.split_once(", sub TEXT").unwrap();
+        let (_, rest) = rest.split_once("rules TEXT").unwrap();
+        connection.execute_batch(&format!("{columns}{rest}")).unwrap();
         let insert = "INSERT INTO peer (node, url, name, state, read, weight, added_at, polled_at, trouble) VALUES \
             (x'01', '', '', 'accepted', 1, 1.0, 5, 70, NULL), (x'02', '', '', 'accepted', 1, 1.0, 5, 80, 'away'), \
             (x'03', '', '', 'invited', 1, 1.0, 5, NULL, NULL); PRAGMA user_version = 3;";
