@@ -160,10 +160,8 @@ impl Report {
             report.kind = kind;
             return Ok(report);
         }
-        if !has_status {
-            status::read_prose(&mail, &envelope, &mut report);
-        }
-        if report.kind == Kind::Other || (report.kind == Kind::Dsn && report.recipients.is_empty()) {
+        let is_guess = !has_status && status::read_prose(&mail, &envelope, &mut report);
+        if is_guess || report.recipients.is_empty() {
             report.look_inside(&mail, &envelope, depth);
         }
         Ok(report)
@@ -201,7 +199,8 @@ impl Report {
                 return;
             }
         }
-        if envelope.is_report
+        if self.recipients.is_empty()
+            && envelope.is_report
             && let Some(unnamed) = &self.unnamed
             && let Some(address) = self.returned.only_recipient()
         {

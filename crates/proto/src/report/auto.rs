@@ -358,7 +358,7 @@ const CHALLENGE_TEXTS: &[&str] = &[
     "this is a one-time verification",
     "protected by spam arrest",
     "using boxtrapper",
-    "tmda",
+    "tmda challenge",
     "cliquez ici pour confirmer l'envoi",
     "cliquez sur le lien ci-dessous pour confirmer",
     "cliquez sur le lien suivant pour confirmer",

@@ -225,12 +225,18 @@ fn bullet_end(text: &str) -> usize {
     }
 }
 
-/// `To:`, `Recipient:`, `Destinataire :`: one word and a colon.
+/// `To:`, `Recipient:`, `Destinataire :`: one word and a colon; more words where the last one is about an address.
 fn is_label(before: &str) -> bool {
     let label = before.trim_end_matches(['<', '"', '\'', '[', '(', ' ']);
-    let word = label.strip_suffix(':').map(str::trim_end);
-    let is_word = |word: &str| word.len() < 24 && !word.contains(' ') && !word.chars().any(|c| c.is_ascii_digit());
-    word.is_some_and(is_word) && !is_header_label(label)
+    let label = label.strip_suffix("SMTP:").or_else(|| label.strip_suffix("mailto:")).unwrap_or(label);
+    let label = label.trim_end_matches(['<', '"', '\'', '[', '(', ' ']);
+    let Some(words) = label.strip_suffix(':').map(str::trim_end).filter(|words| words.len() < LABEL_OCTETS_MAX) else {
+        return false;
+    };
+    let is_plain = !words.chars().any(|c| c.is_ascii_digit() || c == '@');
+    let last = words.rsplit(' ').next().unwrap_or(words);
+    let is_about = last.len() == words.len() || LABELS.iter().any(|label| label.eq_ignore_ascii_case(last));
+    is_plain && is_about && !is_header_label(label)
 }
 
 /// `Jean Dupont <`, and the line ends with the bracket.
@@ -252,10 +258,12 @@ fn closes(lines: &Lines, line: Line) -> bool {
 
 /// `From: …`, `Sender: …` in a summary of the mail that failed.
 pub(super) fn is_header_label(text: &str) -> bool {
-    ["from", "sender", "reply-to", "cc", "subject", "de", "von", "expéditeur", "absender"].iter().any(|label| {
-        let label_end = text.get(..label.len()).filter(|start| start.to_lowercase() == **label).map(str::len);
-        label_end.is_some_and(|end| text[end..].trim_start().starts_with(':'))
-    })
+    ["from", "sender", "reply-to", "cc", "subject", "message-id", "de", "von", "expéditeur", "absender"].iter().any(
+        |label| {
+            let label_end = text.get(..label.len()).filter(|start| start.to_lowercase() == **label).map(str::len);
+            label_end.is_some_and(|end| text[end..].trim_start().starts_with(':'))
+        },
+    )
 }
 
 fn is_separator(between: &str) -> bool {
@@ -263,6 +271,26 @@ fn is_separator(between: &str) -> bool {
     matches!(between, "" | "," | ";" | "and" | "et" | "/")
 }
 
+/// What labels of more than one word end with.
+const LABELS: &[&str] = &[
+    "address",
+    "addresses",
+    "recipient",
+    "recipients",
+    "recipient(s)",
+    "user",
+    "mailbox",
+    "email",
+    "to",
+    "adresse",
+    "destinataire",
+    "destinataires",
+    "empfänger",
+    "destinatario",
+    "destinatário",
+    "indirizzo",
+];
+const LABEL_OCTETS_MAX: usize = 32;
 /// Between the sentence and its list there are some lines of introduction, in several languages at worst.
 const LINES_BEFORE_MAX: usize = 8;
 /// The words of one server have a dozen lines; after more, the list is over.

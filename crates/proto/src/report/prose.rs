@@ -35,30 +35,34 @@ pub(super) struct Facts<'a> {
     pub domain: Option<&'a Domain>,
 }
 
+/// What a text says, and how sure that is.
+pub(super) struct Reading {
+    pub found: Vec<Found>,
+    /// True where no words say that these are the recipients: they are the addresses that there are.
+    pub is_guess: bool,
+}
+
+/// A way to find them.
+type Way = fn(&Lines, &Facts<'_>) -> Vec<Found>;
+
 /// The recipients of a text without fields.
-pub(super) fn recipients(lines: &Lines, facts: &Facts<'_>) -> Vec<Found> {
+pub(super) fn recipients(lines: &Lines, facts: &Facts<'_>) -> Reading {
     let sure = facts.is_report || (facts.is_from_nobody && (lines.has(Sign::Lost) || lines.has(Sign::Final)));
-    let mut found = listed(lines, facts);
-    if found.is_empty() && sure {
-        found = in_transcript(lines, facts);
-    }
-    if found.is_empty() && sure {
-        found = beside_words(lines, facts);
-    }
-    if found.is_empty() && facts.is_report {
-        found = without_domain(lines, facts);
-    }
-    if found.is_empty() && facts.is_report {
-        found = at_line_starts(lines, facts);
-    }
-    if found.is_empty() && facts.is_report {
-        found = in_sentences(lines, facts);
-    }
+    let ways: &[Way] = match (facts.is_report, sure) {
+        (true, _) => &[listed, in_transcript, beside_words, without_domain],
+        (false, true) => &[listed, in_transcript, beside_words],
+        (false, false) => &[listed],
+    };
+    let first = |ways: &[Way]| ways.iter().map(|way| way(lines, facts)).find(|found| !found.is_empty());
+    let told = first(ways);
+    let is_guess = told.is_none();
+    let guessed = || first(&[at_line_starts, in_sentences]).filter(|_| facts.is_report);
+    let mut found = told.or_else(guessed).unwrap_or_default();
     let is_alone = found.len() == 1;
     for found in found.iter_mut().filter(|found| !has_code(&found.diagnostic)) {
         improve(found, lines, is_alone);
     }
-    found
+    Reading { found, is_guess }
 }
 
 /// What a text says about one recipient who is known from elsewhere.

@@ -64,6 +64,7 @@ fn around(text: &str, at: usize, floor: usize) -> Option<Spot> {
     let end = domain_end(text, at + 1)?;
     let start = local_start(text, at, floor);
     let start = if text[..start].ends_with('<') { start } else { start + leading_signs(&text[start..at]) };
+    let start = start + path(&text[start..at]);
     let address = lenient(&text[start..end])?;
     Some(Spot { address, start, end })
 }
@@ -97,6 +98,11 @@ fn local_start(text: &str, at: usize, floor: usize) -> usize {
 fn leading_signs(local: &str) -> usize {
     local.len()
         - local.trim_start_matches(['\'', '`', '*', '-', '=', '.', '/', '|', '{', '}', '~', '?', '!', '#']).len()
+}
+
+/// A path before a mailbox, `home/jean/.forward/jean@…`; a single slash may be of the mailbox (X.400, Notes).
+fn path(local: &str) -> usize {
+    if 1 < local.matches('/').count() && !local.contains('=') { local.rfind('/').map_or(0, |at| at + 1) } else { 0 }
 }
 
 /// Letters beyond ASCII; those of scripts without blanks between words only in an address that is written in them.
@@ -153,6 +159,11 @@ mod tests {
         check_spots(
             "宛先jean@example.jpへの josé@exämple.fr 用户@例子.广告",
             &["jean@example.jp", "josé@exämple.fr", "用户@例子.广告"],
+        );
+        check_spots("open /home/jean/.mail/jean@example.org: no", &["jean@example.org"]);
+        check_spots(
+            "<jean/asso@example.org> /g=jean/s=dupont/@example.org",
+            &["jean/asso@example.org", "g=jean/s=dupont/@example.org"],
         );
         check_spots("a..b.@mobile.example", &["\"a..b.\"@mobile.example"]);
         check_spots("@ a@ @b @@ a@b@c.example jean@[192.0.2.1]", &["a@b"]);

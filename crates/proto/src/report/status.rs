@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::fields::{Fields, one_line};
 use super::lines::Lines;
 use super::mime::Mail;
-use super::prose::{self, Facts, Found};
+use super::prose::{self, Facts, Found, Reading};
 use super::returned::Returned;
 use super::spot::named;
 use super::{Action, Envelope, Kind, RECIPIENTS_MAX, Recipient, Report, Unnamed, kept, push_bounded, text_of, untyped};
@@ -33,7 +33,7 @@ pub(super) fn read(mail: &Mail<'_>, envelope: &Envelope, report: &mut Report) ->
     let mut text = None;
     if !blocks.iter().any(Block::is_named) {
         // Gateways flatten reports into text, fields and all.
-        let flat = text.insert(text_of(mail));
+        let flat = text.insert(without_quotation(text_of(mail)));
         if let Some(start) = start_of_fields(flat) {
             let (fields, after) = fields_in(flat, start);
             read_fields(&Fields::in_text(Cow::Borrowed(fields)), report, &mut blocks);
@@ -50,21 +50,21 @@ pub(super) fn read(mail: &Mail<'_>, envelope: &Envelope, report: &mut Report) ->
     true
 }
 
-/// Reads a report without fields.
-pub(super) fn read_prose(mail: &Mail<'_>, envelope: &Envelope, report: &mut Report) {
+/// Reads a report without fields; true where it was guessed whom it is about.
+pub(super) fn read_prose(mail: &Mail<'_>, envelope: &Envelope, report: &mut Report) -> bool {
     let text = text_of(mail);
     let lines = Lines::of(&text);
     let facts = facts(envelope);
-    let mut found = prose::recipients(&lines, &facts);
+    let Reading { mut found, is_guess } = prose::recipients(&lines, &facts);
     let named = header_recipients(mail);
-    if found.is_empty() {
+    if found.is_empty() || (is_guess && !named.is_empty()) {
         found = named.into_iter().map(|address| about(&lines, address, Action::Failed)).collect();
     }
     if let Some(at) = lines.returned_at.filter(|_| report.returned.is_empty()) {
         report.returned = Returned::of_text(&text[at..]);
     }
     if found.is_empty() && !envelope.is_report {
-        return;
+        return false;
     }
     report.kind = Kind::Dsn;
     if found.is_empty() {
@@ -72,6 +72,7 @@ pub(super) fn read_prose(mail: &Mail<'_>, envelope: &Envelope, report: &mut Repo
     }
     report.is_cut |= RECIPIENTS_MAX <= found.len();
     report.recipients = found.into_iter().map(Recipient::from).collect();
+    is_guess
 }
 
 /// What there is in the fields, completed from the text where they say too little.
@@ -91,7 +92,7 @@ fn settle(blocks: Vec<Block>, mail: &Mail<'_>, envelope: &Envelope, report: &mut
     }
     let text = text.unwrap_or_else(|| text_of(mail));
     let lines = Lines::of(&text);
-    let found = prose::recipients(&lines, &facts(envelope));
+    let found = prose::recipients(&lines, &facts(envelope)).found;
     for block in nameless {
         // A path or a pipe is no address: the text names the one whose it is.
         let others: Vec<_> =
@@ -138,6 +139,14 @@ fn is_status(media: &str) -> bool {
             | "text/delivery-status"
             | "application/delivery-status"
     )
+}
+
+/// The text without the `> ` of somebody who forwarded the fields of a report.
+fn without_quotation(text: String) -> String {
+    if !text.contains("\n>") {
+        return text;
+    }
+    text.lines().map(|line| line.trim_start_matches(['>', ' ', '\t'])).collect::<Vec<_>>().join("\n")
 }
 
 /// Where fields of a report stand in a text.

@@ -100,6 +100,42 @@ fn recipients_of_collected_reports_are_those_that_sisimai_finds() {
     assert!(without.1 * 97 <= without.0 * 100, "{without:?}\n{}", faults.join("\n"));
 }
 
+#[test]
+fn texts_alone_name_nearly_all_of_them_too() {
+    let (mut right, mut all) = (0, 0);
+    let mut faults = Vec::new();
+    for line in text("mails.jsonl").lines() {
+        let row: Row = serde_json::from_str(line).unwrap();
+        let want: BTreeSet<_> = row.outcomes.iter().filter_map(|o| o.recipient.as_deref()).map(lower).collect();
+        let report = Report::read(&without_fields(&text_of(&row.file))).unwrap();
+        if report.kind != Kind::Dsn || want.is_empty() {
+            continue;
+        }
+        let got: BTreeSet<_> = report.recipients.iter().map(|r| lower(&r.address.clear())).collect();
+        (right, all) = (right + usize::from(got == want), all + 1);
+        if got != want {
+            faults.push(format!("{}: {got:?}, sisimai: {want:?}", row.file));
+        }
+    }
+    assert!(250 < all && all * 96 <= right * 100, "{right} of {all}\n{}", faults.join("\n"));
+}
+
+/// The mail as a gateway leaves it that throws away what it does not know.
+fn without_fields(mail: &[u8]) -> Vec<u8> {
+    let mail = String::from_utf8_lossy(mail);
+    let lines = mail.split('\n').map(|line| {
+        let lower = line.to_ascii_lowercase();
+        let (part, header) = (lower.contains("/delivery-status"), lower.starts_with("x-failed-recipients:"));
+        let field = ["final-recipient:", "original-recipient:"].iter().any(|name| lower.starts_with(name));
+        match () {
+            () if part => "Content-Type: application/octet-stream",
+            () if header || field => "X-Gone: x",
+            () => line,
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n").into_bytes()
+}
+
 #[allow(clippy::disallowed_methods, reason = "a test reads its files, in pure crates too")]
 fn text_of(file: &str) -> Vec<u8> {
     std::fs::read(corpus().join("mails").join(file)).unwrap()
