@@ -19,4 +19,5 @@ pub mod reports;
 pub mod session;
 pub mod settings;
 pub mod stored;
+pub mod token;
 pub mod wire;

@@ -9,6 +9,7 @@ pub mod report;
 pub mod scram;
 pub mod smtp;
 pub mod tls_rpt;
+pub mod token;
 
 pub use address::{Address, AddressError, Domain, DomainError};
 pub use reply::{Enhanced, Reply, ReplyError, ReplyReader};

@@ -14,6 +14,8 @@ mod replies;
 mod reports;
 #[path = "../../../../fuzz/src/session.rs"]
 mod session;
+#[path = "../../../../fuzz/src/token.rs"]
+mod token;
 
 const ROUNDS: u64 = 20_000;
 
@@ -55,4 +57,9 @@ fn whatever_a_bounce_says_it_says_it_in_bounds() {
 #[test]
 fn whatever_a_complaint_says_it_says_it_in_bounds() {
     drive::drive("complaint", ROUNDS, reports::complaint);
+}
+
+#[test]
+fn only_what_we_made_opens_as_a_token() {
+    drive::drive("token", ROUNDS, token::token);
 }
