@@ -305,6 +305,7 @@ fn told(job: &Job, recipient: &Recipient, now: u64, what: What) -> Told {
         message_id: job.mail.message_id.clone(),
         mail_from: job.mail.mail_from.as_ref().map(sm2tp_proto::Address::clear),
         recipient: Some(recipient.address.clear()),
+        token: None,
         report: job.mail.is_report,
         what,
     }

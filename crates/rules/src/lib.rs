@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod pace;
 pub mod rate;
 pub mod retry;
+pub mod returned;
 pub mod seal;
 pub mod sign;
 pub mod sites;

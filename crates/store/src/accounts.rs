@@ -2,6 +2,7 @@
 
 mod hash;
 mod limits;
+mod returns;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,6 +19,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{Sql, SqlError};
 use limits::Kind;
 pub use limits::{Limits, LimitsChange};
+pub use returns::{ReturnPath, Unsubscribe, Untold, Wishes, WishesChange};
 
 /// An organisation that may send through this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +83,7 @@ struct Known {
     orgs: HashMap<String, Org>,
     logins: HashMap<String, Login>,
     limits: limits::Table,
+    wishes: HashMap<String, Wishes>,
     /// Which orgs list a domain, by its name in the DNS.
     listed: HashMap<String, Vec<String>>,
 }
@@ -236,9 +239,10 @@ impl Accounts {
     /// # Errors
     /// [`LedgerError::Refused`] where there is none of that name.
     pub async fn remove_org(&self, name: &str) -> Result<(), LedgerError> {
-        let forget = "DELETE FROM allowance WHERE kind = 'org' AND name = $1 \
-                      OR kind = 'login' AND name IN (SELECT login FROM login WHERE org = $1)";
-        self.remove([forget, "DELETE FROM org WHERE name = $1"], name, "org").await
+        const FORGET: &str = "DELETE FROM allowance WHERE kind = 'org' AND name = $1 \
+                              OR kind = 'login' AND name IN (SELECT login FROM login WHERE org = $1)";
+        self.remove(&[FORGET, "DELETE FROM org_returns WHERE org = $1", "DELETE FROM org WHERE name = $1"], name, "org")
+            .await
     }
 
     /// Adds a login to an org, or gives it another password and stream.
@@ -292,18 +296,21 @@ impl Accounts {
     /// # Errors
     /// [`LedgerError::Refused`] where there is none of that name.
     pub async fn remove_login(&self, login: &str) -> Result<(), LedgerError> {
-        let forget = "DELETE FROM allowance WHERE kind = 'login' AND name = $1";
-        self.remove([forget, "DELETE FROM login WHERE login = $1"], login, "login").await
+        const FORGET: &str = "DELETE FROM allowance WHERE kind = 'login' AND name = $1";
+        self.remove(&[FORGET, "DELETE FROM login WHERE login = $1"], login, "login").await
     }
 
-    /// Two statements; the second one says whether there was anything.
-    async fn remove(&self, statements: [&'static str; 2], name: &str, what: &str) -> Result<(), LedgerError> {
+    /// Some statements; the last one says whether there was anything.
+    async fn remove(&self, statements: &'static [&'static str], name: &str, what: &str) -> Result<(), LedgerError> {
         let key = name.to_owned();
         let gone = self
             .ledger
             .write(move |sql| {
-                sql.execute(statements[0], &[key.as_str().into()])?;
-                Ok(sql.execute(statements[1], &[key.into()])?)
+                let mut gone = 0;
+                for statement in statements {
+                    gone = sql.execute(statement, &[key.as_str().into()])?;
+                }
+                Ok(gone)
             })
             .await?;
         if gone == 0 {
@@ -336,7 +343,8 @@ impl Accounts {
 }
 
 fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
-    let mut known = Known { limits: limits::read(sql)?, ..Known::default() };
+    let (limits, wishes) = (limits::read(sql)?, returns::read(sql)?);
+    let mut known = Known { limits, wishes, ..Known::default() };
     let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
     sql.rows("SELECT name, domains, stream FROM org", &[], &mut |row| {
         let name = row.text(0)?.to_owned();

@@ -21,12 +21,14 @@ use sm2tp_rules::classify::Classifier;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::event::hour;
 pub use self::event::{Event, Subject};
 use self::replay::Replaying;
 pub use self::replay::{Change, Replay, Replayed};
 pub use self::unknown::{UnknownReply, unknown_replies};
 pub use self::views::Views;
 use self::withdrawn::Withdrawn;
+use crate::returns;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What};
 
@@ -142,6 +144,23 @@ impl Ledger {
         .await
     }
 
+    /// Runs `work` as one transaction that keeps events itself and answers with them, so that the views follow.
+    ///
+    /// # Errors
+    /// The error of `work` or of the commit; then nothing of it was kept.
+    pub(crate) async fn settle<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<(Vec<Event>, T), LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let views = self.views.clone();
+        ask(&self.writer, move |connection| {
+            let (events, answer) = sql::transaction(connection, work)?;
+            views.follow(&events);
+            Ok(answer)
+        })
+        .await
+    }
+
     /// Removes what the send log holds from before `before` (unix seconds); answers with the number of entries.
     ///
     /// # Errors
@@ -219,6 +238,10 @@ fn absorb(
             log(sql, told)?;
         }
         unknown::count(sql, told, tag.map(|(_, tag)| tag))?;
+        if let Some((address, tag)) = address.as_ref().zip(tag).filter(|_| told.token.is_some()) {
+            let line = if send_log == SendLog::Keep { last_line(sql)? } else { None };
+            returns::keep(sql, told, address.domain().as_str(), tag, line)?;
+        }
     }
     Event::together(others).iter().try_for_each(|event| keep(sql, event))?;
     if let Some((last, _)) = batch.last() {
@@ -230,7 +253,7 @@ fn absorb(
     Ok(recipients)
 }
 
-fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
+pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
     event.insert(sql)?;
     event.apply(sql)
 }
@@ -254,7 +277,7 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
 }
 
 /// The send log (R4): the pair in clear, for as long as its retention says.
-fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
+pub(crate) fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
     let answer = told.answer().cloned().unwrap_or_else(|| Answer { text: told.kind().to_owned(), ..Answer::default() });
     let verdict = answer.verdict.as_ref();
     sql.execute(
@@ -288,6 +311,11 @@ fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
         ],
     )?;
     Ok(())
+}
+
+/// The number of the line that was written last.
+fn last_line(sql: &mut dyn Sql) -> Result<Option<u64>, SqlError> {
+    sql::first(sql, "SELECT MAX(id) FROM send_log", &[], |row| row.uint(0))
 }
 
 /// Gives a connection to a thread of its own that runs what it is sent.
@@ -351,6 +379,7 @@ mod tests {
             message_id: Some("1@asso.example".into()),
             mail_from: Some("news@asso.example".into()),
             recipient: Some(recipient.into()),
+            token: None,
             report: false,
             what,
         }

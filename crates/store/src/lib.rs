@@ -7,6 +7,7 @@ pub mod federated;
 pub mod keys;
 pub mod ledger;
 pub mod outbox;
+pub mod returns;
 pub mod spool;
 pub mod sql;
 pub mod told;

@@ -422,6 +422,7 @@ mod tests {
             message_id: None,
             mail_from: None,
             recipient: None,
+            token: None,
             report: false,
             what: What::Delivered { answer: Answer::default() },
         };

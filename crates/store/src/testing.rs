@@ -68,6 +68,7 @@ pub(crate) fn deferred(recipient: &str, text: &str, rule: &str) -> Told {
         message_id: None,
         mail_from: Some("news@asso.example".into()),
         recipient: Some(recipient.into()),
+        token: None,
         report: false,
         what: What::Deferred { answer },
     }

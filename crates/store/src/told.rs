@@ -27,6 +27,10 @@ pub struct Told {
     /// Clear; none where the entry is about the whole mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// The token in the return path under which a server took it, or may have: a report that names it is about this
+    /// recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// The mail is a report of ours, not one that people sent: counted apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub report: bool,
@@ -53,6 +57,12 @@ pub enum What {
     Dropped,
     /// A report to a sender was queued.
     Report,
+    /// The recipient's server took it and gave up later, as it reported.
+    Returned { answer: Answer },
+    /// A report says so that nobody can prove: noted in the send log, and counted nowhere.
+    Unproved { answer: Answer },
+    /// The recipient complained, as the recipient's provider reported.
+    Complained { answer: Answer },
 }
 
 /// An answer of a server, classified.
@@ -114,13 +124,21 @@ impl Told {
             What::Canary => "canary",
             What::Dropped => "dropped",
             What::Report => "report",
+            What::Returned { .. } => "returned",
+            What::Unproved { .. } => "unproved",
+            What::Complained { .. } => "complained",
         }
     }
 
     #[must_use]
     pub fn answer(&self) -> Option<&Answer> {
         match &self.what {
-            What::Delivered { answer } | What::Bounced { answer, .. } | What::Deferred { answer } => Some(answer),
+            What::Delivered { answer }
+            | What::Bounced { answer, .. }
+            | What::Deferred { answer }
+            | What::Returned { answer }
+            | What::Unproved { answer }
+            | What::Complained { answer } => Some(answer),
             _ => None,
         }
     }
@@ -183,6 +201,7 @@ mod tests {
             message_id: None,
             mail_from: None,
             recipient: Some("a@b.example".into()),
+            token: None,
             report: false,
             what: What::Stopped { why: "listed".into(), federated: false, reported: true },
         };

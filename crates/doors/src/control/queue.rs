@@ -126,6 +126,7 @@ fn dropped(mail: &Mail, recipient: &Recipient) -> Change {
         message_id: mail.message_id.clone(),
         mail_from: mail.mail_from.as_ref().map(Address::clear),
         recipient: Some(recipient.address.clear()),
+        token: None,
         report: mail.is_report,
         what: What::Dropped,
     };

@@ -427,7 +427,7 @@ fn hard_or_soft(answer: &Answer, expired: bool) -> Option<&'static str> {
 }
 
 /// The hour that a time is in, as its first second.
-pub(super) fn hour(at: u64) -> u64 {
+pub(crate) fn hour(at: u64) -> u64 {
     at / HOUR_S * HOUR_S
 }
 

@@ -40,11 +40,11 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
 /// 4: when a peer last answered. 5: who gave an answer. 6: the send log tells how an answer was understood, and by which
-/// rules.
-const FORMAT: i64 = 6;
+/// rules. 7: returns, and what orgs want of them.
+const FORMAT: i64 = 7;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -55,6 +55,8 @@ const MIGRATIONS: [&str; 5] = [
     "ALTER TABLE send_log ADD COLUMN sub TEXT; ALTER TABLE send_log ADD COLUMN fate TEXT;
      ALTER TABLE send_log ADD COLUMN strength TEXT; ALTER TABLE send_log ADD COLUMN expired INTEGER;
      ALTER TABLE send_log ADD COLUMN provider TEXT; ALTER TABLE send_log ADD COLUMN rules TEXT;",
+    // Two tables, which are made below.
+    "",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -87,7 +89,8 @@ CREATE TABLE IF NOT EXISTS domain_counter (
 ";
 
 /// What is kept beside the ledger: the send log (the only place besides the queue with pairs in clear; goes with its
-/// retention), replies that no rule knew (shapes, nobody in them), orgs and logins.
+/// retention), replies that no rule knew (shapes, nobody in them), orgs and logins. `returned` holds what return tokens stand for, sealed so that nobody without the token reads
+/// it (`docs/decisions/0027-return-tokens.md`).
 const KEPT: &str = "
 CREATE TABLE IF NOT EXISTS send_log (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL,
@@ -108,6 +111,13 @@ CREATE TABLE IF NOT EXISTS allowance (
     kind TEXT NOT NULL, name TEXT NOT NULL, addresses TEXT NOT NULL, own_addresses_only INTEGER NOT NULL,
     message_size INTEGER, recipients INTEGER, rate_mails TEXT, rate_recipients TEXT, connections INTEGER,
     PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS org_returns (
+    org TEXT PRIMARY KEY, return_path TEXT NOT NULL, unsubscribe TEXT NOT NULL, contact TEXT,
+    noticed_at INTEGER NOT NULL, complaints INTEGER NOT NULL, optouts INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS returned (
+    name BLOB PRIMARY KEY, day INTEGER NOT NULL, entry BLOB NOT NULL, bounced INTEGER NOT NULL,
+    complained INTEGER NOT NULL, passed_on INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS returned_day ON returned (day);
 ";
 
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a

@@ -136,6 +136,7 @@ fn accepted(id: u64, mail: &NewMail, mail_from: Option<String>) -> Vec<Told> {
         message_id: mail.message_id.clone(),
         mail_from: mail_from.clone(),
         recipient,
+        token: None,
         report: mail.is_report,
         what,
     };

@@ -148,6 +148,7 @@ impl Run {
             message_id,
             mail_from,
             recipient,
+            token: None,
             report: false,
             what,
         }

@@ -1,0 +1,179 @@
+//! What a token stands for, kept so that only the token opens it: the table pairs nobody with anybody (R11).
+//!
+//! A row is ten random octets that leave with the mail and are not kept. The table knows a hash of them, to find the entry
+//! by, and the entry, sealed under another hash of them. Who has the whole data directory, keys included, cannot say who
+//! wrote to whom; who gets a report back can, for that one recipient.
+
+use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sm2tp_federation::tags::{KeyId, Tag};
+use sm2tp_proto::token::{Row, Token};
+use sm2tp_rules::Stream;
+
+use crate::sql::{self, Sql, SqlError};
+use crate::told::{Told, What};
+
+/// One recipient of one mail that was taken by a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub org: String,
+    pub login: Option<String>,
+    pub stream: Stream,
+    /// The sender's own return path, to which the report is passed on.
+    pub mail_from: Option<String>,
+    pub recipient: (KeyId, Tag),
+    pub domain: String,
+    pub provider: Option<String>,
+    /// Number of the mail in the spool.
+    pub mail: u64,
+    /// Its line in the send log, where one is kept.
+    pub line: Option<u64>,
+}
+
+/// The stored form (I9): fields are added, never renamed; `v` says which set.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    v: u8,
+    org: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login: Option<String>,
+    stream: Stream,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    key: String,
+    tag: String,
+    domain: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    mail: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+}
+
+/// What was counted for a token already; each counts once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub bounced: bool,
+    pub complained: bool,
+    /// How many reports were passed on to the sender.
+    pub passed_on: u32,
+}
+
+/// Keeps what the token of a happening stands for, if a report about it may come. Runs inside the transaction that keeps
+/// the happening; offered twice, it is kept once.
+pub(crate) fn keep(
+    sql: &mut dyn Sql,
+    told: &Told,
+    domain: &str,
+    recipient: (KeyId, Tag),
+    line: Option<u64>,
+) -> Result<(), SqlError> {
+    let text = told.token.as_deref().filter(|_| !matches!(told.what, What::Bounced { .. }));
+    let Some(token) = text.and_then(|text| Token::unchecked(text).ok()) else { return Ok(()) };
+    let sent = Sent {
+        org: told.org.clone(),
+        login: told.login.clone(),
+        stream: told.stream,
+        mail_from: told.mail_from.clone(),
+        recipient,
+        domain: domain.to_owned(),
+        provider: told.answer().and_then(|answer| answer.provider.clone()),
+        mail: told.mail,
+        line,
+    };
+    sql.execute(
+        "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, $3, 0, 0, 0) \
+         ON CONFLICT (name) DO NOTHING",
+        &[name(&token.row)[..].into(), u32::from(token.day).into(), seal(&token.row, &sent)?[..].into()],
+    )?;
+    Ok(())
+}
+
+/// What a token stands for, and what was counted for it; none where nothing is kept (any more).
+pub(crate) fn find(sql: &mut dyn Sql, row: &Row) -> Result<Option<(Sent, Counted)>, SqlError> {
+    let query = "SELECT entry, bounced, complained, passed_on FROM returned WHERE name = $1";
+    let found = sql::first(sql, query, &[name(row)[..].into()], |found| {
+        let passed_on = u32::try_from(found.uint(3)?).unwrap_or(u32::MAX);
+        let counted = Counted { bounced: found.int(1)? != 0, complained: found.int(2)? != 0, passed_on };
+        Ok((found.blob(0)?.to_vec(), counted))
+    })?;
+    // An entry that does not open is one that nobody reads again: its report counts as one of nobody.
+    Ok(found.and_then(|(entry, counted)| match open(row, entry) {
+        Ok(sent) => Some((sent, counted)),
+        Err(error) => {
+            tracing::error!(%error, "what a return token stands for cannot be read");
+            None
+        }
+    }))
+}
+
+/// Remembers what has been counted now.
+pub(crate) fn count(sql: &mut dyn Sql, row: &Row, counted: Counted) -> Result<(), SqlError> {
+    let set = "UPDATE returned SET bounced = $2, complained = $3, passed_on = $4 WHERE name = $1";
+    let Counted { bounced, complained, passed_on } = counted;
+    sql.execute(set, &[name(row)[..].into(), bounced.into(), complained.into(), passed_on.into()])?;
+    Ok(())
+}
+
+fn name(row: &Row) -> [u8; 32] {
+    Sha256::new().chain_update(b"SM2TP row name v1\0").chain_update(row.0).finalize().into()
+}
+
+/// A key seals one entry and no other, so the nonce need not differ.
+fn cipher(row: &Row) -> Result<(LessSafeKey, Nonce), SqlError> {
+    let key: [u8; 32] = Sha256::new().chain_update(b"SM2TP row key v1\0").chain_update(row.0).finalize().into();
+    let key = UnboundKey::new(&CHACHA20_POLY1305, &key).map_err(|_| unsealed())?;
+    Ok((LessSafeKey::new(key), Nonce::assume_unique_for_key([0; 12])))
+}
+
+fn seal(row: &Row, sent: &Sent) -> Result<Vec<u8>, SqlError> {
+    let stored = Stored {
+        v: VERSION,
+        org: sent.org.clone(),
+        login: sent.login.clone(),
+        stream: sent.stream,
+        from: sent.mail_from.clone(),
+        key: hex::encode(sent.recipient.0.0),
+        tag: hex::encode(sent.recipient.1.0),
+        domain: sent.domain.clone(),
+        provider: sent.provider.clone(),
+        mail: sent.mail,
+        line: sent.line,
+    };
+    let mut octets = serde_json::to_vec(&stored).map_err(|error| SqlError::Stored(error.to_string()))?;
+    let (key, nonce) = cipher(row)?;
+    key.seal_in_place_append_tag(nonce, Aad::empty(), &mut octets).map_err(|_| unsealed())?;
+    Ok(octets)
+}
+
+fn open(row: &Row, mut octets: Vec<u8>) -> Result<Sent, SqlError> {
+    let (key, nonce) = cipher(row)?;
+    let plain = key.open_in_place(nonce, Aad::empty(), &mut octets).map_err(|_| unsealed())?;
+    let stored: Stored = serde_json::from_slice(plain).map_err(|error| SqlError::Stored(error.to_string()))?;
+    if stored.v != VERSION {
+        return Err(SqlError::Stored(format!("an entry of version {}", stored.v)));
+    }
+    Ok(Sent {
+        org: stored.org,
+        login: stored.login,
+        stream: stored.stream,
+        mail_from: stored.from,
+        recipient: (KeyId(octets_of(&stored.key)?), Tag(octets_of(&stored.tag)?)),
+        domain: stored.domain,
+        provider: stored.provider,
+        mail: stored.mail,
+        line: stored.line,
+    })
+}
+
+fn octets_of<const N: usize>(digits: &str) -> Result<[u8; N], SqlError> {
+    let octets = hex::decode(digits).ok().and_then(|octets| octets.try_into().ok());
+    octets.ok_or_else(|| SqlError::Stored("a tag of another length".into()))
+}
+
+fn unsealed() -> SqlError {
+    SqlError::Stored("an entry of the table of returns does not open".into())
+}
+
+const VERSION: u8 = 1;

@@ -1,0 +1,390 @@
+//! What a report changes: one transaction of the ledger for each, together with the number of the report, so that none is
+//! counted twice and none is forgotten.
+
+use sm2tp_federation::tags::{KeyId, Tag};
+use sm2tp_proto::Address;
+use sm2tp_proto::token::{Token, day};
+use sm2tp_rules::evidence::{Says, says};
+use sm2tp_rules::outcome::Fate;
+use sm2tp_rules::returned::{self, Before, Counts, Kind, Names};
+use sm2tp_rules::{Stream, Strength};
+
+use super::kept::{self, Counted, Sent};
+use super::{Link, Returns};
+use crate::ledger::{self, Event, LedgerError, Subject};
+use crate::sql::{self, Sql, SqlError};
+use crate::told::{Answer, Told, What, mask};
+
+/// A report that was read and classified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub kind: Kind,
+    /// One word for what it is, for the statistics: `failed`, `delayed`, `complaint`, `autoreply`, …
+    pub word: String,
+    /// Of a failure: what it says of each recipient that it names.
+    pub failed: Vec<Failed>,
+    /// Of the mail that it is about.
+    pub message_id: Option<String>,
+    /// What a complaint calls itself: `abuse`, `fraud`, …
+    pub feedback: Option<String>,
+}
+
+/// A report in its turn.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// The inbox that it waits in, and its number there.
+    pub source: String,
+    pub number: u64,
+    /// Of ours, checked.
+    pub token: Option<Token>,
+    pub found: Found,
+    /// How many times it has just gone on to the sender.
+    pub passed_on: u32,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// What a report says of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The address that was written to, or the one that it led to, as the report names it.
+    pub recipient: Option<Address>,
+    /// With the verdict of the classifier.
+    pub answer: Answer,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It was counted before: this is the second time that it is offered.
+    Before,
+    Attributed(Counts),
+    /// No token of ours, or one of which nothing is known (any more): it counts in the statistics only.
+    Unattributed,
+}
+
+/// What is written about one report.
+struct Decision {
+    counts: Counts,
+    events: Vec<Event>,
+    /// Of the bounce or the complaint, for the send log and those who publish.
+    answer: Option<Answer>,
+}
+
+impl Returns {
+    /// What a token stands for, and what was counted for it; none where nothing is known of it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the ledger does not answer.
+    pub async fn sent(&self, token: &Token) -> Result<Option<(Sent, Counted)>, LedgerError> {
+        let row = token.row;
+        self.ledger.read(move |sql| Ok(kept::find(sql, &row)?)).await
+    }
+
+    /// The number of the last report that was counted.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the ledger does not answer.
+    pub async fn counted_to(&self, source: &str) -> Result<u64, LedgerError> {
+        let source = source.to_owned();
+        self.ledger.read(move |sql| Ok(counted_to(sql, &source)?)).await
+    }
+
+    /// Counts a report: once for each number of a source. `tags` gives the tags under which an address may be kept;
+    /// `publish` takes what others shall hear of.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing of it was counted; offer it again.
+    pub async fn settle(
+        &self,
+        offered: Offered,
+        tags: impl Fn(&Address) -> Vec<(KeyId, Tag)> + Send + 'static,
+        publish: impl FnOnce(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
+    ) -> Result<Settled, LedgerError> {
+        let Offered { source, number, token, found, passed_on, now } = offered;
+        self.ledger
+            .settle(move |sql| {
+                if number <= counted_to(sql, &source)? {
+                    return Ok((Vec::new(), Settled::Before));
+                }
+                let known =
+                    token.map(|token| Ok::<_, SqlError>(kept::find(sql, &token.row)?.map(|known| (token, known))));
+                let (events, settled) = match known.transpose()?.flatten() {
+                    Some((token, (sent, counted))) => {
+                        let decision = decide(&sent, counted, &found, day(now).saturating_sub(token.day), now, &tags);
+                        let counted = after(counted, decision.counts, passed_on);
+                        kept::count(sql, &token.row, counted)?;
+                        write(sql, &sent, &decision, now, publish)?;
+                        (decision.events, Settled::Attributed(decision.counts))
+                    }
+                    None => {
+                        let event = unattributed(&found, now);
+                        ledger::keep(sql, &event)?;
+                        note(sql, &found, now)?;
+                        (vec![event], Settled::Unattributed)
+                    }
+                };
+                sql.execute(
+                    "INSERT INTO read_to (source, last) VALUES ($1, $2) \
+                     ON CONFLICT (source) DO UPDATE SET last = excluded.last",
+                    &[source.as_str().into(), number.into()],
+                )?;
+                Ok((events, settled))
+            })
+            .await
+    }
+}
+
+fn counted_to(sql: &mut dyn Sql, source: &str) -> Result<u64, SqlError> {
+    let query = "SELECT last FROM read_to WHERE source = $1";
+    Ok(sql::first(sql, query, &[source.into()], |row| row.uint(0))?.unwrap_or(0))
+}
+
+/// What a report changes for the recipient that its token stands for. No other address is in reach here.
+fn decide(
+    sent: &Sent,
+    counted: Counted,
+    found: &Found,
+    age_days: u16,
+    now: u64,
+    tags: &dyn Fn(&Address) -> Vec<(KeyId, Tag)>,
+) -> Decision {
+    let before = Before { bounced: counted.bounced, complained: counted.complained };
+    let counts = returned::counts(found.kind, age_days, before);
+    match counts {
+        Counts::Bounce => bounce(sent, found, age_days, now, tags),
+        Counts::Complaint => complaint(sent, found, now),
+        Counts::Repeated | Counts::Late | Counts::Nothing => {
+            let event = Event { cause: Some(found.word.clone()), ..about_sender(sent, "report-read", now) };
+            Decision { counts, events: vec![event], answer: None }
+        }
+    }
+}
+
+fn bounce(
+    sent: &Sent,
+    found: &Found,
+    age_days: u16,
+    now: u64,
+    tags: &dyn Fn(&Address) -> Vec<(KeyId, Tag)>,
+) -> Decision {
+    let is_this = |failed: &&Failed| {
+        let named = failed.recipient.as_ref();
+        named.is_some_and(|named| tags(named).contains(&sent.recipient))
+    };
+    let named = found.failed.iter().find(is_this);
+    let Some(failed) = named.or(found.failed.first()) else {
+        // It says that something failed, and in no words that anybody reads.
+        let event = Event { cause: Some(found.word.clone()), ..about_sender(sent, "report-read", now) };
+        return Decision { counts: Counts::Nothing, events: vec![event], answer: None };
+    };
+    let names = match (named, &failed.recipient) {
+        (Some(_), _) => Names::ThisRecipient,
+        (None, Some(_)) => Names::Another,
+        (None, None) => Names::Nobody,
+    };
+    let mut answer = failed.answer.clone();
+    if let Some(verdict) = &mut answer.verdict {
+        verdict.strength = returned::strength(verdict.strength, age_days, names);
+        // The server has given up; there is nothing left to try.
+        verdict.fate = Fate::Final;
+    }
+    let verdict = answer.verdict.as_ref();
+    let cause = verdict.map(|verdict| verdict.cause.to_string());
+    let mut events = vec![
+        Event {
+            cause: cause.clone(),
+            provider: answer.provider.clone().or(sent.provider.clone()),
+            ..about_sender(sent, "returned", now)
+        },
+        Event {
+            cause: cause.clone(),
+            domain: Some(sent.domain.clone()),
+            provider: answer.provider.clone().or(sent.provider.clone()),
+            ..Event::new(ledger::hour(now), Subject::Site, "returned")
+        },
+    ];
+    let kind = verdict.and_then(|verdict| says(verdict.cause, verdict.fate, true)).map(|says| match says {
+        Says::Hard => "hard",
+        Says::Soft => "soft",
+    });
+    events.extend(kind.map(|kind| Event {
+        cause,
+        sub: verdict.and_then(|verdict| verdict.sub.clone()),
+        stream: Some(sent.stream.to_string()),
+        recipient: Some(sent.recipient),
+        domain: Some(sent.domain.clone()),
+        provider: answer.provider.clone().or(sent.provider.clone()),
+        code: answer.code,
+        enhanced: answer.enhanced.map(|enhanced| enhanced.to_string()),
+        strength: verdict.map(|verdict| verdict.strength).or(Some(Strength::Weak)),
+        rule: verdict.map(|verdict| verdict.rule.clone()),
+        // Without an address to take out of it, nobody knows whom the text names.
+        note: failed.recipient.as_ref().map(|address| mask(&answer.text, address)),
+        ..Event::new(now, Subject::Recipient, kind)
+    }));
+    Decision { counts: Counts::Bounce, events, answer: Some(answer) }
+}
+
+/// The pair of address and org is stopped. Nothing else is held against the address, and nobody else hears of it.
+fn complaint(sent: &Sent, found: &Found, now: u64) -> Decision {
+    let cause = Some("complaint".to_owned());
+    let events = vec![
+        Event {
+            cause: cause.clone(),
+            recipient: Some(sent.recipient),
+            domain: Some(sent.domain.clone()),
+            org: Some(sent.org.clone()),
+            ..Event::new(now, Subject::Recipient, "optout")
+        },
+        Event { cause, provider: sent.provider.clone(), ..about_sender(sent, "complained", now) },
+        Event { domain: Some(sent.domain.clone()), ..Event::new(ledger::hour(now), Subject::Site, "complained") },
+    ];
+    let text = found.feedback.clone().unwrap_or_else(|| "abuse".to_owned());
+    Decision { counts: Counts::Complaint, events, answer: Some(Answer { text, ..Answer::default() }) }
+}
+
+/// What a link to unsubscribe changes: the same pair as a complaint, without its stain on the sender.
+pub(super) fn opted_out(link: &Link, now: u64) -> Vec<Event> {
+    let cause = Some("unsubscribed".to_owned());
+    vec![
+        Event {
+            cause: cause.clone(),
+            recipient: Some(link.recipient),
+            domain: Some(link.domain.clone()),
+            org: Some(link.org.clone()),
+            ..Event::new(now, Subject::Recipient, "optout")
+        },
+        Event {
+            cause,
+            stream: Some(Stream::Bulk.to_string()),
+            org: Some(link.org.clone()),
+            ..Event::new(ledger::hour(now), Subject::Sender, "unsubscribed")
+        },
+    ]
+}
+
+fn about_sender(sent: &Sent, kind: &str, now: u64) -> Event {
+    Event {
+        stream: Some(sent.stream.to_string()),
+        org: Some(sent.org.clone()),
+        login: sent.login.clone(),
+        ..Event::new(ledger::hour(now), Subject::Sender, kind)
+    }
+}
+
+/// Counted for the node, and for nobody on it: who can forge a report must not be able to spoil a sender's name.
+fn unattributed(found: &Found, now: u64) -> Event {
+    Event { cause: Some(found.word.clone()), ..Event::new(ledger::hour(now), Subject::Sender, "unattributed") }
+}
+
+fn after(counted: Counted, counts: Counts, passed_on: u32) -> Counted {
+    Counted {
+        bounced: counted.bounced || counts == Counts::Bounce,
+        complained: counted.complained || counts == Counts::Complaint,
+        passed_on: counted.passed_on.saturating_add(passed_on),
+    }
+}
+
+fn write(
+    sql: &mut dyn Sql,
+    sent: &Sent,
+    decision: &Decision,
+    now: u64,
+    publish: impl FnOnce(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
+) -> Result<(), LedgerError> {
+    decision.events.iter().try_for_each(|event| ledger::keep(sql, event))?;
+    let Some(answer) = decision.answer.clone() else { return Ok(()) };
+    let bounced = decision.counts == Counts::Bounce;
+    if !bounced {
+        remember(sql, &sent.org, "complaints")?;
+    }
+    let line = sent.line.map(|line| original(sql, line, sent.mail)).transpose()?.flatten();
+    let Some(original) = line else { return Ok(()) };
+    let what = if bounced { What::Returned { answer } } else { What::Complained { answer } };
+    let told = Told {
+        v: Told::VERSION,
+        at: now,
+        org: sent.org.clone(),
+        login: sent.login.clone(),
+        stream: sent.stream,
+        mail: sent.mail,
+        message_id: original.message_id,
+        mail_from: original.mail_from,
+        recipient: original.recipient,
+        token: None,
+        report: false,
+        what,
+    };
+    ledger::log(sql, &told)?;
+    let about = decision.events.iter().find(|event| event.subject == Subject::Recipient);
+    if let Some(event) = about.filter(|_| bounced) {
+        publish(sql, &told, event)?;
+    }
+    Ok(())
+}
+
+/// One more for the next notice to this org.
+pub(super) fn remember(sql: &mut dyn Sql, org: &str, what: &str) -> Result<(), SqlError> {
+    let (complaints, optouts) = if what == "complaints" { (1_u64, 0_u64) } else { (0, 1) };
+    sql.execute(
+        "INSERT INTO org_returns (org, return_path, unsubscribe, noticed_at, complaints, optouts) \
+         VALUES ($1, 'sender', 'off', 0, $2, $3) ON CONFLICT (org) DO UPDATE SET \
+         complaints = org_returns.complaints + excluded.complaints, optouts = org_returns.optouts + excluded.optouts",
+        &[org.into(), complaints.into(), optouts.into()],
+    )?;
+    Ok(())
+}
+
+/// What the send log says of a mail, while it says anything.
+struct Original {
+    message_id: Option<String>,
+    mail_from: Option<String>,
+    recipient: Option<String>,
+}
+
+fn original(sql: &mut dyn Sql, line: u64, mail: u64) -> Result<Option<Original>, SqlError> {
+    let query = "SELECT message_id, mail_from, recipient FROM send_log WHERE id = $1 AND mail = $2";
+    sql::first(sql, query, &[line.into(), mail.into()], |row| {
+        let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+        Ok(Original { message_id: owned(0)?, mail_from: owned(1)?, recipient: owned(2)? })
+    })
+}
+
+/// A report without a token that names a mail of the send log, and a recipient of that mail, is noted there, for who looks
+/// for it. It proves nothing, so it changes nothing.
+fn note(sql: &mut dyn Sql, found: &Found, now: u64) -> Result<(), LedgerError> {
+    let Some(message_id) = found.message_id.as_deref().filter(|_| found.kind == Kind::Failure) else { return Ok(()) };
+    for failed in found.failed.iter().take(NOTED_MAX) {
+        let Some(recipient) = failed.recipient.as_ref() else { continue };
+        let query = "SELECT org, login, stream, mail, mail_from, recipient FROM send_log \
+                     WHERE recipient = $1 AND message_id = $2 LIMIT 1";
+        let told = sql::first(sql, query, &[recipient.clear().into(), message_id.into()], |row| {
+            let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+            Ok(Told {
+                v: Told::VERSION,
+                at: now,
+                org: row.text(0)?.to_owned(),
+                login: owned(1)?,
+                stream: row.text(2)?.parse().map_err(|_| SqlError::Stored("a stream".into()))?,
+                mail: row.uint(3)?,
+                message_id: Some(message_id.to_owned()),
+                mail_from: owned(4)?,
+                recipient: owned(5)?,
+                token: None,
+                report: false,
+                what: What::Unproved { answer: failed.answer.clone() },
+            })
+        })?;
+        if let Some(told) = told {
+            ledger::log(sql, &told)?;
+        }
+    }
+    Ok(())
+}
+
+/// Recipients of one report that are looked for in the send log.
+const NOTED_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! What reports change, and above all what they do not: without a token of ours, nothing.
+
+use sm2tp_federation::tags::TagKey;
+use sm2tp_proto::Enhanced;
+use sm2tp_rules::suppress::Recipient;
+use sm2tp_rules::{Cause, Scope, Stage, Stream};
+
+use super::*;
+use crate::ledger::{Ledger, SendLog, path};
+use crate::testing::TempDir;
+use crate::told::Verdict;
+
+const NOW: u64 = 1_800_000_000;
+const DAY: u64 = 86_400;
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn tag(address: &Address) -> (KeyId, Tag) {
+    let key = TagKey::new([7; 32]);
+    (key.key_id(), key.tag_address(address).unwrap())
+}
+
+fn answer(cause: Cause, text: &str) -> Answer {
+    let verdict = Verdict {
+        cause,
+        sub: None,
+        fate: Fate::Later,
+        scope: Scope::Recipient,
+        strength: Strength::Strong,
+        rule: "test".into(),
+        rules: None,
+    };
+    let (code, enhanced) = (Some(550), Some(Enhanced(5, 1, 1)));
+    Answer { stage: Some(Stage::Dsn), code, enhanced, text: text.into(), verdict: Some(verdict), ..Answer::default() }
+}
+
+fn failure(recipient: Option<&str>, cause: Cause) -> Found {
+    let text = format!("550 5.1.1 <{}> unknown", recipient.unwrap_or("somebody"));
+    let failed = Failed { recipient: recipient.map(address), answer: answer(cause, &text) };
+    Found {
+        kind: Kind::Failure,
+        word: "failed".into(),
+        failed: vec![failed],
+        message_id: Some("1@asso.example".into()),
+        feedback: None,
+    }
+}
+
+fn complaint() -> Found {
+    let (kind, word, feedback) = (Kind::Complaint, "complaint".into(), Some("abuse".into()));
+    Found { kind, word, failed: Vec::new(), message_id: None, feedback }
+}
+
+struct Bench {
+    _dir: TempDir,
+    ledger: Ledger,
+    returns: Returns,
+    number: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = TempDir::quick();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let returns = Returns::open(dir.path(), ledger.clone(), NOW).unwrap();
+        Self { _dir: dir, ledger, returns, number: 0 }
+    }
+
+    /// Mail to an address leaves with a token and is taken; answers with the token.
+    async fn send(&mut self, to: &str) -> Token {
+        let text = self.returns.token(NOW).unwrap();
+        self.number += 1;
+        let told = Told {
+            v: Told::VERSION,
+            at: NOW,
+            org: "asso".into(),
+            login: Some("news".into()),
+            stream: Stream::Bulk,
+            mail: self.number,
+            message_id: Some("1@asso.example".into()),
+            mail_from: Some("news@asso.example".into()),
+            recipient: Some(to.into()),
+            token: Some(text.clone()),
+            report: false,
+            what: What::Delivered { answer: Answer::default() },
+        };
+        let batch = vec![(self.number, told)];
+        let tagger = |address: &Address| Some(tag(address));
+        self.ledger.absorb("spool", batch, SendLog::Keep, tagger, |_, _, _| Ok(())).await.unwrap();
+        self.returns.check(&text, NOW, 35).unwrap()
+    }
+
+    async fn offer(&self, number: u64, token: Option<Token>, found: Found, now: u64) -> Settled {
+        let offered = Offered { source: "reports:t".into(), number, token, found, passed_on: 0, now };
+        self.returns.settle(offered, |address| vec![tag(address)], |_, _, _| Ok(())).await.unwrap()
+    }
+
+    fn facts(&self, text: &str) -> Recipient {
+        self.ledger.views().recipient(&[tag(&address(text)).1], "asso")
+    }
+
+    async fn counters(&self) -> Vec<String> {
+        let query = "SELECT kind, org, cause, count FROM counter WHERE kind <> 'delivered' ORDER BY kind, org, cause";
+        let line = |row: &sql::Row| Ok(format!("{} {} {} {}", row.text(0)?, row.text(1)?, row.text(2)?, row.uint(3)?));
+        self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], line)?)).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_bounce_counts_once_for_its_token_whatever_is_offered_again() {
+    let mut bench = Bench::new();
+    let token = bench.send("jean@x.example").await;
+    let found = failure(Some("jean@x.example"), Cause::Address);
+    assert_eq!(bench.offer(1, Some(token), found.clone(), NOW + 60).await, Settled::Attributed(Counts::Bounce));
+    let before = bench.facts("jean@x.example");
+    assert!(before.own.hard_strong && before.own.hard_code == 550);
+    assert_eq!(bench.offer(1, Some(token), found.clone(), NOW + 90).await, Settled::Before);
+    assert_eq!(bench.offer(2, Some(token), found, NOW + 90).await, Settled::Attributed(Counts::Repeated));
+    assert_eq!(bench.facts("jean@x.example"), before);
+    assert_eq!(bench.counters().await, ["report-read asso failed 1", "returned asso address 1"]);
+    bench.ledger.rebuild().await.unwrap();
+    assert_eq!(bench.facts("jean@x.example"), before);
+}
+
+#[tokio::test]
+async fn a_token_touches_its_own_recipient_whomever_the_report_names() {
+    let mut bench = Bench::new();
+    let token = bench.send("jean@x.example").await;
+    bench.send("paul@x.example").await;
+    bench.offer(1, Some(token), failure(Some("paul@x.example"), Cause::Address), NOW + 60).await;
+    assert_eq!(bench.facts("paul@x.example").own.hard_at, 0);
+    let jean = bench.facts("jean@x.example").own;
+    assert!(jean.hard_at != 0 && !jean.hard_strong, "an address behind his is unknown: {jean:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_about_the_address_leaves_it_alone() {
+    let mut bench = Bench::new();
+    for cause in [Cause::Content, Cause::Ip, Cause::Auth, Cause::Policy, Cause::Network, Cause::Unknown] {
+        let token = bench.send("jean@x.example").await;
+        bench.offer(bench.number, Some(token), failure(Some("jean@x.example"), cause), NOW + 60).await;
+        assert_eq!((bench.facts("jean@x.example").own.hard_at, bench.facts("jean@x.example").own.soft_at), (0, 0));
+    }
+    let token = bench.send("jean@x.example").await;
+    let aside = Found { kind: Kind::Other, word: "autoreply".into(), ..complaint() };
+    assert_eq!(bench.offer(99, Some(token), aside, NOW + 60).await, Settled::Attributed(Counts::Nothing));
+    assert!(bench.counters().await.contains(&"report-read asso autoreply 1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_complaint_stops_this_org_and_no_other() {
+    let mut bench = Bench::new();
+    let token = bench.send("jean@x.example").await;
+    assert_eq!(bench.offer(1, Some(token), complaint(), NOW + 40 * DAY).await, Settled::Attributed(Counts::Complaint));
+    assert!(bench.facts("jean@x.example").opted_out);
+    assert_eq!(bench.facts("jean@x.example").own.hard_at, 0);
+    let jean = tag(&address("jean@x.example")).1;
+    assert!(!bench.ledger.views().recipient(&[jean], "other").opted_out);
+    assert_eq!(bench.counters().await, ["complained asso complaint 1"]);
+    // A bounce of the same mail still counts, within its own time.
+    let late = bench.offer(2, Some(token), failure(None, Cause::Address), NOW + 40 * DAY).await;
+    assert_eq!(late, Settled::Attributed(Counts::Late));
+}
+
+/// The property on which all of it rests: without a token of ours nothing changes for any address.
+#[tokio::test]
+async fn without_a_token_no_report_changes_any_address() {
+    let mut bench = Bench::new();
+    bench.send("jean@x.example").await;
+    bench.send("paul@x.example").await;
+    let facts =
+        |bench: &Bench| (bench.facts("jean@x.example"), bench.facts("paul@x.example"), bench.ledger.views().len());
+    let before = facts(&bench);
+    let mut dice = 7_u64;
+    for number in 1..400 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let named =
+            [Some("jean@x.example"), Some("paul@x.example"), Some("new@y.example"), None][(dice >> 33) as usize % 4];
+        let cause = [Cause::Address, Cause::Mailbox, Cause::Content, Cause::Unknown][(dice >> 40) as usize % 4];
+        let found = if dice >> 63 == 0 { failure(named, cause) } else { complaint() };
+        // Of a token that opens, and of which nothing is known, nothing is known either.
+        let token =
+            (dice >> 50 & 1 == 1).then(|| bench.returns.check(&bench.returns.token(NOW).unwrap(), NOW, 35).unwrap());
+        assert_eq!(bench.offer(number, token, found, NOW + 60).await, Settled::Unattributed);
+    }
+    assert_eq!(facts(&bench), before);
+    assert!(bench.counters().await.iter().all(|line| line.starts_with("unattributed  ")), "nobody's name is spoilt");
+    bench.ledger.rebuild().await.unwrap();
+    assert_eq!(facts(&bench), before);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_proved_is_noted_beside_the_mail_that_it_names() {
+    let mut bench = Bench::new();
+    bench.send("jean@x.example").await;
+    bench.offer(1, None, failure(Some("jean@x.example"), Cause::Address), NOW + 60).await;
+    bench.offer(2, None, failure(Some("paul@x.example"), Cause::Address), NOW + 60).await;
+    let query = "SELECT kind, recipient FROM send_log ORDER BY id";
+    let line = |row: &sql::Row| Ok(format!("{} {}", row.text(0)?, row.text(1)?));
+    let lines = bench.ledger.read(move |sql| Ok(sql::all(sql, query, &[], line)?)).await.unwrap();
+    assert_eq!(lines, ["delivered jean@x.example", "unproved jean@x.example"]);
+}
+
+/// R11: who has the whole data directory, keys and all, does not learn from it who wrote to whom.
+#[tokio::test]
+async fn what_is_kept_for_a_token_opens_with_the_token_alone() {
+    let mut bench = Bench::new();
+    let token = bench.send("jean@x.example").await;
+    let query = "SELECT name, entry FROM returned";
+    let row = |row: &sql::Row| Ok((row.blob(0)?.to_vec(), row.blob(1)?.to_vec()));
+    let rows = bench.ledger.read(move |sql| Ok(sql::all(sql, query, &[], row)?)).await.unwrap();
+    let [(name, entry)] = &rows[..] else { panic!("{rows:?}") };
+    let all = [&name[..], &entry[..]].concat();
+    for secret in [&b"asso"[..], b"news", b"x.example", &token.row.0, &tag(&address("jean@x.example")).1.0] {
+        assert!(!all.windows(secret.len()).any(|window| window == secret));
+    }
+    let (sent, counted) = bench.returns.sent(&token).await.unwrap().unwrap();
+    assert_eq!((sent.org.as_str(), sent.mail_from.as_deref()), ("asso", Some("news@asso.example")));
+    assert_eq!((sent.recipient, counted), (tag(&address("jean@x.example")), Counted::default()));
+    assert_eq!(bench.returns.prune(NOW + 181 * DAY).await.unwrap(), 1);
+    assert_eq!(bench.returns.sent(&token).await.unwrap(), None);
+}
