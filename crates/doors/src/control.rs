@@ -7,6 +7,7 @@ mod addresses;
 mod dkim;
 mod queue;
 mod replies;
+mod returns;
 
 pub use self::dkim::Removal;
 pub use self::queue::{Those, Which};
@@ -16,11 +17,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
-use sm2tp_store::accounts::LimitsChange;
+use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::ledger::Replay;
 use sm2tp_store::{LedgerError, SpoolError};
@@ -53,6 +56,7 @@ pub enum Request {
     OrgRemove { name: String },
     OrgLogin { org: String, login: String, password: String, stream: Option<Stream> },
     OrgLogout { login: String },
+    OrgReturns { name: String, change: WishesChange },
     OrgLimits { name: String, login: Option<String>, change: LimitsChange },
     PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
     PeerShow { who: String },
@@ -66,6 +70,16 @@ pub enum Request {
     LedgerRebuild,
     UnknownReplies,
     ReplayReplies { mode: Replay },
+    // In base64.
+    ReportTake { recipient: Option<String>, content: String },
+}
+
+impl Request {
+    /// To take a report, which came to `recipient` where that is known.
+    #[must_use]
+    pub fn report(recipient: Option<String>, content: &[u8]) -> Self {
+        Self::ReportTake { recipient, content: STANDARD.encode(content) }
+    }
 }
 
 /// The line that comes back.
@@ -216,6 +230,8 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
             house.accounts.remove_login(&login).await?;
             Ok(json!({ "removed": login }))
         }
+        Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
+        Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
         Request::OrgLimits { name, login, change } => limits(house, &name, login.as_deref(), change).await,
         Request::PeerInvite { url, note, weight, read } => {
             peer(peering::invite(house, &url, note, share(weight)?, read).await?, house)
@@ -296,5 +312,5 @@ fn share(weight: f64) -> Result<f64, Problem> {
 }
 
 const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// An address and a note; the longest request is an org with many domains.
-const REQUEST_OCTETS_MAX: u64 = 256 * 1024;
+/// The longest request is a report, in base64.
+const REQUEST_OCTETS_MAX: u64 = 2 * 1024 * 1024;

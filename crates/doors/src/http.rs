@@ -1,6 +1,7 @@
 //! The HTTP doors: a status page, JSON for programs on this machine, and what peers pull (`FEDERATION.md` §6).
 //!
-//! No TLS here: a reverse proxy terminates it and passes on `/fed/v1` and `/.well-known/sm2tp`, nothing else. `/` and
+//! No TLS here: a reverse proxy terminates it and passes on `/fed/v1` and `/.well-known/sm2tp`, and
+//! `/unsubscribe` where mail has such links, nothing else. `/` and
 //! `/api/v1/status` are for this machine alone in this version; a proxy that passed them on would make every visitor look
 //! like it.
 
@@ -12,6 +13,7 @@ mod page;
 mod refusal;
 mod status;
 pub(crate) mod troubles;
+mod unsubscribe;
 mod words;
 
 use std::convert::Infallible;
@@ -55,6 +57,7 @@ pub(crate) struct Shared {
     asking: Mutex<()>,
     /// Long polls under way.
     waiting: Semaphore,
+    clicks: unsubscribe::Clicks,
 }
 
 type Door = State<Arc<Shared>>;
@@ -86,6 +89,7 @@ pub async fn serve(
         feed,
         asking: Mutex::new(()),
         waiting: Semaphore::new(WAITING_MAX),
+        clicks: unsubscribe::Clicks::default(),
     });
     let router = router(shared);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -125,6 +129,8 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(page::page))
         .route("/style.css", get(page::style))
+        .route("/unsubscribe/style.css", get(page::style))
+        .route("/unsubscribe/{link}", get(unsubscribe::page).post(unsubscribe::click))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status::status))

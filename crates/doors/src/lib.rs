@@ -7,6 +7,7 @@ pub mod follow;
 pub mod http;
 mod patience;
 pub mod peering;
+pub mod returns;
 pub mod smtp;
 pub mod stops;
 pub mod tls;
@@ -36,6 +37,8 @@ pub struct House {
     pub dkim: DkimKeys,
     pub federation: Federation,
     pub turned_away: TurnedAway,
+    /// Mail that comes back; none: none does.
+    pub returns: Option<returns::Back>,
 }
 
 /// The federated side of a node.

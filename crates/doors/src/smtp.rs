@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use self::client::{Client, Place};
 pub use self::client::{Fronts, Networks};
 use self::connection::Connection;
-use self::limits::{Guard, Knocks, Meters};
+use self::limits::{Guard, Knocks, Meters, Reports};
 use crate::House;
 use crate::patience::Patience;
 use crate::stops::Stops;
@@ -97,6 +97,7 @@ pub(crate) struct Shared {
     meters: Arc<Meters>,
     guard: Guard,
     knocks: Knocks,
+    reports: Reports,
     permits: Arc<Semaphore>,
     /// Free memory for messages, in KiB.
     pub memory: Arc<Semaphore>,
@@ -131,6 +132,7 @@ impl Door {
             meters: Arc::default(),
             guard: Guard::new(guess::Limits::default()),
             knocks: Knocks::new(rate),
+            reports: Reports::default(),
             permits,
             memory,
             clients: Mutex::default(),

@@ -15,7 +15,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use command::{Body, MailParams};
-pub use data::{count_received, dot_stuff};
+pub use data::{RECEIVED_MAX, count_received, dot_stuff};
 pub use params::{MailOptions, Notify, Orcpt, RcptOptions, Ret};
 pub use refusal::Refusal;
 

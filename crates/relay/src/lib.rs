@@ -1,7 +1,8 @@
 //! The relay: takes what the spool keeps to the recipients' servers, and reports what could not be delivered.
 //!
 //! [`runner`] owns the queue ([`queue`], a pure value); [`worker`] is one connection's life around [`connection`];
-//! [`settle`] decides what follows from an answer; [`report`] writes to the sender.
+//! [`settle`] decides what follows from an answer; [`report`] writes to the sender. [`marking`] gives each recipient a
+//! return path of its own, where an org wants that.
 
 mod body;
 mod clock;
@@ -9,6 +10,7 @@ mod connection;
 mod dane;
 mod dns;
 mod exits;
+mod marking;
 mod opening;
 mod queue;
 mod report;
@@ -45,6 +47,8 @@ use crate::dns::{Dns, Missing};
 pub use crate::dns::{IpUse, Resolvers, Trust};
 pub use crate::exits::Exit;
 use crate::exits::Exits;
+use crate::marking::Marking;
+pub use crate::marking::Returning;
 use crate::opening::{Broken, Opener};
 use crate::queue::Queue;
 pub use crate::report::{Language, Reporter};
@@ -100,6 +104,8 @@ pub struct Tools {
     pub rulebook: Rulebook,
     pub accounts: Accounts,
     pub dkim: DkimKeys,
+    /// None: all mail leaves with the return path of its sender.
+    pub returning: Option<Returning>,
 }
 
 /// A handle on the running relay; clones share it.
@@ -148,6 +154,7 @@ impl Relay {
             to_runner: to_runner.clone(),
         };
         let shared = Arc::new(Shared {
+            marking: Marking::new(tools.returning, tools.accounts.clone()),
             signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing, dns.clone()),
             spool: tools.spool,
             rulebook: tools.rulebook,

@@ -92,35 +92,56 @@ impl Signer {
         }
         let cell = self.cache.cell(mail.id, self.keys.version());
         let signed = cell.get_or_try_init(|| self.make(mail, content)).await.cloned();
-        if let Err(error) = &signed {
-            let (now, last) = (now(), self.complained_at.load(Ordering::Relaxed));
-            if last + COMPLAIN_S <= now {
-                self.complained_at.store(now, Ordering::Relaxed);
-                tracing::error!(%error, "mail waits because it cannot be signed; see `sm2tp dkim list`");
-            }
-        }
+        self.complain(signed.as_ref().err());
         signed
     }
 
+    /// The fields to write before this content where some of our own go with it, whole and with their line ends; they are
+    /// signed with the rest, and are the last of what this gives. Not for mail that is passed on.
+    ///
+    /// # Errors
+    /// [`SignError`]; a person was told, once a minute at most.
+    pub(crate) async fn sign_with(&self, mail: &Mail, content: &Arc<Body>, own: &str) -> Result<Fields, SignError> {
+        if self.signing.algorithms.is_empty() || self.keys.is_empty() {
+            return Ok(own.as_bytes().into());
+        }
+        let end = content.windows(4).position(|four| four == b"\r\n\r\n").map_or(content.len(), |at| at + 4);
+        let message = [own.as_bytes(), &content[..end]].concat();
+        let signed = self.signature(mail, content, Some(message)).await;
+        self.complain(signed.as_ref().err());
+        Ok([&signed?[..], own.as_bytes()].concat().into())
+    }
+
+    fn complain(&self, error: Option<&SignError>) {
+        let Some(error) = error else { return };
+        let (now, last) = (now(), self.complained_at.load(Ordering::Relaxed));
+        if last + COMPLAIN_S <= now {
+            self.complained_at.store(now, Ordering::Relaxed);
+            tracing::error!(%error, "mail waits because it cannot be signed; see `sm2tp dkim list`");
+        }
+    }
+
     async fn make(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
-        let signed = self.signature(mail, content).await?;
+        let signed = self.signature(mail, content, None).await?;
         // RFC 8617 §5.1: the seal comes after all other changes.
         if is_passed_on(mail) { self.seal(mail, content, signed).await } else { Ok(signed) }
     }
 
-    async fn signature(&self, mail: &Mail, content: &Arc<Body>) -> Result<Fields, SignError> {
-        let fields = header::fields(content);
+    /// `header` is the header as it leaves, where that is not the one of the content.
+    async fn signature(&self, mail: &Mail, content: &Arc<Body>, header: Option<Vec<u8>>) -> Result<Fields, SignError> {
+        let fields = header::fields(header.as_deref().unwrap_or(content));
         let names = fields.as_deref().and_then(dkim::names);
         let author = fields.as_deref().filter(|_| names.is_some()).map_or(Author::Unclear, author);
         let (Ok(domain), Some(names)) = (self.domain(mail, &author), names) else { return Ok(Fields::default()) };
         let keys = self.keys(&domain);
         let is_heavy = keys.iter().any(|key| key.algorithm() == Algorithm::Rsa) || INLINE_OCTETS_MAX < content.len();
         if !is_heavy {
-            return dkim::sign(&keys, &names, content);
+            return dkim::sign(&keys, &names, header.as_deref().unwrap_or(content), content);
         }
         let content = content.clone();
         let _permit = self.at_once.acquire().await.map_err(|_| SignError::Task)?;
-        let signed = tokio::task::spawn_blocking(move || dkim::sign(&keys, &names, &content)).await;
+        let signing = move || dkim::sign(&keys, &names, header.as_deref().unwrap_or(&content), &content);
+        let signed = tokio::task::spawn_blocking(signing).await;
         signed.map_err(|_| SignError::Task)?
     }
 

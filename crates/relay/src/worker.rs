@@ -1,5 +1,7 @@
 //! One connection's life: takes jobs, sends them, records what became of them before it takes the next.
 
+mod single;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
 use crate::connection::{Connection, Outgoing, Sent, Trouble};
+use crate::marking::Marking;
 use crate::opening::{Opener, Wish};
 use crate::queue::{Job, Ticket};
 use crate::report::Reporter;
@@ -34,6 +37,7 @@ pub(crate) struct Shared {
     pub routes: Routes,
     pub opener: Opener,
     pub signer: Signer,
+    pub marking: Marking,
     pub to_runner: mpsc::Sender<News>,
 }
 
@@ -78,8 +82,16 @@ impl Worker {
                     continue;
                 }
             };
+            if let Some(marks) = self.shared.marking.marks(&job.mail, &content) {
+                match self.one_by_one(open.take(), &job, &content, &marks, &mut sent).await {
+                    Ok(next) => open = next,
+                    Err(single::Over) => return,
+                }
+                continue;
+            }
             let Ok(fields) = self.shared.signer.sign(&job.mail, &content).await else {
-                self.unsigned(&job).await;
+                let settled = self.cannot_sign(&job).await;
+                self.settled(&job, settled).await;
                 continue;
             };
             match self.attempt(open, &job, Outgoing { fields: &fields, content: &content }).await {
@@ -95,7 +107,7 @@ impl Worker {
                     open = attempt.open;
                     self.settled(&job, settled).await;
                 }
-                Err(trouble) => return self.unreachable(&job, trouble).await,
+                Err(trouble) => return self.unreachable(&job, trouble, Vec::new()).await,
             }
             sent = if open.is_some() { sent + 1 } else { 0 };
             if self.site.limits.mails_per_connection_max <= sent {
@@ -168,14 +180,14 @@ impl Worker {
     }
 
     /// Our own failure, and no word to any server: the mail waits, and the connection takes the next one.
-    async fn unsigned(&self, job: &Job) {
+    async fn cannot_sign(&self, job: &Job) -> Settled {
         let why = Failed { mx: None, relays: self.site.relays, heard: Heard::Local(LocalFailure::Unsigned) };
-        let settled = self.shared.settle_failed(job, &why).await;
-        self.settled(job, settled).await;
+        self.shared.settle_failed(job, &why).await
     }
 
-    /// No connection: the job is recorded with what was heard; the runner fails the rest of the site.
-    async fn unreachable(&self, job: &Job, trouble: Trouble) {
+    /// No connection: the job is recorded with what was heard; the runner fails the rest of the site. `deferred` are
+    /// recipients of the same mail that were served before.
+    async fn unreachable(&self, job: &Job, trouble: Trouble, deferred: Vec<Recipient>) {
         let (mx, heard) = match trouble {
             Trouble::Local { failure, host } => (host, settle::Heard::Local(failure)),
             Trouble::Tls { host, .. } => (host, settle::Heard::Local(LocalFailure::TlsFailure)),
@@ -183,7 +195,8 @@ impl Worker {
         };
         let why = Failed { mx: Some(mx), relays: self.site.relays, heard };
         let settled = self.shared.settle_failed(job, &why).await;
-        let (site, mail, left) = (self.site.key.clone(), job.mail.id, left(job, settled.deferred));
+        let deferred = [deferred, settled.deferred].concat();
+        let (site, mail, left) = (self.site.key.clone(), job.mail.id, left(job, deferred));
         self.shared.record(settled.changes).await;
         self.shared.say(News::Unreachable { site, mail, left, why }).await;
     }

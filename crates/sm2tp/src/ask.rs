@@ -11,7 +11,7 @@ use sm2tp_doors::smtp::Onward;
 use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
 use sm2tp_rules::allowance::AllowanceChange;
-use sm2tp_store::accounts::LimitsChange;
+use sm2tp_store::accounts::{LimitsChange, ReturnPath, Unsubscribe, WishesChange};
 use sm2tp_store::ledger::Replay;
 use tokio::time::timeout;
 
@@ -139,6 +139,7 @@ fn begins(request: &Request) -> bool {
         Request::OrgAdd { .. }
             | Request::OrgLogin { .. }
             | Request::OrgLimits { .. }
+            | Request::OrgReturns { .. }
             | Request::SuppressAdd { .. }
             | Request::SuppressRemove { .. }
             | Request::PeerInvite { .. }
@@ -175,6 +176,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             }
             Org::Logout { login } => Request::OrgLogout { login },
             Org::Limits(limits) => limits_asked(limits),
+            Org::Returns(returns) => returns_asked(returns),
         },
         Command::Peer(peer) => match peer {
             Peer::List => Request::PeerList,
@@ -216,6 +218,21 @@ fn limits_asked(limits: cli::Limits) -> Request {
     let own_addresses_only = limits.own_addresses_only.map(|answer| answer == cli::YesNo::Yes);
     let change = LimitsChange { addresses, own_addresses_only, allowance };
     Request::OrgLimits { name: limits.name, login: limits.login, change }
+}
+
+fn returns_asked(returns: cli::Returns) -> Request {
+    let change = WishesChange {
+        return_path: returns.return_path.map(|asked| match asked {
+            cli::ReturnPath::Sender => ReturnPath::Sender,
+            cli::ReturnPath::Node => ReturnPath::Node,
+        }),
+        unsubscribe: returns.unsubscribe.map(|asked| match asked {
+            cli::OnOff::On => Unsubscribe::On,
+            cli::OnOff::Off => Unsubscribe::Off,
+        }),
+        contact: returns.contact.map(|contact| if contact == "none" { String::new() } else { contact }),
+    };
+    Request::OrgReturns { name: returns.name, change }
 }
 
 /// `sm2tp tag`: the tag of an address, or of a dead domain written as `@example.org`.

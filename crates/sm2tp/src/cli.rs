@@ -57,8 +57,14 @@ pub enum Command {
     Classify(Classify),
     /// Read reports on mails (bounces, complaints) from files: whom they are about, and why.
     Report {
+        /// Hand them to the node, which counts those that carry a token of its own; without a file, standard input.
+        #[arg(long)]
+        take: bool,
+        /// The address that they came to, as the mail server knows it: ${recipient} in Postfix.
+        #[arg(long, value_name = "ADDRESS", requires = "take")]
+        recipient: Option<String>,
         /// A mail each; `-` for standard input.
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "take", value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// The tag of an address under a key.
@@ -228,6 +234,36 @@ pub enum Org {
     /// Show or change what an organisation, or one of its logins, may do. A limit that is not named stays as it is;
     /// `none` takes it away. `local` is the organisation of the trusted networks.
     Limits(Limits),
+    /// Show or change what becomes of mail of an organisation that comes back. What is not named stays as it is.
+    Returns(Returns),
+}
+
+/// `sm2tp org returns`. The words are those of docs/returns.md and of `--json`.
+#[derive(Debug, Args)]
+pub struct Returns {
+    pub name: String,
+    /// The return path of its mail: its own (`sender`), or one of this node, by which bounces are counted and passed on
+    /// to the sender (`node`).
+    #[arg(long, value_name = "sender|node")]
+    pub return_path: Option<ReturnPath>,
+    /// Whether its bulk mail gets a link that unsubscribes with one click.
+    #[arg(long, value_name = "on|off")]
+    pub unsubscribe: Option<OnOff>,
+    /// Who is told of complaints, once a day at most; `none`: nobody.
+    #[arg(long, value_name = "ADDRESS")]
+    pub contact: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReturnPath {
+    Sender,
+    Node,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    On,
+    Off,
 }
 
 /// `sm2tp org limits`. The words are those of the page on limits and of `org list --json`.

@@ -44,6 +44,8 @@ pub struct Config {
     pub relay: Option<Relay>,
     /// Signatures of what leaves.
     pub dkim: Dkim,
+    /// Mail that comes back; `None`: none does.
+    pub returns: Option<Returns>,
     /// Name resolution.
     pub dns: Dns,
     /// What this node tells and believes others.
@@ -248,6 +250,19 @@ pub enum AnySender {
     All,
 }
 
+/// `[returns]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returns {
+    /// Domain of the return paths, in lower case.
+    pub domain: String,
+    /// Where links to unsubscribe lead, without a slash at its end; `None`: no mail gets one.
+    pub unsubscribe_url: Option<String>,
+    /// A mailbox into which another server puts reports, as a directory of files.
+    pub maildir: Option<PathBuf>,
+    /// The same as one file.
+    pub mbox: Option<PathBuf>,
+}
+
 /// `[dns]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
@@ -429,6 +444,7 @@ mod tests {
         let mut full = valid(&uncommented());
         assert_eq!(full.unbuilt(), ["policy", "socketmap", "milter", "logs"]);
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
+        assert!(full.returns.take().is_some_and(|returns| returns.maildir.is_some() && returns.mbox.is_some()));
         // These have no default, or one that is not worth showing.
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);

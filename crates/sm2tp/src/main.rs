@@ -20,6 +20,7 @@ mod serve;
 #[path = "../../../fuzz/src/settings.rs"]
 mod settings;
 mod show;
+mod take;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -87,7 +88,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Classify(asked) if !asked.unknown && !asked.replay => {
             classify::run(&open::classifier(&cli.config)?, json)
         }
-        Command::Report { files } => report::run(&open::classifier(&cli.config)?, &files, json),
+        Command::Report { take: false, files, .. } => report::run(&open::classifier(&cli.config)?, &files, json),
         Command::Tag { address, key_hex } => ask::tag(&address, &key_hex, json),
         Command::Completion { shell } => Ok(cli::completion(shell)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
@@ -98,6 +99,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dkim(command) => {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?
+        }
+        Command::Report { take: true, recipient, files } => {
+            let config = serve::load(&cli.config)?;
+            block_on(take::run(&config, &cli.config, recipient, files, json))?
         }
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
+use sm2tp_doors::returns::Back;
 use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::publish::SealRules;
+use sm2tp_proto::Domain;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::sites::SiteBook;
 use sm2tp_rules::{Classifier, Source, suppress};
@@ -23,9 +25,10 @@ use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, PeerState, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
+use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
 
-use crate::config::{Config, Switch};
+use crate::config::{self, Config, Switch};
 use crate::{Exit, Failure};
 
 /// A node's house with what only its opener needs.
@@ -80,10 +83,23 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         poll: config.federation.poll,
         head_wait: config.federation.head_wait,
     };
+    let returns = config.returns.as_ref().map(|asked| returns(config, asked, &ledger)).transpose()?;
     let hostname = config.hostname.as_str().into();
     let turned_away = TurnedAway::default();
-    let house = House { hostname, spool, ledger, accounts, book, dkim, federation, turned_away };
+    let house = House { hostname, spool, ledger, accounts, book, dkim, federation, turned_away, returns };
     Ok(Opened { house, rulebook, lock })
+}
+
+/// Mail that comes back: keys of tokens, and reports that wait.
+fn returns(config: &Config, asked: &config::Returns, ledger: &Ledger) -> Result<Back, Failure> {
+    let dir = &config.data_dir;
+    let domain = Domain::parse(&asked.domain)
+        .map_err(|error| Failure::new(Exit::Configuration, format!("[returns] domain: {error}")))?;
+    let keys = dir.join("keys");
+    let returns = Returns::open(&keys, ledger.clone(), now()).map_err(|error| unusable(&keys, &error))?;
+    let (spool, name) = (dir.join("spool"), keys::random().map_err(|error| unusable(dir, &error))?);
+    let inbox = Inbox::open(&spool, &hex(&name[..8])).map_err(|error| unusable(&spool, &error))?;
+    Ok(Back::new(domain, returns, inbox, asked.unsubscribe_url.clone()))
 }
 
 /// Where the DKIM keys are.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use sm2tp_proto::Address;
 use sm2tp_proto::report::{Action, Kind, MAIL_OCTETS_MAX, Recipient, Report};
+use sm2tp_proto::token::{self, Token};
 use sm2tp_rules::outcome::Fate;
 use sm2tp_rules::{Classifier, Outcome, Said};
 
@@ -145,11 +146,10 @@ fn token(report: &Report) -> Option<String> {
     let mut places: Vec<String> = report.sent_to.iter().filter_map(local).collect();
     places.extend(report.envelope_id.clone());
     places.extend(report.mail_from.as_ref().and_then(local));
-    places.extend(report.returned.field(OWN_FIELD));
+    places.extend(report.returned.field(token::FIELD));
     places.iter().find_map(|text| {
         let text = text.rsplit('+').next().unwrap_or(text).trim().to_ascii_lowercase();
-        let is_token = text.len() == TOKEN_OCTETS && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
-        is_token.then_some(text)
+        Token::unchecked(&text).is_ok().then_some(text)
     })
 }
 
@@ -161,8 +161,3 @@ fn shown(text: &str) -> String {
 fn shown_lines(lines: &[String]) -> String {
     lines.iter().map(|line| shown(line)).collect::<Vec<_>>().join("\n")
 }
-
-/// Our field in mail that left here.
-const OWN_FIELD: &str = "X-SM2TP-Ref";
-/// 23 octets in base32.
-const TOKEN_OCTETS: usize = 37;

@@ -10,9 +10,9 @@ use sm2tp_doors::acme::{self, Challenges, Renewal};
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
-use sm2tp_doors::{House, control, follow, http, smtp};
+use sm2tp_doors::{House, control, follow, http, returns, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
-use sm2tp_relay::{Language, Relay, Settings, StartError, TlsReports, TlsUse, Tools};
+use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
@@ -93,11 +93,12 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     let mut doors = JoinSet::new();
     // Always, so that a hang-up never ends the node.
     let [for_certificates, for_rules] = hang_ups()?;
-    doors.spawn(Follower::new(config_file, rulebook).run(for_rules, until(&stopped)));
+    doors.spawn(Follower::new(config_file, rulebook.clone()).run(for_rules, until(&stopped)));
     doors.spawn(hand_over(relay.clone(), handed));
     let certificates = config.smtp.as_ref().map(|asked| certificates_of(&config, config_file, asked));
     let tls = Tls { certificates: certificates.transpose()?.flatten(), hung_up: for_certificates };
     start_doors(&config, &house, &onward, listeners, tls, &stopped, &mut doors)?;
+    start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
     let outbox = Outbox {
         spool: house.spool.clone(),
         ledger: house.ledger.clone(),
@@ -190,6 +191,28 @@ fn start_doors(
     Ok(())
 }
 
+/// What counts the mail that comes back, and what reads it from mailboxes.
+fn start_returns(
+    config: &Config,
+    house: &House,
+    onward: &Onward,
+    rulebook: Rulebook,
+    stopped: &watch::Receiver<bool>,
+    doors: &mut JoinSet<()>,
+) {
+    let (Some(back), Some(asked)) = (&house.returns, &config.returns) else { return };
+    let language = match config.language {
+        config::Language::En => returns::Language::English,
+        config::Language::Fr => returns::Language::French,
+    };
+    let (house, back, onward) = (house.clone(), back.clone(), onward.clone());
+    let boxes = returns::Boxes { maildir: asked.maildir.clone(), mbox: asked.mbox.clone() };
+    if boxes.maildir.is_some() || boxes.mbox.is_some() {
+        doors.spawn(returns::follow(back.clone(), boxes, stopped.clone()));
+    }
+    doors.spawn(returns::run(returns::Counting { house, back, rulebook, onward, language }, stopped.clone()));
+}
+
 /// Takes accepted mail to the relay, and what people changed.
 async fn hand_over(relay: Option<Relay>, mut handed: Handed) {
     let Some(relay) = relay else { return };
@@ -251,7 +274,13 @@ fn start_relay(
         signing: outward::signing(config, house),
     };
     let (spool, accounts, dkim) = (house.spool.clone(), house.accounts.clone(), house.dkim.clone());
-    let relay = Relay::start(settings, Tools { spool, rulebook, accounts, dkim });
+    let returning = house.returns.as_ref().map(|back| Returning {
+        domain: back.domain.clone(),
+        returns: back.returns.clone(),
+        book: house.book.clone(),
+        unsubscribe_url: back.unsubscribe_url.clone(),
+    });
+    let relay = Relay::start(settings, Tools { spool, rulebook, accounts, dkim, returning });
     relay.map(Some).map_err(|error| {
         let message = match &error {
             StartError::Roots { .. } => {

@@ -20,6 +20,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::PeerList => peers(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
+        Request::OrgReturns { .. } => wishes(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);
@@ -335,6 +336,24 @@ fn limits(out: &mut String, limits: &Value, indent: &str) {
     if !found.is_empty() {
         line(out, &format!("{indent}at most {}", found.join(", ")));
     }
+}
+
+/// What becomes of mail that comes back, in sentences; with what to see to where that is not obvious.
+fn wishes(out: &mut String, value: &Value) {
+    let (org, wishes) = (word(value, "org"), &value["returns"]);
+    if word(wishes, "return_path") == "node" {
+        line(out, &format!("{org}: reports come to this node, are counted, and go on to the sender"));
+        line(
+            out,
+            "  SPF speaks for this node's domain now: for DMARC the mail must have a DKIM signature of its own domain",
+        );
+    } else {
+        line(out, &format!("{org}: reports go to the sender, this node does not see them"));
+    }
+    let link = if word(wishes, "unsubscribe") == "on" { "gets" } else { "gets no" };
+    line(out, &format!("  bulk mail {link} link to unsubscribe"));
+    let contact = word(wishes, "contact");
+    line(out, &format!("  complaints are told to {}", if contact.is_empty() { "nobody" } else { &contact }));
 }
 
 fn limits_alone(out: &mut String, value: &Value) {

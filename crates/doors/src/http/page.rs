@@ -93,15 +93,30 @@ enum Light {
 fn render(status: &Status, lang: Lang, now: u64) -> Result<String, Refusal> {
     let line = |key: &str, count: u64| Line { word: lang.word(key), count: number(count, lang) };
     let kind = |kind: &str| line(kind, status.sum(kind, None));
-    let (real, bounced) = (status.sum("bounced", Some("address")), status.sum("bounced", None));
+    // What a server gave up after its yes is in "delivered" already.
+    let real = status.sum("bounced", Some("address")) + status.sum("returned", Some("address"));
+    let bounced = status.sum("bounced", None);
     let decided = bounced + status.sum("delivered", None);
     let federation = &status.federation;
     let page = Page {
         lang,
         hostname: &status.hostname,
         waiting: status.waiting.iter().map(|waiting| waiting_line(waiting, lang, now)).collect(),
-        left: ["accepted", "delivered", "bounced", "deferred", "canary", "dropped", "report"].map(kind).into(),
-        causes: by_cause(status, &["bounced"], "cause", lang),
+        left: [
+            "accepted",
+            "delivered",
+            "bounced",
+            "returned",
+            "complained",
+            "unsubscribed",
+            "deferred",
+            "canary",
+            "dropped",
+            "report",
+        ]
+        .map(kind)
+        .into(),
+        causes: by_cause(status, &["bounced", "returned"], "cause", lang),
         stopped: by_cause(status, &["stopped", "stopped-reported"], "stop", lang),
         queue: vec![
             line("lane-normal", status.queue.normal),

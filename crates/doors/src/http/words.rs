@@ -137,6 +137,27 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "Stop\u{a0}: 10\u{a0}% ou plus\u{202f}; les fournisseurs bloquent un tel expéditeur",
     ),
     ("of-sends", "of all mail delivered or given up", "des envois qui ont abouti ou échoué"),
+    ("unsubscribe", "Unsubscribe", "Se désinscrire"),
+    (
+        "unsubscribe-asks",
+        "Do you want no more newsletters of {org}?",
+        "Vous ne voulez plus recevoir les lettres d’information de {org}\u{202f}?",
+    ),
+    ("unsubscribe-button", "Unsubscribe", "Me désinscrire"),
+    (
+        "unsubscribe-done",
+        "Done: you get no more newsletters of {org}.",
+        "C’est fait\u{a0}: vous ne recevrez plus les lettres d’information de {org}.",
+    ),
+    (
+        "unsubscribe-unknown",
+        "This link is not valid, or not any more. Nothing was changed. Take the link of a newer mail, or answer to the mail.",
+        "Ce lien n’est pas valable, ou ne l’est plus. Rien n’a été changé. Prenez le lien d’un message plus récent, ou \
+         répondez au message.",
+    ),
+    ("returned", "Given up after delivery", "Rejeté après remise"),
+    ("complained", "Complaints", "Plaintes"),
+    ("unsubscribed", "Unsubscribed", "Désinscriptions"),
     ("known", "Addresses met before", "Adresses déjà rencontrées"),
     ("federation", "Federation", "Fédération"),
     ("fingerprint", "Fingerprint of this node:", "Empreinte de ce nœud\u{a0}:"),

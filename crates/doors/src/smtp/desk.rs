@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::xclient::Xclient;
-use sm2tp_proto::smtp::{RcptOptions, Refusal, Secret, count_received};
+use sm2tp_proto::smtp::{RECEIVED_MAX, RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict};
@@ -22,6 +22,7 @@ use super::client::{Client, Place};
 use super::deadline::Standing;
 use super::limits::Seat;
 use super::trace::{self, Service, Via};
+use crate::returns::{self, REPORT_OCTETS_MAX, To};
 use crate::{now, now_us, random};
 
 /// The desk of one connection.
@@ -33,6 +34,8 @@ pub(super) struct Desk {
     account: Option<Account>,
     sender: Option<Address>,
     recipients: Vec<NewRecipient>,
+    /// The mail is a report for us, and for nobody else.
+    report: Option<To>,
     /// Among the connections of the account.
     seat: Option<Seat>,
 }
@@ -40,7 +43,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
-        Self { client, place: None, account, sender: None, recipients: Vec::new(), seat: None, shared }
+        Self { client, place: None, account, sender: None, recipients: Vec::new(), report: None, seat: None, shared }
     }
 
     /// How long the client may be silent.
@@ -143,6 +146,7 @@ impl Desk {
         (self.client, self.place, self.seat) = (client, Some(place), None);
         (self.account, self.sender) = (account, None);
         self.recipients.clear();
+        self.report = None;
         Answer::Yes
     }
 
@@ -177,7 +181,13 @@ impl Desk {
 
     fn sender(&mut self, path: Option<Address>, octets: Option<u64>) -> Answer {
         self.recipients.clear();
+        self.report = None;
         let Some(account) = self.account.clone() else {
+            // Reports come from strangers; what else they want is refused when they say for whom it is.
+            if self.shared.house.returns.is_some() {
+                self.sender = path;
+                return Answer::Yes;
+            }
             return no(530, Enhanced(5, 7, 0), "Authentication required: this server relays for its members only");
         };
         if self.seat.is_none()
@@ -195,9 +205,15 @@ impl Desk {
 
     /// RCPT TO: the one answer of `rules::admit` (I5).
     fn recipient(&mut self, path: &Address, options: RcptOptions) -> Answer {
+        if self.shared.house.returns.as_ref().is_some_and(|back| back.is_ours(path)) {
+            return self.report_for(path);
+        }
         let Some(account) = self.account.clone() else {
-            return no(530, Enhanced(5, 7, 0), "Authentication required");
+            return no(530, Enhanced(5, 7, 0), "Authentication required: this server relays for its members only");
         };
+        if self.report.is_some() {
+            return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
+        }
         let (now, book) = (now(), &self.shared.house.book);
         let asked = asked(&account, self.sender.as_ref());
         let facts = book.recipient(path, &account.org, now);
@@ -217,7 +233,49 @@ impl Desk {
         Answer::Yes
     }
 
+    /// RCPT TO one of our return paths.
+    fn report_for(&mut self, path: &Address) -> Answer {
+        if self.report.is_some() || !self.recipients.is_empty() {
+            return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
+        }
+        if let Err(wait_s) = self.shared.reports.may_bring(self.client.address()) {
+            let text = format!("Too many reports from your address, try again in {}", allowance::wait(wait_s));
+            return no(450, Enhanced(4, 7, 1), &text);
+        }
+        match self.shared.house.returns.as_ref().map(|back| back.recipient(path, now())) {
+            Some(Ok(to)) => {
+                self.report = Some(to);
+                Answer::Yes
+            }
+            Some(Err(refusal)) => Answer::No(refusal),
+            None => no(550, Enhanced(5, 1, 1), "There is no such address here"),
+        }
+    }
+
+    /// Keeps a report for those who count it.
+    async fn report(&self, to: To, content: Vec<u8>) -> Answer {
+        let Some(back) = &self.shared.house.returns else {
+            return no(451, Enhanced(4, 3, 0), "Reports are not taken now, try again later");
+        };
+        if to == To::Everybody && REPORT_OCTETS_MAX < content.len() {
+            return no(552, Enhanced(5, 3, 4), "A report has one megabyte at most");
+        }
+        if self.sender.is_some() && !returns::is_from_a_machine(&content) {
+            return no(550, Enhanced(5, 7, 1), "This address takes reports of mail servers only, nobody reads it");
+        }
+        match back.take(to, content, now()).await {
+            Ok(()) => Answer::Yes,
+            Err(error) => {
+                tracing::error!(%error, "a report could not be kept; its client was told to try again");
+                no(452, Enhanced(4, 3, 1), "Insufficient system storage, try again later")
+            }
+        }
+    }
+
     async fn message(&mut self, envelope: Envelope, content: Vec<u8>, session: &Session) -> Answer {
+        if let Some(to) = self.report.take() {
+            return self.report(to, content).await;
+        }
         let Some(account) = self.account.clone() else {
             return no(530, Enhanced(5, 7, 0), "Authentication required");
         };
@@ -294,6 +352,3 @@ fn refused(refusal: &admit::Refusal) -> Answer {
 fn no(code: u16, enhanced: Enhanced, text: &str) -> Answer {
     Answer::No(Refusal::new(code, enhanced, text))
 }
-
-/// RFC 5321 §6.3: more Received lines than this are a loop.
-const RECEIVED_MAX: usize = 30;

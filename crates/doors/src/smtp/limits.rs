@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sm2tp_rules::admit::{self, Refusal};
 use sm2tp_rules::allowance::{Holder, Used, Whose};
 use sm2tp_rules::guess::{self, Kind, Pair};
-use sm2tp_rules::rate::{Gcra, Rate};
+use sm2tp_rules::rate::{Gcra, Per, Rate};
 use sm2tp_store::accounts::{Account, Accounts};
 
 use super::client::network;
@@ -157,6 +157,26 @@ impl Guard {
     }
 }
 
+/// Who brought reports.
+#[derive(Default)]
+pub(super) struct Reports(Mutex<HashMap<IpAddr, Gcra>>);
+
+impl Reports {
+    /// Before a report is taken, or the address that it came to is looked at: one more from this client?
+    ///
+    /// # Errors
+    /// The seconds to wait.
+    pub(super) fn may_bring(&self, client: IpAddr) -> Result<(), u64> {
+        let (client, now_us) = (network(client), now_us());
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = seen.get(&client).copied().unwrap_or_default();
+        let after = REPORTS_MAX.take(state, now_us)?;
+        make_room(&mut seen, CLIENTS_MAX, |state| state.is_over(now_us));
+        seen.insert(client, after);
+        Ok(())
+    }
+}
+
 /// Keeps a map below its size: what is over goes, and where that is not enough, any eighth. Somebody who comes from
 /// as many addresses as that could be stopped by no memory.
 fn make_room<K: Eq + Hash + Clone, V>(map: &mut HashMap<K, V>, len_max: usize, is_over: impl Fn(&V) -> bool) {
@@ -170,6 +190,8 @@ fn make_room<K: Eq + Hash + Clone, V>(map: &mut HashMap<K, V>, len_max: usize, i
     }
 }
 
+/// Of one client, forged ones too. A large provider that gives back a newsletter of 100 000 takes some minutes longer.
+const REPORTS_MAX: Rate = Rate::new(2000, Per::Minute);
 /// Organisations and logins with allowances; 100 octets each.
 const USED_MAX: usize = 100_000;
 /// Networks that connected lately; 40 octets each. Where there are more at once, some are forgotten and may begin anew.

@@ -144,6 +144,7 @@ impl Node {
             message_id: None,
             mail_from: None,
             recipient: Some(address.into()),
+            token: None,
             report: false,
             what: What::Bounced { answer, expired: false },
         };
@@ -240,7 +241,17 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         head_wait: Duration::from_secs(3600),
     };
     let turned_away = TurnedAway::default();
-    House { hostname: format!("{name}.example").into(), spool, ledger, accounts, book, dkim, federation, turned_away }
+    House {
+        hostname: format!("{name}.example").into(),
+        spool,
+        ledger,
+        accounts,
+        book,
+        dkim,
+        federation,
+        turned_away,
+        returns: None,
+    }
 }
 
 pub fn describe(

@@ -221,6 +221,9 @@ pub fn count_received(message: &[u8]) -> usize {
 
 const RECEIVED: &[u8] = b"Received:";
 
+/// RFC 5321 §6.3: more Received lines than this are a loop.
+pub const RECEIVED_MAX: usize = 30;
+
 #[cfg(test)]
 mod tests {
     use super::*;

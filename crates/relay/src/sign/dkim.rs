@@ -36,8 +36,9 @@ pub(super) fn names(fields: &[Field<'_>]) -> Option<Vec<&'static str>> {
     (signed <= FIELDS_SIGNED_MAX).then_some(names)
 }
 
-/// Signs a message with each of the keys, RSA first: what shows only one signature shows the first.
-pub(super) fn sign(keys: &[Arc<Key>], names: &[&str], content: &[u8]) -> Result<Fields, SignError> {
+/// Signs a message with each of the keys, RSA first: what shows only one signature shows the first. `header` is a message
+/// of which only the header counts, `content` one of which only the body does; mostly the same.
+pub(super) fn sign(keys: &[Arc<Key>], names: &[&str], header: &[u8], content: &[u8]) -> Result<Fields, SignError> {
     let body_hash = HashAlgorithm::Sha256.hash(SimpleBody::of(content));
     let mut keys: Vec<&Key> = keys.iter().map(|key| &**key).collect();
     keys.sort_by_key(|key| key.algorithm());
@@ -47,10 +48,10 @@ pub(super) fn sign(keys: &[Arc<Key>], names: &[&str], content: &[u8]) -> Result<
             .domain(key.domain.as_str())
             .selector(key.selector.as_str())
             .headers(names.iter().copied())
-            .header_canonicalization(header_canonicalization(content))
+            .header_canonicalization(header_canonicalization(header))
             .body_canonicalization(Canonicalization::Simple)
             .expiration(SIGNATURE_LIFE_S);
-        let signature = signer.sign(content).map_err(|error| SignError::Key {
+        let signature = signer.sign(header).map_err(|error| SignError::Key {
             selector: key.selector.clone(),
             domain: key.domain.clone(),
             why: error.to_string(),
@@ -132,6 +133,8 @@ const IF_THERE: &[&str] = &[
     // RFC 9477 §3.1.2: must be signed.
     "CFBL-Address",
     "CFBL-Feedback-ID",
+    // Our own: what it says of a report must be what we wrote.
+    sm2tp_proto::token::FIELD,
     "Auto-Submitted",
     "Precedence",
     "Resent-From",

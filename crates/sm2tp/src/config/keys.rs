@@ -86,6 +86,15 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("seal", r#""relay.example.org""#),
         ],
     },
+    SectionKeys {
+        name: "returns",
+        keys: &[
+            ("domain", r#""returns.relay.example.org""#),
+            ("unsubscribe_url", r#""https://relay.example.org/unsubscribe""#),
+            ("maildir", r#""/var/mail/returns/""#),
+            ("mbox", r#""/var/mail/returns.mbox""#),
+        ],
+    },
     SectionKeys { name: "dns", keys: &[("servers", r#"["127.0.0.1:5353"]"#), ("validating", r#""off""#)] },
     SectionKeys {
         name: "federation",

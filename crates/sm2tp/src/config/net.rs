@@ -220,8 +220,20 @@ pub(super) fn https_url(text: &str) -> Result<String, Wrong> {
 
 /// Reads the address under which other nodes reach the federation interface, without a slash at its end.
 pub(super) fn federation_url(text: &str) -> Result<String, Wrong> {
-    const ALLOWED: &str = "https://, the name of a server, and a path that ends in /fed/v1";
-    let wrong = |what: &str| Wrong::new(format!("{} {what}", quoted(text)), ALLOWED);
+    public_url(text, "/fed/v1", "would send the federation in clear over the network")
+}
+
+/// Reads the address to which links in mail lead, without a slash at its end.
+pub(super) fn unsubscribe_url(text: &str) -> Result<String, Wrong> {
+    public_url(text, "/unsubscribe", "would be followed in clear, and by nobody (RFC 8058 asks for https)")
+}
+
+/// An address of this node as others see it, which ends in `ending`; `in_clear` says what is wrong with http.
+fn public_url(text: &str, ending: &str, in_clear: &str) -> Result<String, Wrong> {
+    let wrong = |what: &str| {
+        let allowed = format!("https://, the name of a server, and a path that ends in {ending}");
+        Wrong::new(format!("{} {what}", quoted(text)), allowed)
+    };
     let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),
         (None, Some(rest)) => (false, rest),
@@ -231,12 +243,12 @@ pub(super) fn federation_url(text: &str) -> Result<String, Wrong> {
     let authority = rest.split('/').next().unwrap_or_default();
     let host = url_host(authority).ok_or_else(|| wrong("names no server"))?;
     if !secure && !is_loopback(&host) {
-        let what = format!("{} would send the federation in clear over the network", quoted(text));
+        let what = format!("{} {in_clear}", quoted(text));
         return Err(Wrong::new(what, "https://; http:// only for 127.0.0.0/8, [::1] and localhost"));
     }
     let path = &rest[authority.len()..];
-    if !path.ends_with("/fed/v1") || path.bytes().any(|b| !b.is_ascii_graphic() || b"?#\"<>\\^`{|}".contains(&b)) {
-        return Err(wrong("does not end in /fed/v1"));
+    if !path.ends_with(ending) || path.bytes().any(|b| !b.is_ascii_graphic() || b"?#\"<>\\^`{|}".contains(&b)) {
+        return Err(wrong(&format!("does not end in {ending}")));
     }
     let scheme = if secure { "https" } else { "http" };
     Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))

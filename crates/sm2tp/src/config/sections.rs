@@ -17,7 +17,7 @@ use super::values::{
 };
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Relay, RelayTls, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, net,
+    Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -66,6 +66,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
         dkim: dkim(&top.open_or_empty("dkim"))?,
+        returns: top.open("returns").map(|section| returns(&section)).transpose()?,
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
@@ -247,6 +248,15 @@ fn dkim(section: &Section<'_>) -> Result<Dkim, ConfigError> {
 
 fn seal(text: &str) -> Result<Seal, Wrong> {
     if text == "off" { Ok(Seal::Off) } else { net::domain(text).map(Seal::By) }
+}
+
+fn returns(section: &Section<'_>) -> Result<Returns, ConfigError> {
+    Ok(Returns {
+        domain: section.text("domain", net::domain)?.ok_or_else(|| section.missing("domain"))?,
+        unsubscribe_url: section.text("unsubscribe_url", net::unsubscribe_url)?,
+        maildir: section.text("maildir", path)?,
+        mbox: section.text("mbox", path)?,
+    })
 }
 
 fn dns(section: &Section<'_>) -> Result<Dns, ConfigError> {

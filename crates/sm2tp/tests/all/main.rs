@@ -32,6 +32,7 @@ mod programs;
 mod replies;
 mod reports;
 mod requiretls;
+mod returns;
 mod rough;
 mod scram;
 mod script;

@@ -36,7 +36,7 @@ fn node(name: &str, sink: &Sink) -> Node {
     Node::start(&format!(
         "hostname = \"relay-{name}.example.org\"\n[http]\nlisten = [\"{http}\"]\n\
          [smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
-         [relay]\nroutes = {{ {} }}\nretry_first = \"1h\"\n{}",
+         [relay]\nroutes = {{ {} }}\nretry_first = \"1h\"\n[returns]\ndomain = \"returns.test\"\n{}",
         routes.join(", "),
         federation(http)
     ))
@@ -97,6 +97,7 @@ fn recipients_are_named_in_the_queue_and_the_send_log_only() {
     peer(&a, &b);
     let address = |name: &str| format!("{name}@a.test");
     let recipients: Vec<String> = NAMES[..5].iter().map(|name| address(name)).collect();
+    a.ask(&["org", "returns", "local", "--return-path", "node"]);
     a.ask(&["suppress", "add", &recipients[3], "--note", "she asked by phone"]);
     let from = "sender-kumquat@senders.test";
     let mut client = Client::greet(a.smtp()).unwrap();
@@ -117,6 +118,17 @@ fn recipients_are_named_in_the_queue_and_the_send_log_only() {
     drop(client);
     send(b.smtp(), from, &[&recipients[0]], "to the living one");
     wait_until("one waits", LONG, || a.queue().len() == 1 && b.queue().is_empty());
+    // A report about the one who was written to comes back, and is counted.
+    let path = sink.mail_to(&recipients[0]).from;
+    let report = format!(
+        "From: MAILER-DAEMON@a.test\r\nTo: {path}\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n--x\r\n\r\nSorry.\r\n\
+         --x\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; a.test\r\n\r\nFinal-Recipient: rfc822; {to}\r\n\
+         Action: failed\r\nStatus: 5.7.1\r\nDiagnostic-Code: smtp; 550 5.7.1 <{to}> spam message rejected\r\n\r\n--x--",
+        to = recipients[0]
+    );
+    Client::greet(a.smtp()).unwrap().mail("", &[&path], &report).unwrap();
+    wait_until("it is counted", LONG, || a.get("/api/v1/status").contains("\"returned\""));
     // What the search looks for is there where it may be.
     assert!(a.queue()[0].to_string().contains("later-zebulon"));
     assert!(tables(&a.data().join("ledger.sqlite"), "log").contains("gone-quillfeather"), "the send log has it");

@@ -41,6 +41,8 @@ const IMPURE: &[&str] = &[
 /// I2: the files in which an address may leave `Address` in clear, and why.
 const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/doors/src/control/queue.rs", "`queue list` and `show`, to who may read the queue's file anyway"),
+    ("crates/doors/src/returns.rs", "the local part of a return path, which is a token"),
+    ("crates/doors/src/returns/notice.rs", "the notice to an organisation, at the address that it gave"),
     ("crates/federation/src/tags.rs", "to hash it"),
     ("crates/proto/src/smtp/client/transaction.rs", "MAIL and RCPT to the recipient's server"),
     ("crates/relay/src/report.rs", "the report to the sender, who wrote that address"),
@@ -50,6 +52,7 @@ const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/relay/src/tls_report.rs", "the report to the address that a domain publishes for it"),
     ("crates/sm2tp/src/demo/mailserver.rs", "the demonstration's recipient servers, as any mail server"),
     ("crates/sm2tp/src/report.rs", "`sm2tp report`, to whoever has the mail that names them"),
+    ("crates/store/src/returns/settle.rs", "to find a line of the send log"),
     ("crates/store/src/spool/rows.rs", "the queue row, gone with the mail"),
     ("crates/store/src/told.rs", "to take it out of a reply text"),
 ];

@@ -48,7 +48,7 @@ fn keys(name: &str) -> (Folder, Vec<Arc<Key>>) {
 
 fn signed(keys: &[Arc<Key>], message: &[u8]) -> Vec<u8> {
     let names = names(&header::fields(message).unwrap()).unwrap();
-    let mut whole = sign(keys, &names, message).unwrap().to_vec();
+    let mut whole = sign(keys, &names, message, message).unwrap().to_vec();
     whole.extend_from_slice(message);
     // What the server sees: the last line always ends.
     if !whole.ends_with(b"\r\n") {

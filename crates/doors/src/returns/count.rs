@@ -1,0 +1,232 @@
+//! Takes reports out of the inbox, in order: reads each, passes it on to the sender of the mail, counts it once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
+use sm2tp_proto::token::Token;
+use sm2tp_proto::{Address, smtp};
+use sm2tp_rules::Stream;
+use sm2tp_rules::classify::Rulebook;
+use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX, Kind};
+use sm2tp_store::returns::{Arrived, Counted, Offered, Sent, Settled};
+use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
+use sm2tp_store::{LedgerError, SpoolError};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{interval, sleep, timeout};
+
+use super::Back;
+use super::notice::{self, Language};
+use super::reading::{self, Reading};
+use crate::smtp::Onward;
+use crate::{House, now};
+
+/// What counting needs.
+pub struct Counting {
+    pub house: House,
+    pub back: Back,
+    pub rulebook: Rulebook,
+    pub onward: Onward,
+    /// Of notices to organisations.
+    pub language: Language,
+}
+
+/// Why it does not go on now. Nothing is lost: reports wait in the inbox (I8).
+#[derive(Debug, Error)]
+enum Trouble {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// Counts until the node stops.
+pub async fn run(counting: Counting, mut stop: watch::Receiver<bool>) {
+    let mut tidy = interval(TIDY_EVERY);
+    let mut troubled = false;
+    loop {
+        let waits = match counting.round().await {
+            Ok(0) => LOOK_EVERY,
+            Ok(_) => Duration::ZERO,
+            Err(error) => {
+                if !std::mem::replace(&mut troubled, true) {
+                    tracing::error!(%error, "reports cannot be counted; they wait");
+                }
+                AGAIN
+            }
+        };
+        if waits == Duration::ZERO {
+            troubled = false;
+        }
+        tokio::select! {
+            () = crate::stopped(&mut stop) => return,
+            _ = tidy.tick() => counting.tidy().await,
+            // Over or woken: there may be something.
+            _ = timeout(waits, counting.back.wake.notified()) => {}
+        }
+    }
+}
+
+impl Counting {
+    /// Counts what waits; answers with how many it was. A report that came before the mail that it is about was recorded
+    /// waits for that a moment, and those behind it with it.
+    async fn round(&self) -> Result<usize, Trouble> {
+        let inbox = &self.back.inbox;
+        let counted_to = self.back.returns.counted_to(inbox.name()).await?;
+        let mut count = 0;
+        for (number, arrived) in inbox.oldest(BATCH_MAX).await? {
+            if counted_to < number && !self.count(number, &arrived).await? {
+                return Ok(count);
+            }
+            inbox.remove(number).await?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// False: not yet.
+    async fn count(&self, number: u64, arrived: &Arrived) -> Result<bool, Trouble> {
+        let (back, now) = (&self.back, now());
+        let open = |text: &str| back.returns.check(text, arrived.at, COMPLAINT_DAYS_MAX).ok();
+        let reading = reading::read(&arrived.content, arrived.token.as_deref(), back, &self.rulebook.rules(), open);
+        let token = reading.whose.map(|(_, token)| token);
+        let known = match &token {
+            Some(token) => back.returns.sent(token).await?,
+            None => None,
+        };
+        if token.is_some() && known.is_none() && now < arrived.at.saturating_add(RECORDED_WITHIN_S) {
+            return Ok(false);
+        }
+        let passed_on = match &known {
+            Some((sent, counted)) => self.pass_on(sent, *counted, &reading, arrived, now).await?,
+            None => 0,
+        };
+        self.settle(number, token, reading, passed_on, now).await?;
+        Ok(true)
+    }
+
+    async fn settle(
+        &self,
+        number: u64,
+        token: Option<Token>,
+        reading: Reading,
+        passed_on: u32,
+        now: u64,
+    ) -> Result<(), Trouble> {
+        let (word, by) = (reading.found.word.clone(), reading.whose.map(|(by, _)| by));
+        let source = self.back.inbox.name().to_owned();
+        let offered = Offered { source, number, token, found: reading.found, passed_on, now };
+        let (book, publisher) = (self.house.book.clone(), self.house.federation.publisher.clone());
+        let key = book.current_key();
+        let tags = move |address: &Address| book.all_tags(address);
+        let settled = self.back.returns.settle(offered, tags, move |sql, told, event| match &key {
+            Some(key) => publisher.enqueue(sql, told, event, key),
+            None => Ok(()),
+        });
+        match settled.await? {
+            Settled::Before => tracing::debug!(number, "a report was counted before"),
+            Settled::Attributed(counts) => tracing::info!(number, word, ?by, ?counts, "a report was counted"),
+            Settled::Unattributed => {
+                tracing::info!(number, word, "a report without a token of ours; it changes nothing")
+            }
+        }
+        Ok(())
+    }
+
+    /// The sender wrote with another return path and waits for its reports there. Not for complaints, which are for the
+    /// organisation; and of one token only so many, because who got the mail has the token.
+    async fn pass_on(
+        &self,
+        sent: &Sent,
+        counted: Counted,
+        reading: &Reading,
+        arrived: &Arrived,
+        now: u64,
+    ) -> Result<u32, Trouble> {
+        let to = reading::sender(sent.mail_from.as_deref());
+        let Some(to) = to.filter(|_| reading.found.kind != Kind::Complaint && counted.passed_on < PASSED_ON_MAX) else {
+            return Ok(0);
+        };
+        if smtp::RECEIVED_MAX < smtp::count_received(&arrived.content) {
+            return Ok(0);
+        }
+        let utf8 = to.needs_utf8();
+        self.queue(&sent.org, to, arrived.content.clone(), MailOptions { utf8, ..MailOptions::default() }, now).await?;
+        Ok(1)
+    }
+
+    /// Puts a mail of ours into the queue, with the null return path.
+    async fn queue(
+        &self,
+        org: &str,
+        to: Address,
+        content: Vec<u8>,
+        options: MailOptions,
+        now: u64,
+    ) -> Result<(), Trouble> {
+        let content: Arc<[u8]> = content.into();
+        let recipient = NewRecipient {
+            address: to,
+            lane: Lane::Normal,
+            note: None,
+            canary: false,
+            // RFC 3461 §6.2: nobody reports about a report.
+            options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
+        };
+        let mail = NewMail {
+            org: org.into(),
+            login: None,
+            stream: Stream::Transactional,
+            mail_from: None,
+            message_id: None,
+            received_at: now,
+            recipients: vec![recipient],
+            held_until: 0,
+            content: content.clone(),
+            is_report: true,
+            options,
+        };
+        let queued = self.house.spool.accept(mail).await?;
+        // The relay may have stopped: the mail is in the spool, and the next start finds it.
+        let _ = self.onward.mails.send((queued, content)).await;
+        Ok(())
+    }
+
+    /// What is done now and then: a new key, old tokens forgotten, organisations told.
+    async fn tidy(&self) {
+        let now = now();
+        if let Err(error) = self.back.returns.rotate(now) {
+            tracing::error!(%error, "the key of return tokens could not be changed; the old one goes on");
+        }
+        let pruned = self.back.returns.prune(now).await;
+        let told = async {
+            for untold in self.house.accounts.untold(now.saturating_sub(NOTICE_EVERY_S)).await? {
+                let who = self.back.returns.complained(&untold.org, untold.told_at).await?;
+                let mail = notice::mail(&self.house.hostname, &untold, &who, self.language, now);
+                self.queue(&untold.org, untold.contact.clone(), mail, MailOptions::default(), now).await?;
+                self.house.accounts.told(&untold, now).await?;
+            }
+            Ok::<_, Trouble>(())
+        };
+        let told = told.await;
+        if let Err(error) = pruned.map(drop).map_err(Trouble::from).and(told) {
+            tracing::warn!(%error, "returns could not be tidied; it will be tried again");
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Reports that are read at once: at most so many times a megabyte.
+const BATCH_MAX: usize = 50;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(1);
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// Seconds until what became of a mail is in the ledger, on its way through the spool and the outbox; mostly it is some
+/// tenths of one. A report whose mail is not there by then is of a mail that was never recorded as sent.
+const RECORDED_WITHIN_S: u64 = 10;
+/// Reports about one mail to one recipient that go on to its sender: a few delays, an absence, a failure.
+const PASSED_ON_MAX: u32 = 10;
+/// Seconds between two notices to one organisation: a day.
+const NOTICE_EVERY_S: u64 = 86_400;
+const _: () = assert!(BOUNCE_DAYS_MAX <= COMPLAINT_DAYS_MAX);
