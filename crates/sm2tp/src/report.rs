@@ -35,7 +35,12 @@ pub fn run(classifier: &Classifier, files: &[PathBuf], as_json: bool) -> Result<
         }
     }
     let _ = output.flush();
-    if faults.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::new(Exit::Input, faults.join("\n"))) }
+    if faults.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Said apart, with --json too: standard output has an answer for each file and no other.
+    eprintln!("{}", faults.join("\n"));
+    Ok(ExitCode::from(Exit::Input as u8))
 }
 
 /// What a report means for one recipient; none where it is no bounce and no delay.
