@@ -115,6 +115,8 @@ pub enum Entry {
     Clear,
     /// With a handshake (RFC 8314 §3.3).
     Tls,
+    /// LMTP, in clear, for reports alone.
+    Lmtp,
 }
 
 impl Door {
@@ -241,7 +243,7 @@ impl Shared {
 impl Refused {
     /// Who waits for a handshake understands no words: there the connection ends.
     async fn tell(self, stream: TcpStream, entry: Entry, shared: &Shared) {
-        if entry == Entry::Clear {
+        if entry != Entry::Tls {
             let refusal = format!("421 4.7.0 {} {}\r\n", shared.settings.hostname, self.words);
             turn_away(stream, refusal.as_bytes()).await;
         }

@@ -257,6 +257,8 @@ pub struct Returns {
     pub domain: String,
     /// Where links to unsubscribe lead, without a slash at its end; `None`: no mail gets one.
     pub unsubscribe_url: Option<String>,
+    /// Where reports come in by LMTP; not empty only with an SMTP door.
+    pub lmtp: Vec<SocketAddr>,
     /// A mailbox into which another server puts reports, as a directory of files.
     pub maildir: Option<PathBuf>,
     /// The same as one file.
@@ -444,7 +446,11 @@ mod tests {
         let mut full = valid(&uncommented());
         assert_eq!(full.unbuilt(), ["policy", "socketmap", "milter", "logs"]);
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
-        assert!(full.returns.take().is_some_and(|returns| returns.maildir.is_some() && returns.mbox.is_some()));
+        assert!(
+            full.returns
+                .take()
+                .is_some_and(|returns| !returns.lmtp.is_empty() && returns.maildir.is_some() && returns.mbox.is_some())
+        );
         // These have no default, or one that is not worth showing.
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);
@@ -494,7 +500,9 @@ mod tests {
                 let lines: String = section.keys.iter().map(|(key, example)| value(key, example)).collect();
                 let hostname = if section.name.is_empty() { "" } else { "hostname = \"a.example\"\n" };
                 let header = if section.name.is_empty() { String::new() } else { format!("[{}]\n", section.name) };
-                format!("{hostname}{header}{lines}")
+                // Reports by LMTP come in under the limits of the SMTP door.
+                let beside = if section.name == "returns" { "[smtp]\n" } else { "" };
+                format!("{hostname}{header}{lines}{beside}")
             };
             valid(&with(&|key, example| format!("{key} = {example}\n")));
             for (broken, _) in section.keys {

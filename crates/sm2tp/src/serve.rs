@@ -295,8 +295,13 @@ fn start_relay(
 
 /// The listeners of the SMTP door, with the word that says where each is.
 fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)> {
+    let lmtp = config.returns.as_ref().map_or(&[][..], |returns| &returns.lmtp);
     config.smtp.as_ref().map_or_else(Vec::new, |smtp| {
-        vec![(&smtp.listen[..], "smtp", smtp::Entry::Clear), (&smtp.listen_tls[..], "smtps", smtp::Entry::Tls)]
+        vec![
+            (&smtp.listen[..], "smtp", smtp::Entry::Clear),
+            (&smtp.listen_tls[..], "smtps", smtp::Entry::Tls),
+            (lmtp, "lmtp", smtp::Entry::Lmtp),
+        ]
     })
 }
 

@@ -72,6 +72,13 @@ impl Connection {
             }
             // Nobody configures this; a conversation in clear is not what this port promises.
             (Entry::Tls, None) => {}
+            (Entry::Lmtp, _) => {
+                // Nobody logs in here, and nobody speaks for others: what is taken is a report or nothing.
+                let (auth, xclient) = (AuthOffer::No, XclientOffer::No);
+                let (session, banner) = Session::open_lmtp(Offers { auth, xclient, ..self.offers(Tls::Absent) });
+                let desk = Desk::for_reports(self.shared.clone(), self.client);
+                self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
+            }
             (Entry::Clear, acceptor) => {
                 let tls = if acceptor.is_some() { Tls::Offered } else { Tls::Absent };
                 let (session, banner) = Session::open(self.offers(tls));

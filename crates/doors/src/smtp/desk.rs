@@ -46,6 +46,11 @@ impl Desk {
         Self { client, place: None, account, sender: None, recipients: Vec::new(), report: None, seat: None, shared }
     }
 
+    /// Takes reports and nothing else, from whatever network.
+    pub(super) fn for_reports(shared: Arc<Shared>, client: Client) -> Self {
+        Self { account: None, ..Self::new(shared, client) }
+    }
+
     /// How long the client may be silent.
     pub(super) fn patience(&self) -> Duration {
         self.shared.settings.command_timeout

@@ -8,6 +8,8 @@ mod front;
 mod mail;
 mod scram;
 
+use std::borrow::Cow;
+
 use self::auth::Exchange;
 pub use self::auth::LOGINS_FAILED_MAX;
 pub use self::front::XclientOffer;
@@ -15,6 +17,7 @@ pub use self::mail::REFUSED_FACTOR_MAX;
 use self::mail::Transaction;
 pub use self::scram::{ScramMaterial, ScramOffer};
 use super::bdat::{ChunkReader, Chunks};
+use super::client::Protocol;
 use super::command::{Command, CommandError, MailParams};
 use super::line::{CRLF_OCTETS, LineError};
 use super::params::{Form, RcptOptions};
@@ -128,6 +131,7 @@ pub struct Session {
     state: State,
     /// What a front said with XCLIENT.
     front: Option<Box<Xclient>>,
+    protocol: Protocol,
 }
 
 /// What the client said about itself and proved.
@@ -174,7 +178,19 @@ impl Session {
     #[must_use]
     pub fn open(offers: Offers) -> (Self, Vec<u8>) {
         let banner = plain_reply(220, &[format!("{} ESMTP SM2TP", offers.hostname)]);
-        (Self { offers, tally: Tally::default(), state: State::Fresh, front: None }, banner)
+        (Self::fresh(offers, Protocol::Smtp), banner)
+    }
+
+    /// As [`Self::open`], for LMTP (RFC 2033). The shell accepts one recipient for each message: the protocol wants a reply
+    /// for each that was accepted, and this session gives one.
+    #[must_use]
+    pub fn open_lmtp(offers: Offers) -> (Self, Vec<u8>) {
+        let banner = plain_reply(220, &[format!("{} LMTP SM2TP", offers.hostname)]);
+        (Self::fresh(offers, Protocol::Lmtp), banner)
+    }
+
+    fn fresh(offers: Offers, protocol: Protocol) -> Self {
+        Self { offers, tally: Tally::default(), state: State::Fresh, front: None, protocol }
     }
 
     /// Takes one line without its CRLF.
@@ -279,6 +295,10 @@ impl Session {
     }
 
     fn command(&mut self, line: &[u8]) -> Step {
+        let Some(line) = self.as_smtp(line) else {
+            return self.bad(&Refusal::new(500, Enhanced(5, 5, 1), "This is LMTP, say LHLO"));
+        };
+        let line = &*line;
         let command = Command::parse(line);
         let may_be_long = matches!(command, Ok(Command::Auth { .. }) | Err(CommandError::Http));
         if COMMAND_OCTETS_MAX < line.len() + CRLF_OCTETS && !may_be_long {
@@ -311,6 +331,16 @@ impl Session {
                 self.state = State::Closed;
                 Step::Close(reply(221, Enhanced(2, 0, 0), "Bye"))
             }
+        }
+    }
+
+    /// RFC 2033 §4.1: LMTP greets with LHLO, which means what EHLO means in SMTP, and has neither EHLO nor HELO.
+    fn as_smtp<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let verb = line.get(..4).filter(|_| self.protocol == Protocol::Lmtp).unwrap_or_default();
+        match verb.to_ascii_uppercase().as_slice() {
+            b"LHLO" => Some([b"EHLO", &line[4..]].concat().into()),
+            b"EHLO" | b"HELO" => None,
+            _ => Some(line.into()),
         }
     }
 

@@ -91,6 +91,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         keys: &[
             ("domain", r#""returns.relay.example.org""#),
             ("unsubscribe_url", r#""https://relay.example.org/unsubscribe""#),
+            ("lmtp", r#"["127.0.0.1:2526"]"#),
             ("maildir", r#""/var/mail/returns/""#),
             ("mbox", r#""/var/mail/returns.mbox""#),
         ],

@@ -57,16 +57,17 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
     let hostname = top.text("hostname", net::hostname)?.ok_or_else(|| top.missing("hostname"))?;
     let mut doors = Doors::default();
     let acme = top.open("acme").map(|section| acme(&section)).transpose()?;
+    let smtp = top.open("smtp").map(|section| smtp(&section, &mut doors, acme.as_ref())).transpose()?;
     Ok(Config {
         data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
         language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
         send_log_keep: any(top, "send_log_keep", 30 * DAY)?,
-        smtp: top.open("smtp").map(|section| smtp(&section, &mut doors, acme.as_ref())).transpose()?,
+        returns: top.open("returns").map(|section| returns(&section, &mut doors, smtp.as_ref())).transpose()?,
+        smtp,
         acme,
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
         dkim: dkim(&top.open_or_empty("dkim"))?,
-        returns: top.open("returns").map(|section| returns(&section)).transpose()?,
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
@@ -250,10 +251,16 @@ fn seal(text: &str) -> Result<Seal, Wrong> {
     if text == "off" { Ok(Seal::Off) } else { net::domain(text).map(Seal::By) }
 }
 
-fn returns(section: &Section<'_>) -> Result<Returns, ConfigError> {
+fn returns(section: &Section<'_>, doors: &mut Doors, smtp: Option<&Smtp>) -> Result<Returns, ConfigError> {
+    let lmtp = doors.listen_too(section, "lmtp")?;
+    if smtp.is_none() && !lmtp.is_empty() {
+        let wrong = Wrong::new("there is no SMTP door whose limits it has", "together with a section [smtp]");
+        return Err(section.wrong(section.place("lmtp"), "lmtp", &wrong));
+    }
     Ok(Returns {
         domain: section.text("domain", net::domain)?.ok_or_else(|| section.missing("domain"))?,
         unsubscribe_url: section.text("unsubscribe_url", net::unsubscribe_url)?,
+        lmtp,
         maildir: section.text("maildir", path)?,
         mbox: section.text("mbox", path)?,
     })

@@ -36,6 +36,7 @@ struct Process {
     _stdout: BufReader<ChildStdout>,
     smtp: Option<SocketAddr>,
     smtps: Option<SocketAddr>,
+    lmtp: Option<SocketAddr>,
     http: Option<SocketAddr>,
 }
 
@@ -75,7 +76,7 @@ impl Node {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let (mut smtp, mut smtps, mut http) = (None, None, None);
+        let (mut smtp, mut smtps, mut lmtp, mut http) = (None, None, None, None);
         let mut line = String::new();
         loop {
             line.clear();
@@ -86,12 +87,13 @@ impl Node {
             match line.trim().split_once(' ') {
                 Some(("smtp", at)) => smtp = address(at),
                 Some(("smtps", at)) => smtps = address(at),
+                Some(("lmtp", at)) => lmtp = address(at),
                 Some(("http", at)) => http = address(at),
                 _ if line.trim() == "ready" => break,
                 _ => panic!("the node says {line:?}"),
             }
         }
-        self.process = Some(Process { child, _stdout: stdout, smtp, smtps, http });
+        self.process = Some(Process { child, _stdout: stdout, smtp, smtps, lmtp, http });
         Ok(())
     }
 
@@ -106,6 +108,11 @@ impl Node {
     /// Where a conversation begins with a handshake.
     pub fn smtps(&self) -> SocketAddr {
         self.process().smtps.expect("the node has listen_tls")
+    }
+
+    /// Where reports come in by LMTP.
+    pub fn lmtp(&self) -> SocketAddr {
+        self.process().lmtp.expect("[returns] has lmtp")
     }
 
     pub fn http(&self) -> SocketAddr {

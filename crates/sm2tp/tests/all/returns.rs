@@ -298,6 +298,36 @@ fn one_click_ends_the_newsletter_and_a_look_does_not() {
     assert!(!sink.mail_to("bob@recipients.test").text().contains(url));
 }
 
+/// A client from Python's library: what it is told of each recipient.
+const LMTP: &str = r#"
+import smtplib, sys
+host, port = sys.argv[1].rsplit(":", 1)
+for to in sys.argv[2:]:
+    with smtplib.LMTP(host, int(port)) as server:
+        try:
+            print(server.sendmail("", [to], sys.stdin.read() if to == sys.argv[2] else "x"))
+        except smtplib.SMTPRecipientsRefused as refused:
+            print(refused.recipients[to][0])
+"#;
+
+#[test]
+fn reports_come_by_lmtp_and_nothing_else_does() {
+    let sink = Sink::start();
+    let trusted = "trusted_networks = [\"127.0.0.1\"]\n[relay]";
+    let config = config(free_address(), sink.address, "lmtp = [\"127.0.0.1:0\"]\n").replace("[relay]", trusted);
+    let node = node(&config);
+    send(&node, &["anna@recipients.test"]);
+    let path = format!("{}@returns.test", token_of(&sink.mail_to("anna@recipients.test")));
+    let args = ["-c", LMTP, &node.lmtp().to_string(), &path, "anna@recipients.test", "nobody@returns.test"];
+    assert_eq!(run("python3", &args, &dsn("anna@recipients.test")), "{}\n530\n550\n");
+    wait_for_count(&node, "returned", 1);
+    let mut client = Client::dial(node.lmtp()).unwrap();
+    client.expect("220 relay.example.org LMTP").unwrap();
+    client.say("EHLO client.test", "500 5.5.1").unwrap();
+    client.say("lhlo client.test", "250").unwrap();
+    client.say("AUTH PLAIN AG5ld3MAeA==", "502").unwrap();
+}
+
 /// What dkimpy says of each signature, with the records that we tell people to publish.
 const VERIFY: &str = r#"
 import json, sys, dkim
