@@ -161,7 +161,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Suppress(suppress) => match suppress {
             Suppress::List { limit } => Request::SuppressList { limit },
             Suppress::Add { address, note } => Request::SuppressAdd { address, note },
-            Suppress::Remove { address, note } => Request::SuppressRemove { address, note },
+            Suppress::Remove { address, note, org } => Request::SuppressRemove { address, note, org },
         },
         Command::Org(org) => match org {
             Org::List => Request::OrgList,

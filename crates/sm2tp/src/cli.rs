@@ -195,6 +195,9 @@ pub enum Suppress {
         address: String,
         #[arg(long)]
         note: Option<String>,
+        /// Lift its complaint about this organisation, or its opt-out, and nothing else.
+        #[arg(long, value_name = "NAME")]
+        org: Option<String>,
     },
 }
 

@@ -350,7 +350,7 @@ fn wishes(out: &mut String, value: &Value) {
     } else {
         line(out, &format!("{org}: reports go to the sender, this node does not see them"));
     }
-    let link = if word(wishes, "unsubscribe") == "on" { "gets" } else { "gets no" };
+    let link = if word(wishes, "unsubscribe") == "on" { "gets a" } else { "gets no" };
     line(out, &format!("  bulk mail {link} link to unsubscribe"));
     let contact = word(wishes, "contact");
     line(out, &format!("  complaints are told to {}", if contact.is_empty() { "nobody" } else { &contact }));

@@ -57,7 +57,11 @@ pub(super) async fn explain(
             "suppressed_from": house.book.limits().suppressed_score,
             "votes": votes.iter().map(|known| vote(known, &names, house, now)).collect::<Vec<_>>(),
         },
-        "release": format!("sm2tp suppress remove {text}"),
+        "release": if facts.opted_out {
+            format!("sm2tp suppress remove {text} --org {org}")
+        } else {
+            format!("sm2tp suppress remove {text}")
+        },
     }))
 }
 
@@ -84,14 +88,32 @@ pub(super) async fn suppress(
 
 /// Lets an address be written to again: off the list, own evidence lifted, and, where other nodes still speak against
 /// it, onto the allow list.
-pub(super) async fn release(house: &House, text: &str, note: Option<String>) -> Result<Value, Problem> {
+///
+/// With an org: a complaint about it, or an opt-out of its mail, is lifted, and nothing else. The person asked for it again.
+pub(super) async fn release(
+    house: &House,
+    text: &str,
+    note: Option<String>,
+    org: Option<String>,
+) -> Result<Value, Problem> {
     let (address, now) = (address(text)?, now());
-    let facts = house.book.recipient(&address, sm2tp_store::accounts::LOCAL, now);
+    let facts = house.book.recipient(&address, org.as_deref().unwrap_or(sm2tp_store::accounts::LOCAL), now);
     let tags = tags(house, &address);
     if tags.is_empty() {
         return Err(Problem::Input(format!("{text:?} has no normal form, so nothing is known about it")));
     }
     let mut kinds = Vec::new();
+    if org.is_some() {
+        kinds.extend(facts.opted_out.then_some("unoptout"));
+        return lift(
+            house,
+            text,
+            &kinds,
+            |kind, tag| Event { org: org.clone(), ..Event::decided(kind, &address, tag, note.as_deref(), now) },
+            &tags,
+        )
+        .await;
+    }
     if facts.listed {
         kinds.push("unsuppress");
     }
@@ -101,9 +123,18 @@ pub(super) async fn release(house: &House, text: &str, note: Option<String>) -> 
     if house.book.limits().held_score <= facts.federated.score && !facts.allowed {
         kinds.push("allow");
     }
-    let events = kinds.iter().flat_map(|kind| {
-        tags.iter().map(|tag| Event::decided(kind, &address, *tag, note.as_deref(), now)).collect::<Vec<_>>()
-    });
+    lift(house, text, &kinds, |kind, tag| Event::decided(kind, &address, tag, note.as_deref(), now), &tags).await
+}
+
+/// Under every tag that the address may have been recorded under.
+async fn lift(
+    house: &House,
+    text: &str,
+    kinds: &[&str],
+    event: impl Fn(&str, (KeyId, Tag)) -> Event,
+    tags: &[(KeyId, Tag)],
+) -> Result<Value, Problem> {
+    let events = kinds.iter().flat_map(|kind| tags.iter().map(|tag| event(kind, *tag)).collect::<Vec<_>>());
     house.ledger.append(events.collect()).await?;
     Ok(json!({ "address": text, "lifted": kinds }))
 }

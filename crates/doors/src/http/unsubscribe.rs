@@ -10,12 +10,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use sm2tp_rules::rate::{Gcra, Per, Rate};
+use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::returns::Link;
 
-use super::Door;
 use super::gate::Asked;
 use super::refusal::Refusal;
 use super::words::Lang;
+use super::{Door, Shared};
 
 /// How many clicks were answered lately.
 #[derive(Default)]
@@ -47,7 +48,7 @@ pub(super) async fn page(
     let lang = language(&headers, shared.lang);
     let link = shared.house.returns.as_ref().and_then(|back| back.returns.open_link(&text));
     match link {
-        Some(link) => show(StatusCode::OK, lang, &shared.house.hostname, &link.org, PageState::Asks),
+        Some(link) => show(StatusCode::OK, lang, &shared.house.hostname, named(&link, &shared), PageState::Asks),
         None => show(StatusCode::NOT_FOUND, lang, &shared.house.hostname, "", PageState::Unknown),
     }
 }
@@ -68,10 +69,14 @@ pub(super) async fn click(
     if !says_one_click(&asked.body) {
         return Err(Refusal::Bad("List-Unsubscribe=One-Click is wanted (RFC 8058)"));
     }
-    let Link { org, .. } = link.clone();
-    let kept = back.returns.opt_out(link, crate::now()).await;
+    let kept = back.returns.opt_out(link.clone(), crate::now()).await;
     kept.map_err(|error| Refusal::Trouble(error.to_string()))?;
-    show(StatusCode::OK, lang, &shared.house.hostname, &org, PageState::Done)
+    show(StatusCode::OK, lang, &shared.house.hostname, named(&link, &shared), PageState::Done)
+}
+
+/// Whom a reader knows: the name of the trusted networks is ours alone.
+fn named<'a>(link: &'a Link, shared: &'a Shared) -> &'a str {
+    if link.org == LOCAL { &shared.house.hostname } else { &link.org }
 }
 
 impl Clicks {

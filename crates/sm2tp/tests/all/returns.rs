@@ -294,8 +294,40 @@ fn one_click_ends_the_newsletter_and_a_look_does_not() {
         client.say("RCPT TO:<anna@recipients.test>", "550 5.7.1").ok()
     });
     assert!(refused.contains("opted out"), "{refused}");
+    // She asks for it again.
+    let explained = node.ask(&["explain", "anna@recipients.test", "--org", "org-news"]);
+    assert_eq!(explained["release"], "sm2tp suppress remove anna@recipients.test --org org-news");
+    assert!(node.ask(&["suppress", "remove", "anna@recipients.test"])["lifted"].as_array().unwrap().is_empty());
+    node.ask(&["suppress", "remove", "anna@recipients.test", "--org", "org-news", "--note", "she wrote"]);
+    assert!(!stopped());
     // Bob's own copy had another link.
     assert!(!sink.mail_to("bob@recipients.test").text().contains(url));
+}
+
+/// The lines of docs/returns.md.
+#[test]
+fn a_postfix_in_front_asks_about_each_return_path_before_it_takes_a_report() {
+    let (sink, at_node) = (Sink::start(), free_address());
+    let node = node(&config(at_node, sink.address, ""));
+    let settings = format!(
+        "relay_domains = $mydestination, returns.test\n\
+         transport_maps = inline:{{ returns.test=smtp:[127.0.0.1]:{} }}\n\
+         smtpd_recipient_restrictions = permit_sasl_authenticated, reject_unauth_destination,\n  \
+         check_recipient_access inline:{{ returns.test=reject_unverified_recipient }}\n\
+         unverified_recipient_reject_code = 550\nmynetworks = 127.0.0.9\naddress_verify_poll_delay = 1s\n",
+        at_node.port()
+    );
+    let front = Postfix::start("mx.returns.test", &settings);
+    send(&node, &["anna@recipients.test"]);
+    let path = format!("{}@returns.test", token_of(&sink.mail_to("anna@recipients.test")));
+    let mut client = Client::greet(front.address).unwrap();
+    client.say("MAIL FROM:<>", "250").unwrap();
+    let refused = client.say("RCPT TO:<forged@returns.test>", "550 5.1.1").unwrap();
+    assert!(refused.contains("There is no such address here"), "{refused}");
+    client.say(&format!("RCPT TO:<{path}>"), "250").unwrap();
+    client.say("DATA", "354").unwrap();
+    client.say(&format!("{}\r\n.", dsn("anna@recipients.test")), "250").unwrap();
+    wait_for_count(&node, "returned", 1);
 }
 
 /// A client from Python's library: what it is told of each recipient.
