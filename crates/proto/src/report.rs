@@ -200,7 +200,7 @@ impl Report {
             }
         }
         if self.recipients.is_empty()
-            && envelope.is_report
+            && envelope.may_guess
             && let Some(unnamed) = &self.unnamed
             && let Some(address) = self.returned.only_recipient()
         {
@@ -266,6 +266,8 @@ struct Envelope {
     is_report: bool,
     /// True where the return path, as the last server noted it, is empty.
     is_from_nobody: bool,
+    /// True where more than the subject says so: shops write of deliveries, too.
+    may_guess: bool,
     /// True where the subject speaks of a delay.
     is_delay: bool,
 }
@@ -276,13 +278,15 @@ impl Envelope {
         let author = header.raw("from").map(|value| one_line(&mime::words(value))).unwrap_or_default();
         let from = spot::spots(&author).last().map(|spot| spot.address);
         let lower = subject.to_lowercase();
-        let is_report = auto::is_from_daemon(&author, from.as_ref())
-            || auto::speaks_of_failure(&lower)
+        let is_from_nobody = header.first("return-path").is_some_and(|path| path == "<>");
+        let is_from_daemon = auto::is_from_daemon(&author, from.as_ref())
             || header.has("x-failed-recipients")
             || header.raw("content-type").is_some_and(|value| value.contains("delivery-status"));
+        let is_report = is_from_daemon || auto::speaks_of_failure(&lower);
         Self {
             is_delay: auto::speaks_of_delay(&lower),
-            is_from_nobody: header.first("return-path").is_some_and(|path| path == "<>"),
+            may_guess: is_report && (is_from_daemon || is_from_nobody),
+            is_from_nobody,
             sent_to: sent_to(header),
             subject: lower,
             from,

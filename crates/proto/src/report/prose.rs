@@ -29,6 +29,8 @@ pub(super) struct Facts<'a> {
     pub is_report: bool,
     /// True where the return path of the report itself is empty.
     pub is_from_nobody: bool,
+    /// True where more than the subject says that it is a report.
+    pub may_guess: bool,
     /// True where the subject speaks of a delay.
     pub is_delay: bool,
     /// Where the report comes from: the domain of users whom it names without one.
@@ -56,7 +58,7 @@ pub(super) fn recipients(lines: &Lines, facts: &Facts<'_>) -> Reading {
     let first = |ways: &[Way]| ways.iter().map(|way| way(lines, facts)).find(|found| !found.is_empty());
     let told = first(ways);
     let is_guess = told.is_none();
-    let guessed = || first(&[at_line_starts, in_sentences]).filter(|_| facts.is_report);
+    let guessed = || first(&[at_line_starts, in_sentences]).filter(|_| facts.may_guess);
     let mut found = told.or_else(guessed).unwrap_or_default();
     let is_alone = found.len() == 1;
     for found in found.iter_mut().filter(|found| !has_code(&found.diagnostic)) {

@@ -63,7 +63,7 @@ pub(super) fn read_prose(mail: &Mail<'_>, envelope: &Envelope, report: &mut Repo
     if let Some(at) = lines.returned_at.filter(|_| report.returned.is_empty()) {
         report.returned = Returned::of_text(&text[at..]);
     }
-    if found.is_empty() && !envelope.is_report {
+    if found.is_empty() && !envelope.may_guess {
         return false;
     }
     report.kind = Kind::Dsn;
@@ -310,6 +310,7 @@ fn facts(envelope: &Envelope) -> Facts<'_> {
         own: &envelope.sent_to,
         is_report: envelope.is_report,
         is_from_nobody: envelope.is_from_nobody,
+        may_guess: envelope.may_guess,
         is_delay: envelope.is_delay,
         domain: envelope.domain(),
     }
