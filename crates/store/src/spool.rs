@@ -1,21 +1,30 @@
 //! The spool: what was answered 250 is here, on stable storage, until it is delivered, reported or dropped by a person.
 //!
-//! Bodies lie in append-only files ([`bodies`]), queue rows in SQLite ([`rows`]); one thread writes both and syncs once
-//! for all sessions that wait ([`writer`]). The outbox carries every happening to the ledger.
+//! What is promised lies in append-only files ([`bodies`]): mails, and what became of them ([`entry`]). One thread writes them and
+//! syncs once for all who wait ([`writer`]). Rows in SQLite ([`rows`]) are a view of the files for everything that waits
+//! longer than a moment; they are brought up now and then ([`unfolded`]), and after a crash ([`replay`]). The outbox carries
+//! every happening to the ledger.
 
 mod bodies;
 mod disk;
+mod entry;
 #[cfg(test)]
 mod faulty;
 mod mail;
+mod record;
+mod replay;
 mod rows;
 #[cfg(test)]
 mod simulation;
+mod unfolded;
+mod untaken;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rusqlite::Connection;
@@ -23,11 +32,15 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::bodies::BodyAt;
-use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
+use self::bodies::{Bodies, End, Place, SEGMENT_OCTETS_MAX};
 use self::disk::{Disk, RealDisk};
 pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, Stub};
-use self::rows::OutboxPage;
-use self::writer::{Job, Writer};
+use self::record::Salt;
+use self::replay::Start;
+use self::rows::{Mark, OutboxPage};
+use self::unfolded::Unfolded;
+use self::untaken::{Page, Untaken};
+use self::writer::{Job, Numbers, Writer};
 use crate::told::Told;
 
 /// A handle on the spool; clones share it.
@@ -35,9 +48,18 @@ use crate::told::Told;
 pub struct Spool {
     jobs: mpsc::Sender<Job>,
     reader: Arc<Mutex<Connection>>,
+    behind: Arc<Mutex<Behind>>,
     bodies: Place,
     name: Arc<str>,
     last_at_start: u64,
+}
+
+/// What a reader must know of what is not in the rows.
+#[derive(Debug)]
+struct Behind {
+    untaken: Untaken,
+    /// Mails whose rows are not as they should be.
+    mails: BTreeSet<u64>,
 }
 
 /// Why the spool did not do it. Whatever it is, the mail was not accepted (I4).
@@ -50,6 +72,8 @@ pub enum SpoolError {
     Sync(#[source] io::Error),
     #[error("the disk has only {free} octets left; no mail is taken until it has {min}")]
     Full { free: u64, min: u64 },
+    #[error("the queue database is {steps} steps behind and cannot be written; no mail is taken until it can")]
+    Behind { steps: usize },
     #[error("the spool is stopped after a failed sync; restart the node when the disk is healthy")]
     Stopped,
     #[error("the queue database refused: {0}")]
@@ -85,9 +109,10 @@ impl Spool {
 
     fn start(opened: Opened) -> Result<Self, SpoolError> {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
-        let reader = Arc::new(Mutex::new(opened.reader));
-        thread::Builder::new().name("spool".into()).spawn(move || opened.writer.run(waiting))?;
-        Ok(Self { jobs, reader, bodies: opened.bodies, name: opened.name.into(), last_at_start: opened.last })
+        let (reader, name) = (Arc::new(Mutex::new(opened.reader)), opened.name.into());
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("spool".into()).spawn(move || clock.block_on(opened.writer.run(waiting)))?;
+        Ok(Self { jobs, reader, behind: opened.behind, bodies: opened.bodies, name, last_at_start: opened.last })
     }
 
     /// Unlike that of any other spool; the ledger remembers by it how far it has read this outbox.
@@ -113,6 +138,7 @@ impl Spool {
         up_to: u64,
         mails_max: usize,
     ) -> Result<Option<(u64, Vec<Stub>)>, SpoolError> {
+        self.catch_up(after.saturating_add(1)..=up_to).await?;
         self.read(move |connection| rows::stubs(connection, after, up_to, mails_max)).await
     }
 
@@ -121,6 +147,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn whole_queue(&self) -> Result<Vec<Queued>, SpoolError> {
+        self.catch_up(0..=u64::MAX).await?;
         self.read(|connection| rows::load(connection, None)).await
     }
 
@@ -155,6 +182,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Damaged`] when the octets are not those that were written; a copy is set aside for a person.
     pub async fn content(&self, mail: u64) -> Result<Vec<u8>, SpoolError> {
+        self.catch_up(mail..=mail).await?;
         let bodies = self.bodies.clone();
         self.read(move |connection| content(connection, &bodies, mail)).await
     }
@@ -164,6 +192,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::NotQueued`] when it is not there (any more).
     pub async fn queued(&self, mail: u64) -> Result<Queued, SpoolError> {
+        self.catch_up(mail..=mail).await?;
         self.read(move |connection| rows::load(connection, Some(mail))?.pop().ok_or(SpoolError::NotQueued { mail }))
             .await
     }
@@ -173,12 +202,22 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn outbox(&self, limit: usize) -> Result<Vec<(u64, Told)>, SpoolError> {
-        let OutboxPage { entries, unreadable } = self.read(move |connection| rows::outbox(connection, limit)).await?;
+        let (above, below) = match self.behind().untaken.page(limit) {
+            Page::Memory(entries) => return Ok(entries),
+            Page::Rows { above, below } => (above, below),
+        };
+        let page = self.read(move |connection| rows::outbox(connection, above, below, limit)).await?;
+        let OutboxPage { entries, unreadable } = page;
         if !unreadable.is_empty() {
             tracing::error!(entries = ?unreadable, "outbox entries cannot be read; they are set aside, the others go on");
             self.ask(|to| Job::SetAside(unreadable, to)).await?;
         }
-        Ok(entries)
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+        let mut behind = self.behind();
+        behind.untaken.no_rows_below(below);
+        Ok(if let Page::Memory(entries) = behind.untaken.page(limit) { entries } else { Vec::new() })
     }
 
     /// A page of the queue.
@@ -186,6 +225,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, SpoolError> {
+        self.catch_up(0..=u64::MAX).await?;
         self.read(move |connection| rows::list(connection, &filter)).await
     }
 
@@ -194,7 +234,18 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn depth(&self) -> Result<Depth, SpoolError> {
+        self.ask(Job::Fold).await?;
         self.read(rows::depth).await
+    }
+
+    /// Brings the rows up where they are behind for one of these mails.
+    async fn catch_up(&self, mails: RangeInclusive<u64>) -> Result<(), SpoolError> {
+        let is_behind = self.behind().mails.range(mails).next().is_some();
+        if is_behind { self.ask(Job::Fold).await } else { Ok(()) }
+    }
+
+    fn behind(&self) -> std::sync::MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, SpoolError>>) -> Job) -> Result<T, SpoolError> {
@@ -243,6 +294,7 @@ fn content(connection: &Connection, bodies: &Place, mail: u64) -> Result<Vec<u8>
 struct Opened {
     writer: Writer,
     reader: Connection,
+    behind: Arc<Mutex<Behind>>,
     bodies: Place,
     name: String,
     /// The highest number that any mail had.
@@ -257,13 +309,40 @@ impl Opened {
         segment_octets_max: u64,
         free_min: u64,
     ) -> Result<Self, SpoolError> {
-        let connection = rows::open(database)?;
+        let mut connection = rows::open(database)?;
         let name = rows::name(&connection, fresh_name)?;
-        let next_id = rows::next_id(&connection)?;
-        let (named, removal) = rows::bodies(&connection)?;
-        let files = Bodies::open(bodies.clone(), segment_octets_max, &named, removal)?;
-        let reader = rows::open_reader(database)?;
-        Ok(Self { writer: Writer::new(connection, files, next_id, free_min), reader, bodies, name, last: next_id - 1 })
+        let salt = Salt::of(&name);
+        bodies.disk.make_dir(&bodies.dir)?;
+        let Start { mark, segment, mut unfolded, mail, told } = replay::replay(&connection, &bodies, salt)?;
+        let mut untaken = Untaken::new(mark.told);
+        untaken.push(unfolded.told());
+        untaken.take(unfolded.taken());
+        let behind = Arc::new(Mutex::new(Behind { untaken, mails: unfolded.touched() }));
+        // What came and went meanwhile holds no file.
+        drop(unfolded.released());
+        let now = Mark { end: End { segment, ..End::default() }, mail, told };
+        let mut folded_below = mark.end.segment;
+        match writer::fold(&mut connection, &unfolded, &behind, now, &[]) {
+            Ok(_) => {
+                (unfolded, folded_below) = (Unfolded::new(mail), segment);
+                behind.lock().unwrap_or_else(PoisonError::into_inner).folded(told);
+            }
+            // A disk that is full for it may have room later; until then all of it is in the files, and in memory.
+            Err(error) => tracing::error!(%error, "the queue database cannot be brought up; it will be tried again"),
+        }
+        let (mut named, removal) = rows::bodies(&connection)?;
+        named.extend(unfolded.bodies());
+        let files = Bodies::open(bodies.clone(), salt, segment_octets_max, &named, (folded_below, removal))?;
+        let writer = Writer::new(connection, files, (unfolded, Numbers { mail, told }), behind.clone(), free_min);
+        Ok(Self { writer, reader: rows::open_reader(database)?, behind, bodies, name, last: mail - 1 })
+    }
+}
+
+impl Behind {
+    /// The rows are up, with all that was told below this number.
+    fn folded(&mut self, told: u64) {
+        self.untaken.folded(told);
+        self.mails.clear();
     }
 }
 
@@ -298,12 +377,18 @@ pub struct Depth {
     pub outbox: u64,
 }
 
+impl From<entry::Unreadable> for SpoolError {
+    fn from(error: entry::Unreadable) -> Self {
+        Self::Stored(error.to_string())
+    }
+}
+
 impl SpoolError {
     /// True where the disk is the trouble: trying the next job would only wear it out.
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Io(_) | Self::Sync(_) | Self::Full { .. } | Self::Stopped => true,
+            Self::Io(_) | Self::Sync(_) | Self::Full { .. } | Self::Behind { .. } | Self::Stopped => true,
             Self::Rows(error) => matches!(
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure)
@@ -355,6 +440,7 @@ impl SpoolError {
             Self::Rows(rusqlite::Error::SqliteFailure(code, words)) => {
                 Self::Rows(rusqlite::Error::SqliteFailure(*code, words.clone()))
             }
+            Self::Behind { steps } => Self::Behind { steps: *steps },
             Self::Stopped => Self::Stopped,
             Self::TooLarge => Self::TooLarge,
             Self::Damaged { mail, segment, offset } => {
@@ -530,6 +616,10 @@ mod tests {
         }
         for reader in readers {
             reader.await.unwrap();
+        }
+        // Files go when the rows know what they say, thin ones one at a time.
+        for _ in 0..20 {
+            spool.depth().await.unwrap();
         }
         let after = files().unwrap().count();
         assert!(after * 3 < before, "{before} files became {after}");

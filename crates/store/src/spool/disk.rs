@@ -20,6 +20,9 @@ pub(super) trait Disk: Debug + Send + Sync {
     /// Waits until the names in a directory are on stable storage: `fsync` of a file does not say so of its name.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Waits until all of a file that somebody wrote before is on stable storage.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Up to `len` octets of a file from `offset`; fewer where the file ends before.
@@ -35,6 +38,9 @@ pub(super) trait DiskFile: Debug + Send {
     fn write(&mut self, octets: &[u8], offset: u64) -> io::Result<()>;
 
     fn set_len(&mut self, len: u64) -> io::Result<()>;
+
+    /// Lets the file have so many octets, in one piece if it can; new ones are zeros.
+    fn reserve(&mut self, len: u64) -> io::Result<()>;
 
     /// Waits until content and length are on stable storage.
     fn sync(&mut self) -> io::Result<()>;
@@ -70,6 +76,10 @@ impl Disk for RealDisk {
         File::open(dir)?.sync_all()
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -97,6 +107,10 @@ impl DiskFile for File {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+
+    fn reserve(&mut self, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(&*self, rustix::fs::FallocateFlags::empty(), 0, len)?)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -250,6 +250,13 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let file = state.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        file.synced.clone_from(&file.now);
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         if let Some(Fault::Remove(code)) = state.strikes(|fault| matches!(fault, Fault::Remove(_)))? {
@@ -314,6 +321,17 @@ impl DiskFile for FaultyFile {
         }
         let len = usize::try_from(len).unwrap();
         state.files.get_mut(&self.path).unwrap().now.resize(len, 0);
+        Ok(())
+    }
+
+    fn reserve(&mut self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let (used, room, len) = (state.used(), state.room, usize::try_from(len).unwrap());
+        let file = state.files.get_mut(&self.path).unwrap();
+        if room < used + len.saturating_sub(file.now.len()) {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        file.now.resize(len.max(file.now.len()), 0);
         Ok(())
     }
 

@@ -137,6 +137,28 @@ pub enum Notice {
     Carried(Box<NewMail>),
 }
 
+impl Change {
+    /// The recipient that it is about: mail and index.
+    #[must_use]
+    pub fn about(&self) -> (u64, u32) {
+        match self {
+            Self::Done { mail, index, .. } | Self::Deferred { mail, index, .. } | Self::Move { mail, index, .. } => {
+                (*mail, *index)
+            }
+        }
+    }
+
+    /// The mail to the sender that it puts into the queue.
+    #[must_use]
+    pub fn carried(&self) -> Option<&NewMail> {
+        match self {
+            Self::Done { report, .. } => report.as_deref(),
+            Self::Deferred { notice: Notice::Carried(notice), .. } => Some(notice),
+            Self::Deferred { .. } | Self::Move { .. } => None,
+        }
+    }
+}
+
 impl Lane {
     #[must_use]
     pub fn as_str(self) -> &'static str {

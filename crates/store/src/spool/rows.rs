@@ -9,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Domain};
 
-use super::bodies::{BodyAt, Removal};
-use super::mail::{Lane, Mail, NewMail, Queued, Recipient, Stub};
+use super::bodies::{BodyAt, End, Removal};
+use super::mail::{Lane, Mail, Queued, Recipient, Stub};
 use super::{Depth, Filter, Listed, SpoolError};
-use crate::told::{Told, What};
+use crate::told::Told;
 
 /// Opens the database file, makes the tables, and refuses a format from the future.
 pub(super) fn open(path: &Path) -> Result<Connection, SpoolError> {
@@ -37,6 +37,7 @@ fn migrate(connection: &Connection, version: i64) -> Result<(), SpoolError> {
     match version {
         0 => transaction.execute_batch(SCHEMA)?,
         1 => transaction.execute_batch(FROM_1_TO_2)?,
+        2 => {}
         _ => return Ok(()),
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -57,21 +58,55 @@ pub(super) fn name(connection: &Connection, fresh: &str) -> Result<String, Spool
     Ok(connection.query_row("SELECT value FROM meta WHERE key = 'name'", [], |row| row.get(0))?)
 }
 
-/// The next mail number: above every number that was ever used, so that a report about an old mail never meets a new one.
-pub(super) fn next_id(connection: &Connection) -> Result<u64, SpoolError> {
-    let used: Option<i64> =
-        connection.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'mail'", [], |row| row.get(0)).optional()?;
-    Ok(used.unwrap_or(0).unsigned_abs() + 1)
+/// How far the rows are: what the spool files say from there on is not in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub end: End,
+    /// Above every mail number that was ever used, so that a report about an old mail never meets a new one.
+    pub mail: u64,
+    /// Above every number that the outbox ever gave, so that the ledger never skips what it has not.
+    pub told: u64,
 }
 
-pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: BodyAt) -> Result<Queued, SpoolError> {
-    let mail_from = mail.mail_from.as_ref().map(Address::clear);
+/// None: the rows are of a time when they were all there was to know.
+pub(super) fn mark(connection: &Connection) -> Result<Option<Mark>, SpoolError> {
+    let text: Option<String> =
+        connection.query_row("SELECT value FROM meta WHERE key = 'mark'", [], |row| row.get(0)).optional()?;
+    let Some(text) = text else { return Ok(None) };
+    let numbers: Vec<u64> = text.split(' ').filter_map(|number| number.parse().ok()).collect();
+    match numbers[..] {
+        [segment, offset, group, mail, told] => Ok(Some(Mark { end: End { segment, offset, group }, mail, told })),
+        _ => Err(SpoolError::Stored(format!("the mark of the rows is {text:?}"))),
+    }
+}
+
+/// The numbers of a spool without mark.
+pub(super) fn used(connection: &Connection, table: &str) -> Result<u64, SpoolError> {
+    let used: Option<i64> =
+        connection.query_row("SELECT seq FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0)).optional()?;
+    Ok(used.unwrap_or(0).unsigned_abs())
+}
+
+pub(super) fn remember(connection: &Connection, mark: Mark) -> Result<(), SpoolError> {
+    let Mark { end: End { segment, offset, group }, mail, told } = mark;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('mark', ?1)")?
+        .execute([format!("{segment} {offset} {group} {mail} {told}")])?;
+    Ok(())
+}
+
+pub(super) fn insert<'a>(
+    connection: &Connection,
+    mail: &Mail,
+    body: BodyAt,
+    recipients: impl Iterator<Item = &'a Recipient>,
+) -> Result<(), SpoolError> {
     connection.prepare_cached(INSERT_MAIL)?.execute(params![
-        id,
+        mail.id,
         &*mail.org,
         mail.login.as_deref(),
         mail.stream.as_str(),
-        mail_from,
+        mail.mail_from.as_ref().map(Address::clear),
         mail.message_id,
         mail.received_at,
         body.segment,
@@ -80,76 +115,36 @@ pub(super) fn insert(connection: &Connection, id: u64, mail: &NewMail, body: Bod
         mail.is_report,
         mail.options.stored(),
     ])?;
-    let mut recipients = Vec::with_capacity(mail.recipients.len());
     let mut statement = connection.prepare_cached(INSERT_RCPT)?;
-    for (index, recipient) in (0_u32..).zip(&mail.recipients) {
-        let address = recipient.address.clear();
-        let next_at = if recipient.lane == Lane::Held { mail.held_until } else { mail.received_at };
+    for recipient in recipients {
         statement.execute(params![
-            id,
-            index,
-            address,
+            mail.id,
+            recipient.index,
+            recipient.address.clear(),
             recipient.address.domain().as_str(),
             recipient.lane.as_str(),
-            next_at,
+            recipient.attempts,
+            recipient.next_at,
             recipient.note,
             recipient.options.stored(),
+            recipient.delay_told,
         ])?;
-        recipients.push(Recipient {
-            index,
-            address: recipient.address.clone(),
-            lane: recipient.lane,
-            attempts: 0,
-            next_at,
-            note: recipient.note.clone(),
-            options: recipient.options.clone(),
-            delay_told: false,
-        });
     }
-    for told in accepted(id, mail, mail_from) {
-        tell(connection, &told)?;
-    }
-    let kept = Mail {
-        id,
-        org: mail.org.clone(),
-        login: mail.login.clone(),
-        stream: mail.stream,
-        mail_from: mail.mail_from.clone(),
-        message_id: mail.message_id.clone(),
-        received_at: mail.received_at,
-        octets: body.len,
-        is_report: mail.is_report,
-        options: mail.options.clone(),
-    };
-    Ok(Queued { mail: Arc::new(kept), recipients })
+    Ok(())
 }
 
-/// One entry for the mail, and one for each canary in it.
-fn accepted(id: u64, mail: &NewMail, mail_from: Option<String>) -> Vec<Told> {
-    let told = |recipient, what| Told {
-        v: Told::VERSION,
-        at: mail.received_at,
-        org: mail.org.to_string(),
-        login: mail.login.as_deref().map(str::to_owned),
-        stream: mail.stream,
-        mail: id,
-        message_id: mail.message_id.clone(),
-        mail_from: mail_from.clone(),
-        recipient,
-        token: None,
-        report: mail.is_report,
-        what,
-    };
-    let whole = if mail.is_report { What::Report } else { What::Accepted { recipients: mail.recipients.len() as u64 } };
-    let canaries = mail.recipients.iter().filter(|recipient| recipient.canary);
-    std::iter::once(told(None, whole))
-        .chain(canaries.map(|recipient| told(Some(recipient.address.clear()), What::Canary)))
-        .collect()
+/// Whether this recipient still waits; whatever else its row says.
+pub(super) fn is_there(connection: &Connection, mail: u64, index: u32) -> Result<bool, SpoolError> {
+    let found = connection
+        .prepare_cached("SELECT 1 FROM rcpt WHERE mail = ?1 AND idx = ?2")?
+        .query_row(params![mail, index], |_| Ok(()))
+        .optional()?;
+    Ok(found.is_some())
 }
 
-pub(super) fn tell(connection: &Connection, told: &Told) -> Result<(), SpoolError> {
+pub(super) fn tell(connection: &Connection, number: u64, told: &Told) -> Result<(), SpoolError> {
     let json = serde_json::to_string(told).map_err(|error| SpoolError::Stored(error.to_string()))?;
-    connection.prepare_cached("INSERT INTO outbox (told) VALUES (?1)")?.execute([json])?;
+    connection.prepare_cached("INSERT INTO outbox (id, told) VALUES (?1, ?2)")?.execute(params![number, json])?;
     Ok(())
 }
 
@@ -345,10 +340,13 @@ pub(super) struct OutboxPage {
     pub unreadable: Vec<u64>,
 }
 
-pub(super) fn outbox(connection: &Connection, limit: usize) -> Result<OutboxPage, SpoolError> {
-    let mut statement = connection.prepare_cached("SELECT id, told FROM outbox ORDER BY id LIMIT ?1")?;
+/// Those with numbers above `above` and below `below`.
+pub(super) fn outbox(connection: &Connection, above: u64, below: u64, limit: usize) -> Result<OutboxPage, SpoolError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, told FROM outbox WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?;
     let mut page = OutboxPage::default();
-    let mut rows = statement.query([limit])?;
+    let below = i64::try_from(below).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![above, below, limit])?;
     while let Some(row) = rows.next()? {
         let id = row.get(0)?;
         let text = row.get_ref(1)?.as_str().ok();
@@ -476,11 +474,13 @@ fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'stat
 const INSERT_MAIL: &str = "INSERT INTO mail \
     (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets, is_report, options) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-const INSERT_RCPT: &str = "INSERT INTO rcpt (mail, idx, address, domain, lane, attempts, next_at, note, options) \
-    VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
+const INSERT_RCPT: &str = "INSERT INTO rcpt \
+    (mail, idx, address, domain, lane, attempts, next_at, note, options, delay_told) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// Version of the tables below; a newer one is refused, an older one is migrated.
-const FORMAT: i64 = 2;
+/// 3: the rows are behind the spool files, from the mark in `meta` on; a version that does not know of it would lose mail.
+const FORMAT: i64 = 3;
 
 /// `options` holds ESMTP parameters as they are written behind MAIL and RCPT, NULL where nothing was asked.
 const FROM_1_TO_2: &str = "
@@ -489,7 +489,7 @@ ALTER TABLE rcpt ADD COLUMN options TEXT;
 ALTER TABLE rcpt ADD COLUMN delay_told INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// AUTOINCREMENT keeps the highest number ever used; the outbox needs the same so that the ledger can skip what it has.
+/// AUTOINCREMENT kept the highest number ever used, before there was a mark.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS mail (

@@ -1,15 +1,18 @@
 //! The one writer of a spool: takes what waits, writes it as a group, syncs once, answers all (I4).
 
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
 
-use super::bodies::{self, Bodies, BodyAt};
-use super::mail::{Change, NewMail, Notice, Queued};
-use super::{SpoolError, rows};
+use super::bodies::{self, Bodies, BodyAt, End};
+use super::entry::{Changed, Entry, Envelope, Kept, Step};
+use super::mail::{Change, NewMail, Queued};
+use super::rows::Mark;
+use super::unfolded::{self, Unfolded};
+use super::{Behind, SpoolError, rows};
 
 /// What can be asked of the writer.
 pub(super) enum Job {
@@ -17,6 +20,8 @@ pub(super) enum Job {
     /// Answers with the reports that were queued.
     Record(Arc<[Change]>, oneshot::Sender<Result<Vec<Queued>, SpoolError>>),
     OutboxTaken(u64, oneshot::Sender<Result<(), SpoolError>>),
+    /// Brings the rows up to what was promised.
+    Fold(oneshot::Sender<Result<(), SpoolError>>),
     /// Outbox entries that nobody can read.
     SetAside(Vec<u64>, oneshot::Sender<Result<(), SpoolError>>),
 }
@@ -24,7 +29,14 @@ pub(super) enum Job {
 pub(super) struct Writer {
     connection: Connection,
     bodies: Bodies,
-    next_id: u64,
+    /// What the rows do not know yet.
+    unfolded: Unfolded,
+    /// Of this, what others must know.
+    behind: Arc<Mutex<Behind>>,
+    folded_at: Instant,
+    /// Where the files ended then.
+    folded_to: End,
+    next: Numbers,
     /// Octets that must stay free on the disk after new mail is taken.
     free_min: u64,
     /// Set by the first failed sync: from then on nothing is promised any more.
@@ -33,6 +45,21 @@ pub(super) struct Writer {
     in_trouble: bool,
     /// Groups until compaction is tried again after it failed.
     rest: u32,
+    /// The rows could not be brought up the last time.
+    fold_failed: bool,
+}
+
+/// The next numbers: of mails, and of what the ledger is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    pub mail: u64,
+    pub told: u64,
+}
+
+/// A job as it was written: its own numbers, and the mails that it puts into the queue.
+struct Planned {
+    told: u64,
+    kept: Vec<Kept>,
 }
 
 /// The jobs of the next group.
@@ -46,40 +73,63 @@ impl Waiting {
     fn take(&mut self, jobs: &mut mpsc::Receiver<Job>) {
         while self.jobs.len() < GROUP_JOBS_MAX && self.octets < GROUP_OCTETS_MAX {
             let Ok(job) = jobs.try_recv() else { return };
-            self.octets += octets(&job);
-            self.jobs.push(job);
+            self.push(job);
         }
     }
 
     /// A few results alone can wait a moment: where mail flows, the next one is about to come, and one sync serves both.
     /// A client that waits for its 250 never waits for this.
     fn may_wait(&self) -> bool {
-        self.jobs.len() < LINGER_BELOW && !self.jobs.iter().any(Job::is_accept)
+        self.jobs.len() < LINGER_BELOW && self.jobs.iter().all(|job| matches!(job, Job::Record(..) | Job::OutboxTaken(..)))
     }
-}
 
-/// What one group has done so far, so that it can be taken back or completed.
-#[derive(Default)]
-struct Group {
-    written: Vec<BodyAt>,
-    released: Vec<BodyAt>,
+    fn push(&mut self, job: Job) {
+        self.octets += octets(&job);
+        self.jobs.push(job);
+    }
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, bodies: Bodies, next_id: u64, free_min: u64) -> Self {
-        Self { connection, bodies, next_id, free_min, stopped: false, in_trouble: false, rest: 0 }
+    pub(super) fn new(
+        connection: Connection,
+        bodies: Bodies,
+        (unfolded, next): (Unfolded, Numbers),
+        behind: Arc<Mutex<Behind>>,
+        free_min: u64,
+    ) -> Self {
+        Self {
+            connection,
+            bodies,
+            unfolded,
+            behind,
+            folded_at: Instant::now(),
+            folded_to: End::default(),
+            next,
+            free_min,
+            stopped: false,
+            in_trouble: false,
+            rest: 0,
+            fold_failed: false,
+        }
     }
 
-    /// Runs until all senders are gone.
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(first) = jobs.blocking_recv() {
+    /// Runs until all senders are gone. What the rows do not know then is in the files, for the next start.
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        loop {
+            let first = match timeout_at((Instant::now() + FOLD_EVERY).into(), jobs.recv()).await {
+                Ok(Some(first)) => first,
+                Ok(None) => return,
+                Err(_) => {
+                    self.tidy();
+                    continue;
+                }
+            };
             let mut waiting = Waiting { octets: octets(&first), jobs: vec![first] };
             waiting.take(&mut jobs);
-            for _ in 0..LINGERS_MAX {
-                if !waiting.may_wait() {
-                    break;
-                }
-                thread::sleep(LINGER);
+            let until = (Instant::now() + LINGER).into();
+            while waiting.may_wait() {
+                let Ok(Some(job)) = timeout_at(until, jobs.recv()).await else { break };
+                waiting.push(job);
                 waiting.take(&mut jobs);
             }
             self.serve(waiting.jobs);
@@ -94,18 +144,21 @@ impl Writer {
     }
 
     /// Refuses new mail while the disk is nearly full: what is left is for results and reports, without which nothing
-    /// could leave the queue and make room.
+    /// could leave the queue and make room. And while the rows are far behind, because a start would take as long.
     fn turn_away(&self, jobs: Vec<Job>) -> Vec<Job> {
         if !jobs.iter().any(Job::is_accept) {
             return jobs;
         }
         let place = self.bodies.place();
         let free = place.disk.free(&place.dir).unwrap_or(u64::MAX);
-        if self.free_min <= free {
+        let error = if free < self.free_min {
+            SpoolError::Full { free, min: self.free_min }
+        } else if UNFOLDED_MAX < self.unfolded.count() {
+            SpoolError::Behind { steps: self.unfolded.count() }
+        } else {
             return jobs;
-        }
+        };
         let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_accept);
-        let error = SpoolError::Full { free, min: self.free_min };
         refused.into_iter().for_each(|job| job.fail(&error));
         others
     }
@@ -115,13 +168,24 @@ impl Writer {
             jobs.into_iter().for_each(|job| job.fail(&SpoolError::Stopped));
             return;
         }
-        if jobs.is_empty() {
-            return;
+        let (folds, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_about_rows);
+        if !jobs.is_empty() {
+            self.promise(jobs);
         }
-        let mut group = Group::default();
-        match self.write(&jobs, &mut group) {
+        for fold in folds {
+            let aside = if let Job::SetAside(ids, _) = &fold { &ids[..] } else { &[] };
+            match self.fold(aside) {
+                Ok(()) => fold.answer(Done::Taken),
+                Err(error) => fold.fail(&error),
+            }
+        }
+    }
+
+    /// Writes jobs as one group and answers them.
+    fn promise(&mut self, jobs: Vec<Job>) {
+        let mut written = Vec::new();
+        match self.write(&jobs, &mut written) {
             Ok(results) => {
-                group.released.iter().for_each(|body| self.bodies.release(*body));
                 jobs.into_iter().zip(results).for_each(|(job, result)| job.answer(result));
                 if std::mem::take(&mut self.in_trouble) {
                     tracing::info!("the spool writes again");
@@ -132,7 +196,7 @@ impl Writer {
                 if self.stopped || !std::mem::replace(&mut self.in_trouble, true) {
                     tracing::error!(%error, jobs = jobs.len(), "the spool could not write; nothing of this group was accepted");
                 }
-                self.bodies.abandon(&group.written);
+                self.bodies.abandon(&written);
                 self.after_failure(jobs, &error);
             }
         }
@@ -144,55 +208,122 @@ impl Writer {
         if self.stopped || jobs.len() == 1 {
             jobs.into_iter().for_each(|job| job.fail(error));
         } else if !error.is_storage() {
-            jobs.into_iter().for_each(|job| self.group(vec![job]));
+            jobs.into_iter().for_each(|job| self.promise(vec![job]));
         } else {
             let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_accept);
             if refused.is_empty() {
                 others.into_iter().for_each(|job| job.fail(error));
             } else {
                 refused.into_iter().for_each(|job| job.fail(error));
-                self.group(others);
+                if !others.is_empty() {
+                    self.promise(others);
+                }
             }
         }
     }
 
-    /// Bodies first and synced, then the rows that name them: a row never names a body that is not there.
-    fn write(&mut self, jobs: &[Job], group: &mut Group) -> Result<Vec<Done>, SpoolError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut id = self.next_id;
-        let mut results = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let mut keep = |mail: &NewMail, group: &mut Group| -> Result<Queued, SpoolError> {
-                let body = self.bodies.append(id, &mail.content)?;
-                group.written.push(body);
-                let queued = rows::insert(&transaction, id, mail, body)?;
-                id += 1;
-                Ok(queued)
-            };
-            results.push(match job {
-                Job::Accept(mail, _) => Done::Accepted(keep(mail, group)?),
-                Job::Record(changes, _) => {
-                    let mut reports = Vec::new();
-                    for change in &**changes {
-                        let report = apply(&transaction, change, &mut group.released)?;
-                        reports.extend(report.map(|mail| keep(mail, group)).transpose()?);
-                    }
-                    Done::Recorded(reports)
-                }
-                Job::OutboxTaken(up_to, _) => {
-                    rows::outbox_taken(&transaction, *up_to)?;
-                    Done::Taken
-                }
-                Job::SetAside(ids, _) => {
-                    rows::set_outbox_aside(&transaction, ids)?;
-                    Done::Taken
-                }
-            });
-        }
+    /// Each job's bodies and then its entry, one sync for all, and only then what follows from them: nothing there can fail.
+    fn write(&mut self, jobs: &[Job], written: &mut Vec<BodyAt>) -> Result<Vec<Done>, SpoolError> {
+        let planned = jobs.iter().map(|job| self.plan(job, written)).collect::<Result<Vec<_>, _>>()?;
         self.bodies.sync()?;
-        transaction.commit().map_err(commit_error)?;
-        self.next_id = id;
+        let results = jobs.iter().zip(planned).map(|(job, planned)| self.follow(job, planned)).collect();
+        self.unfolded.released().into_iter().for_each(|body| self.bodies.release(body));
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        behind.untaken.push(self.unfolded.told());
+        behind.untaken.take(self.unfolded.taken());
+        behind.mails.append(&mut self.unfolded.touched());
         Ok(results)
+    }
+
+    /// Adds a job to the group. Its numbers are used up, whether the group can be written or not.
+    fn plan(&mut self, job: &Job, written: &mut Vec<BodyAt>) -> Result<Planned, SpoolError> {
+        let mut planned = Planned { told: self.next.told, kept: Vec::new() };
+        let mut keep = |mail: &NewMail, writer: &mut Self| -> Result<Kept, SpoolError> {
+            let id = writer.next.mail;
+            writer.next.mail += 1;
+            let kept = (id, writer.bodies.append(id, &mail.content)?);
+            written.push(kept.1);
+            planned.kept.push(kept);
+            Ok(kept)
+        };
+        let step = match job {
+            Job::Accept(mail, _) => {
+                self.next.told += unfolded::told_of(mail);
+                Step::Mail(Envelope::new(mail, keep(mail, self)?))
+            }
+            Job::Record(changes, _) => {
+                let mut stored = Vec::with_capacity(changes.len());
+                for change in &**changes {
+                    self.next.told += unfolded::told_max(change);
+                    self.unfolded.look_up(&self.connection, change)?;
+                    let carried = change.carried().map(|mail| keep(mail, self)).transpose()?;
+                    stored.push(Changed::new(change, carried));
+                }
+                Step::Changes(stored)
+            }
+            Job::OutboxTaken(up_to, _) => Step::Taken(*up_to),
+            Job::Fold(_) | Job::SetAside(..) => return Ok(planned),
+        };
+        let text = Entry::new(planned.told, step).text()?;
+        self.bodies.append_entry(&text)?;
+        Ok(planned)
+    }
+
+    /// Does what was written.
+    fn follow(&mut self, job: &Job, planned: Planned) -> Done {
+        let (mut told, mut kept) = (planned.told, planned.kept.into_iter());
+        match job {
+            Job::Accept(mail, _) => {
+                let kept = kept.next().expect("a mail was planned with its place");
+                Done::Accepted(self.unfolded.keep(mail, kept, &mut told))
+            }
+            Job::Record(changes, _) => {
+                let change = |change: &Change| {
+                    let carried = change.carried().and_then(|_| kept.next());
+                    self.unfolded.change(change, carried, &mut told)
+                };
+                Done::Recorded(changes.iter().filter_map(change).collect())
+            }
+            Job::OutboxTaken(up_to, _) => {
+                self.unfolded.take(*up_to);
+                Done::Taken
+            }
+            Job::Fold(_) | Job::SetAside(..) => Done::Taken,
+        }
+    }
+
+    /// Brings the rows up to what was promised, in one transaction with how far that is.
+    pub(super) fn fold(&mut self, aside: &[u64]) -> Result<(), SpoolError> {
+        self.folded_at = Instant::now();
+        let end = self.bodies.end();
+        if self.folded_to == end && self.unfolded.count() == 0 && aside.is_empty() {
+            return Ok(());
+        }
+        let mark = Mark { end, mail: self.next.mail, told: self.next.told };
+        let folded = fold(&mut self.connection, &self.unfolded, &self.behind, mark, aside);
+        self.stopped |= matches!(folded, Err(SpoolError::Sync(_)));
+        for body in folded? {
+            self.bodies.release(body);
+        }
+        self.unfolded = Unfolded::new(self.next.mail);
+        self.folded_to = end;
+        self.bodies.folded(end.segment);
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner).folded(self.next.told);
+        Ok(())
+    }
+
+    /// Folds when it is time. What cannot be written to the rows is in the files; it is tried again.
+    fn fold_in_time(&mut self) {
+        let due = FOLD_COUNT <= self.unfolded.count() || FOLD_EVERY <= self.folded_at.elapsed();
+        // After a failure, the time decides: a database that is in trouble is not asked for each mail.
+        if !due || self.unfolded.count() == 0 || self.fold_failed && self.folded_at.elapsed() < FOLD_EVERY {
+            return;
+        }
+        let folded = self.fold(&[]);
+        if let (Err(error), false) = (&folded, self.fold_failed) {
+            tracing::error!(%error, "the queue database cannot be written; mail is safe in the spool files meanwhile");
+        }
+        self.fold_failed = folded.is_err();
     }
 
     /// Between two groups: close full files, free files that few old mails keep.
@@ -201,6 +332,7 @@ impl Writer {
             return;
         }
         self.bodies.roll();
+        self.fold_in_time();
         self.bodies.sweep();
         self.rest = self.rest.saturating_sub(1);
         if 0 < self.rest {
@@ -219,8 +351,10 @@ impl Writer {
         }
     }
 
-    /// Copies the mails that are left in a file to the active one; the old file goes at the next sweep.
+    /// Copies the mails that are left in a file to the active one; the old file goes at the next sweep. The rows must know
+    /// all of them, or what follows the copies would name places that are gone.
     fn compact(&mut self, segment: u64, copied: &mut Vec<BodyAt>) -> Result<(), SpoolError> {
+        self.fold(&[])?;
         let mails = rows::in_segment(&self.connection, segment)?;
         let mut moved = Vec::new();
         let mut damaged = false;
@@ -257,36 +391,26 @@ enum Done {
     Taken,
 }
 
-fn apply<'a>(
-    transaction: &Connection,
-    change: &'a Change,
-    released: &mut Vec<BodyAt>,
-) -> Result<Option<&'a NewMail>, SpoolError> {
-    match change {
-        Change::Done { mail, index, told, report } => {
-            match rows::done(transaction, *mail, *index) {
-                Ok(last) => released.extend(last),
-                // It was done before (a person dropped it while it was being delivered): say so, but count it once.
-                Err(SpoolError::NotQueued { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            }
-            rows::tell(transaction, told)?;
-            Ok(report.as_deref())
-        }
-        Change::Deferred { mail, index, attempts, next_at, note, told, notice } => {
-            let stays = rows::deferred(transaction, *mail, *index, *attempts, *next_at, note)?;
-            told.iter().try_for_each(|told| rows::tell(transaction, told))?;
-            if !stays || matches!(notice, Notice::None) {
-                return Ok(None);
-            }
-            rows::delay_told(transaction, *mail, *index)?;
-            Ok(if let Notice::Carried(notice) = notice { Some(notice) } else { None })
-        }
-        Change::Move { mail, index, lane, next_at, note } => {
-            rows::moved(transaction, *mail, *index, *lane, *next_at, note.as_deref())?;
-            Ok(None)
-        }
+/// Writes what the rows do not know, in one transaction with how far that is; answers with the bodies that nobody waits for.
+pub(super) fn fold(
+    connection: &mut Connection,
+    unfolded: &Unfolded,
+    behind: &Mutex<Behind>,
+    mark: Mark,
+    aside: &[u64],
+) -> Result<Vec<BodyAt>, SpoolError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let released = unfolded.fold(&transaction)?;
+    rows::outbox_taken(&transaction, unfolded.taken())?;
+    let behind = behind.lock().unwrap_or_else(PoisonError::into_inner);
+    behind.untaken.to_fold().try_for_each(|(number, told)| rows::tell(&transaction, *number, told))?;
+    drop(behind);
+    if !aside.is_empty() {
+        rows::set_outbox_aside(&transaction, aside)?;
     }
+    rows::remember(&transaction, mark)?;
+    transaction.commit().map_err(commit_error)?;
+    Ok(released)
 }
 
 /// A commit that failed on the disk leaves the state unknown, like a failed sync; a full disk does not.
@@ -304,12 +428,16 @@ impl Job {
         matches!(self, Self::Accept(..))
     }
 
+    fn is_about_rows(&self) -> bool {
+        matches!(self, Self::Fold(_) | Self::SetAside(..))
+    }
+
     /// The asker may have hung up; its mail is safe all the same, and it will ask again.
     fn answer(self, done: Done) {
         let _ = match (self, done) {
             (Self::Accept(_, to), Done::Accepted(queued)) => to.send(Ok(queued)).is_ok(),
             (Self::Record(_, to), Done::Recorded(reports)) => to.send(Ok(reports)).is_ok(),
-            (Self::OutboxTaken(_, to) | Self::SetAside(_, to), Done::Taken) => to.send(Ok(())).is_ok(),
+            (Self::OutboxTaken(_, to) | Self::SetAside(_, to) | Self::Fold(to), Done::Taken) => to.send(Ok(())).is_ok(),
             _ => unreachable!("each job is answered with its own kind of result"),
         };
     }
@@ -318,7 +446,7 @@ impl Job {
         let _ = match self {
             Self::Accept(_, to) => to.send(Err(error.again())).is_ok(),
             Self::Record(_, to) => to.send(Err(error.again())).is_ok(),
-            Self::OutboxTaken(_, to) | Self::SetAside(_, to) => to.send(Err(error.again())).is_ok(),
+            Self::OutboxTaken(_, to) | Self::SetAside(_, to) | Self::Fold(to) => to.send(Err(error.again())).is_ok(),
         };
     }
 }
@@ -326,7 +454,7 @@ impl Job {
 fn octets(job: &Job) -> usize {
     match job {
         Job::Accept(mail, _) => mail.content.len(),
-        Job::Record(..) | Job::OutboxTaken(..) | Job::SetAside(..) => 0,
+        Job::Record(..) | Job::OutboxTaken(..) | Job::SetAside(..) | Job::Fold(_) => 0,
     }
 }
 
@@ -334,10 +462,15 @@ fn octets(job: &Job) -> usize {
 const GROUP_JOBS_MAX: usize = 1024;
 /// And so many octets of bodies, which are copied once before they are written.
 const GROUP_OCTETS_MAX: usize = 32 * 1024 * 1024;
-/// So few results wait for company, so long at a time, so often.
+/// So few results wait for company, and so long.
 const LINGER_BELOW: usize = 4;
-const LINGER: Duration = Duration::from_micros(500);
-const LINGERS_MAX: usize = 4;
+const LINGER: Duration = Duration::from_millis(2);
+/// So often, or after so many steps, the rows are brought up: rarely enough that most mail is delivered by then and never gets a
+/// row, often enough that a start has little to repeat.
+const FOLD_EVERY: Duration = Duration::from_secs(1);
+const FOLD_COUNT: usize = 8192;
+/// Steps that the rows may be behind; beyond it no new mail is taken. They are in memory, some kilobytes each.
+const UNFOLDED_MAX: usize = 65_536;
 /// Groups between two tries to compact a file that could not be read or copied: often enough to free the disk soon, not
 /// so often that a bad file is read again for each mail.
 const COMPACT_AGAIN_AFTER: u32 = 1000;

@@ -122,6 +122,25 @@ impl Model {
 }
 
 impl Ask {
+    /// The mails that it changes.
+    pub(super) fn about(&self) -> Vec<u64> {
+        match self {
+            Self::Record(changes) => changes.iter().map(|change| change.about().0).collect(),
+            Self::Accept(_) | Self::Taken(_) => Vec::new(),
+        }
+    }
+
+    /// The contents of the mails that it puts into the queue.
+    pub(super) fn contents(&self) -> Vec<Arc<[u8]>> {
+        match self {
+            Self::Accept(mail) => vec![mail.content.clone()],
+            Self::Record(changes) => {
+                changes.iter().filter_map(Change::carried).map(|mail| mail.content.clone()).collect()
+            }
+            Self::Taken(_) => Vec::new(),
+        }
+    }
+
     pub(super) fn job(self) -> (Job, Reply) {
         match self {
             Self::Accept(mail) => {
