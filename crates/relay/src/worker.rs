@@ -1,4 +1,5 @@
-//! One connection's life: takes jobs, sends them, records what became of them before it takes the next.
+//! One connection's life: takes jobs, sends them, and records what became of them. The next mail is sent while a success
+//! is still being recorded, but never a third.
 
 mod single;
 
@@ -14,6 +15,7 @@ use sm2tp_rules::tls::Asked;
 use sm2tp_store::SpoolError;
 use sm2tp_store::spool::{Change, Queued, Recipient, Spool};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::body::Body;
@@ -69,6 +71,7 @@ impl Worker {
 
     pub(crate) async fn run(self) {
         let (mut open, mut sent): (Option<Open>, _) = (None, 0);
+        let mut recording = Recording::default();
         while let Some(ticket) = self.next(open.is_some()).await {
             let mail = ticket.mail;
             let Some(job) = self.shared.job(ticket).await else {
@@ -105,9 +108,16 @@ impl Worker {
                         settled
                     });
                     open = attempt.open;
-                    self.settled(&job, settled).await;
+                    let is_plain = settled.taken && !settled.slowed && settled.deferred.is_empty();
+                    recording.done().await;
+                    let record = record(self.shared.clone(), self.site.clone(), job, settled);
+                    // Trouble is told before the next mail is asked for: it may have to wait.
+                    if is_plain { recording.begin(record) } else { record.await }
                 }
-                Err(trouble) => return self.unreachable(&job, trouble, Vec::new()).await,
+                Err(trouble) => {
+                    recording.done().await;
+                    return self.unreachable(&job, trouble, Vec::new()).await;
+                }
             }
             sent = if open.is_some() { sent + 1 } else { 0 };
             if self.site.limits.mails_per_connection_max <= sent {
@@ -116,6 +126,7 @@ impl Worker {
             }
         }
         hang_up(open).await;
+        recording.done().await;
     }
 
     /// Asks for work. An open connection waits a moment for it: the next mail for this site may be on its way.
@@ -172,11 +183,7 @@ impl Worker {
     }
 
     async fn settled(&self, job: &Job, settled: Settled) {
-        let (site, mail) = (self.site.key.clone(), job.mail.id);
-        let (taken, slowed) = (settled.taken, settled.slowed);
-        let left = left(job, settled.deferred);
-        self.shared.record(settled.changes).await;
-        self.shared.say(News::Settled { site, mail, left, taken, slowed }).await;
+        record(self.shared.clone(), self.site.clone(), job.clone(), settled).await;
     }
 
     /// Our own failure, and no word to any server: the mail waits, and the connection takes the next one.
@@ -199,6 +206,32 @@ impl Worker {
         let (site, mail, left) = (self.site.key.clone(), job.mail.id, left(job, deferred));
         self.shared.record(settled.changes).await;
         self.shared.say(News::Unreachable { site, mail, left, why }).await;
+    }
+}
+
+/// Records what became of a job, and tells the queue.
+async fn record(shared: Arc<Shared>, site: Arc<Site>, job: Job, settled: Settled) {
+    let (taken, slowed) = (settled.taken, settled.slowed);
+    let left = left(&job, settled.deferred);
+    shared.record(settled.changes).await;
+    shared.say(News::Settled { site: site.key.clone(), mail: job.mail.id, left, taken, slowed }).await;
+}
+
+/// The one result of a connection that is on its way to the disk. A power cut at this moment sends one mail more again
+/// for each connection; nobody waits for the disk between two mails.
+#[derive(Default)]
+struct Recording(Option<JoinHandle<()>>);
+
+impl Recording {
+    fn begin(&mut self, record: impl Future<Output = ()> + Send + 'static) {
+        self.0 = Some(tokio::spawn(record));
+    }
+
+    async fn done(&mut self) {
+        if let Some(recording) = self.0.take() {
+            // It ends without a result only when the node stops.
+            let _ = recording.await;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::time::{interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::book::Book;
 use crate::federated::Publisher;
@@ -25,19 +25,23 @@ impl Outbox {
     /// Carries until `stop` turns true, and then what is left.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = false;
         let mut prune = interval(PRUNE_EVERY);
         loop {
-            match self.carry().await {
+            let carried = self.carry().await;
+            trouble &= carried.is_err();
+            match carried {
                 Ok(0) if *stop.borrow() => return,
-                Ok(0) => {
+                Ok(count) if count == BATCH_MAX || *stop.borrow() => {}
+                // A ledger that took each happening by itself would sync as often as the spool.
+                Ok(_) => {
                     tokio::select! {
                         _ = tick.tick() => {}
                         _ = prune.tick() => self.prune().await,
                         _ = stop.changed() => {}
                     }
                 }
-                Ok(_) => trouble = false,
                 // Nothing is lost: the entries stay in the outbox, and mail goes on (I8).
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
