@@ -211,6 +211,16 @@ impl Bodies {
         }
     }
 
+    /// Closes the active file if no mail needs it, so that it can go; answers whether it did.
+    pub(super) fn retire(&mut self) -> bool {
+        let idle = |active: &Active| 0 < active.len && self.usage.get(&active.number).is_none_or(|usage| usage.live == 0);
+        let retires = self.active.as_ref().is_some_and(idle);
+        if retires {
+            self.active = None;
+        }
+        retires
+    }
+
     /// A closed file that is kept by a few old mails only: its mails are worth copying so that the disk is freed.
     pub(super) fn worth_compacting(&self) -> Option<u64> {
         let thin = |usage: &Usage| usage.live != 0 && usage.live_octets.saturating_mul(4) < usage.octets;
@@ -424,7 +434,16 @@ mod tests {
         drop(second);
         open(&dir, &[], kept.segment);
         assert!(segment_path(dir.path(), kept.segment).exists(), "the rows may not know what it says");
-        open(&dir, &[], kept.segment + 1);
+        let mut last = open(&dir, &[], kept.segment + 1);
         assert!(!segment_path(dir.path(), kept.segment).exists());
+
+        let now = last.append(3, b"soon delivered").unwrap();
+        last.sync().unwrap();
+        assert!(!last.retire(), "a mail needs it");
+        last.release(now);
+        assert!(last.retire());
+        last.folded(last.end().segment);
+        last.sweep();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

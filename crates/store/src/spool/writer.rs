@@ -120,7 +120,7 @@ impl Writer {
                 Ok(Some(first)) => first,
                 Ok(None) => return,
                 Err(_) => {
-                    self.tidy();
+                    self.idle();
                     continue;
                 }
             };
@@ -134,6 +134,15 @@ impl Writer {
             }
             self.serve(waiting.jobs);
         }
+    }
+
+    /// Nothing comes for a while: content that nobody needs any more does not stay until its file is full.
+    fn idle(&mut self) {
+        if !self.stopped && self.bodies.retire() {
+            self.folded_at = Instant::now();
+            self.fold_failed = self.fold(&[]).is_err();
+        }
+        self.tidy();
     }
 
     /// Does these jobs, answers each, and tidies up.
