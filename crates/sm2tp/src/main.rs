@@ -93,7 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Completion { shell } => Ok(cli::completion(shell)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
-        Command::Bench(cli::Bench::Relay(args)) => block_on(bench::relay(args, json))?,
+        Command::Bench(cli::Bench::Relay(args)) => block_on_one(bench::relay(args, json))?,
         Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
         Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
         Command::Dkim(command) => {
@@ -128,10 +128,16 @@ fn say(text: &str) {
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| Failure::new(Exit::Temporary, format!("no threads can be started: {error}")))?;
-    Ok(runtime.block_on(work))
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_threads)?.block_on(work))
+}
+
+/// On this thread alone: a load generator should take as little as it can from what it measures.
+fn block_on_one<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_threads)?.block_on(work))
+}
+
+fn no_threads(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Temporary, format!("no threads can be started: {error}"))
 }
 
 impl Failure {
