@@ -51,7 +51,9 @@ impl Sink {
                 return Ok(());
             }
             let mut used = 0;
-            while let Some(end) = if in_data { end_of_data(&read[used..], searched) } else { end_of_line(&read[used..]) } {
+            while let Some(end) =
+                if in_data { end_of_data(&read[used..], searched) } else { end_of_line(&read[used..]) }
+            {
                 searched = 0;
                 let piece = &read[used..used + end];
                 used += end;

@@ -213,7 +213,8 @@ impl Bodies {
 
     /// Closes the active file if no mail needs it, so that it can go; answers whether it did.
     pub(super) fn retire(&mut self) -> bool {
-        let idle = |active: &Active| 0 < active.len && self.usage.get(&active.number).is_none_or(|usage| usage.live == 0);
+        let idle =
+            |active: &Active| 0 < active.len && self.usage.get(&active.number).is_none_or(|usage| usage.live == 0);
         let retires = self.active.as_ref().is_some_and(idle);
         if retires {
             self.active = None;

@@ -2,12 +2,12 @@
 
 use rusqlite::Connection;
 
+use super::SpoolError;
 use super::bodies::{self, BodyAt, End, Place};
 use super::entry::{Entry, Step};
 use super::record::{self, Found, Salt};
 use super::rows::{self, Mark};
 use super::unfolded::Unfolded;
-use super::SpoolError;
 
 /// What a spool begins with.
 pub(super) struct Start {
@@ -69,7 +69,9 @@ impl Start {
         for damaged in scanned.damaged {
             let name = format!("damaged-{segment}-{}", damaged.start);
             tracing::error!(
-                segment, from = damaged.start, to = damaged.end,
+                segment,
+                from = damaged.start,
+                to = damaged.end,
                 "a spool file is damaged: what it said there is lost but for the octets, which are set aside as {name}"
             );
             // The copy is a help: where it cannot be made, the octets are still in their file.

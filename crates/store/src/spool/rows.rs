@@ -82,8 +82,9 @@ pub(super) fn mark(connection: &Connection) -> Result<Option<Mark>, SpoolError> 
 
 /// The numbers of a spool without mark.
 pub(super) fn used(connection: &Connection, table: &str) -> Result<u64, SpoolError> {
-    let used: Option<i64> =
-        connection.query_row("SELECT seq FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0)).optional()?;
+    let used: Option<i64> = connection
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0))
+        .optional()?;
     Ok(used.unwrap_or(0).unsigned_abs())
 }
 

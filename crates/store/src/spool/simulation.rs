@@ -341,14 +341,16 @@ impl Run {
                 }
                 Some(kept) if about.contains(&id) => {
                     let unreadable = kept.recipients.iter().filter(|(_, waiting)| !waiting.is_readable);
-                    let unreadable = unreadable.filter(|(index, _)| rows::is_there(self.reader(), id, **index).unwrap());
+                    let unreadable =
+                        unreadable.filter(|(index, _)| rows::is_there(self.reader(), id, **index).unwrap());
                     recipients.extend(unreadable.map(|(index, waiting)| (*index, *waiting)));
                     self.model.mails.get_mut(&id).unwrap().recipients = recipients;
                 }
                 Some(_) => {}
             }
         }
-        let loaded: BTreeSet<u64> = rows::load(self.reader(), None).unwrap().iter().map(|found| found.mail.id).collect();
+        let loaded: BTreeSet<u64> =
+            rows::load(self.reader(), None).unwrap().iter().map(|found| found.mail.id).collect();
         let reader = &self.opened.as_ref().unwrap().reader;
         self.model.mails.retain(|id, kept| {
             if about.contains(id) && matches!(kept.hurt, Some(Hurt::Row | Hurt::Place(_))) {

@@ -22,7 +22,10 @@ pub(super) struct Untaken {
 pub(super) enum Page {
     Memory(Vec<(u64, Told)>),
     /// In rows, above and below these numbers.
-    Rows { above: u64, below: u64 },
+    Rows {
+        above: u64,
+        below: u64,
+    },
 }
 
 impl Untaken {

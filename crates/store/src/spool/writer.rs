@@ -80,7 +80,8 @@ impl Waiting {
     /// A few results alone can wait a moment: where mail flows, the next one is about to come, and one sync serves both.
     /// A client that waits for its 250 never waits for this.
     fn may_wait(&self) -> bool {
-        self.jobs.len() < LINGER_BELOW && self.jobs.iter().all(|job| matches!(job, Job::Record(..) | Job::OutboxTaken(..)))
+        self.jobs.len() < LINGER_BELOW
+            && self.jobs.iter().all(|job| matches!(job, Job::Record(..) | Job::OutboxTaken(..)))
     }
 
     fn push(&mut self, job: Job) {
