@@ -182,8 +182,12 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Damaged`] when the octets are not those that were written; a copy is set aside for a person.
     pub async fn content(&self, mail: u64) -> Result<Vec<u8>, SpoolError> {
-        self.catch_up(mail..=mail).await?;
         let bodies = self.bodies.clone();
+        if self.is_behind(mail..=mail) {
+            let (_, at) = self.ask(|to| Job::Find(mail, to)).await?;
+            let read = tokio::task::spawn_blocking(move || read(&bodies, mail, at));
+            return read.await.map_err(|_| SpoolError::Closed)?;
+        }
         self.read(move |connection| content(connection, &bodies, mail)).await
     }
 
@@ -192,7 +196,10 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::NotQueued`] when it is not there (any more).
     pub async fn queued(&self, mail: u64) -> Result<Queued, SpoolError> {
-        self.catch_up(mail..=mail).await?;
+        // A full disk must not keep from delivery what it keeps from the rows.
+        if self.is_behind(mail..=mail) {
+            return Ok(self.ask(|to| Job::Find(mail, to)).await?.0);
+        }
         self.read(move |connection| rows::load(connection, Some(mail))?.pop().ok_or(SpoolError::NotQueued { mail }))
             .await
     }
@@ -240,8 +247,11 @@ impl Spool {
 
     /// Brings the rows up where they are behind for one of these mails.
     async fn catch_up(&self, mails: RangeInclusive<u64>) -> Result<(), SpoolError> {
-        let is_behind = self.behind().mails.range(mails).next().is_some();
-        if is_behind { self.ask(Job::Fold).await } else { Ok(()) }
+        if self.is_behind(mails) { self.ask(Job::Fold).await } else { Ok(()) }
+    }
+
+    fn is_behind(&self, mails: RangeInclusive<u64>) -> bool {
+        self.behind().mails.range(mails).next().is_some()
     }
 
     fn behind(&self) -> std::sync::MutexGuard<'_, Behind> {
@@ -272,22 +282,27 @@ fn content(connection: &Connection, bodies: &Place, mail: u64) -> Result<Vec<u8>
     let mut last = SpoolError::NotQueued { mail };
     for _ in 0..2 {
         let at = rows::body_at(connection, mail)?.ok_or(SpoolError::NotQueued { mail })?;
-        match bodies::read(bodies, mail, at) {
+        match read(bodies, mail, at) {
             Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 last = SpoolError::Damaged { mail, segment: at.segment, offset: at.offset };
-            }
-            Err(error @ SpoolError::Damaged { .. }) => {
-                // The copy is a help; where it cannot be made, the octets are still in their file.
-                match bodies::set_aside(bodies, mail, at) {
-                    Ok(file) => tracing::error!(mail, file = %file.display(), "a damaged body was set aside"),
-                    Err(why) => tracing::error!(mail, error = %why, "a damaged body could not be set aside"),
-                }
-                return Err(error);
             }
             other => return other,
         }
     }
     Err(last)
+}
+
+/// Reads a body; a damaged one is copied aside.
+fn read(bodies: &Place, mail: u64, at: BodyAt) -> Result<Vec<u8>, SpoolError> {
+    let body = bodies::read(bodies, mail, at);
+    if let Err(SpoolError::Damaged { .. }) = &body {
+        // The copy is a help; where it cannot be made, the octets are still in their file.
+        match bodies::set_aside(bodies, mail, at) {
+            Ok(file) => tracing::error!(mail, file = %file.display(), "a damaged body was set aside"),
+            Err(why) => tracing::error!(mail, error = %why, "a damaged body could not be set aside"),
+        }
+    }
+    body
 }
 
 /// All that opening a spool gives, before its writer has a thread.

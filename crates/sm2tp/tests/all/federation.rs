@@ -103,12 +103,12 @@ fn a_segment_with_a_flipped_bit_is_not_believed_and_the_nodes_go_on() {
         Some(b.ask(&["peer", "list"])).filter(|peers| peers["peers"][0]["trouble"].is_string())
     });
     assert!(!holds(&b, "gone1@d.test"), "{peers}");
-    for node in [&a, &b] {
-        send(node.smtp(), "anna@s.test", &["alive@d.test"], "still there");
-    }
     // The copy is put back from a backup, before B has tried in vain so often that it rests for an hour: B gets it.
     octets[last] ^= 0x10;
     fs::write(&segment, &octets).unwrap();
+    for node in [&a, &b] {
+        send(node.smtp(), "anna@s.test", &["alive@d.test"], "still there");
+    }
     wait_until("both deliver", LONG, || {
         sink.mails().iter().filter(|mail| mail.text().contains("Subject: still there")).count() == 2
     });

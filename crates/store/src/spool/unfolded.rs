@@ -48,10 +48,52 @@ enum Step {
     Moved { lane: Lane, next_at: u64, note: Option<String> },
 }
 
+impl Step {
+    /// What it makes of a recipient that stays.
+    fn change(&self, recipient: &mut Recipient) {
+        match self {
+            Self::Done => {}
+            Self::DelayTold => recipient.delay_told = true,
+            Self::Deferred { attempts, next_at, note } => {
+                (recipient.attempts, recipient.next_at) = (*attempts, *next_at);
+                recipient.note = Some(note.clone());
+            }
+            Self::Moved { lane, next_at, note } => {
+                (recipient.lane, recipient.next_at) = (*lane, *next_at);
+                if let Some(note) = note {
+                    recipient.note = Some(note.clone());
+                }
+            }
+        }
+    }
+}
+
 impl Unfolded {
     /// Nothing; mails from `fresh_from` on will have no rows.
     pub(super) fn new(fresh_from: u64) -> Self {
         Self { fresh_from, ..Self::default() }
+    }
+
+    /// A mail as it stands, with what its rows do not say, and where its content lies.
+    ///
+    /// # Errors
+    /// [`SpoolError::NotQueued`] where nobody waits for it; others where the rows cannot be read.
+    pub(super) fn find(&self, connection: &Connection, mail: u64) -> Result<(Queued, BodyAt), SpoolError> {
+        let gone = || SpoolError::NotQueued { mail };
+        if self.fresh_from <= mail {
+            let fresh = self.fresh.get(&mail).ok_or_else(gone)?;
+            let recipients = fresh.recipients.values().cloned().collect();
+            return Ok((Queued { mail: fresh.mail.clone(), recipients }, fresh.body));
+        }
+        let mut queued = rows::load(connection, Some(mail))?.pop().ok_or_else(gone)?;
+        for (_, index, step) in self.steps.iter().filter(|(about, ..)| *about == mail) {
+            if matches!(step, Step::Done) {
+                queued.recipients.retain(|recipient| recipient.index != *index);
+            } else if let Some(recipient) = queued.recipients.iter_mut().find(|recipient| recipient.index == *index) {
+                step.change(recipient);
+            }
+        }
+        Ok((queued, rows::body_at(connection, mail)?.ok_or_else(gone)?))
     }
 
     /// How many steps are behind; what a fold takes and a start after a crash repeats.
@@ -228,17 +270,7 @@ impl Unfolded {
         let Some(recipient) = self.fresh.get_mut(&mail).and_then(|fresh| fresh.recipients.get_mut(&index)) else {
             return false;
         };
-        match step {
-            Step::Done => {}
-            Step::DelayTold => recipient.delay_told = true,
-            Step::Deferred { attempts, next_at, note } => {
-                (recipient.attempts, recipient.next_at, recipient.note) = (attempts, next_at, Some(note));
-            }
-            Step::Moved { lane, next_at, note } => {
-                (recipient.lane, recipient.next_at) = (lane, next_at);
-                recipient.note = note.or_else(|| recipient.note.take());
-            }
-        }
+        step.change(recipient);
         true
     }
 

@@ -20,6 +20,8 @@ pub(super) enum Job {
     /// Answers with the reports that were queued.
     Record(Arc<[Change]>, oneshot::Sender<Result<Vec<Queued>, SpoolError>>),
     OutboxTaken(u64, oneshot::Sender<Result<(), SpoolError>>),
+    /// A mail whose rows are behind, and where its content lies.
+    Find(u64, oneshot::Sender<Result<(Queued, BodyAt), SpoolError>>),
     /// Brings the rows up to what was promised.
     Fold(oneshot::Sender<Result<(), SpoolError>>),
     /// Outbox entries that nobody can read.
@@ -178,15 +180,21 @@ impl Writer {
             jobs.into_iter().for_each(|job| job.fail(&SpoolError::Stopped));
             return;
         }
-        let (folds, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_about_rows);
+        let (about_rows, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_about_rows);
         if !jobs.is_empty() {
             self.promise(jobs);
         }
-        for fold in folds {
-            let aside = if let Job::SetAside(ids, _) = &fold { &ids[..] } else { &[] };
-            match self.fold(aside) {
-                Ok(()) => fold.answer(Done::Taken),
-                Err(error) => fold.fail(&error),
+        for job in about_rows {
+            let done = match &job {
+                Job::Find(mail, _) => {
+                    self.unfolded.find(&self.connection, *mail).map(|(queued, at)| Done::Found(queued, at))
+                }
+                Job::SetAside(ids, _) => self.fold(ids).map(|()| Done::Taken),
+                _ => self.fold(&[]).map(|()| Done::Taken),
+            };
+            match done {
+                Ok(done) => job.answer(done),
+                Err(error) => job.fail(&error),
             }
         }
     }
@@ -272,7 +280,7 @@ impl Writer {
                 Step::Changes(stored)
             }
             Job::OutboxTaken(up_to, _) => Step::Taken(*up_to),
-            Job::Fold(_) | Job::SetAside(..) => return Ok(planned),
+            Job::Find(..) | Job::Fold(_) | Job::SetAside(..) => return Ok(planned),
         };
         let text = Entry::new(planned.told, step).text()?;
         self.bodies.append_entry(&text)?;
@@ -298,7 +306,7 @@ impl Writer {
                 self.unfolded.take(*up_to);
                 Done::Taken
             }
-            Job::Fold(_) | Job::SetAside(..) => Done::Taken,
+            Job::Find(..) | Job::Fold(_) | Job::SetAside(..) => Done::Taken,
         }
     }
 
@@ -398,6 +406,7 @@ impl Writer {
 enum Done {
     Accepted(Queued),
     Recorded(Vec<Queued>),
+    Found(Queued, BodyAt),
     Taken,
 }
 
@@ -439,7 +448,7 @@ impl Job {
     }
 
     fn is_about_rows(&self) -> bool {
-        matches!(self, Self::Fold(_) | Self::SetAside(..))
+        matches!(self, Self::Find(..) | Self::Fold(_) | Self::SetAside(..))
     }
 
     /// The asker may have hung up; its mail is safe all the same, and it will ask again.
@@ -447,6 +456,7 @@ impl Job {
         let _ = match (self, done) {
             (Self::Accept(_, to), Done::Accepted(queued)) => to.send(Ok(queued)).is_ok(),
             (Self::Record(_, to), Done::Recorded(reports)) => to.send(Ok(reports)).is_ok(),
+            (Self::Find(_, to), Done::Found(queued, at)) => to.send(Ok((queued, at))).is_ok(),
             (Self::OutboxTaken(_, to) | Self::SetAside(_, to) | Self::Fold(to), Done::Taken) => to.send(Ok(())).is_ok(),
             _ => unreachable!("each job is answered with its own kind of result"),
         };
@@ -456,6 +466,7 @@ impl Job {
         let _ = match self {
             Self::Accept(_, to) => to.send(Err(error.again())).is_ok(),
             Self::Record(_, to) => to.send(Err(error.again())).is_ok(),
+            Self::Find(_, to) => to.send(Err(error.again())).is_ok(),
             Self::OutboxTaken(_, to) | Self::SetAside(_, to) | Self::Fold(to) => to.send(Err(error.again())).is_ok(),
         };
     }
@@ -464,7 +475,7 @@ impl Job {
 fn octets(job: &Job) -> usize {
     match job {
         Job::Accept(mail, _) => mail.content.len(),
-        Job::Record(..) | Job::OutboxTaken(..) | Job::SetAside(..) | Job::Fold(_) => 0,
+        Job::Record(..) | Job::OutboxTaken(..) | Job::SetAside(..) | Job::Find(..) | Job::Fold(_) => 0,
     }
 }
 
