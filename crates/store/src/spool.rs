@@ -182,13 +182,25 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Damaged`] when the octets are not those that were written; a copy is set aside for a person.
     pub async fn content(&self, mail: u64) -> Result<Vec<u8>, SpoolError> {
-        let bodies = self.bodies.clone();
-        if self.is_behind(mail..=mail) {
-            let (_, at) = self.ask(|to| Job::Find(mail, to)).await?;
-            let read = tokio::task::spawn_blocking(move || read(&bodies, mail, at));
-            return read.await.map_err(|_| SpoolError::Closed)?;
+        let mut last = SpoolError::NotQueued { mail };
+        // The writer may move the body between the look-up and the reading: then the second look finds it.
+        for _ in 0..2 {
+            let at = if self.is_behind(mail..=mail) {
+                self.ask(|to| Job::Find(mail, to)).await?.1
+            } else {
+                let at = self.read(move |connection| rows::body_at(connection, mail)).await?;
+                at.ok_or(SpoolError::NotQueued { mail })?
+            };
+            let bodies = self.bodies.clone();
+            let content = tokio::task::spawn_blocking(move || read(&bodies, mail, at)).await;
+            match content.map_err(|_| SpoolError::Closed)? {
+                Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    last = SpoolError::Damaged { mail, segment: at.segment, offset: at.offset };
+                }
+                other => return other,
+            }
         }
-        self.read(move |connection| content(connection, &bodies, mail)).await
+        Err(last)
     }
 
     /// One mail of the queue, with the recipients that are left.
@@ -275,21 +287,6 @@ impl Spool {
         });
         asked.await.map_err(|_| SpoolError::Closed)?
     }
-}
-
-fn content(connection: &Connection, bodies: &Place, mail: u64) -> Result<Vec<u8>, SpoolError> {
-    // The writer may move the body between the look-up and the reading: then the second look finds it.
-    let mut last = SpoolError::NotQueued { mail };
-    for _ in 0..2 {
-        let at = rows::body_at(connection, mail)?.ok_or(SpoolError::NotQueued { mail })?;
-        match read(bodies, mail, at) {
-            Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                last = SpoolError::Damaged { mail, segment: at.segment, offset: at.offset };
-            }
-            other => return other,
-        }
-    }
-    Err(last)
 }
 
 /// Reads a body; a damaged one is copied aside.

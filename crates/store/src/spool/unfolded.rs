@@ -89,6 +89,9 @@ impl Unfolded {
         for (_, index, step) in self.steps.iter().filter(|(about, ..)| *about == mail) {
             if matches!(step, Step::Done) {
                 queued.recipients.retain(|recipient| recipient.index != *index);
+                if queued.recipients.is_empty() {
+                    return Err(gone());
+                }
             } else if let Some(recipient) = queued.recipients.iter_mut().find(|recipient| recipient.index == *index) {
                 step.change(recipient);
             }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::Run;
 use super::model::Hurt;
 use crate::spool::writer::Job;
-use crate::spool::{SpoolError, bodies, content, rows};
+use crate::spool::{SpoolError, bodies, read, rows};
 
 impl Run {
     /// One that has rows.
@@ -27,7 +27,7 @@ impl Run {
         self.disk.damage(&bodies::segment_path(Path::new("/bodies"), at.segment), octet, |octet| *octet ^= flip);
         self.model.mails.get_mut(&mail).unwrap().hurt = Some(Hurt::Body);
         self.done.damaged += 1;
-        assert!(matches!(content(self.reader(), &self.place(), mail), Err(SpoolError::Damaged { .. })));
+        assert!(matches!(read(&self.place(), mail, at), Err(SpoolError::Damaged { .. })));
         let kept = self.disk.octets(&PathBuf::from(format!("/bodies/damaged-{mail}")));
         assert!(kept.is_some() || self.disk.free_octets() < 30_000, "the bytes of mail {mail} were not set aside");
     }
@@ -59,7 +59,7 @@ impl Run {
         database.execute(sql, params![mail]).unwrap();
         self.some_place_lost |= kept.hurt != Some(Hurt::Row);
         if let Some(Hurt::Offset(_)) = kept.hurt {
-            assert!(content(self.reader(), &self.place(), mail).is_err_and(|error| error.is_damage()));
+            assert!(rows::body_at(self.reader(), mail).is_err_and(|error| error.is_damage()));
         }
     }
 
