@@ -14,7 +14,7 @@ pub(super) struct Fields<'a> {
 pub(super) struct Field<'t> {
     pub name: &'t str,
     pub raw: &'t str,
-    /// The how manieth block it stands in; empty lines divide them (RFC 3464 §2.1).
+    /// The number of its block, from 0; empty lines divide blocks (RFC 3464 §2.1).
     pub block: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Reports that were written for people: who did not get the mail, and what was said about it.
 //!
 //! There are hundreds of such texts, and new ones every year, so that no format is known by its name here. What they
-//! share is known instead, and tried in this order: a list of recipients under a sentence that announces it; an
-//! address beside words that condemn it; a transcript of the SMTP dialogue; and where the mail is a report for sure, the
+//! share is known instead, and tried in this order: a list of recipients under a sentence that announces it; a
+//! transcript of the SMTP dialogue; an address beside words that condemn it; and where the mail is a report for sure, the
 //! addresses at the beginnings of lines, in a sentence about failure, or the only one in the text.
 
 use super::fields::one_line;
