@@ -88,8 +88,7 @@ impl Counting {
     /// False: not yet.
     async fn count(&self, number: u64, arrived: &Arrived) -> Result<bool, Trouble> {
         let (back, now) = (&self.back, now());
-        let open = |text: &str| back.returns.check(text, arrived.at, COMPLAINT_DAYS_MAX).ok();
-        let reading = reading::read(&arrived.content, arrived.token.as_deref(), back, &self.rulebook.rules(), open);
+        let reading = self.read(number, arrived).await;
         let token = reading.whose.map(|(_, token)| token);
         let known = match &token {
             Some(token) => back.returns.sent(token).await?,
@@ -104,6 +103,20 @@ impl Counting {
         };
         self.settle(number, token, reading, passed_on, now).await?;
         Ok(true)
+    }
+
+    /// On a thread of its own: a report takes its time, and one that brings the reader down shall not do it again at every
+    /// start, before all the others.
+    async fn read(&self, number: u64, arrived: &Arrived) -> Reading {
+        let (back, rules, arrived) = (self.back.clone(), self.rulebook.rules(), arrived.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let open = |text: &str| back.returns.check(text, arrived.at, COMPLAINT_DAYS_MAX).ok();
+            reading::read(&arrived.content, arrived.token.as_deref(), &back, &rules, open)
+        });
+        reading.await.unwrap_or_else(|error| {
+            tracing::error!(number, %error, "a report could not be read; it counts for nothing");
+            Reading::unreadable()
+        })
     }
 
     async fn settle(

@@ -16,6 +16,14 @@ pub(super) struct Reading {
     pub whose: Option<(By, Token)>,
 }
 
+impl Reading {
+    /// No mail at all: the token alone says nothing.
+    pub(super) fn unreadable() -> Self {
+        let (kind, word) = (returned::Kind::Other, "unreadable".to_owned());
+        Self { found: Found { kind, word, failed: Vec::new(), message_id: None, feedback: None }, whose: None }
+    }
+}
+
 /// Reads a report that came to `token`, or to an address for everybody. `open` checks a token, and that it is fresh enough.
 pub(super) fn read(
     content: &[u8],
@@ -24,17 +32,7 @@ pub(super) fn read(
     classifier: &Classifier,
     open: impl Fn(&str) -> Option<Token>,
 ) -> Reading {
-    let Ok(report) = Report::read(content) else {
-        // No mail at all: the token alone says nothing.
-        let found = Found {
-            kind: returned::Kind::Other,
-            word: "unreadable".to_owned(),
-            failed: Vec::new(),
-            message_id: None,
-            feedback: None,
-        };
-        return Reading { found, whose: None };
-    };
+    let Ok(report) = Report::read(content) else { return Reading::unreadable() };
     // Where the envelope is gone, the servers on the way may have noted to whom it came.
     let noted: Vec<String> = report.sent_to.iter().filter(|to| back.is_ours(to)).map(local).collect();
     let mail_from = report.mail_from.as_ref().filter(|from| back.is_ours(from)).map(local);

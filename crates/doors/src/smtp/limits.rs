@@ -230,6 +230,16 @@ mod tests {
     }
 
     #[test]
+    fn a_client_brings_so_many_reports_a_minute_and_others_are_not_kept_from_theirs() {
+        let reports = Reports::default();
+        let from = |text: &str| text.parse::<IpAddr>().unwrap();
+        let taken = (0..3000).filter(|_| reports.may_bring(from("2001:db8::1")).is_ok()).count();
+        assert!((2000..2100).contains(&taken), "{taken}");
+        assert!(reports.may_bring(from("2001:db8::2")).is_err(), "the same /64");
+        assert!(reports.may_bring(from("192.0.2.1")).is_ok());
+    }
+
+    #[test]
     fn a_client_that_guesses_must_wait_and_others_need_not() {
         let guard = Guard::new(guess::Limits::default());
         let (one, other) = ("2001:db8::1".parse().unwrap(), "2001:db8::1:2:3:4".parse().unwrap());
