@@ -1,14 +1,16 @@
 //! The mail that comes back with a report: its header, as far as it is there.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::fields::Fields;
 use super::mime::{self, Mail};
 use super::spot;
 use crate::Address;
 
-/// The header of the returned mail, at most [`HEADER_OCTETS_MAX`] of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The header of the returned mail, at most [`HEADER_OCTETS_MAX`] of it. `Debug` shows how much there is: it names people
+/// (I2).
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Returned {
     header: String,
 }
@@ -72,5 +74,29 @@ impl Returned {
     }
 }
 
+impl fmt::Debug for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Returned({} octets)", self.header.len())
+    }
+}
+
 /// Own fields and Message-ID stand in the first few kB; those that were added on the way stand before them.
 const HEADER_OCTETS_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_returned_header_is_asked_for_fields_and_shows_nobody() {
+        let text = "\n\nMessage-ID: <1@asso.example>\nTo: Jean <jean@example.org>,\n anna@example.com\nX-Ref:\n\nTo: luc@example.org\n";
+        let returned = Returned::of_text(text);
+        assert_eq!(returned.message_id().as_deref(), Some("<1@asso.example>"));
+        assert_eq!((returned.field("x-ref"), returned.field("subject")), (None, None));
+        let to: Vec<String> = returned.addresses("TO").iter().map(Address::clear).collect();
+        assert_eq!(to, ["jean@example.org", "anna@example.com"]);
+        assert_eq!(returned.only_recipient(), None);
+        let shown = format!("{returned:?}");
+        assert!(!shown.contains("jean") && shown.contains("octets"), "{shown}");
+    }
+}
