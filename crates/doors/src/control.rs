@@ -25,7 +25,7 @@ use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::dkim::{Algorithm, DkimError};
-use sm2tp_store::ledger::Replay;
+use sm2tp_store::ledger::{Replay, Verdict};
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -68,6 +68,8 @@ pub enum Request {
     DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
     DkimRemove { domain: String, selector: String, which: Removal },
     LedgerRebuild,
+    BreakerList,
+    BreakerDecide { provider: String, verdict: Verdict },
     UnknownReplies,
     ReplayReplies { mode: Replay },
     // In base64.
@@ -248,6 +250,11 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::DkimList { domain } => dkim::list(house, domain.as_deref()),
         Request::DkimRotate { domain, selector, wait_s } => dkim::rotate(house, &domain, selector, wait_s).await,
         Request::DkimRemove { domain, selector, which } => dkim::remove(house, &domain, selector, which).await,
+        Request::BreakerList => Ok(json!(house.ledger.breakers().list(now()))),
+        Request::BreakerDecide { provider, verdict } => {
+            let counted = house.ledger.decide(provider.clone(), verdict, now()).await?;
+            Ok(json!({ "provider": provider, "verdict": verdict, "counted": counted }))
+        }
         Request::UnknownReplies => replies::unknown(house).await,
         Request::ReplayReplies { mode } => replies::replay(house, mode).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),

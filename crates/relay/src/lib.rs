@@ -4,6 +4,7 @@
 //! [`settle`] decides what follows from an answer; [`report`] writes to the sender. [`marking`] gives each recipient a
 //! return path of its own, where an org wants that.
 
+mod behaviour;
 mod body;
 mod clock;
 mod connection;
@@ -37,10 +38,12 @@ use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::sites::SiteBook;
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
+use sm2tp_store::ledger::Breakers;
 use sm2tp_store::spool::{Queued, Spool};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::behaviour::Seen;
 use crate::body::Budget;
 use crate::connection::Patience;
 use crate::dns::{Dns, Missing};
@@ -102,6 +105,8 @@ pub struct Settings {
 pub struct Tools {
     pub spool: Spool,
     pub rulebook: Rulebook,
+    /// Providers that are not believed when they say "no such user".
+    pub breakers: Breakers,
     pub accounts: Accounts,
     pub dkim: DkimKeys,
     /// None: all mail leaves with the return path of its sender.
@@ -158,6 +163,7 @@ impl Relay {
             signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing, dns.clone()),
             spool: tools.spool,
             rulebook: tools.rulebook,
+            seen: Seen::new(tools.breakers),
             schedule: settings.schedule,
             reporter: Reporter {
                 hostname: settings.hostname,

@@ -10,6 +10,7 @@ use sm2tp_store::Told;
 use sm2tp_store::spool::{Change, Notice, Recipient};
 use sm2tp_store::told::{Answer, Verdict, What};
 
+use crate::behaviour::Seen;
 use crate::queue::Job;
 use crate::report::{Entry, Holder, Kind, Language, Reporter, Said as Words, Whose, failures};
 
@@ -46,6 +47,8 @@ pub enum Hop {
 /// The rules that settle an attempt.
 pub struct Rules<'a> {
     pub classifier: &'a Classifier,
+    /// What was seen of the sites lately.
+    pub seen: &'a Seen,
     pub schedule: &'a Schedule,
     pub reporter: &'a Reporter,
     /// Unix seconds.
@@ -94,6 +97,9 @@ impl Rules<'_> {
             match heard {
                 Heard::Taken(reply) => {
                     settled.taken = true;
+                    if let Some(site) = self.site(at) {
+                        self.seen.taken(&site, self.now);
+                    }
                     let answer = Answer { stage: Some(Stage::Eod), ..self.answer(at, Some(reply), reply.text.clone()) };
                     let entry = self.passed_on(recipient, at.hop, &answer);
                     let told = told(job, recipient, self.now, What::Delivered { answer });
@@ -108,6 +114,10 @@ impl Rules<'_> {
                         text: &reply.text,
                     };
                     let outcome = self.classifier.classify(&said);
+                    let outcome = match self.site(at) {
+                        Some(site) => self.seen.judge((&site, job.mail.id, self.now), (*stage, reply), outcome),
+                        None => outcome,
+                    };
                     let answer = Answer { stage: Some(*stage), ..self.answer(at, Some(reply), reply.text.clone()) };
                     let words = self.server(&answer);
                     self.failed(job, recipient, &outcome, (answer, words), &mut settled);
@@ -205,6 +215,13 @@ impl Rules<'_> {
         let told = job.mail.mail_from.is_some() && !job.mail.is_report;
         let after_s = self.reporter.delay_notice_s.filter(|_| wanted && told)?;
         Some(job.mail.received_at.saturating_add(after_s))
+    }
+
+    /// Whose servers spoke: the provider, or the host where it is nobody's that we know. A smart host speaks for
+    /// everybody, and is no site.
+    fn site(&self, at: At<'_>) -> Option<String> {
+        let mx = at.mx.filter(|_| !self.relayed)?;
+        Some(self.classifier.provider(mx).map_or_else(|| mx.to_owned(), |provider| provider.id.to_string()))
     }
 
     fn answer(&self, at: At<'_>, reply: Option<&Reply>, text: String) -> Answer {
@@ -396,6 +413,7 @@ mod tests {
         let schedule = Schedule::default();
         work(Rules {
             classifier: &classifier,
+            seen: &Seen::default(),
             schedule: &schedule,
             reporter: &reporter,
             now,
@@ -607,6 +625,21 @@ mod tests {
         });
         assert!(report.contains("The server that passes on our outgoing mail refused it and said:"), "{report}");
         assert!(report.contains("Remote-MTA: dns; [127.0.0.1]\r\n") && !report.contains("recipient's"), "{report}");
+    }
+
+    #[test]
+    fn a_message_that_is_put_off_again_while_others_pass_is_given_back() {
+        let own = job(Some("news@asso.example"), &["a@laposte.net"]);
+        let other = Job { mail: Arc::new(Mail { id: 99, ..(*own.mail).clone() }), ..own.clone() };
+        let at = At { mx: Some("smtp4.laposte.net"), ..At::default() };
+        let later = [refused(Stage::Eod, "451 Sorry")];
+        with_rules(NOW, |rules| {
+            let seen = rules.seen;
+            let at_time = |now| Rules { now, seen, ..rules };
+            assert_eq!(told(&at_time(NOW).settle(&own, at, &later)), ["deferred 300 s"]);
+            let _ = at_time(NOW + 500).settle(&other, at, &[Heard::Taken(Reply::parse("250 ok").unwrap())]);
+            assert_eq!(told(&at_time(NOW + 900).settle(&own, at, &later)), ["bounced content"]);
+        });
     }
 
     #[test]

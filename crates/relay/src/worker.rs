@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::behaviour::Seen;
 use crate::body::Body;
 use crate::connection::{Connection, Outgoing, Sent, Trouble};
 use crate::marking::Marking;
@@ -34,6 +35,7 @@ use crate::{now, random};
 pub(crate) struct Shared {
     pub spool: Spool,
     pub rulebook: Rulebook,
+    pub seen: Seen,
     pub schedule: Schedule,
     pub reporter: Reporter,
     pub routes: Routes,
@@ -281,6 +283,7 @@ impl Shared {
         let classifier = self.rulebook.rules();
         work(Rules {
             classifier: &classifier,
+            seen: &self.seen,
             schedule: &self.schedule,
             reporter: &self.reporter,
             now: now(),

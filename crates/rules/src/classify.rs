@@ -172,6 +172,11 @@ impl Classifier {
         self.book.rules.iter().find(|found| &*found.name == rule).map(|found| &found.origin)
     }
 
+    /// The examples of all rules, in the order of the rules.
+    pub fn examples(&self) -> impl Iterator<Item = &str> {
+        self.book.rules.iter().flat_map(|rule| &rule.examples).map(|example| example.text.as_str())
+    }
+
     /// Examples that another rule takes: in the shipped file a mistake, in a pair of files perhaps what the
     /// administrator wants.
     #[must_use]

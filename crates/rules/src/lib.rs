@@ -2,6 +2,8 @@
 
 pub mod admit;
 pub mod allowance;
+pub mod behaviour;
+pub mod breaker;
 pub mod classify;
 pub mod evidence;
 pub mod exits;

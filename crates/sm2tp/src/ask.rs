@@ -12,10 +12,10 @@ use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
 use sm2tp_rules::allowance::AllowanceChange;
 use sm2tp_store::accounts::{LimitsChange, ReturnPath, Unsubscribe, WishesChange};
-use sm2tp_store::ledger::Replay;
+use sm2tp_store::ledger::{Replay, Verdict};
 use tokio::time::timeout;
 
-use crate::cli::{self, Command, Ledger, Org, Peer, Queue, Suppress};
+use crate::cli::{self, Breaker, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
 use crate::password::password;
 use crate::{Exit, Failure, open, say, show};
@@ -184,6 +184,11 @@ fn request(command: Command) -> Result<Request, Failure> {
             Peer::Show { who } => Request::PeerShow { who },
             Peer::Accept { who, weight, no_read, yes: _ } => Request::PeerAccept { who, weight, read: !no_read },
             Peer::Remove { who } => Request::PeerRemove { who },
+        },
+        Command::Breaker(breaker) => match breaker {
+            Breaker::List => Request::BreakerList,
+            Breaker::Forget { provider } => Request::BreakerDecide { provider, verdict: Verdict::Forget },
+            Breaker::Believe { provider } => Request::BreakerDecide { provider, verdict: Verdict::Believe },
         },
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,

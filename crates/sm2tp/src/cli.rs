@@ -12,7 +12,7 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
 
-use crate::bench::{QueueArgs, RelayArgs, ReportArgs};
+use crate::bench::{ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 
 /// Outgoing mail relay and federated bounce service.
 #[derive(Debug, Parser)]
@@ -89,6 +89,9 @@ pub enum Command {
     /// Keys that sign mail for its domain (DKIM).
     #[command(subcommand)]
     Dkim(Dkim),
+    /// Providers that say "no such user" in bulk and are not believed.
+    #[command(subcommand)]
+    Breaker(Breaker),
     /// The list of all that happened.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -425,6 +428,18 @@ pub enum Bench {
     Queue(QueueArgs),
     /// Read and classify reports on one core.
     Report(ReportArgs),
+    /// Classify replies on one core.
+    Classify(ClassifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Breaker {
+    /// List them, with how many refusals were set aside.
+    List,
+    /// The provider erred: forget what was set aside, and believe it from now on.
+    Forget { provider: String },
+    /// The provider was right: what was set aside counts.
+    Believe { provider: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -273,6 +273,7 @@ fn start_relay(
         memory_max: RELAY_MEMORY_MAX,
         signing: outward::signing(config, house),
     };
+    let breakers = house.ledger.breakers().clone();
     let (spool, accounts, dkim) = (house.spool.clone(), house.accounts.clone(), house.dkim.clone());
     let returning = house.returns.as_ref().map(|back| Returning {
         domain: back.domain.clone(),
@@ -280,7 +281,7 @@ fn start_relay(
         book: house.book.clone(),
         unsubscribe_url: back.unsubscribe_url.clone(),
     });
-    let relay = Relay::start(settings, Tools { spool, rulebook, accounts, dkim, returning });
+    let relay = Relay::start(settings, Tools { spool, rulebook, breakers, accounts, dkim, returning });
     relay.map(Some).map_err(|error| {
         let message = match &error {
             StartError::Roots { .. } => {

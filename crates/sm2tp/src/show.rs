@@ -15,6 +15,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
         Request::PeerShow { .. } => peer(&mut out, value),
+        Request::BreakerList => breakers(&mut out, value),
         Request::UnknownReplies => unknown_replies(&mut out, value),
         Request::ReplayReplies { .. } => replayed(&mut out, value),
         Request::PeerList => peers(&mut out, value),
@@ -28,6 +29,23 @@ pub fn text(request: &Request, value: &Value) -> String {
         _ => fields(&mut out, value),
     }
     out
+}
+
+fn breakers(out: &mut String, value: &Value) {
+    let list = value.as_array().map_or(&[][..], Vec::as_slice);
+    if list.is_empty() {
+        line(out, "Every provider is believed.");
+    }
+    for tripped in list {
+        let provider = word(tripped, "provider");
+        let at = |key: &str| time(tripped[key].as_u64().unwrap_or(0));
+        line(out, &format!("{provider}: not believed since {}, at most until {}", at("since"), at("until")));
+        line(out, &format!("  {} refusals set aside; new ones leave the mail in the queue", tripped["parked"]));
+        line(
+            out,
+            &format!("  it erred: sm2tp breaker forget {provider}; it was right: sm2tp breaker believe {provider}"),
+        );
+    }
 }
 
 fn unknown_replies(out: &mut String, value: &Value) {

@@ -3,6 +3,7 @@
 //! One thread owns the writing connection, another the reading one. The relay's happenings arrive through the spool's
 //! outbox in batches ([`Ledger::absorb`]); each batch is one transaction together with how far that outbox was read.
 
+mod breaker;
 mod event;
 mod replay;
 mod schema;
@@ -11,7 +12,7 @@ mod views;
 mod withdrawn;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rusqlite::Connection;
@@ -21,6 +22,8 @@ use sm2tp_rules::classify::Classifier;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use self::breaker::Watching;
+pub use self::breaker::{Breakers, Tripped, Verdict};
 pub(crate) use self::event::hour;
 pub use self::event::{Event, Subject};
 use self::replay::Replaying;
@@ -38,6 +41,8 @@ pub struct Ledger {
     writer: mpsc::Sender<Job>,
     reader: mpsc::Sender<Job>,
     views: Views,
+    breakers: Breakers,
+    watching: Arc<Mutex<Watching>>,
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -75,14 +80,38 @@ impl Ledger {
         schema::prepare(&connection)?;
         let views = Views::default();
         views.load(&mut connection)?;
+        let breakers = Breakers::default();
+        breakers.load(&mut connection)?;
         let reader = sql::open_sqlite(path)?;
         reader.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
-        Ok(Self { writer: owner("ledger", connection)?, reader: owner("ledger-reader", reader)?, views })
+        let (writer, reader) = (owner("ledger", connection)?, owner("ledger-reader", reader)?);
+        Ok(Self { writer, reader, views, breakers, watching: Arc::default() })
     }
 
     #[must_use]
     pub fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// The providers that are not believed at the moment.
+    #[must_use]
+    pub fn breakers(&self) -> &Breakers {
+        &self.breakers
+    }
+
+    /// A person decides about a provider that is not believed. Answers with the number of refusals that count now.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it is believed, or nothing can be written.
+    pub async fn decide(&self, provider: String, verdict: Verdict, now: u64) -> Result<usize, LedgerError> {
+        let (views, breakers) = (self.views.clone(), self.breakers.clone());
+        ask(&self.writer, move |connection| {
+            let events = sql::transaction(connection, |sql| breaker::decide(sql, &provider, verdict, now))?;
+            views.follow(&events);
+            breakers.load(connection)?;
+            Ok(events.len())
+        })
+        .await
     }
 
     /// Runs `work` as one transaction on the writing connection.
@@ -122,10 +151,13 @@ impl Ledger {
         publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
     ) -> Result<(), LedgerError> {
         let (source, views) = (source.to_owned(), self.views.clone());
+        let (breakers, watching) = (self.breakers.clone(), self.watching.clone());
         ask(&self.writer, move |connection| {
             let events = sql::transaction(connection, |sql| absorb(sql, &source, &batch, send_log, &tagger, publish))?;
+            let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
+            let erring = watching.hear(&batch, &events, (&views, &breakers));
             views.follow(&events);
-            Ok(())
+            erring.iter().try_for_each(|provider| watching.trip(connection, provider, (&views, &breakers)))
         })
         .await
     }

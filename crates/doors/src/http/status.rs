@@ -33,7 +33,7 @@ pub(super) struct Status {
 /// One thing that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Waiting {
-    /// `rules`: a file of rules for replies that cannot be used.
+    /// `rules`: a file of rules for replies that cannot be used; `breaker`: a provider that is not believed.
     pub kind: &'static str,
     /// Unix seconds; null where it is not known.
     pub since: Option<u64>,
@@ -131,7 +131,12 @@ pub(super) async fn gather(house: &House) -> Result<Status, Refusal> {
 fn waiting(house: &House) -> Vec<Waiting> {
     let rules = house.federation.publisher.classifier.trouble();
     let rules = rules.map(|trouble| Waiting { kind: "rules", since: None, detail: trouble.to_string() });
-    rules.into_iter().collect()
+    let breakers = house.ledger.breakers().list(crate::now()).into_iter().map(|tripped| Waiting {
+        kind: "breaker",
+        since: Some(tripped.since),
+        detail: format!("{}: {} refusals set aside; sm2tp breaker list", tripped.provider, tripped.parked),
+    });
+    rules.into_iter().chain(breakers).collect()
 }
 
 impl Status {

@@ -59,6 +59,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("nobody", "No personal data on this page.", "Aucune donnée personnelle sur cette page."),
     ("waiting", "Waiting for you", "En attente de vous"),
     (
+        "waiting-breaker",
+        "A provider says “no such user” in bulk, also for addresses that took mail lately; it is not believed",
+        "Un fournisseur répond en masse «\u{a0}adresse inconnue\u{a0}», même pour des adresses qui recevaient encore\u{202f}; on ne le croit pas",
+    ),
+    (
         "waiting-rules",
         "Your rules for replies cannot be used; the ones before them stay",
         "Vos règles de lecture des réponses sont inutilisables\u{202f}; les précédentes restent en vigueur",

@@ -155,7 +155,7 @@ fn family(pid: u32) -> Vec<u32> {
 }
 
 /// User and system time of a process, and of its children that have ended (proc(5), `stat`).
-fn cpu_s(pid: u32) -> Option<f64> {
+pub(super) fn cpu_s(pid: u32) -> Option<f64> {
     let fields = stat(pid)?;
     let ticks: f64 = (11..15).filter_map(|at| fields.get(at)?.parse::<f64>().ok()).sum();
     Some(ticks / TICKS_PER_S)

@@ -241,6 +241,7 @@ impl Event {
     pub(super) fn apply(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         match self.subject {
             Subject::Sender | Subject::Site if self.kind == "recounted" => self.recount(sql),
+            Subject::Site if self.kind.starts_with("breaker-") => self.believe_or_not(sql),
             Subject::Sender => self.count_for_sender(sql, self.count.into()),
             Subject::Site => self.count_for_domain(sql, self.count.into()),
             Subject::Recipient => match self.kind.as_str() {
@@ -265,6 +266,30 @@ impl Event {
             })),
             _ => None,
         }
+    }
+
+    /// A provider that is not believed any more, or again. `note` says until when at most.
+    fn believe_or_not(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let provider = Value::from(self.provider.as_deref().unwrap_or(""));
+        match self.kind.as_str() {
+            "breaker-tripped" => {}
+            "breaker-more" => {
+                let more = "UPDATE breaker SET parked = parked + $2 WHERE provider = $1";
+                sql.execute(more, &[provider, self.count.into()])?;
+                return Ok(());
+            }
+            _ => {
+                sql.execute("DELETE FROM breaker WHERE provider = $1", &[provider])?;
+                return Ok(());
+            }
+        }
+        let until = self.note.as_deref().and_then(|until| until.parse::<u64>().ok()).unwrap_or(self.at);
+        sql.execute(
+            "INSERT INTO breaker (provider, since, until, parked) VALUES ($1, $2, $3, $4) ON CONFLICT (provider) \
+             DO UPDATE SET since = excluded.since, until = excluded.until, parked = excluded.parked",
+            &[provider, self.at.into(), until.into(), self.count.into()],
+        )?;
+        Ok(())
     }
 
     /// Rules that improved: `sub` tells the kind that was counted, `note` its cause then, `cause` the one of now.
@@ -399,6 +424,34 @@ impl Speaker {
     fn parse(word: &str) -> Option<Self> {
         [Self::Server, Self::SmartHost].into_iter().find(|speaker| speaker.as_str() == word)
     }
+}
+
+/// Writes the fold of one address as it was before what was withdrawn; the words of that time are not kept.
+pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Result<(), SqlError> {
+    let tag = Value::from(&tag.0[..]);
+    if evidence.is_empty() {
+        sql.execute("DELETE FROM recipient WHERE tag = $1", &[tag])?;
+        return Ok(());
+    }
+    sql.execute(
+        "UPDATE recipient SET delivered_at = $2, hard_first_at = $3, hard_at = $4, hard_strong = $5, hard_inactive = $6, \
+         hard_code = $7, hard_enhanced = $8, soft_count = $9, soft_first_at = $10, soft_at = $11, reply = NULL, \
+         rule = NULL WHERE tag = $1",
+        &[
+            tag,
+            evidence.delivered_at.into(),
+            evidence.hard_first_at.into(),
+            evidence.hard_at.into(),
+            evidence.hard_strong.into(),
+            evidence.hard_inactive.into(),
+            u32::from(evidence.hard_code).into(),
+            evidence.hard_enhanced.map(|enhanced| enhanced.to_string()).into(),
+            u32::from(evidence.soft_count).into(),
+            evidence.soft_first_at.into(),
+            evidence.soft_at.into(),
+        ],
+    )?;
+    Ok(())
 }
 
 /// Reads the fold of one address from a row of `recipient` that starts with its columns.

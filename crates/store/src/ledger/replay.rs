@@ -334,10 +334,12 @@ fn logged(row: &Row) -> Result<Option<Logged>, SqlError> {
     }))
 }
 
-/// What a server said and what was made of it; our own failures have no code and are typed, not read.
+/// What a server said and what was made of its words: our own failures have no code and are typed, and circumstances cannot
+/// be read again.
 const PAGE: &str = "SELECT id, at, org, login, stream, recipient, kind, mx, stage, code, enhanced, cause, sub, fate, \
     strength, text, provider, expired FROM send_log \
     WHERE $1 < id AND code IS NOT NULL AND cause IS NOT NULL \
+    AND rule NOT LIKE 'behaviour-%' \
     AND kind IN ('bounced', 'deferred', 'report-bounced', 'report-deferred') ORDER BY id LIMIT $2";
 /// Rows of one transaction: other writers wait for it.
 const PAGE_ROWS: u64 = 1000;

@@ -31,7 +31,8 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
 }
 
 /// Empties every view, so that it can be rebuilt from the events (I3).
-pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 4] = [
+pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
+    ("DELETE FROM breaker", &[]),
     ("DELETE FROM recipient", &[]),
     ("DELETE FROM listed", &[]),
     ("DELETE FROM counter", &[]),
@@ -83,6 +84,8 @@ CREATE TABLE IF NOT EXISTS counter (
     hour INTEGER NOT NULL, org TEXT NOT NULL, login TEXT NOT NULL, stream TEXT NOT NULL, provider TEXT NOT NULL,
     kind TEXT NOT NULL, cause TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (hour, org, login, stream, provider, kind, cause)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS breaker (
+    provider TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, parked INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS domain_counter (
     day INTEGER NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (day, domain, kind, cause)) WITHOUT ROWID;

@@ -88,6 +88,17 @@ impl Views {
         }
     }
 
+    /// Puts evidence back to what it was before something that is not believed any more.
+    pub(super) fn restore(&self, evidence: &[(Tag, Evidence)]) {
+        let mut known = self.write();
+        for (tag, evidence) in evidence {
+            match evidence.is_empty() {
+                true => known.evidence.remove(tag),
+                false => known.evidence.insert(*tag, *evidence),
+            };
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
