@@ -120,6 +120,11 @@ fn what_bounces_after_the_yes_comes_back_is_counted_once_and_goes_on_to_the_send
     let decision = node.decision("gone@recipients.test", "bulk");
     assert_eq!((decision["decision"].as_str(), decision["rule"].as_str()), (Some("refuse"), Some("own-hard")));
     assert_eq!(node.decision("anna@recipients.test", "bulk")["decision"], "send");
+    // Other nodes will hear of it, and that a report said so.
+    let (ledger, query) = (node.data().join("ledger.sqlite").display().to_string(), "SELECT record FROM publish");
+    let witnesses =
+        "import sqlite3, sys; print([r[1] & 15 for (r,) in sqlite3.connect(sys.argv[1]).execute(sys.argv[2])])";
+    assert_eq!(run("python3", &["-c", witnesses, &ledger, query], ""), "[2]\n");
     // The report of Postfix, as it would have come without us.
     let report = sink.mail_to("list@senders.test");
     assert_eq!(report.from, "");

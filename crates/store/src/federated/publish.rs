@@ -9,7 +9,7 @@ use sm2tp_federation::segment;
 use sm2tp_federation::tags::{KeyId, Tag, TagKey};
 use sm2tp_proto::Address;
 use sm2tp_rules::classify::Rulebook;
-use sm2tp_rules::{Fate, Outcome};
+use sm2tp_rules::{Fate, Outcome, Stage};
 
 use super::{Federated, FederatedError};
 use crate::ledger::{Event, Views};
@@ -53,7 +53,9 @@ impl Publisher {
         };
         let provider =
             answer.mx.as_deref().and_then(|mx| self.classifier.rules().provider(mx).map(|p| p.code)).unwrap_or(0);
-        let source = Source::new(Witness::SmtpReply, Some(told.stream));
+        // `FEDERATION.md` §4: others weigh what a server said to us and what it wrote later.
+        let witness = if answer.stage == Some(Stage::Dsn) { Witness::Dsn } else { Witness::SmtpReply };
+        let source = Source::new(witness, Some(told.stream));
         let record = publish::record(class, &outcome, tag, &Seen { source, at: event.at, count: 1, provider });
         let hold_down_s = publish::hold_down_s(class).min(self.hold_down_s);
         sql.execute(
