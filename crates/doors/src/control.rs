@@ -119,6 +119,7 @@ impl Problem {
     pub fn exit(&self) -> u8 {
         match self {
             Self::Input(_) | Self::NotFound(_) | Self::Spool(SpoolError::NotQueued { .. }) => 65,
+            Self::Spool(error) if error.is_corrupt() => 65,
             Self::Ledger(LedgerError::Refused(_)) => 65,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,

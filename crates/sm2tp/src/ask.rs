@@ -151,6 +151,7 @@ fn request(command: Command) -> Result<Request, Failure> {
     Ok(match command {
         Command::Explain { address, org, stream } => Request::Explain { address, org, stream },
         Command::Queue(queue) => match queue {
+            Queue::Salvage => return Err(asks_nobody()),
             Queue::List { those, after, limit } => Request::QueueList { those: those.into(), after, limit },
             Queue::Show { mail } => Request::QueueShow { mail },
             Queue::Retry(which) => Request::QueueRetry { which: which.into() },
@@ -203,8 +204,12 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Classify(_)
         | Command::Report { .. }
         | Command::Tag { .. }
-        | Command::Completion { .. } => return Err(Failure::new(Exit::Usage, "this command asks no node")),
+        | Command::Completion { .. } => return Err(asks_nobody()),
     })
+}
+
+fn asks_nobody() -> Failure {
+    Failure::new(Exit::Usage, "this command asks no node")
 }
 
 fn limits_asked(limits: cli::Limits) -> Request {

@@ -138,6 +138,8 @@ pub enum Queue {
     Release(Which),
     /// Remove mail without delivering it; no report is sent.
     Drop(Which),
+    /// Make a new queue of what can be read of a damaged one, while no node runs (docs/salvage.md).
+    Salvage,
 }
 
 /// Recipients by what they have in common.

@@ -15,6 +15,7 @@ mod outward;
 mod password;
 mod report;
 mod rules;
+mod salvage;
 mod serve;
 #[cfg(test)]
 #[path = "../../../fuzz/src/settings.rs"]
@@ -105,6 +106,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = serve::load(&cli.config)?;
             block_on(take::run(&config, &cli.config, recipient, files, json))?
         }
+        Command::Queue(cli::Queue::Salvage) => salvage::run(&serve::load(&cli.config)?, json),
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;

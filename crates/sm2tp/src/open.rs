@@ -49,9 +49,11 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let rulebook = Rulebook::new(classifier(config_file)?);
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
     let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
-    let name = keys::random().map_err(|error| unusable(dir, &error))?;
-    let spool =
-        Spool::open(&dir.join("spool"), &hex(&name[..8])).map_err(|error| unusable(&dir.join("spool"), &error))?;
+    let spool = dir.join("spool");
+    let spool = Spool::open(&spool, &fresh_name(dir)?).map_err(|error| match error.is_corrupt() {
+        true => Failure::new(Exit::Input, format!("{}: {error}", spool.display())),
+        false => unusable(&spool, &error),
+    })?;
     let file = ledger::path(dir);
     let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
     let scram = match config.smtp.as_ref().map(|smtp| smtp.scram) {
@@ -97,9 +99,21 @@ fn returns(config: &Config, asked: &config::Returns, ledger: &Ledger) -> Result<
         .map_err(|error| Failure::new(Exit::Configuration, format!("[returns] domain: {error}")))?;
     let keys = dir.join("keys");
     let returns = Returns::open(&keys, ledger.clone(), now()).map_err(|error| unusable(&keys, &error))?;
-    let (spool, name) = (dir.join("spool"), keys::random().map_err(|error| unusable(dir, &error))?);
-    let inbox = Inbox::open(&spool, &hex(&name[..8])).map_err(|error| unusable(&spool, &error))?;
+    let (spool, name) = (dir.join("spool"), fresh_name(dir)?);
+    let inbox = Inbox::open(&spool, &name).map_err(|error| unusable(&spool, &error))?;
     Ok(Back::new(domain, returns, inbox, asked.unsubscribe_url.clone()))
+}
+
+/// The data directory of a node that does not run, for nobody else while the answer lives.
+pub fn alone(config: &Config) -> Result<File, Failure> {
+    own(&config.data_dir)?;
+    lock(&config.data_dir.join("lock"))
+}
+
+/// For a spool that has none yet.
+pub fn fresh_name(dir: &Path) -> Result<String, Failure> {
+    let name = keys::random().map_err(|error| unusable(dir, &error))?;
+    Ok(hex(&name[..8]))
 }
 
 /// Where the DKIM keys are.

@@ -14,6 +14,7 @@ mod mail;
 mod record;
 mod replay;
 mod rows;
+mod salvage;
 #[cfg(test)]
 mod simulation;
 mod unfolded;
@@ -38,6 +39,7 @@ pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, 
 use self::record::Salt;
 use self::replay::Start;
 use self::rows::{Mark, OutboxPage};
+pub use self::salvage::{Salvaged, salvage};
 use self::unfolded::Unfolded;
 use self::untaken::{Page, Untaken};
 use self::writer::{Job, Numbers, Writer};
@@ -76,8 +78,10 @@ pub enum SpoolError {
     Behind { steps: usize },
     #[error("the spool is stopped after a failed sync; restart the node when the disk is healthy")]
     Stopped,
-    #[error("the queue database refused: {0}")]
+    #[error("the queue database {is}: {0}", is = if is_corrupt(&*.0) { SALVAGE } else { "refused" })]
     Rows(#[from] rusqlite::Error),
+    #[error("a salvage of the queue was cut off: run `sm2tp queue salvage` again")]
+    Unfinished,
     #[error("the body of mail {mail} in file {segment} at {offset} is damaged")]
     Damaged { mail: u64, segment: u64, offset: u64 },
     #[error("mail {mail} is not in the queue")]
@@ -102,6 +106,9 @@ impl Spool {
     /// [`SpoolError`] where the disk or the format does not allow it.
     pub fn open(dir: &Path, fresh_name: &str) -> Result<Self, SpoolError> {
         RealDisk.make_dir(dir)?;
+        if salvage::is_unfinished(dir) {
+            return Err(SpoolError::Unfinished);
+        }
         let place = Place { disk: Arc::new(RealDisk), dir: dir.join("bodies") };
         let database = dir.join("queue.sqlite");
         Self::start(Opened::open(&database, place, fresh_name, SEGMENT_OCTETS_MAX, FREE_OCTETS_MIN)?)
@@ -140,15 +147,6 @@ impl Spool {
     ) -> Result<Option<(u64, Vec<Stub>)>, SpoolError> {
         self.catch_up(after.saturating_add(1)..=up_to).await?;
         self.read(move |connection| rows::stubs(connection, after, up_to, mails_max)).await
-    }
-
-    /// The whole queue with all that is known of it. For small queues.
-    ///
-    /// # Errors
-    /// [`SpoolError`] where the queue database cannot be read.
-    pub async fn whole_queue(&self) -> Result<Vec<Queued>, SpoolError> {
-        self.catch_up(0..=u64::MAX).await?;
-        self.read(|connection| rows::load(connection, None)).await
     }
 
     /// Keeps a mail. When this answers `Ok`, the mail is on stable storage and 250 may be said (I4).
@@ -425,6 +423,16 @@ impl SpoolError {
         }
     }
 
+    /// True where the queue database is damaged: it does not get better by waiting.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        match self {
+            Self::Rows(error) => is_corrupt(error),
+            Self::Unfinished => true,
+            _ => false,
+        }
+    }
+
     /// True where the mail itself is hurt and a person has to look; anything else may pass by itself.
     #[must_use]
     pub fn is_damage(&self) -> bool {
@@ -464,6 +472,12 @@ impl SpoolError {
     }
 }
 
+/// SQLite does not understand its own file any more.
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+}
+
+const SALVAGE: &str = "is damaged; stop the node and run `sm2tp queue salvage`, which keeps what can be read";
 /// Jobs that wait for the writer; beyond it, sessions wait before they may hand over their mail.
 const JOBS_MAX: usize = 4096;
 /// Octets of disk that new mail leaves free: room for the log of the queue database and for reports, so that a full disk
@@ -481,6 +495,14 @@ mod tests {
     use super::*;
     use crate::testing::TempDir;
     use crate::told::{Answer, What};
+
+    impl Spool {
+        /// The whole queue with all that is known of it.
+        pub(in crate::spool) async fn whole_queue(&self) -> Result<Vec<Queued>, SpoolError> {
+            self.catch_up(0..=u64::MAX).await?;
+            self.read(|connection| rows::load(connection, None)).await
+        }
+    }
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()

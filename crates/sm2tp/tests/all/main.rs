@@ -34,6 +34,7 @@ mod reports;
 mod requiretls;
 mod returns;
 mod rough;
+mod salvage;
 mod scram;
 mod script;
 mod sink;

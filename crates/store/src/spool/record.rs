@@ -14,6 +14,8 @@ pub(super) struct Salt([u8; 8]);
 pub(super) struct Found<'a> {
     /// Groups of a file are numbered upwards, those that failed as well.
     pub group: u64,
+    /// Where its frame begins.
+    pub at: usize,
     pub text: &'a [u8],
 }
 
@@ -35,8 +37,7 @@ impl Salt {
     }
 
     /// That of a file; none where the file holds no entries.
-    #[cfg(test)]
-    fn of_file(octets: &[u8]) -> Option<Self> {
+    pub(super) fn of_file(octets: &[u8]) -> Option<Self> {
         Some(Self(octets.strip_prefix(MAGIC_2)?.get(..8)?.try_into().ok()?))
     }
 
@@ -138,7 +139,7 @@ fn entry_at(octets: &[u8], salt: Salt, at: usize) -> Option<(Found<'_>, usize)> 
     let text = rest.get(..len)?;
     let whole = header[12..16] == checksum(&header[16..], text).to_be_bytes();
     let group = u64::from_be_bytes(header[16..24].try_into().ok()?);
-    whole.then_some((Found { group, text }, ENTRY_HEADER + len))
+    whole.then_some((Found { group, at, text }, ENTRY_HEADER + len))
 }
 
 /// The next whole entry behind this place.

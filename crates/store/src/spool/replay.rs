@@ -80,7 +80,7 @@ impl Start {
             }
         }
         let last = scanned.entries.last().map_or(0, |found| found.group);
-        for Found { group, text } in scanned.entries {
+        for Found { group, text, .. } in scanned.entries {
             let entry = Entry::read(text)?;
             let kept = entry.kept(segment);
             let whole = kept.iter().all(|(mail, at)| record::holds_body(octets, *mail, at.offset, at.len));
