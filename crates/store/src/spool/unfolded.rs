@@ -137,7 +137,8 @@ impl Unfolded {
         let by_index = recipients.iter().map(|recipient| (recipient.index, recipient.clone())).collect();
         self.fresh.insert(id, Fresh { mail: kept.clone(), body, recipients: by_index });
         self.touched.insert(id);
-        self.count += 1;
+        // Each recipient is a row to write.
+        self.count += recipients.len();
         Queued { mail: kept, recipients }
     }
 
