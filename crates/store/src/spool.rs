@@ -508,7 +508,7 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn mail(recipients: &[&str], content: &[u8]) -> NewMail {
+    pub(super) fn mail(recipients: &[&str], content: &[u8]) -> NewMail {
         let recipient = |text: &&str| NewRecipient {
             address: address(text),
             lane: Lane::Normal,
@@ -531,7 +531,7 @@ mod tests {
         }
     }
 
-    fn delivered(mail: u64, index: u32, report: Option<NewMail>) -> Change {
+    pub(super) fn delivered(mail: u64, index: u32, report: Option<NewMail>) -> Change {
         let told = Told {
             v: Told::VERSION,
             at: 1001,
