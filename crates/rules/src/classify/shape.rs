@@ -81,7 +81,7 @@ fn mask(word: &str, private: &[String]) -> String {
         String::from(word.chars().next().filter(char::is_ascii_punctuation).unwrap_or('-'))
     } else if word == "<quoted>" {
         word.to_owned()
-    } else if is_provider_code(body) {
+    } else if is_provider_code(body) && !names_somebody(body, private) {
         body.to_owned()
     } else {
         masked_word(body, private)
@@ -95,7 +95,7 @@ fn masked_word(body: &str, private: &[String]) -> String {
     if letters == 0 {
         return "<number>".to_owned();
     }
-    if private.iter().any(|part| lower.contains(part.as_str())) {
+    if names_somebody(&lower, private) {
         return "<private>".to_owned();
     }
     if is_host(&lower) {
@@ -106,6 +106,11 @@ fn masked_word(body: &str, private: &[String]) -> String {
         return "<id>".to_owned();
     }
     lower
+}
+
+fn names_somebody(word: &str, private: &[String]) -> bool {
+    let lower = word.to_lowercase();
+    private.iter().any(|part| lower.contains(part.as_str()))
 }
 
 /// Letters and digits in groups after underscores, in capitals: `OFR_416`, `SFR_IN_301`, `OXSUS0001_403`. No name of a
@@ -174,6 +179,7 @@ mod tests {
         check("550 \"Jean Dupont\" has gone, 'dupont' too", "<number> <quoted> has gone <quoted> too");
         check("550 sender news of Asso-Dupuis refused", "<number> sender <private> of <private> refused");
         check("550 user JEANDUPONT42 odd", "<number> user <private> odd");
+        check("550 DUPONT_42 odd", "<number> <private> odd");
         check("550 marie.curie is odd, so is pierre_curie and m-curie7", "<number> <host> is odd so is <id> and <id>");
         check("550 «Jean» isn't here", "<number> <quoted> isn't here");
     }
