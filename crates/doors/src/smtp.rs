@@ -98,6 +98,8 @@ pub(crate) struct Shared {
     guard: Guard,
     knocks: Knocks,
     reports: Reports,
+    /// Reading a stranger's mail takes a core its time; more at once than this would only queue elsewhere.
+    readers: Semaphore,
     permits: Arc<Semaphore>,
     /// Free memory for messages, in KiB.
     pub memory: Arc<Semaphore>,
@@ -135,6 +137,7 @@ impl Door {
             guard: Guard::new(guess::Limits::default()),
             knocks: Knocks::new(rate),
             reports: Reports::default(),
+            readers: Semaphore::new(READERS_MAX),
             permits,
             memory,
             clients: Mutex::default(),
@@ -259,6 +262,8 @@ async fn turn_away(mut stream: TcpStream, refusal: &[u8]) {
     .await;
 }
 
+/// Mails of strangers that are read at once, to tell a machine's report from what a person wrote.
+const READERS_MAX: usize = 2;
 const TURN_AWAY: Duration = Duration::from_secs(5);
 /// How long transactions under way may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);

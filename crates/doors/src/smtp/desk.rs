@@ -265,9 +265,13 @@ impl Desk {
         if to == To::Everybody && REPORT_OCTETS_MAX < content.len() {
             return no(552, Enhanced(5, 3, 4), "A report has one megabyte at most");
         }
-        if self.sender.is_some() && !returns::is_from_a_machine(&content) {
-            return no(550, Enhanced(5, 7, 1), "This address takes reports of mail servers only, nobody reads it");
-        }
+        let content = match self.sender {
+            Some(_) => match self.unless_from_a_person(content).await {
+                Ok(content) => content,
+                Err(answer) => return answer,
+            },
+            None => content,
+        };
         match back.take(to, content, now()).await {
             Ok(()) => Answer::Yes,
             Err(error) => {
@@ -275,6 +279,15 @@ impl Desk {
                 no(452, Enhanced(4, 3, 1), "Insufficient system storage, try again later")
             }
         }
+    }
+
+    /// Gives the content back where a machine wrote it. Read on a thread of its own: the others' connections go on.
+    async fn unless_from_a_person(&self, content: Vec<u8>) -> Result<Vec<u8>, Answer> {
+        let later = || no(451, Enhanced(4, 3, 0), "The report could not be read, try again later");
+        let _permit = self.shared.readers.acquire().await.map_err(|_| later())?;
+        let reading = tokio::task::spawn_blocking(move || returns::is_from_a_machine(&content).then_some(content));
+        let person = || no(550, Enhanced(5, 7, 1), "This address takes reports of mail servers only, nobody reads it");
+        reading.await.map_err(|_| later())?.ok_or_else(person)
     }
 
     async fn message(&mut self, envelope: Envelope, content: Vec<u8>, session: &Session) -> Answer {

@@ -1,6 +1,7 @@
 //! Lists of recipients in reports: a sentence that announces them, then lines that begin with one, each with what was said.
 
 use super::lines::{Line, Lines};
+use super::mime::cut;
 use super::prose::{Facts, Found, is_gap, is_office, push, usual};
 use super::spot::spots;
 use super::words::{Hit, Sign};
@@ -24,10 +25,16 @@ struct Shape {
 /// Lists under a sentence that announces them.
 pub(super) fn listed(lines: &Lines, facts: &Facts<'_>) -> Vec<Found> {
     let mut found = Vec::new();
+    let mut room = LISTED_OCTETS_MAX;
+    let mut last = None;
     for hit in &lines.hits {
         let Some(action) = announced(lines, hit, facts) else { continue };
         inline_list(lines, hit.end, action, &mut found);
-        list_below(lines, lines.line_at(hit.end - 1), action, &mut found);
+        let heading = lines.line_at(hit.end - 1);
+        // What stands below a line is read once, however often that line announces it.
+        if last.replace(heading) != Some(heading) {
+            list_below(lines, heading, action, &mut found, &mut room);
+        }
         if RECIPIENTS_MAX <= found.len() {
             break;
         }
@@ -62,7 +69,9 @@ fn is_in_success(lines: &Lines, hit: &Hit) -> bool {
 fn inline_list(lines: &Lines, from: usize, action: Action, found: &mut Vec<Found>) {
     let line = lines.lines[lines.line_at(from - 1)];
     let rest = &lines.flat[from.min(line.end)..line.end];
-    let Some(first) = spots(rest).next().filter(|spot| is_gap(&rest[..spot.start])) else { return };
+    // What is further away is none of this sentence, and a long line may hold many sentences.
+    let near = cut(rest, FIRST_WITHIN_OCTETS);
+    let Some(first) = spots(near).next().filter(|spot| is_gap(&near[..spot.start])) else { return };
     let mut end = first.end;
     let mut addresses = vec![first.address];
     for spot in spots(&rest[end..]).take(RECIPIENTS_MAX) {
@@ -80,12 +89,14 @@ fn inline_list(lines: &Lines, from: usize, action: Action, found: &mut Vec<Found
     }
 }
 
-/// Recipients in the lines below, each with what is said about it.
-fn list_below(lines: &Lines, heading: usize, action: Action, found: &mut Vec<Found>) {
+/// Recipients in the lines below, each with what is said about it. `room` is what may still be read for all lists.
+fn list_below(lines: &Lines, heading: usize, action: Action, found: &mut Vec<Found>, room: &mut usize) {
     let is_in_sentence = !lines.text(lines.lines[heading]).ends_with(':');
     let mut list = List { action, shape: None, others: 0, open: Vec::new(), is_paused: false, is_in_sentence };
     for line in lines.lines.iter().skip(heading + 1) {
         let text = lines.text(*line);
+        let Some(left) = room.checked_sub(text.len() + 1) else { return };
+        *room = left;
         if text.is_empty() {
             list.pause(found);
             list.is_in_sentence = false;
@@ -143,7 +154,7 @@ impl List {
         self.is_paused = false;
         let action = noted(&item.rest).unwrap_or(self.action);
         for address in item.addresses {
-            if let Some(at) = push(found, address, action, &item.rest) {
+            if let Some(at) = push(found, address, action, &item.rest).filter(|at| !self.open.contains(at)) {
                 self.open.push(at);
             }
         }
@@ -295,3 +306,8 @@ const LABEL_OCTETS_MAX: usize = 32;
 const LINES_BEFORE_MAX: usize = 8;
 /// The words of one server have a dozen lines; after more, the list is over.
 const LINES_BETWEEN_MAX: usize = 24;
+/// Octets that are read for all lists of one text: each line some times, because a text may announce several lists, but
+/// not once for each of the hundreds of sentences that somebody may write above them.
+const LISTED_OCTETS_MAX: usize = 256 * 1024;
+/// A gap and an address: the longest local part and domain (RFC 5321 §4.5.3.1) with what may stand before them.
+const FIRST_WITHIN_OCTETS: usize = 64 + 1 + 255 + 32;

@@ -311,6 +311,16 @@ fn cost(mail: &[u8]) -> (Result<Report, ReportError>, Duration) {
     (report, start.elapsed())
 }
 
+/// Bodies that announce recipients more often than there are any.
+fn sentences() -> [(&'static str, String); 3] {
+    let line = "following users ".repeat(2000);
+    [
+        ("sentences in one line above thousands of lines", format!("{line}\n{}", "a@b\n".repeat(4000))),
+        ("sentences behind thousands of recipients", "a@b following users\n".repeat(4000)),
+        ("sentences before ats", format!("{line}{}", "@".repeat(1024 * 1024))),
+    ]
+}
+
 #[test]
 fn hostile_mails_cost_no_more_than_their_size() {
     let mega = 1024 * 1024;
@@ -318,7 +328,7 @@ fn hostile_mails_cost_no_more_than_their_size() {
     let in_body =
         |body: &str| format!("{head}\nI wasn't able to deliver your message to the following addresses.\n{body}");
     let multipart = |body: &str| format!("{head}Content-Type: multipart/mixed; boundary=b\n\n{body}");
-    let cases: Vec<(&str, Vec<u8>)> = vec![
+    let mut cases: Vec<(&str, Vec<u8>)> = vec![
         ("one long line", [b"Subject: x\n\n".to_vec(), vec![b'a'; 10 * mega]].concat()),
         ("one long header line", [b"Subject: x".to_vec(), vec![b' '; 10 * mega]].concat()),
         ("invalid UTF-8", [head.as_bytes().to_vec(), b"\n".to_vec(), vec![0xff; mega]].concat()),
@@ -367,6 +377,7 @@ fn hostile_mails_cost_no_more_than_their_size() {
         ("carriage returns", vec![b'\r'; 10 * mega]),
         ("escapes", in_body(&"\x1b[2J".repeat(mega / 4)).into_bytes()),
     ];
+    cases.extend(sentences().map(|(name, body)| (name, in_body(&body).into_bytes())));
     for (name, mail) in cases {
         let (report, took) = cost(&mail);
         // 1 MiB takes some milliseconds in a release build; tests are not optimised and share their machine.
