@@ -129,6 +129,9 @@ impl Signer {
 
     /// `header` is the header as it leaves, where that is not the one of the content.
     async fn signature(&self, mail: &Mail, content: &Arc<Body>, header: Option<Vec<u8>>) -> Result<Fields, SignError> {
+        if is_of_a_stranger(mail) {
+            return Ok(Fields::default());
+        }
         let fields = header::fields(header.as_deref().unwrap_or(content));
         let names = fields.as_deref().and_then(dkim::names);
         let author = fields.as_deref().filter(|_| names.is_some()).map_or(Author::Unclear, author);
@@ -195,6 +198,12 @@ impl Signer {
 /// Mail that somebody else wrote and that was here before, on its way to another place.
 fn is_passed_on(mail: &Mail) -> bool {
     mail.stream == Stream::Forwarded && !mail.is_report
+}
+
+/// A report that came in and goes on to the sender: anybody may have written it, with any name of ours in `From`, so nobody
+/// here vouches for it.
+fn is_of_a_stranger(mail: &Mail) -> bool {
+    mail.stream == Stream::Forwarded && mail.is_report
 }
 
 /// Who wrote, by the `From` field.

@@ -1,5 +1,6 @@
 //! Takes reports out of the inbox, in order: reads each, passes it on to the sender of the mail, counts it once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,12 +42,22 @@ enum Trouble {
     Spool(#[from] SpoolError),
 }
 
+/// What was queued while the ledger could not note it. It is tried again then, and nobody shall get a copy each second.
+#[derive(Default)]
+struct Queued {
+    /// The report that was passed on last; they go in order.
+    report: Option<u64>,
+    /// Of each organisation, the notice that its last one followed.
+    notices: HashMap<String, u64>,
+}
+
 /// Counts until the node stops.
 pub async fn run(counting: Counting, mut stop: watch::Receiver<bool>) {
     let mut tidy = interval(TIDY_EVERY);
     let mut troubled = false;
+    let mut queued = Queued::default();
     loop {
-        let waits = match counting.round().await {
+        let waits = match counting.round(&mut queued).await {
             Ok(0) => LOOK_EVERY,
             Ok(_) => Duration::ZERO,
             Err(error) => {
@@ -61,7 +72,7 @@ pub async fn run(counting: Counting, mut stop: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = crate::stopped(&mut stop) => return,
-            _ = tidy.tick() => counting.tidy().await,
+            _ = tidy.tick() => counting.tidy(&mut queued).await,
             // Over or woken: there may be something.
             _ = timeout(waits, counting.back.wake.notified()) => {}
         }
@@ -71,12 +82,12 @@ pub async fn run(counting: Counting, mut stop: watch::Receiver<bool>) {
 impl Counting {
     /// Counts what waits; answers with how many it was. A report that came before the mail that it is about was recorded
     /// waits for that a moment, and those behind it with it.
-    async fn round(&self) -> Result<usize, Trouble> {
+    async fn round(&self, queued: &mut Queued) -> Result<usize, Trouble> {
         let inbox = &self.back.inbox;
         let counted_to = self.back.returns.counted_to(inbox.name()).await?;
         let mut count = 0;
         for (number, arrived) in inbox.oldest(BATCH_MAX).await? {
-            if counted_to < number && !self.count(number, &arrived).await? {
+            if counted_to < number && !self.count(number, &arrived, queued).await? {
                 return Ok(count);
             }
             inbox.remove(number).await?;
@@ -86,7 +97,7 @@ impl Counting {
     }
 
     /// False: not yet.
-    async fn count(&self, number: u64, arrived: &Arrived) -> Result<bool, Trouble> {
+    async fn count(&self, number: u64, arrived: &Arrived, queued: &mut Queued) -> Result<bool, Trouble> {
         let (back, now) = (&self.back, now());
         let reading = self.read(number, arrived).await;
         let token = reading.whose.map(|(_, token)| token);
@@ -94,13 +105,20 @@ impl Counting {
             Some(token) => back.returns.sent(token).await?,
             None => None,
         };
-        if token.is_some() && known.is_none() && now < arrived.at.saturating_add(RECORDED_WITHIN_S) {
-            return Ok(false);
+        if token.is_some() && known.is_none() {
+            let oldest = self.house.spool.outbox(1).await?.first().map(|(_, told)| told.at);
+            if may_come(arrived.at, oldest, now) {
+                return Ok(false);
+            }
         }
         let passed_on = match &known {
+            Some(_) if queued.report == Some(number) => 1,
             Some((sent, counted)) => self.pass_on(sent, *counted, &reading, arrived, now).await?,
             None => 0,
         };
+        if passed_on != 0 {
+            queued.report = Some(number);
+        }
         self.settle(number, token, reading, passed_on, now).await?;
         Ok(true)
     }
@@ -165,7 +183,9 @@ impl Counting {
             return Ok(0);
         }
         let utf8 = to.needs_utf8();
-        self.queue(&sent.org, to, arrived.content.clone(), MailOptions { utf8, ..MailOptions::default() }, now).await?;
+        // Anybody may have written it: of this stream the node signs no report.
+        let (stream, options) = (Stream::Forwarded, MailOptions { utf8, ..MailOptions::default() });
+        self.queue(&sent.org, to, arrived.content.clone(), stream, options, now).await?;
         Ok(1)
     }
 
@@ -175,6 +195,7 @@ impl Counting {
         org: &str,
         to: Address,
         content: Vec<u8>,
+        stream: Stream,
         options: MailOptions,
         now: u64,
     ) -> Result<(), Trouble> {
@@ -190,7 +211,7 @@ impl Counting {
         let mail = NewMail {
             org: org.into(),
             login: None,
-            stream: Stream::Transactional,
+            stream,
             mail_from: None,
             message_id: None,
             received_at: now,
@@ -207,7 +228,7 @@ impl Counting {
     }
 
     /// What is done now and then: a new key, old tokens forgotten, organisations told.
-    async fn tidy(&self) {
+    async fn tidy(&self, queued: &mut Queued) {
         let now = now();
         if let Err(error) = self.back.returns.rotate(now) {
             tracing::error!(%error, "the key of return tokens could not be changed; the old one goes on");
@@ -215,10 +236,15 @@ impl Counting {
         let pruned = self.back.returns.prune(now).await;
         let told = async {
             for untold in self.house.accounts.untold(now.saturating_sub(NOTICE_EVERY_S)).await? {
-                let who = self.back.returns.complained(&untold.org, untold.told_at).await?;
-                let mail = notice::mail(&self.house.hostname, &untold, &who, self.language, now);
-                self.queue(&untold.org, untold.contact.clone(), mail, MailOptions::default(), now).await?;
+                if queued.notices.get(&untold.org) != Some(&untold.told_at) {
+                    let who = self.back.returns.complained(&untold.org, untold.told_at).await?;
+                    let mail = notice::mail(&self.house.hostname, &untold, &who, self.language, now);
+                    let (stream, options) = (Stream::Transactional, MailOptions::default());
+                    self.queue(&untold.org, untold.contact.clone(), mail, stream, options, now).await?;
+                    queued.notices.insert(untold.org.clone(), untold.told_at);
+                }
                 self.house.accounts.told(&untold, now).await?;
+                queued.notices.remove(&untold.org);
             }
             Ok::<_, Trouble>(())
         };
@@ -230,16 +256,40 @@ impl Counting {
     }
 }
 
+/// Whether the mail that a report is about may yet be recorded; `oldest` is of what waits to be (unix seconds, all three).
+fn may_come(arrived_at: u64, oldest: Option<u64>, now: u64) -> bool {
+    now < arrived_at.saturating_add(RECORDED_WITHIN_S) || oldest.is_some_and(|oldest| oldest <= arrived_at)
+}
+
 /// Reports that are read at once: at most so many times a megabyte.
 const BATCH_MAX: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(1);
 const TIDY_EVERY: Duration = Duration::from_secs(600);
-/// Seconds until what became of a mail is in the ledger, on its way through the spool and the outbox; mostly it is some
-/// tenths of one. A report whose mail is not there by then is of a mail that was never recorded as sent.
+/// Seconds until what became of a mail is in the outbox at least; mostly it is some tenths of one. A report whose mail is
+/// not there by then, nor in the ledger, is of a mail that was never recorded as sent.
 const RECORDED_WITHIN_S: u64 = 10;
 /// Reports about one mail to one recipient that go on to its sender: a few delays, an absence, a failure.
 const PASSED_ON_MAX: u32 = 10;
 /// Seconds between two notices to one organisation: a day.
 const NOTICE_EVERY_S: u64 = 86_400;
 const _: () = assert!(BOUNCE_DAYS_MAX <= COMPLAINT_DAYS_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_waits_for_its_mail_a_moment_and_as_long_as_the_ledger_is_behind_it() {
+        for (arrived_at, oldest, now, want) in [
+            (100, None, 100, true),
+            (100, None, 109, true),
+            (100, None, 110, false),
+            (100, Some(99), 5000, true),
+            (100, Some(100), 5000, true),
+            (100, Some(101), 5000, false),
+        ] {
+            assert_eq!(may_come(arrived_at, oldest, now), want, "{arrived_at} {oldest:?} {now}");
+        }
+    }
+}

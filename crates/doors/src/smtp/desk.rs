@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::xclient::Xclient;
-use sm2tp_proto::smtp::{RECEIVED_MAX, RcptOptions, Refusal, Secret, count_received};
+use sm2tp_proto::smtp::{MailOptions, RECEIVED_MAX, RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict};
@@ -258,7 +258,7 @@ impl Desk {
     }
 
     /// Keeps a report for those who count it.
-    async fn report(&self, to: To, content: Vec<u8>) -> Answer {
+    async fn report(&self, to: To, content: Vec<u8>, session: &Session) -> Answer {
         let Some(back) = &self.shared.house.returns else {
             return no(451, Enhanced(4, 3, 0), "Reports are not taken now, try again later");
         };
@@ -272,7 +272,16 @@ impl Desk {
             },
             None => content,
         };
-        match back.take(to, content, now()).await {
+        let now = now();
+        // It may go on to the sender, who is to see who brought it. The reader knows what else a mail may begin with.
+        let begins_with_field = content.first().is_some_and(u8::is_ascii_alphabetic) && !content.starts_with(b"From ");
+        let content = match begins_with_field {
+            true => {
+                trace::trace(&content, &self.via(session, Service::Forwarding, &MailOptions::default()), now).content
+            }
+            false => content,
+        };
+        match back.take(to, content, now).await {
             Ok(()) => Answer::Yes,
             Err(error) => {
                 tracing::error!(%error, "a report could not be kept; its client was told to try again");
@@ -292,7 +301,7 @@ impl Desk {
 
     async fn message(&mut self, envelope: Envelope, content: Vec<u8>, session: &Session) -> Answer {
         if let Some(to) = self.report.take() {
-            return self.report(to, content).await;
+            return self.report(to, content, session).await;
         }
         let Some(account) = self.account.clone() else {
             return no(530, Enhanced(5, 7, 0), "Authentication required");
@@ -304,18 +313,9 @@ impl Desk {
         if let Err(answer) = self.measure(&account, |holders| admit::content(octets, holders)) {
             return answer;
         }
-        let (received_at, hostname) = (now(), &self.shared.settings.hostname);
+        let received_at = now();
         let service = if account.stream == Stream::Forwarded { Service::Forwarding } else { Service::Submission };
-        let via = Via {
-            hostname,
-            service,
-            helo: session.helo().unwrap_or_default(),
-            client: self.client.known(),
-            tls: session.is_tls(),
-            login: session.login().is_some(),
-            esmtp: session.is_esmtp(),
-            utf8: envelope.params.options.utf8,
-        };
+        let via = self.via(session, service, &envelope.params.options);
         let content = if service == Service::Submission { without_bcc(content) } else { content };
         let traced = trace::trace(&content, &via, received_at);
         let content: Arc<[u8]> = traced.content.into();
@@ -348,6 +348,19 @@ impl Desk {
                     no(452, Enhanced(4, 3, 0), "The message could not be stored, try again later")
                 }
             }
+        }
+    }
+
+    fn via<'a>(&'a self, session: &'a Session, service: Service, options: &MailOptions) -> Via<'a> {
+        Via {
+            hostname: &self.shared.settings.hostname,
+            service,
+            helo: session.helo().unwrap_or_default(),
+            client: self.client.known(),
+            tls: session.is_tls(),
+            login: session.login().is_some(),
+            esmtp: session.is_esmtp(),
+            utf8: options.utf8,
         }
     }
 }

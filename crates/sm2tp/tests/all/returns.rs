@@ -1,8 +1,9 @@
 //! Mail that comes back: a real server that says yes and bounces later, forged reports, complaints, one click.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine;
@@ -169,6 +170,46 @@ fn forged_reports_are_refused_before_their_content_and_the_door_relays_for_nobod
     wait_for_count(&node, "unattributed", 1);
     assert_eq!(node.decision("victim@recipients.test", "bulk")["decision"], "send");
     assert!(node.queue().is_empty() && sink.mails().iter().all(|mail| mail.to != ["spam@bank.test"]));
+}
+
+/// Holds the lock for writing until its input ends.
+const LOCK: &str = r#"
+import sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+ledger.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn a_report_that_goes_on_is_not_signed_and_goes_once_whatever_the_ledger_does() {
+    let sink = Sink::start();
+    let more = "[dkim]\ndefault = \"relay.example.org\"\nsign = \"ed25519\"\n";
+    let node = node(&config(free_address(), sink.address, more));
+    node.ask(&["dkim", "new", "relay.example.org"]);
+    send(&node, &["anna@recipients.test"]);
+    let token = token_of(&sink.mail_to("anna@recipients.test"));
+    wait_for_count(&node, "delivered", 1);
+    let ledger = node.data().join("ledger.sqlite");
+    let mut python = Command::new(program("python3"));
+    python.args(["-c", LOCK]).arg(&ledger).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut lock = python.spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(lock.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    // A stranger writes in our name.
+    let report =
+        dsn("anna@recipients.test").replace("MAILER-DAEMON@mx.recipients.test", "postmaster@relay.example.org");
+    report_to(&node, &format!("{token}@returns.test"), &report).unwrap();
+    let passed_on = sink.mail_to("list@senders.test").text();
+    wait_until("trouble", LONG, || node.log().contains("reports cannot be counted"));
+    drop(lock.stdin.take());
+    lock.wait().unwrap();
+    wait_for_count(&node, "returned", 1);
+    node.wait_for_empty_queue();
+    assert_eq!(sink.mails().iter().filter(|mail| mail.to == ["list@senders.test"]).count(), 1);
+    assert!(passed_on.contains("From: postmaster@relay.example.org"), "{passed_on}");
+    assert!(!passed_on.to_ascii_lowercase().contains("dkim-signature"), "{passed_on}");
+    assert!(passed_on.starts_with("Received: from ") && passed_on.contains("([127.0.0.1])"), "{passed_on}");
 }
 
 #[test]
