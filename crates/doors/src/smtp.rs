@@ -31,6 +31,7 @@ use self::client::{Client, Place};
 pub use self::client::{Fronts, Networks};
 use self::connection::Connection;
 use self::limits::{Guard, Knocks, Meters, Reports};
+use self::reading::Memory;
 use crate::House;
 use crate::patience::Patience;
 use crate::stops::Stops;
@@ -101,8 +102,7 @@ pub(crate) struct Shared {
     /// Reading a stranger's mail takes a core its time; more at once than this would only queue elsewhere.
     readers: Semaphore,
     permits: Arc<Semaphore>,
-    /// Free memory for messages, in KiB.
-    pub memory: Arc<Semaphore>,
+    memory: Memory,
     clients: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -126,8 +126,7 @@ impl Door {
     pub fn new(house: House, onward: Onward, settings: Settings, stops: Stops) -> Self {
         let rate = settings.connection_rate_per_client_max;
         let permits = Arc::new(Semaphore::new(settings.connections_max));
-        let memory = usize::try_from(settings.memory_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
-        let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
+        let memory = Memory::new(settings.memory_max);
         Self(Arc::new(Shared {
             house,
             onward,

@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         if progress.done {
             return (progress.consumed, self.step(|session| reading.end(session), shared).await);
         }
-        if !self.share.grow(reading.held(), &shared.memory) {
+        if !self.share.grow(reading.held(), self.desk.standing(), &shared.memory) {
             let refusal = b"421 4.3.1 No memory for this message now, try again later\r\n";
             self.out.extend_from_slice(refusal);
             return (progress.consumed, After::Close);
@@ -222,8 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
                 self.out.extend_from_slice(&reply);
                 After::Read
             }
-            Step::ReadData(reply) => self.read(Reading::data(shared.settings.octets_max), &reply, shared),
-            Step::ReadChunk(reader) => self.read(Reading::chunk(reader), b"", shared),
+            Step::ReadData(reply) => {
+                self.read(Reading::data(shared.settings.octets_max, self.desk.standing()), &reply, shared)
+            }
+            Step::ReadChunk(reader) => self.read(Reading::chunk(reader, self.desk.standing()), b"", shared),
             Step::StartTls(reply) => {
                 self.out.extend_from_slice(&reply);
                 After::Handshake
@@ -237,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     }
 
     fn read(&mut self, reading: Reading, reply: &[u8], shared: &Shared) -> After {
-        if !self.share.grow(reading.held(), &shared.memory) {
+        if !self.share.grow(reading.held(), self.desk.standing(), &shared.memory) {
             self.out.extend_from_slice(b"421 4.3.1 No memory for messages now, try again later\r\n");
             return After::Close;
         }

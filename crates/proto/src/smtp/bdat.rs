@@ -38,6 +38,13 @@ impl ChunkReader {
         Self { octets, left: octets, last, chunks }
     }
 
+    /// Of the message only the first octets are wanted; the rest is read, checked like it, and forgotten.
+    pub fn keep_at_most(&mut self, octets: u64) {
+        if let Some(chunks) = &mut self.chunks {
+            chunks.keeper.keep_at_most(octets);
+        }
+    }
+
     /// Takes octets up to the end of the chunk. Holds at most the largest message, and nothing once there is a fault.
     pub fn push(&mut self, bytes: &[u8]) -> DataProgress {
         let consumed = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());

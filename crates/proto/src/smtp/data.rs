@@ -22,6 +22,9 @@ pub struct DataReader {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Keeper {
     octets_max: u64,
+    /// What comes behind these is counted and forgotten.
+    kept_max: u64,
+    octets: u64,
     content: Vec<u8>,
     fault: Option<DataError>,
 }
@@ -62,6 +65,11 @@ impl DataReader {
     #[must_use]
     pub fn new(octets_max: u64) -> Self {
         Self { keeper: Keeper::new(octets_max), at: At::LineStart }
+    }
+
+    /// Of the message only the first octets are wanted; the rest is read, checked like it, and forgotten.
+    pub fn keep_at_most(&mut self, octets: u64) {
+        self.keeper.keep_at_most(octets);
     }
 
     /// Takes octets up to the end of the message. Holds at most `octets_max`, and nothing once there is a fault.
@@ -133,7 +141,11 @@ impl DataReader {
 
 impl Keeper {
     pub(super) fn new(octets_max: u64) -> Self {
-        Self { octets_max, content: Vec::new(), fault: None }
+        Self { octets_max, kept_max: octets_max, octets: 0, content: Vec::new(), fault: None }
+    }
+
+    pub(super) fn keep_at_most(&mut self, octets: u64) {
+        self.kept_max = octets;
     }
 
     pub(super) fn held(&self) -> usize {
@@ -156,11 +168,13 @@ impl Keeper {
         if self.fault.is_some() {
             return;
         }
-        let room = self.octets_max.saturating_sub(self.content.len() as u64);
-        if room < bytes.len() as u64 {
+        self.octets = self.octets.saturating_add(bytes.len() as u64);
+        if self.octets_max < self.octets {
             self.spoil(DataError::TooLarge { octets_max: self.octets_max });
         } else {
-            self.content.extend_from_slice(bytes);
+            let room = self.kept_max.saturating_sub(self.content.len() as u64);
+            let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+            self.content.extend_from_slice(&bytes[..kept]);
         }
     }
 
@@ -247,6 +261,23 @@ mod tests {
         check(b"\r\n.\r\n", Ok(b"\r\n"));
         check(b"..\r\n.\r\n", Ok(b".\r\n"));
         check(b"..x\r\n.y\r\nz.\r\n.\r\n", Ok(b".x\r\ny\r\nz.\r\n"));
+    }
+
+    #[test]
+    fn of_a_message_whose_beginning_is_wanted_no_more_is_held() {
+        let mut reader = DataReader::new(10);
+        reader.keep_at_most(4);
+        assert!(reader.push(b"abc\r\nde\r\n.\r\n").done && reader.held() == 4);
+        assert_eq!(reader.into_message(), Ok(b"abc\r".to_vec()));
+        for (wire, want) in [
+            (&b"abcdefghi\r\n.\r\n"[..], DataError::TooLarge { octets_max: 10 }),
+            (b"abcdef\n\r\n.\r\n", DataError::BareCrOrLf),
+        ] {
+            let mut reader = DataReader::new(10);
+            reader.keep_at_most(4);
+            assert!(reader.push(wire).done);
+            assert_eq!(reader.into_message(), Err(want));
+        }
     }
 
     #[test]

@@ -172,6 +172,18 @@ fn forged_reports_are_refused_before_their_content_and_the_door_relays_for_nobod
     assert!(node.queue().is_empty() && sink.mails().iter().all(|mail| mail.to != ["spam@bank.test"]));
 }
 
+#[test]
+fn of_a_long_report_the_beginning_counts_and_without_a_token_it_is_refused() {
+    let sink = Sink::start();
+    let node = node(&config(free_address(), sink.address, ""));
+    send(&node, &["anna@recipients.test"]);
+    let token = token_of(&sink.mail_to("anna@recipients.test"));
+    let long = dsn("anna@recipients.test") + &"the whole mail\r\n".repeat(200_000);
+    assert!(report_to(&node, "fbl@returns.test", &long).unwrap_err().to_string().contains("552 5.3.4"));
+    report_to(&node, &format!("{token}@returns.test"), &long).unwrap();
+    wait_for_count(&node, "returned", 1);
+}
+
 /// Holds the lock for writing until its input ends.
 const LOCK: &str = r#"
 import sqlite3, sys
