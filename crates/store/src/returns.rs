@@ -105,6 +105,12 @@ impl Returns {
         }
         self.ledger
             .settle(move |sql| {
+                // Two clicks at once both came by the look above.
+                let query = "SELECT 1 FROM listed WHERE tag = $1 AND list = 'optout' AND org = $2";
+                let values = [link.recipient.1.0[..].into(), link.org.as_str().into()];
+                if sql::first(sql, query, &values, |_| Ok(()))?.is_some() {
+                    return Ok((Vec::new(), ()));
+                }
                 let events = settle::opted_out(&link, now);
                 events.iter().try_for_each(|event| ledger::keep(sql, event))?;
                 settle::remember(sql, &link.org, "optouts")?;

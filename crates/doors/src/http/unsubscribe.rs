@@ -60,12 +60,13 @@ pub(super) async fn click(
     request: Request,
 ) -> Result<Response, Refusal> {
     let lang = language(request.headers(), shared.lang);
-    shared.clicks.take()?;
     let asked = Asked::read(request, BODY_OCTETS_MAX).await?;
     let found = shared.house.returns.as_ref().and_then(|back| Some((back, back.returns.open_link(&text)?)));
     let Some((back, link)) = found else {
         return show(StatusCode::NOT_FOUND, lang, &shared.house.hostname, "", PageState::Unknown);
     };
+    // Only those with a link of ours count: others must not keep readers from leaving.
+    shared.clicks.take()?;
     if !says_one_click(&asked.body) {
         return Err(Refusal::Bad("List-Unsubscribe=One-Click is wanted (RFC 8058)"));
     }

@@ -70,24 +70,35 @@ async fn maildir(back: &Back, path: &Path) -> Result<(), Trouble> {
         .filter(|file| file.is_file())
         .collect();
     names.sort();
+    // One that cannot be read does not keep the others waiting.
+    let mut trouble = Ok(());
     for file in names {
-        let inode = fs::metadata(&file)?.ino();
-        let mark = Mark { path: file.clone(), inode, offset: 0 };
-        if back.inbox.mark(file.clone()).await?.as_ref() != Some(&mark) {
-            let mut content = Vec::new();
-            File::open(&file)?.take(REPORT_OCTETS_MAX as u64).read_to_end(&mut content)?;
-            let report = arrived(with_crlf(&content));
-            back.inbox.keep(vec![report], Some(mark)).await?;
-            back.wake.notify_one();
+        match take(back, path, file).await {
+            Err(error @ Trouble::Inbox(_)) => return Err(error),
+            Err(error) => trouble = Err(error),
+            Ok(()) => {}
         }
-        let Some(name) = file.file_name() else { continue };
-        let mut seen = name.to_owned();
-        if !name.to_string_lossy().contains(":2,") {
-            seen.push(":2,S");
-        }
-        fs::rename(&file, path.join("cur").join(seen))?;
-        back.inbox.forget(file).await?;
     }
+    trouble
+}
+
+async fn take(back: &Back, path: &Path, file: PathBuf) -> Result<(), Trouble> {
+    let inode = fs::metadata(&file)?.ino();
+    let mark = Mark { path: file.clone(), inode, offset: 0 };
+    if back.inbox.mark(file.clone()).await?.as_ref() != Some(&mark) {
+        let mut content = Vec::new();
+        File::open(&file)?.take(REPORT_OCTETS_MAX as u64).read_to_end(&mut content)?;
+        let report = arrived(with_crlf(&content));
+        back.inbox.keep(vec![report], Some(mark)).await?;
+        back.wake.notify_one();
+    }
+    let Some(name) = file.file_name() else { return Ok(()) };
+    let mut seen = name.to_owned();
+    if !name.to_string_lossy().contains(":2,") {
+        seen.push(":2,S");
+    }
+    fs::rename(&file, path.join("cur").join(seen))?;
+    back.inbox.forget(file).await?;
     Ok(())
 }
 

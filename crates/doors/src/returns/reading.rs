@@ -78,6 +78,7 @@ fn failures(report: &Report, classifier: &Classifier) -> Vec<Failed> {
     let named = report.recipients.iter().filter(|recipient| recipient.action == Some(Action::Failed));
     let named = named.map(|recipient| Failed {
         recipient: Some(recipient.original.clone().unwrap_or_else(|| recipient.address.clone())),
+        led_to: recipient.original.is_some().then(|| recipient.address.clone()),
         answer: classified(&Said::reported(recipient, report.reporter.as_deref()), classifier),
     });
     let named: Vec<Failed> = named.collect();
@@ -86,7 +87,11 @@ fn failures(report: &Report, classifier: &Classifier) -> Vec<Failed> {
     }
     let unnamed = report.unnamed.iter().filter(|unnamed| unnamed.action == Action::Failed);
     unnamed
-        .map(|unnamed| Failed { recipient: None, answer: classified(&Said::of_unnamed(unnamed), classifier) })
+        .map(|unnamed| Failed {
+            recipient: None,
+            led_to: None,
+            answer: classified(&Said::of_unnamed(unnamed), classifier),
+        })
         .collect()
 }
 

@@ -296,6 +296,9 @@ fn mailboxes_and_a_command_bring_reports_too() {
         to + &dsn(&format!("{name}@recipients.test")).replace("\r\n", "\n")
     };
     let (anna, bob) = (noted("anna"), noted("bob"));
+    // One that cannot be moved, because a folder has its name there, comes first and stops no other.
+    fs::create_dir_all(folder.join("maildir/cur/0.stuck.host:2,S")).unwrap();
+    fs::write(folder.join("maildir/new/0.stuck.host"), "Subject: ha\n\nha\n").unwrap();
     fs::write(folder.join("maildir/new/1.a.host"), &anna).unwrap();
     // The second mail is half written; nobody may take it yet.
     fs::write(folder.join("mbox"), format!("From x\n{bob}\nFrom y\nSubject: ha")).unwrap();

@@ -49,6 +49,8 @@ pub struct Offered {
 pub struct Failed {
     /// The address that was written to, or the one that it led to, as the report names it.
     pub recipient: Option<Address>,
+    /// Where that is the one that was written to: the one that it led to, whom the text may name.
+    pub led_to: Option<Address>,
     /// With the verdict of the classifier.
     pub answer: Answer,
 }
@@ -220,10 +222,15 @@ fn bounce(
         strength: verdict.map(|verdict| verdict.strength).or(Some(Strength::Weak)),
         rule: verdict.map(|verdict| verdict.rule.clone()),
         // Without an address to take out of it, nobody knows whom the text names.
-        note: failed.recipient.as_ref().map(|address| mask(&answer.text, address)),
+        note: failed.recipient.as_ref().map(|address| masked(&answer.text, address, failed.led_to.as_ref())),
         ..Event::new(now, Subject::Recipient, kind)
     }));
     Decision { counts: Counts::Bounce, events, answer: Some(answer) }
+}
+
+fn masked(text: &str, recipient: &Address, led_to: Option<&Address>) -> String {
+    let text = mask(text, recipient);
+    led_to.map_or_else(|| text.clone(), |led_to| mask(&text, led_to))
 }
 
 /// The pair of address and org is stopped. Nothing else is held against the address, and nobody else hears of it.
@@ -352,13 +359,14 @@ fn original(sql: &mut dyn Sql, line: u64, mail: u64) -> Result<Option<Original>,
 }
 
 /// A report without a token that names a mail of the send log, and a recipient of that mail, is noted there, for who looks
-/// for it. It proves nothing, so it changes nothing.
+/// for it; once, because anybody can send it again. It proves nothing, so it changes nothing.
 fn note(sql: &mut dyn Sql, found: &Found, now: u64) -> Result<(), LedgerError> {
     let Some(message_id) = found.message_id.as_deref().filter(|_| found.kind == Kind::Failure) else { return Ok(()) };
     for failed in found.failed.iter().take(NOTED_MAX) {
         let Some(recipient) = failed.recipient.as_ref() else { continue };
         let query = "SELECT org, login, stream, mail, mail_from, recipient FROM send_log \
-                     WHERE recipient = $1 AND message_id = $2 LIMIT 1";
+                     WHERE recipient = $1 AND message_id = $2 AND kind <> 'unproved' AND NOT EXISTS (SELECT 1 \
+                     FROM send_log WHERE recipient = $1 AND message_id = $2 AND kind = 'unproved') LIMIT 1";
         let told = sql::first(sql, query, &[recipient.clear().into(), message_id.into()], |row| {
             let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
             Ok(Told {

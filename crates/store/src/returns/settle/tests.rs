@@ -38,7 +38,7 @@ fn answer(cause: Cause, text: &str) -> Answer {
 
 fn failure(recipient: Option<&str>, cause: Cause) -> Found {
     let text = format!("550 5.1.1 <{}> unknown", recipient.unwrap_or("somebody"));
-    let failed = Failed { recipient: recipient.map(address), answer: answer(cause, &text) };
+    let failed = Failed { recipient: recipient.map(address), led_to: None, answer: answer(cause, &text) };
     Found {
         kind: Kind::Failure,
         word: "failed".into(),
@@ -197,10 +197,27 @@ async fn a_report_that_cannot_be_proved_is_noted_beside_the_mail_that_it_names()
     bench.send("jean@x.example").await;
     bench.offer(1, None, failure(Some("jean@x.example"), Cause::Address), NOW + 60).await;
     bench.offer(2, None, failure(Some("paul@x.example"), Cause::Address), NOW + 60).await;
+    bench.offer(3, None, failure(Some("jean@x.example"), Cause::Address), NOW + 90).await;
     let query = "SELECT kind, recipient FROM send_log ORDER BY id";
     let line = |row: &sql::Row| Ok(format!("{} {}", row.text(0)?, row.text(1)?));
     let lines = bench.ledger.read(move |sql| Ok(sql::all(sql, query, &[], line)?)).await.unwrap();
     assert_eq!(lines, ["delivered jean@x.example", "unproved jean@x.example"]);
+}
+
+#[tokio::test]
+async fn two_clicks_at_once_count_once() {
+    let bench = Bench::new();
+    let link = Link { recipient: tag(&address("jean@x.example")), org: "asso".into(), domain: "x.example".into() };
+    let (one, two) = tokio::join!(bench.returns.opt_out(link.clone(), NOW), bench.returns.opt_out(link, NOW));
+    one.and(two).unwrap();
+    let counters = bench.counters().await;
+    assert!(counters.len() == 1 && counters[0].ends_with(" 1"), "{counters:?}");
+}
+
+#[test]
+fn neither_the_address_that_was_written_to_nor_where_it_led_stays_in_the_words() {
+    let (written, led_to) = (address("jean@x.example"), address("dupont@y.example"));
+    assert_eq!(masked("dupont: no mailbox (for jean)", &written, Some(&led_to)), "…: no mailbox (for …)");
 }
 
 /// R11: who has the whole data directory, keys and all, does not learn from it who wrote to whom.
