@@ -146,7 +146,14 @@ impl Renewal {
                 }
             }
             Err(error) => {
-                let wait_s = again_s(*failures, life_of(&self.pair()));
+                let wait_s = match &error {
+                    // Each request needs the number that the last answer gave; a busy authority forgets some. RFC 8555 §6.5
+                    // wants another try, and the library has given up after three.
+                    AcmeError::Authority(error) if says(error, "badNonce") && *failures < STALE_TRIES_MAX => {
+                        1 << *failures
+                    }
+                    _ => again_s(*failures, life_of(&self.pair())),
+                };
                 *failures = failures.saturating_add(1);
                 tracing::error!(%error, again_s = wait_s, "no certificate was issued; the one in use stays");
                 wait_s
@@ -160,7 +167,8 @@ impl Renewal {
 
     async fn renew(&self) -> Result<(), AcmeError> {
         match self.order(&self.account().await?).await {
-            Err(AcmeError::Authority(error)) if is_unknown(&error) => {
+            // It was set up anew, or threw the account away.
+            Err(AcmeError::Authority(error)) if says(&error, "accountDoesNotExist") => {
                 tracing::warn!("the authority does not know our account any more; a new one is made");
                 let path = self.settings.dir.join(ACCOUNT);
                 fs::remove_file(&path).map_err(at(&path))?;
@@ -232,10 +240,10 @@ fn again_s(failures: u32, life: Option<(u64, u64)>) -> u64 {
     first_s.saturating_mul(1 << failures.min(10)).min(AGAIN_MAX_S.min(life_s / 10).max(1))
 }
 
-/// An authority that was set up anew, or that threw the account away.
-fn is_unknown(error: &instant_acme::Error) -> bool {
+/// Whether the authority names this trouble (RFC 8555 §6.7).
+fn says(error: &instant_acme::Error, trouble: &str) -> bool {
     let instant_acme::Error::Api(problem) = error else { return false };
-    problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
+    problem.r#type.as_deref().and_then(|kind| kind.strip_prefix("urn:ietf:params:acme:error:")) == Some(trouble)
 }
 
 /// From when to when a certificate that somebody else signed is valid, in unix seconds.
@@ -276,6 +284,8 @@ const VERSION: u32 = 1;
 const WHOLE: Duration = Duration::from_secs(300);
 /// The certificate is looked at this often.
 const LOOK_S: u64 = 12 * 3600;
+/// Seconds in all until then: half a minute.
+const STALE_TRIES_MAX: u32 = 5;
 /// After a failure, doubled each time. Public authorities allow few failures an hour.
 const AGAIN_FIRST_S: u64 = 900;
 const AGAIN_MAX_S: u64 = 24 * 3600;

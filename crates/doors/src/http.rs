@@ -212,7 +212,7 @@ fn headers(response: &mut Response) {
 
 /// Ready where the queue and the ledger answer.
 async fn readyz(State(shared): Door) -> Response {
-    let (queue, ledger) = tokio::join!(shared.house.spool.depth(), shared.house.federation.store.newest());
+    let (queue, ledger) = tokio::join!(shared.house.spool.answers(), shared.house.federation.store.newest());
     let word = |fine: bool| if fine { "ok" } else { "does not answer" };
     let text = format!("queue: {}\nledger: {}\n", word(queue.is_ok()), word(ledger.is_ok()));
     let status = if queue.is_ok() && ledger.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -205,7 +205,7 @@ impl Runner {
     /// Gives a connection its next job, keeps it for a moment, or lets it go.
     fn next(&mut self, site: SiteKey, may_wait: bool, to: oneshot::Sender<Ticket>) -> Vec<Todo> {
         if let Some(ticket) = self.queue.next(&site, now()) {
-            let mut todo = self.hand(ticket, to);
+            let mut todo = self.hand(&site, ticket, to);
             todo.extend(self.queue.moved());
             return todo;
         }
@@ -219,14 +219,19 @@ impl Runner {
     }
 
     /// Hands a job over; a connection that left in this very moment gives it back.
-    fn hand(&mut self, ticket: Ticket, to: oneshot::Sender<Ticket>) -> Vec<Todo> {
+    fn hand(&mut self, site: &SiteKey, ticket: Ticket, to: oneshot::Sender<Ticket>) -> Vec<Todo> {
         let mail = ticket.mail;
         match to.send(ticket) {
             Ok(()) => {
                 *self.out.entry(mail).or_default() += 1;
                 Vec::new()
             }
-            Err(ticket) => self.queue.put_back(ticket, now()),
+            Err(ticket) => {
+                let mut todo = self.queue.put_back(ticket, now());
+                // It has its place no more: another one may be opened for the mail.
+                todo.extend(self.queue.closed(site, now()));
+                todo
+            }
         }
     }
 

@@ -637,8 +637,8 @@ mod tests {
             let seen = rules.seen;
             let at_time = |now| Rules { now, seen, ..rules };
             assert_eq!(told(&at_time(NOW).settle(&own, at, &later)), ["deferred 300 s"]);
-            let _ = at_time(NOW + 500).settle(&other, at, &[Heard::Taken(Reply::parse("250 ok").unwrap())]);
-            assert_eq!(told(&at_time(NOW + 900).settle(&own, at, &later)), ["bounced content"]);
+            let _ = at_time(NOW + 3500).settle(&other, at, &[Heard::Taken(Reply::parse("250 ok").unwrap())]);
+            assert_eq!(told(&at_time(NOW + 3900).settle(&own, at, &later)), ["bounced content"]);
         });
     }
 

@@ -133,9 +133,14 @@ impl Worker {
 
     /// Asks for work. An open connection waits a moment for it: the next mail for this site may be on its way.
     async fn next(&self, open: bool) -> Option<Ticket> {
-        let (to, ticket) = oneshot::channel();
+        let (to, mut ticket) = oneshot::channel();
         self.shared.say(News::Next { site: self.site.key.clone(), may_wait: open, to }).await;
-        timeout(IDLE, ticket).await.ok()?.ok()
+        if let Ok(ticket) = timeout(IDLE, &mut ticket).await {
+            return ticket.ok();
+        }
+        // A job that was handed over in this very moment would be nobody's.
+        ticket.close();
+        ticket.try_recv().ok()
     }
 
     /// Sends one job, on the connection at hand or a new one. A server may close an idle connection at any time; that

@@ -163,8 +163,9 @@ const WINDOW_S: u64 = 600;
 const SAME_MIN: u32 = 10;
 /// A site that says one thing to everybody has said it by then; more sentences are no such site.
 const SENTENCES_MAX: usize = 8;
-/// Greylisting lets through after five minutes as a rule, and after ten nearly everywhere.
-const GREYLISTED_S_MAX: u64 = 600;
+/// Greylisting lets through after five minutes as a rule, and after an hour nearly everywhere. Mail that is given back too soon is
+/// lost to its sender; mail that is given back an hour late is not.
+const GREYLISTED_S_MAX: u64 = 3600;
 /// Each is some hundred octets.
 const SITES_MAX: usize = 4096;
 const SITE_LIFE_S: u64 = 86_400;
@@ -191,14 +192,14 @@ mod tests {
         let cause = |outcome: &Outcome| (outcome.cause, outcome.fate);
         let usual = cause(&later());
         assert_eq!(cause(&behaviour.judge(AT, later())), usual);
-        assert_eq!(cause(&behaviour.judge(Circumstances { now: AT.now + 900, ..AT }, later())), usual, "none passed");
-        behaviour.taken("laposte", AT.now + 901);
-        let judged = behaviour.judge(Circumstances { now: AT.now + 1000, ..AT }, later());
+        assert_eq!(cause(&behaviour.judge(Circumstances { now: AT.now + 3700, ..AT }, later())), usual, "none passed");
+        behaviour.taken("laposte", AT.now + 3701);
+        let judged = behaviour.judge(Circumstances { now: AT.now + 3800, ..AT }, later());
         assert_eq!((cause(&judged), judged.strength), ((Cause::Content, Fate::Final), Strength::Weak));
-        let other = Circumstances { mail: 2, now: AT.now + 1000, ..AT };
+        let other = Circumstances { mail: 2, now: AT.now + 3800, ..AT };
         assert_eq!(cause(&behaviour.judge(other, later())), usual, "another mail");
-        behaviour.taken("laposte", AT.now + 1100);
-        let soon = Circumstances { now: AT.now + 1300, ..other };
+        behaviour.taken("laposte", AT.now + 3900);
+        let soon = Circumstances { now: AT.now + 4100, ..other };
         assert_eq!(cause(&behaviour.judge(soon, later())), usual, "it may be greylisted");
         let sure = outcome("451 4.7.1 Greylisted for 300 seconds", Stage::Eod);
         let judged = behaviour.judge(Circumstances { now: AT.now + 9000, ..AT }, sure.clone());

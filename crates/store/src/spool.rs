@@ -145,8 +145,15 @@ impl Spool {
         up_to: u64,
         mails_max: usize,
     ) -> Result<Option<(u64, Vec<Stub>)>, SpoolError> {
-        self.catch_up(after.saturating_add(1)..=up_to).await?;
-        self.read(move |connection| rows::stubs(connection, after, up_to, mails_max)).await
+        let mails = after.saturating_add(1)..=up_to;
+        match self.catch_up(mails.clone()).await {
+            // Delivery makes the room that the rows need.
+            Err(error) if error.is_storage() => self.stubs_beside(mails, mails_max).await,
+            caught_up => {
+                caught_up?;
+                self.read(move |connection| rows::stubs(connection, after, up_to, mails_max)).await
+            }
+        }
     }
 
     /// Keeps a mail. When this answers `Ok`, the mail is on stable storage and 250 may be said (I4).
@@ -225,11 +232,12 @@ impl Spool {
         };
         let page = self.read(move |connection| rows::outbox(connection, above, below, limit)).await?;
         let OutboxPage { entries, unreadable } = page;
-        if !unreadable.is_empty() {
+        let set_aside = !unreadable.is_empty();
+        if set_aside {
             tracing::error!(entries = ?unreadable, "outbox entries cannot be read; they are set aside, the others go on");
             self.ask(|to| Job::SetAside(unreadable, to)).await?;
         }
-        if !entries.is_empty() {
+        if !entries.is_empty() || set_aside {
             return Ok(entries);
         }
         let mut behind = self.behind();
@@ -242,7 +250,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, SpoolError> {
-        self.catch_up(0..=u64::MAX).await?;
+        stale(self.catch_up(0..=u64::MAX).await)?;
         self.read(move |connection| rows::list(connection, &filter)).await
     }
 
@@ -251,8 +259,43 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] where the queue database cannot be read.
     pub async fn depth(&self) -> Result<Depth, SpoolError> {
-        self.ask(Job::Fold).await?;
+        stale(self.ask(Job::Fold).await)?;
         self.read(rows::depth).await
+    }
+
+    /// Whether the queue database answers.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where it does not.
+    pub async fn answers(&self) -> Result<(), SpoolError> {
+        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
+    }
+
+    /// [`Spool::stubs`] without bringing up the rows: those that are behind are asked for one by one.
+    async fn stubs_beside(
+        &self,
+        mails: RangeInclusive<u64>,
+        mails_max: usize,
+    ) -> Result<Option<(u64, Vec<Stub>)>, SpoolError> {
+        let (after, up_to) = (mails.start().saturating_sub(1), *mails.end());
+        let rows = self.read(move |connection| rows::stubs(connection, after, up_to, mails_max)).await?;
+        if mails.is_empty() {
+            return Ok(None);
+        }
+        let behind: Vec<u64> = self.behind().mails.range(mails).take(mails_max).copied().collect();
+        let ends = [rows.as_ref().map(|(last, _)| *last), behind.last().copied().filter(|_| behind.len() == mails_max)];
+        let Some(last) = ends.into_iter().flatten().min().or_else(|| behind.last().copied()) else { return Ok(None) };
+        let (_, mut stubs) = rows.unwrap_or_default();
+        stubs.retain(|stub| stub.mail <= last && behind.binary_search(&stub.mail).is_err());
+        for mail in behind.into_iter().filter(|mail| *mail <= last) {
+            match self.ask(|to| Job::Find(mail, to)).await {
+                Ok((queued, _)) => stubs.extend(queued.stubs()),
+                Err(SpoolError::NotQueued { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        stubs.sort_by_key(|stub| (stub.mail, stub.index));
+        Ok(Some((last, stubs)))
     }
 
     /// Brings the rows up where they are behind for one of these mails.
@@ -261,7 +304,8 @@ impl Spool {
     }
 
     fn is_behind(&self, mails: RangeInclusive<u64>) -> bool {
-        self.behind().mails.range(mails).next().is_some()
+        // A set has no answer to a range that ends before it begins.
+        !mails.is_empty() && self.behind().mails.range(mails).next().is_some()
     }
 
     fn behind(&self) -> std::sync::MutexGuard<'_, Behind> {
@@ -285,6 +329,11 @@ impl Spool {
         });
         asked.await.map_err(|_| SpoolError::Closed)?
     }
+}
+
+/// What a person looks at may be behind where the disk is full: it is worth more than an error.
+fn stale(caught_up: Result<(), SpoolError>) -> Result<(), SpoolError> {
+    caught_up.or_else(|error| if error.is_storage() { Ok(()) } else { Err(error) })
 }
 
 /// Reads a body; a damaged one is copied aside.
@@ -344,7 +393,7 @@ impl Opened {
         named.extend(unfolded.bodies());
         let files = Bodies::open(bodies.clone(), salt, segment_octets_max, &named, (folded_below, removal))?;
         let writer = Writer::new(connection, files, (unfolded, Numbers { mail, told }), behind.clone(), free_min);
-        Ok(Self { writer, reader: rows::open_reader(database)?, behind, bodies, name, last: mail - 1 })
+        Ok(Self { writer, reader: rows::open_reader(database)?, behind, bodies, name, last: mail.saturating_sub(1) })
     }
 }
 
@@ -575,11 +624,13 @@ mod tests {
         assert_eq!(spool.last_at_start(), 2);
         let (last, stubs) = spool.stubs(0, 2, 10).await.unwrap().unwrap();
         assert_eq!((last, spool.stubs(2, 2, 10).await.unwrap()), (2, None));
+
         assert_eq!(
             stubs.iter().map(|stub| (stub.mail, stub.index, stub.domain.as_str())).collect::<Vec<_>>(),
             [(2, 0, "y.example")]
         );
         assert_eq!(spool.accept(mail(&["d@y.example"], b"new")).await.unwrap().mail.id, 3);
+        assert_eq!(spool.stubs(2, 2, 10).await.unwrap(), None, "while the rows are behind, too");
     }
 
     #[tokio::test]
@@ -598,6 +649,29 @@ mod tests {
         assert_eq!(kinds, ["accepted", "delivered", "report"]);
         spool.outbox_taken(2).await.unwrap();
         assert_eq!(spool.outbox(10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn pages_are_the_same_whether_the_rows_are_up_or_cannot_be() {
+        let dir = TempDir::new();
+        let spool = Spool::open(dir.path(), "one").unwrap();
+        for _ in 0..5 {
+            spool.accept(mail(&["a@x.example", "b@y.example"], b"hello")).await.unwrap();
+        }
+        spool.depth().await.unwrap();
+        for _ in 0..5 {
+            spool.accept(mail(&["c@x.example"], b"again")).await.unwrap();
+        }
+        spool.record(vec![delivered(2, 1, None), delivered(3, 0, None), delivered(3, 1, None)]).await.unwrap();
+        let (mut after, mut found) = (0, Vec::new());
+        while let Some((last, stubs)) = spool.stubs_beside(after + 1..=10, 3).await.unwrap() {
+            assert!(after < last);
+            after = last;
+            found.extend(stubs);
+        }
+        let (_, wanted) = spool.stubs(0, 10, 100).await.unwrap().unwrap();
+        assert_eq!(found, wanted);
+        assert_eq!(found.len(), 5 * 2 - 3 + 5);
     }
 
     #[tokio::test]

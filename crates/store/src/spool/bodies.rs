@@ -93,7 +93,7 @@ struct Usage {
 
 impl Bodies {
     /// Opens the directory with the bodies that queue rows still name. Writing starts in a new file, so that the
-    /// torn tail of the last one needs no repair: a record without a queue row was never answered 250.
+    /// torn tail of the last one needs no repair: what it promised was read before ([`super::replay`]).
     ///
     /// No file is made before the first mail comes: a node must start on a full disk, or it would never empty it.
     /// `named`: what the queue needs. `folded_below`: only files below this one may go.

@@ -54,6 +54,22 @@ pub struct Queued {
     pub recipients: Vec<Recipient>,
 }
 
+impl Queued {
+    /// Its recipients in brief.
+    pub fn stubs(&self) -> impl Iterator<Item = Stub> + '_ {
+        self.recipients.iter().map(|recipient| Stub {
+            mail: self.mail.id,
+            index: recipient.index,
+            org: self.mail.org.clone(),
+            stream: self.mail.stream,
+            domain: recipient.address.domain().clone(),
+            lane: recipient.lane,
+            next_at: recipient.next_at,
+            octets: self.mail.octets,
+        })
+    }
+}
+
 /// One waiting recipient in brief: what a queue must know to find its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stub {
@@ -107,7 +123,7 @@ pub struct NewRecipient {
     pub options: RcptOptions,
 }
 
-/// A step in a recipient's life. `told` goes to the ledger in the same transaction.
+/// A step in a recipient's life. `told` goes to the ledger, and is as safe as the step.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Served or given up; the row goes. The report to the sender, if any, is queued in the same transaction.

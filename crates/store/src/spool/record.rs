@@ -23,8 +23,10 @@ pub(super) struct Found<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Scanned<'a> {
     pub entries: Vec<Found<'a>>,
-    /// Octets that are no frame and have entries behind them: they were whole once.
+    /// Octets that are no frame and have entries behind them: they were whole once, but for those of the last group.
     pub damaged: Vec<Range<usize>>,
+    /// Something was being written behind the last frame.
+    pub is_torn: bool,
 }
 
 impl Salt {
@@ -102,7 +104,10 @@ pub(super) fn scan(octets: &[u8], salt: Salt, from: usize, first_group: u64) -> 
         }
         let found = entry_at(octets, salt, at).map(|entry| (at, entry)).or_else(|| next_entry(octets, salt, at));
         // Behind the last entry: what was being written when the power went, or room that was never used.
-        let Some((start, (entry, len))) = found else { break };
+        let Some((start, (entry, len))) = found else {
+            scanned.is_torn = octets[at..].iter().any(|octet| *octet != 0);
+            break;
+        };
         if entry.group < last_group {
             // Left from a group that failed and was written over by a shorter one.
             break;

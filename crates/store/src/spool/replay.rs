@@ -33,13 +33,13 @@ pub(super) fn replay(connection: &Connection, place: &Place, salt: Salt) -> Resu
         None => {
             let last = files.last().copied().unwrap_or(0);
             let (mail, told) = (rows::used(connection, "mail")? + 1, rows::used(connection, "outbox")? + 1);
-            let mark = Mark { end: End { segment: last + 1, ..End::default() }, mail, told };
+            let mark = Mark { end: End { segment: last.saturating_add(1), ..End::default() }, mail, told };
             // Before the first mail: the next start must not take its file for one of before.
             rows::remember(connection, mark)?;
             mark
         }
     };
-    let segment = files.last().map_or(1, |last| last + 1).max(mark.end.segment);
+    let segment = files.last().map_or(1, |last| last.saturating_add(1)).max(mark.end.segment);
     files.retain(|number| mark.end.segment <= *number);
     if !files.is_empty() {
         place.disk.sync_dir(&place.dir).map_err(SpoolError::Sync)?;
@@ -79,6 +79,10 @@ impl Start {
                 tracing::error!(%error, name, "the damaged octets could not be copied");
             }
         }
+        if scanned.is_torn {
+            // Its numbers may have been used, and be known to the ledger.
+            self.told += NUMBERS_PASSED;
+        }
         let last = scanned.entries.last().map_or(0, |found| found.group);
         for Found { group, text, .. } in scanned.entries {
             let entry = Entry::read(text)?;
@@ -86,6 +90,12 @@ impl Start {
             let whole = kept.iter().all(|(mail, at)| record::holds_body(octets, *mail, at.offset, at.len));
             // The power went in the middle of a group: nobody was answered, and the client will send again.
             if group == last && !whole {
+                let mails: Vec<u64> = kept.iter().map(|(mail, _)| *mail).collect();
+                tracing::warn!(
+                    segment,
+                    ?mails,
+                    "what was being written when the node ended is not whole, and left out"
+                );
                 self.pass(&entry);
                 continue;
             }

@@ -17,7 +17,7 @@ use crate::told::Told;
 /// Opens the database file, makes the tables, and refuses a format from the future.
 pub(super) fn open(path: &Path) -> Result<Connection, SpoolError> {
     let connection = Connection::open(path)?;
-    // FULL: a commit waits for the disk (I4). WAL: readers do not stop the writer.
+    // FULL: a commit waits for the disk, so that a mark is never ahead of it. WAL: readers do not stop the writer.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
          PRAGMA cache_size = -16000; PRAGMA secure_delete = FAST;",
@@ -93,6 +93,20 @@ pub(super) fn remember(connection: &Connection, mark: Mark) -> Result<(), SpoolE
     connection
         .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('mark', ?1)")?
         .execute([format!("{segment} {offset} {group} {mail} {told}")])?;
+    for (table, next) in [("mail", mail), ("outbox", told)] {
+        remember_used(connection, table, next.saturating_sub(1))?;
+    }
+    Ok(())
+}
+
+/// Keeps the numbers a second time, for a salvage that has lost the mark: most of what used them never was a row.
+fn remember_used(connection: &Connection, table: &str, last: u64) -> Result<(), SpoolError> {
+    let changed = connection
+        .prepare_cached("UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1")?
+        .execute(params![table, last])?;
+    if changed == 0 {
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)", params![table, last])?;
+    }
     Ok(())
 }
 

@@ -142,8 +142,7 @@ impl Writer {
     /// Nothing comes for a while: content that nobody needs any more does not stay until its file is full.
     fn idle(&mut self) {
         if !self.stopped && self.bodies.retire() {
-            self.folded_at = Instant::now();
-            self.fold_failed = self.fold(&[]).is_err();
+            self.fold_and_say();
         }
         self.tidy();
     }
@@ -157,7 +156,13 @@ impl Writer {
 
     /// Refuses new mail while the disk is nearly full: what is left is for results and reports, without which nothing
     /// could leave the queue and make room. And while the rows are far behind, because a start would take as long.
-    fn turn_away(&self, jobs: Vec<Job>) -> Vec<Job> {
+    fn turn_away(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+        if RESULTS_UNFOLDED_MAX < self.unfolded.count() {
+            let error = SpoolError::Behind { steps: self.unfolded.count() };
+            let (kept, refused): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_about_rows);
+            refused.into_iter().for_each(|job| job.fail(&error));
+            jobs = kept;
+        }
         if !jobs.iter().any(Job::is_accept) {
             return jobs;
         }
@@ -312,7 +317,6 @@ impl Writer {
 
     /// Brings the rows up to what was promised, in one transaction with how far that is.
     pub(super) fn fold(&mut self, aside: &[u64]) -> Result<(), SpoolError> {
-        self.folded_at = Instant::now();
         let end = self.bodies.end();
         if self.folded_to == end && self.unfolded.count() == 0 && aside.is_empty() {
             return Ok(());
@@ -320,6 +324,8 @@ impl Writer {
         let mark = Mark { end, mail: self.next.mail, told: self.next.told };
         let folded = fold(&mut self.connection, &self.unfolded, &self.behind, mark, aside);
         self.stopped |= matches!(folded, Err(SpoolError::Sync(_)));
+        // Now, and not when it began: one that takes long is not due again at once.
+        self.folded_at = Instant::now();
         for body in folded? {
             self.bodies.release(body);
         }
@@ -337,6 +343,10 @@ impl Writer {
         if !due || self.unfolded.count() == 0 || self.fold_failed && self.folded_at.elapsed() < FOLD_EVERY {
             return;
         }
+        self.fold_and_say();
+    }
+
+    fn fold_and_say(&mut self) {
         let folded = self.fold(&[]);
         if let (Err(error), false) = (&folded, self.fold_failed) {
             tracing::error!(%error, "the queue database cannot be written; mail is safe in the spool files meanwhile");
@@ -384,7 +394,7 @@ impl Writer {
                     moved.push((mail, from, to));
                 }
                 // Damage keeps the file: its octets are all that a person has to look at.
-                Err(SpoolError::Damaged { .. }) => damaged = true,
+                Err(error) if error.is_damage() => damaged = true,
                 Err(error) => return Err(error),
             }
         }
@@ -421,9 +431,8 @@ pub(super) fn fold(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let released = unfolded.fold(&transaction)?;
     rows::outbox_taken(&transaction, unfolded.taken())?;
-    let behind = behind.lock().unwrap_or_else(PoisonError::into_inner);
-    behind.untaken.to_fold().try_for_each(|(number, told)| rows::tell(&transaction, *number, told))?;
-    drop(behind);
+    let told: Vec<_> = behind.lock().unwrap_or_else(PoisonError::into_inner).untaken.to_fold().cloned().collect();
+    told.iter().try_for_each(|(number, told)| rows::tell(&transaction, *number, told))?;
     if !aside.is_empty() {
         rows::set_outbox_aside(&transaction, aside)?;
     }
@@ -475,7 +484,8 @@ impl Job {
 fn octets(job: &Job) -> usize {
     match job {
         Job::Accept(mail, _) => mail.content.len(),
-        Job::Record(..) | Job::OutboxTaken(..) | Job::SetAside(..) | Job::Find(..) | Job::Fold(_) => 0,
+        Job::Record(changes, _) => changes.iter().filter_map(Change::carried).map(|mail| mail.content.len()).sum(),
+        Job::OutboxTaken(..) | Job::SetAside(..) | Job::Find(..) | Job::Fold(_) => 0,
     }
 }
 
@@ -492,6 +502,8 @@ const FOLD_EVERY: Duration = Duration::from_secs(1);
 const FOLD_COUNT: usize = 8192;
 /// Steps that the rows may be behind; beyond it no new mail is taken. They are in memory, some kilobytes each.
 const UNFOLDED_MAX: usize = 65_536;
+/// Beyond this no result is taken either, and delivery waits until the rows can be written.
+const RESULTS_UNFOLDED_MAX: usize = 4 * UNFOLDED_MAX;
 /// Groups between two tries to compact a file that could not be read or copied: often enough to free the disk soon, not
 /// so often that a bad file is read again for each mail.
 const COMPACT_AGAIN_AFTER: u32 = 1000;
