@@ -10,9 +10,9 @@ use mail_builder::headers::message_id::MessageId;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
 use sm2tp_proto::Address;
-use sm2tp_proto::smtp::{MailOptions, Notify, Orcpt, RcptOptions, Ret};
+use sm2tp_proto::smtp::{MailOptions, Orcpt, Ret};
 use sm2tp_rules::{LocalFailure, Stream};
-use sm2tp_store::spool::{Lane, Mail, NewMail, NewRecipient, Recipient};
+use sm2tp_store::spool::{Mail, NewMail, NewRecipient, Recipient};
 
 use self::words::Words;
 
@@ -142,14 +142,7 @@ impl Reporter {
         // RFC 8689 §5: the report holds what the mail said, and is protected like it.
         let require_tls = mail.options.require_tls;
         let options = MailOptions { utf8: to.needs_utf8(), require_tls, ..MailOptions::default() };
-        let recipient = NewRecipient {
-            address: to,
-            lane: Lane::Normal,
-            note: None,
-            canary: false,
-            // RFC 3461 §6.2: nobody reports about a report.
-            options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
-        };
+        let recipient = NewRecipient::of_report(to);
         Some(NewMail {
             org: mail.org.clone(),
             login: None,

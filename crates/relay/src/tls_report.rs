@@ -21,10 +21,10 @@ use reqwest::{Url, redirect};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 use sm2tp_proto::Address;
-use sm2tp_proto::smtp::params::{MailOptions, Notify, RcptOptions};
+use sm2tp_proto::smtp::params::MailOptions;
 use sm2tp_proto::tls_rpt::{Destination, destinations};
 use sm2tp_rules::Stream;
-use sm2tp_store::spool::{Lane, NewMail, NewRecipient, Spool};
+use sm2tp_store::spool::{NewMail, NewRecipient, Spool};
 use tokio::sync::mpsc;
 
 use crate::dns::{Dns, Missing};
@@ -285,13 +285,7 @@ fn mail(hostname: &str, to: &Address, report: &Report, now: u64) -> NewMail {
         mail_from: None,
         message_id: Some(message_id),
         received_at: now,
-        recipients: vec![NewRecipient {
-            address: to.clone(),
-            lane: Lane::Normal,
-            note: None,
-            canary: false,
-            options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
-        }],
+        recipients: vec![NewRecipient::of_report(to.clone())],
         held_until: 0,
         content: content.into(),
         is_report: true,

@@ -33,12 +33,12 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::bodies::BodyAt;
-use self::bodies::{Bodies, End, Place, SEGMENT_OCTETS_MAX};
+use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
 use self::disk::{Disk, RealDisk};
 pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, Stub};
 use self::record::Salt;
 use self::replay::Start;
-use self::rows::{Mark, OutboxPage};
+use self::rows::OutboxPage;
 pub use self::salvage::{Salvaged, salvage};
 use self::unfolded::Unfolded;
 use self::untaken::{Page, Untaken};
@@ -372,14 +372,9 @@ impl Opened {
         let name = rows::name(&connection, fresh_name)?;
         let salt = Salt::of(&name);
         bodies.disk.make_dir(&bodies.dir)?;
-        let Start { mark, segment, mut unfolded, mail, told } = replay::replay(&connection, &bodies, salt)?;
-        let mut untaken = Untaken::new(mark.told);
-        untaken.push(unfolded.told());
-        untaken.take(unfolded.taken());
-        let behind = Arc::new(Mutex::new(Behind { untaken, mails: unfolded.touched() }));
-        // What came and went meanwhile holds no file.
-        drop(unfolded.released());
-        let now = Mark { end: End { segment, ..End::default() }, mail, told };
+        let mut start = replay::replay(&connection, &bodies, salt)?;
+        let (behind, now) = (Arc::new(Mutex::new(start.behind())), start.end());
+        let Start { mark, segment, mut unfolded, mail, told } = start;
         let mut folded_below = mark.end.segment;
         match writer::fold(&mut connection, &unfolded, &behind, now, &[]) {
             Ok(_) => {

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
+use sm2tp_proto::smtp::MailOptions;
 use sm2tp_proto::token::Token;
 use sm2tp_proto::{Address, smtp};
 use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX, Kind};
 use sm2tp_store::returns::{Arrived, Counted, Offered, Sent, Settled};
-use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
+use sm2tp_store::spool::{NewMail, NewRecipient};
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -200,14 +200,7 @@ impl Counting {
         now: u64,
     ) -> Result<(), Trouble> {
         let content: Arc<[u8]> = content.into();
-        let recipient = NewRecipient {
-            address: to,
-            lane: Lane::Normal,
-            note: None,
-            canary: false,
-            // RFC 3461 §6.2: nobody reports about a report.
-            options: RcptOptions { notify: Some(Notify::NEVER), orcpt: None },
-        };
+        let recipient = NewRecipient::of_report(to);
         let mail = NewMail {
             org: org.into(),
             login: None,

@@ -1,5 +1,7 @@
 //! Tests of reports: fields, words, what is attached.
 
+use sm2tp_proto::smtp::{Notify, RcptOptions};
+
 use super::*;
 
 fn mail(options: MailOptions) -> Mail {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sm2tp_proto::smtp::{MailOptions, RcptOptions};
+use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
 use sm2tp_rules::outcome::UnknownWord;
@@ -113,6 +113,24 @@ pub struct NewMail {
     pub options: MailOptions,
 }
 
+impl NewMail {
+    /// The mail as it is kept under a number, without its recipients.
+    pub(super) fn kept(&self, id: u64, octets: u32) -> Mail {
+        Mail {
+            id,
+            org: self.org.clone(),
+            login: self.login.clone(),
+            stream: self.stream,
+            mail_from: self.mail_from.clone(),
+            message_id: self.message_id.clone(),
+            received_at: self.received_at,
+            octets,
+            is_report: self.is_report,
+            options: self.options.clone(),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct NewRecipient {
     pub address: Address,
@@ -121,6 +139,15 @@ pub struct NewRecipient {
     /// Let through to measure the federation (R27).
     pub canary: bool,
     pub options: RcptOptions,
+}
+
+impl NewRecipient {
+    /// Who gets a report: nobody is told of what becomes of that (RFC 3461 §6.2).
+    #[must_use]
+    pub fn of_report(address: Address) -> Self {
+        let options = RcptOptions { notify: Some(Notify::NEVER), orcpt: None };
+        Self { address, lane: Lane::Normal, note: None, canary: false, options }
+    }
 }
 
 /// A step in a recipient's life. `told` goes to the ledger, and is as safe as the step.

@@ -98,8 +98,8 @@ pub(super) fn scan(octets: &[u8], salt: Salt, from: usize, first_group: u64) -> 
     let (mut at, mut scanned) = (from.max(FILE_HEADER), Scanned::default());
     let mut last_group = first_group;
     while at < octets.len() {
-        if let Some(len) = body_at(&octets[at..]) {
-            at += len;
+        if let Some((_, body)) = body_at(&octets[at..]) {
+            at += BODY_HEADER + body.len();
             continue;
         }
         let found = entry_at(octets, salt, at).map(|entry| (at, entry)).or_else(|| next_entry(octets, salt, at));
@@ -122,8 +122,8 @@ pub(super) fn scan(octets: &[u8], salt: Salt, from: usize, first_group: u64) -> 
     scanned
 }
 
-/// The octets of the frame of a whole body at the start.
-fn body_at(octets: &[u8]) -> Option<usize> {
+/// The whole body at the start, with the number of its mail.
+pub(super) fn body_at(octets: &[u8]) -> Option<(u64, &[u8])> {
     let header: &[u8; BODY_HEADER] = octets.first_chunk()?;
     if !header.starts_with(BODY) {
         return None;
@@ -131,7 +131,7 @@ fn body_at(octets: &[u8]) -> Option<usize> {
     let mail = u64::from_be_bytes(header[8..16].try_into().ok()?);
     let len = u32::from_be_bytes(header[16..].try_into().ok()?) as usize;
     let body = octets.get(BODY_HEADER..BODY_HEADER.checked_add(len)?)?;
-    (*header == body_header(mail, body)).then_some(BODY_HEADER + len)
+    (*header == body_header(mail, body)).then_some((mail, body))
 }
 
 /// The entry at this place, with the octets of its frame.
@@ -168,7 +168,7 @@ fn checksum(numbers: &[u8], octets: &[u8]) -> u32 {
 }
 
 const MAGIC_2: &[u8] = b"SM2B\x02\0\0\0";
-const BODY: &[u8] = b"SM2R";
+pub(super) const BODY: &[u8] = b"SM2R";
 const ENTRY: &[u8] = b"SM2E";
 pub(super) const FILE_HEADER: usize = 16;
 pub(super) const BODY_HEADER: usize = 20;

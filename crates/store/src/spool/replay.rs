@@ -1,13 +1,18 @@
 //! The start of a spool: what its files say beyond the queue's rows is done again.
 
+use std::io;
+use std::path::Path;
+
 use rusqlite::Connection;
 
-use super::SpoolError;
 use super::bodies::{self, BodyAt, End, Place};
+use super::disk::Disk;
 use super::entry::{Entry, Step};
 use super::record::{self, Found, Salt};
 use super::rows::{self, Mark};
 use super::unfolded::Unfolded;
+use super::untaken::Untaken;
+use super::{Behind, SpoolError};
 
 /// What a spool begins with.
 pub(super) struct Start {
@@ -27,7 +32,7 @@ pub(super) struct Start {
 /// # Errors
 /// [`SpoolError`] where a file or the rows cannot be read, or where a newer version wrote them.
 pub(super) fn replay(connection: &Connection, place: &Place, salt: Salt) -> Result<Start, SpoolError> {
-    let mut files = files(place)?;
+    let mut files = files(&*place.disk, &place.dir)?;
     let mark = match rows::mark(connection)? {
         Some(mark) => mark,
         None => {
@@ -57,6 +62,20 @@ pub(super) fn replay(connection: &Connection, place: &Place, salt: Salt) -> Resu
 }
 
 impl Start {
+    /// What a reader must know before the rows are up. What came and went meanwhile holds no file.
+    pub(super) fn behind(&mut self) -> Behind {
+        let mut untaken = Untaken::new(self.mark.told);
+        untaken.push(self.unfolded.told());
+        untaken.take(self.unfolded.taken());
+        drop(self.unfolded.released());
+        Behind { untaken, mails: self.unfolded.touched() }
+    }
+
+    /// How far the rows are when they know all of it.
+    pub(super) fn end(&self) -> Mark {
+        Mark { end: End { segment: self.segment, ..End::default() }, mail: self.mail, told: self.told }
+    }
+
     fn file(
         &mut self,
         connection: &Connection,
@@ -144,15 +163,15 @@ impl Start {
 }
 
 /// The files of a spool by number.
-fn files(place: &Place) -> Result<Vec<u64>, SpoolError> {
-    let listed = place.disk.list(&place.dir)?;
+pub(super) fn files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
+    let listed = disk.list(dir)?;
     let mut files: Vec<u64> = listed.iter().filter_map(|(path, _)| bodies::segment_number(path)).collect();
     files.sort_unstable();
     Ok(files)
 }
 
-/// More happenings than one entry tells: a gap in the numbers harms nobody.
-const NUMBERS_PASSED: u64 = 1_000_000;
+/// More numbers than one entry uses, and than a spool gives between two folds of its rows: a gap harms nobody.
+pub(super) const NUMBERS_PASSED: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

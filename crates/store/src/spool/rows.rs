@@ -100,7 +100,7 @@ pub(super) fn remember(connection: &Connection, mark: Mark) -> Result<(), SpoolE
 }
 
 /// Keeps the numbers a second time, for a salvage that has lost the mark: most of what used them never was a row.
-fn remember_used(connection: &Connection, table: &str, last: u64) -> Result<(), SpoolError> {
+pub(super) fn remember_used(connection: &Connection, table: &str, last: u64) -> Result<(), SpoolError> {
     let changed = connection
         .prepare_cached("UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1")?
         .execute(params![table, last])?;
@@ -187,7 +187,6 @@ pub(super) fn done(connection: &Connection, mail: u64, index: u32) -> Result<Opt
     Ok(at)
 }
 
-/// Answers whether the recipient is there; it is not where a person dropped it meanwhile.
 pub(super) fn deferred(
     connection: &Connection,
     mail: u64,
@@ -195,11 +194,11 @@ pub(super) fn deferred(
     attempts: u32,
     next_at: u64,
     note: &str,
-) -> Result<bool, SpoolError> {
-    let changed = connection
+) -> Result<(), SpoolError> {
+    connection
         .prepare_cached("UPDATE rcpt SET attempts = ?3, next_at = ?4, note = ?5 WHERE mail = ?1 AND idx = ?2")?
         .execute(params![mail, index, attempts, next_at, note])?;
-    Ok(0 < changed)
+    Ok(())
 }
 
 /// Remembers that the sender was told of the delay.

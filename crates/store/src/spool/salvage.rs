@@ -23,13 +23,10 @@ use self::contents::Contents;
 use self::list::List;
 use self::pages::Pages;
 use self::sweep::{Swept, sweep};
-use super::bodies::{End, Place};
+use super::bodies::Place;
 use super::disk::RealDisk;
 use super::record::Salt;
-use super::replay::{self, Start};
-use super::rows::{self, Mark};
-use super::untaken::Untaken;
-use super::{Behind, SpoolError, writer};
+use super::{SpoolError, replay, rows, writer};
 
 /// What became of a damaged queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,13 +158,9 @@ fn promise(
 /// Does again what the files say beyond the rows, as a start does it; but with the salt of the files, whose name may be lost.
 fn catch_up(connection: &mut Connection, bodies: PathBuf, salt: Salt) -> Result<(), SpoolError> {
     let place = Place { disk: Arc::new(RealDisk), dir: bodies };
-    let Start { mark, segment, mut unfolded, mail, told } = replay::replay(connection, &place, salt)?;
-    let mut untaken = Untaken::new(mark.told);
-    untaken.push(unfolded.told());
-    untaken.take(unfolded.taken());
-    let behind = Mutex::new(Behind { untaken, mails: unfolded.touched() });
-    let now = Mark { end: End { segment, ..End::default() }, mail, told };
-    writer::fold(connection, &unfolded, &behind, now, &[]).map(drop)
+    let mut start = replay::replay(connection, &place, salt)?;
+    let behind = Mutex::new(start.behind());
+    writer::fold(connection, &start.unfolded, &behind, start.end(), &[]).map(drop)
 }
 
 /// Keeps what is not sure until a person lets it go.
@@ -210,14 +203,8 @@ fn torn(connection: &Connection, list: &mut List) -> Result<BTreeSet<u64>, Spool
 /// Numbers that were used are not used again: a report about an old mail must never meet a new one, and the ledger skips
 /// happenings below those that it has. For a queue of a version that keeps them with its tables.
 fn never_again(connection: &Connection, highest: sweep::Highest) -> Result<(), SpoolError> {
-    for (table, used) in [("mail", highest.mail), ("outbox", highest.outbox)] {
-        let changed = connection
-            .execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?2) WHERE name = ?1", params![table, used])?;
-        if changed == 0 {
-            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)", params![table, used])?;
-        }
-    }
-    Ok(())
+    rows::remember_used(connection, "mail", highest.mail)?;
+    rows::remember_used(connection, "outbox", highest.outbox)
 }
 
 /// SQLite finds nothing wrong with it.

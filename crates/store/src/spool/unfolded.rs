@@ -119,18 +119,7 @@ impl Unfolded {
     /// Puts a mail into the queue, and tells the ledger from number `told` on.
     pub(super) fn keep(&mut self, mail: &NewMail, (id, body): Kept, told: &mut u64) -> Queued {
         let recipients: Vec<Recipient> = (0..).zip(&mail.recipients).map(|(index, to)| new(mail, index, to)).collect();
-        let kept = Arc::new(Mail {
-            id,
-            org: mail.org.clone(),
-            login: mail.login.clone(),
-            stream: mail.stream,
-            mail_from: mail.mail_from.clone(),
-            message_id: mail.message_id.clone(),
-            received_at: mail.received_at,
-            octets: body.len,
-            is_report: mail.is_report,
-            options: mail.options.clone(),
-        });
+        let kept = Arc::new(mail.kept(id, body.len));
         for happening in accepted(id, mail) {
             self.tell(happening, told);
         }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::list::List;
 use super::promised::segments;
-use crate::spool::{SpoolError, bodies};
+use crate::spool::{SpoolError, bodies, record};
 
 /// What the files gave.
 pub(super) struct Contents {
@@ -84,30 +84,15 @@ fn is_queued(connection: &Connection, mail: u64) -> Result<bool, SpoolError> {
 /// Every whole content of a file, wherever damage lies between them.
 fn frames(octets: &[u8]) -> Vec<Frame<'_>> {
     let (mut at, mut frames) = (0, Vec::new());
-    while let Some(found) = octets.get(at..).and_then(|rest| rest.windows(4).position(|four| four == MARK)) {
+    while let Some(found) = octets.get(at..).and_then(|rest| memchr::memmem::find(rest, record::BODY)) {
         at += found;
-        match frame_at(octets, at) {
-            Some(frame) => {
-                at += HEADER + frame.content.len();
-                frames.push(frame);
+        match record::body_at(&octets[at..]) {
+            Some((mail, content)) => {
+                frames.push(Frame { mail, offset: at, content });
+                at += record::BODY_HEADER + content.len();
             }
             None => at += 1,
         }
     }
     frames
 }
-
-/// `"SM2R"`, CRC-32 of what follows, u64 mail, u32 length; big-endian. The content is behind it.
-fn frame_at(octets: &[u8], offset: usize) -> Option<Frame<'_>> {
-    let header: &[u8; HEADER] = octets.get(offset..)?.first_chunk()?;
-    let mail = u64::from_be_bytes(header[8..16].try_into().ok()?);
-    let len = u32::from_be_bytes(header[16..].try_into().ok()?) as usize;
-    let content = octets.get(offset + HEADER..(offset + HEADER).checked_add(len)?)?;
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&header[8..]);
-    crc.update(content);
-    (header[4..8] == crc.finalize().to_be_bytes()).then_some(Frame { mail, offset, content })
-}
-
-const MARK: &[u8] = b"SM2R";
-const HEADER: usize = 20;

@@ -1,9 +1,10 @@
 //! What rows say, told by their form alone: which table a page is of, nobody says any more.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::str::FromStr;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_rules::Stream;
@@ -80,40 +81,18 @@ pub(super) fn put(connection: &Connection, found: &Found<'_>) -> rusqlite::Resul
                 "INSERT OR IGNORE INTO mail (id, org, login, stream, mail_from, message_id, received_at, segment, offset, \
                  octets, is_report, options) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?;
-            let field = |at: usize| fields.get(at);
-            statement.execute(params![
-                id,
-                field(1),
-                field(2),
-                field(3),
-                field(4),
-                field(5),
-                field(6),
-                field(7),
-                field(8),
-                field(9),
-                field(10),
-                field(11),
-            ])?
+            // The first one is the number, which the page keeps apart.
+            statement.raw_bind_parameter(1, id)?;
+            bind(&mut statement, fields, 1..12)?;
+            statement.raw_execute()?
         }
         Found::Recipient(_, fields) => {
             let mut statement = connection.prepare_cached(
                 "INSERT OR IGNORE INTO rcpt (mail, idx, address, domain, lane, attempts, next_at, note, options, \
                  delay_told) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, COALESCE(?10, 0))",
             )?;
-            let field = |at: usize| fields.get(at);
-            statement.execute(params![
-                field(0),
-                field(1),
-                field(2),
-                field(3),
-                field(4),
-                field(5),
-                field(6),
-                field(7),
-                field(8),
-                field(9),
-            ])?
+            bind(&mut statement, fields, 0..10)?;
+            statement.raw_execute()?
         }
         Found::Outbox(id, told) => connection
             .prepare_cached("INSERT OR IGNORE INTO outbox (id, told) VALUES (?1, ?2)")?
@@ -124,6 +103,11 @@ pub(super) fn put(connection: &Connection, found: &Found<'_>) -> rusqlite::Resul
         Found::Used(..) | Found::Foreign => return Ok(Ok(())),
     };
     Ok(if made == 0 { Err(Refusal::Twice) } else { Ok(()) })
+}
+
+/// Binds these fields, in order; columns that were added later may not be there yet.
+fn bind(statement: &mut Statement<'_>, fields: &[Field], columns: Range<usize>) -> rusqlite::Result<()> {
+    columns.into_iter().try_for_each(|at| statement.raw_bind_parameter(at + 1, fields.get(at)))
 }
 
 fn is_mail(fields: &[Field]) -> bool {

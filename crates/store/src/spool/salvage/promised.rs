@@ -11,9 +11,11 @@ use super::list::List;
 use super::sweep::Swept;
 use super::{HELD_UNTIL, HELD_WHY};
 use crate::spool::bodies::{self, End};
+use crate::spool::disk::RealDisk;
 use crate::spool::entry::{Changed, Entry, Kept, Step};
-use crate::spool::mail::{Lane, Mail, NewMail, Recipient};
+use crate::spool::mail::{Lane, NewMail, Recipient};
 use crate::spool::record::{self, Salt};
+use crate::spool::replay::{self, NUMBERS_PASSED};
 use crate::spool::rows::Mark;
 use crate::spool::{SpoolError, rows};
 
@@ -148,21 +150,9 @@ fn put_back(
     if !waits || missing.is_empty() && is_there("SELECT 1 FROM mail WHERE id = ?1")? {
         return Ok(Vec::new());
     }
-    let kept = Mail {
-        id,
-        org: mail.org.clone(),
-        login: mail.login.clone(),
-        stream: mail.stream,
-        mail_from: mail.mail_from.clone(),
-        message_id: mail.message_id.clone(),
-        received_at: mail.received_at,
-        octets: body.len,
-        is_report: mail.is_report,
-        options: mail.options.clone(),
-    };
     // Written anew from the envelope; where its content was moved since, that is found with the other contents.
     connection.prepare_cached("DELETE FROM mail WHERE id = ?1")?.execute(params![id])?;
-    rows::insert(connection, &kept, body, missing.iter())?;
+    rows::insert(connection, &mail.kept(id, body.len), body, missing.iter())?;
     Ok(missing.into_iter().map(|recipient| recipient.index).collect())
 }
 
@@ -190,15 +180,8 @@ fn file(dir: &Path, segment: u64) -> Option<File> {
 
 /// The files of a spool by number.
 pub(super) fn segments(dir: &Path) -> io::Result<Vec<u64>> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let paths: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    let mut numbers: Vec<u64> = paths.iter().filter_map(|path| bodies::segment_number(path)).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+    match replay::files(&RealDisk, dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        files => files,
+    }
 }
-
-/// Where it is not known how far numbers were used: more than a spool gives between two folds of its rows.
-pub(super) const NUMBERS_PASSED: u64 = 1_000_000;
