@@ -6,6 +6,8 @@ pub mod drive;
 mod front;
 #[path = "../../../../fuzz/src/header.rs"]
 mod header;
+#[path = "../../../../fuzz/src/mta.rs"]
+mod mta;
 #[path = "../../../../fuzz/src/policies.rs"]
 mod policies;
 #[path = "../../../../fuzz/src/replies.rs"]
@@ -62,4 +64,15 @@ fn whatever_a_complaint_says_it_says_it_in_bounds() {
 #[test]
 fn only_what_we_made_opens_as_a_token() {
     drive::drive("token", ROUNDS, token::token);
+}
+
+#[test]
+fn no_mail_server_confuses_the_readers_of_its_questions() {
+    drive::drive("policy", ROUNDS, mta::policy);
+    drive::drive("socketmap", ROUNDS, mta::socketmap);
+}
+
+#[test]
+fn a_sentence_about_a_delivery_that_holds_a_reply_begins_it_with_its_code() {
+    drive::drive("deliveries", ROUNDS, mta::deliveries);
 }
