@@ -7,6 +7,8 @@ mod boxes;
 mod count;
 mod mbox;
 mod notice;
+#[cfg(test)]
+mod octets;
 mod reading;
 
 use std::sync::Arc;
@@ -88,7 +90,7 @@ impl Back {
             To::Token(token) => Some(token),
             To::Everybody => None,
         };
-        self.inbox.keep(vec![Arrived { at: now, token, content }], None).await?;
+        self.inbox.keep(vec![Arrived { at: now, token, content, passed_on: false }], None).await?;
         self.wake.notify_one();
         Ok(())
     }

@@ -77,7 +77,7 @@ fn stage(word: &str) -> Option<Stage> {
 }
 
 fn in_json(outcome: &Outcome) -> String {
-    json!({
+    let mut line = json!({
         "cause": outcome.cause,
         "sub": outcome.sub.as_deref(),
         "message": outcome.fate,
@@ -87,8 +87,12 @@ fn in_json(outcome: &Outcome) -> String {
         "provider": outcome.provider.as_deref(),
         "code": outcome.code,
         "enhanced": outcome.enhanced.map(|Enhanced(class, subject, detail)| format!("{class}.{subject}.{detail}")),
-    })
-    .to_string()
+    });
+    // Only where the server names a page: lines of other replies stay what programs know.
+    if let Some(link) = outcome.link.as_deref() {
+        line["link"] = link.into();
+    }
+    line.to_string()
 }
 
 fn in_words(classifier: &Classifier, outcome: &Outcome) -> String {
@@ -117,6 +121,13 @@ mod tests {
         let structured = classify(&classifier, r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#).unwrap();
         assert_eq!(plain.cause.as_str(), "address");
         assert_ne!(structured.cause.as_str(), "address");
+        let blocked = classify(&classifier, "550 5.7.1 Blocked, see https://lists.example/why?ip=192.0.2.1").unwrap();
+        assert!(
+            in_json(&blocked).contains(r#""link":"https://lists.example/why?ip=192.0.2.1""#),
+            "{}",
+            in_json(&blocked)
+        );
+        assert!(!in_json(&plain).contains("link"));
         let long = [vec![b'x'; 3 * 1024 * 1024], b"\nsecond\r\n".to_vec()].concat();
         let mut input = io::BufReader::new(&long[..]);
         assert_eq!(next(&mut input).unwrap().unwrap().len() as u64, LINE_OCTETS_MAX);

@@ -7,7 +7,7 @@ mod breaker;
 mod event;
 mod replay;
 mod schema;
-mod unknown;
+pub(crate) mod unknown;
 mod views;
 mod withdrawn;
 
@@ -22,6 +22,7 @@ use sm2tp_rules::classify::Classifier;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::breaker::Bounced;
 use self::breaker::Watching;
 pub use self::breaker::{Breakers, Tripped, Verdict};
 pub(crate) use self::event::hour;
@@ -153,7 +154,8 @@ impl Ledger {
         let (source, views) = (source.to_owned(), self.views.clone());
         let (breakers, watching) = (self.breakers.clone(), self.watching.clone());
         ask(&self.writer, move |connection| {
-            let events = sql::transaction(connection, |sql| absorb(sql, &source, &batch, send_log, &tagger, publish))?;
+            let events =
+                sql::transaction(connection, |sql| absorb(sql, (&source, &batch), send_log, &views, &tagger, publish))?;
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
             let erring = watching.hear(&batch, &events, (&views, &breakers));
             views.follow(&events);
@@ -184,10 +186,27 @@ impl Ledger {
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<(Vec<Event>, T), LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let views = self.views.clone();
+        self.settle_report(move |sql| work(sql).map(|(events, answer)| (events, None, answer))).await
+    }
+
+    /// As [`Self::settle`], for what a report says: a provider that errs in bulk in its reports is not believed either.
+    ///
+    /// # Errors
+    /// The error of `work` or of the commit; then nothing of it was kept.
+    pub(crate) async fn settle_report<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<(Vec<Event>, Option<Bounced>, T), LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (views, breakers, watching) = (self.views.clone(), self.breakers.clone(), self.watching.clone());
         ask(&self.writer, move |connection| {
-            let (events, answer) = sql::transaction(connection, work)?;
+            let (events, bounced, answer) = sql::transaction(connection, work)?;
+            let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
+            let erring = bounced.map(|bounced| watching.hear_report(&bounced, &events, (&views, &breakers)));
             views.follow(&events);
+            erring
+                .unwrap_or_default()
+                .iter()
+                .try_for_each(|provider| watching.trip(connection, provider, (&views, &breakers)))?;
             Ok(answer)
         })
         .await
@@ -245,9 +264,9 @@ impl Ledger {
 
 fn absorb(
     sql: &mut dyn Sql,
-    source: &str,
-    batch: &[(u64, Told)],
+    (source, batch): (&str, &[(u64, Told)]),
     send_log: SendLog,
+    views: &Views,
     tagger: Tagger<'_>,
     mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
 ) -> Result<Vec<Event>, LedgerError> {
@@ -270,9 +289,10 @@ fn absorb(
             log(sql, told)?;
         }
         unknown::count(sql, told, tag.map(|(_, tag)| tag))?;
-        if let Some((address, tag)) = address.as_ref().zip(tag).filter(|_| told.token.is_some()) {
-            let line = if send_log == SendLog::Keep { last_line(sql)? } else { None };
-            returns::keep(sql, told, address.domain().as_str(), tag, line)?;
+        if let Some((address, tag)) = address.as_ref().zip(tag) {
+            let line = if send_log == SendLog::Keep && told.token.is_some() { last_line(sql)? } else { None };
+            let before = views.evidence(&tag.1).unwrap_or_default();
+            returns::keep(sql, told, (tag, address.domain().as_str()), line, &before)?;
         }
     }
     Event::together(others).iter().try_for_each(|event| keep(sql, event))?;
@@ -290,10 +310,16 @@ pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
     event.apply(sql)
 }
 
+/// As [`keep`], for events that strangers can bring about as often as they like.
+pub(crate) fn tally(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
+    event.tally(sql)
+}
+
 fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
     for (statement, values) in schema::EMPTY_VIEWS {
         sql.execute(statement, values)?;
     }
+    sql::all(sql, event::TALLY, &[], Event::of_tally)?.iter().try_for_each(|event| event.apply(sql))?;
     let withdrawn = Withdrawn::read(sql)?;
     let (mut after, mut count) = (0, 0);
     loop {
@@ -312,10 +338,12 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
 pub(crate) fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
     let answer = told.answer().cloned().unwrap_or_else(|| Answer { text: told.kind().to_owned(), ..Answer::default() });
     let verdict = answer.verdict.as_ref();
+    let weakened = if let What::Returned { weakened, .. } = told.what { Some(weakened) } else { None };
     sql.execute(
         "INSERT INTO send_log (at, org, login, stream, mail, message_id, mail_from, recipient, kind, mx, stage, code, \
-         enhanced, text, cause, rule, exit, sub, fate, strength, expired, provider, rules) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+         enhanced, text, cause, rule, exit, sub, fate, strength, expired, provider, rules, weakened) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+         $24)",
         &[
             told.at.into(),
             told.org.as_str().into(),
@@ -340,6 +368,7 @@ pub(crate) fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
             matches!(told.what, What::Bounced { expired: true, .. }).into(),
             answer.provider.as_deref().into(),
             verdict.and_then(|verdict| verdict.rules.as_deref()).into(),
+            weakened.into(),
         ],
     )?;
     Ok(())

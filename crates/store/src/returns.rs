@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sm2tp_proto::token::{Row, Token, TokenError, TokenKeys, day};
-use sm2tp_rules::returned::COMPLAINT_DAYS_MAX;
+use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX};
 
-pub use self::inbox::{Arrived, Inbox, Mark, Waiting};
+pub use self::inbox::{Arrived, Inbox, Line, Mark, Waiting};
 pub(crate) use self::kept::keep;
 pub use self::kept::{Counted, Sent};
 use self::keys::ReturnKeys;
@@ -79,8 +79,14 @@ impl Returns {
     /// [`LedgerError`]: it will be tried again.
     pub async fn prune(&self, now: u64) -> Result<usize, LedgerError> {
         let before = day(now).saturating_sub(COMPLAINT_DAYS_MAX);
-        let forget = "DELETE FROM returned WHERE day < $1";
-        self.ledger.write(move |sql| Ok(sql.execute(forget, &[u32::from(before).into()])?)).await
+        // No mail waits so long: its end was told without its recipient.
+        let waited = day(now).saturating_sub(BOUNCE_DAYS_MAX);
+        self.ledger
+            .write(move |sql| {
+                sql.execute("DELETE FROM redelivery WHERE day < $1", &[u32::from(waited).into()])?;
+                Ok(sql.execute("DELETE FROM returned WHERE day < $1", &[u32::from(before).into()])?)
+            })
+            .await
     }
 
     /// Who complained about mail of an organisation since then (unix seconds), in clear, as far as the send log has it.

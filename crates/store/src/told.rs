@@ -58,7 +58,12 @@ pub enum What {
     /// A report to a sender was queued.
     Report,
     /// The recipient's server took it and gave up later, as it reported.
-    Returned { answer: Answer },
+    Returned {
+        answer: Answer,
+        /// It came late, or names another address: weak evidence, whatever the rules make of its words.
+        #[serde(default)]
+        weakened: bool,
+    },
     /// A report says so that nobody can prove: noted in the send log, and counted nowhere.
     Unproved { answer: Answer },
     /// The recipient complained, as the recipient's provider reported.
@@ -136,7 +141,7 @@ impl Told {
             What::Delivered { answer }
             | What::Bounced { answer, .. }
             | What::Deferred { answer }
-            | What::Returned { answer }
+            | What::Returned { answer, .. }
             | What::Unproved { answer }
             | What::Complained { answer } => Some(answer),
             _ => None,

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use sha2::{Digest, Sha256};
 use sm2tp_store::SpoolError;
 use sm2tp_store::returns::{Arrived, Mark};
 use thiserror::Error;
@@ -84,7 +85,7 @@ async fn maildir(back: &Back, path: &Path) -> Result<(), Trouble> {
 
 async fn take(back: &Back, path: &Path, file: PathBuf) -> Result<(), Trouble> {
     let inode = fs::metadata(&file)?.ino();
-    let mark = Mark { path: file.clone(), inode, offset: 0 };
+    let mark = Mark { path: file.clone(), inode, offset: 0, before: Vec::new() };
     if back.inbox.mark(file.clone()).await?.as_ref() != Some(&mark) {
         let mut content = Vec::new();
         File::open(&file)?.take(REPORT_OCTETS_MAX as u64).read_to_end(&mut content)?;
@@ -112,9 +113,10 @@ async fn mbox(back: &Back, path: &Path) -> Result<(), Trouble> {
     };
     let meta = file.metadata()?;
     let known = back.inbox.mark(path.to_owned()).await?;
-    // Another file under this name, or one that somebody emptied.
-    let same = known.filter(|mark| mark.inode == meta.ino() && mark.offset <= meta.len());
-    let mut offset = same.map_or(0, |mark| mark.offset);
+    let mut offset = match known {
+        Some(mark) if is_same(&mut file, &meta, &mark)? => mark.offset,
+        _ => 0,
+    };
     while offset < meta.len() {
         file.seek(SeekFrom::Start(offset))?;
         let mut octets = Vec::new();
@@ -132,7 +134,8 @@ async fn mbox(back: &Back, path: &Path) -> Result<(), Trouble> {
             return Ok(());
         }
         offset += used as u64;
-        let mark = Mark { path: path.to_owned(), inode: meta.ino(), offset };
+        let before = digest_before(&mut file, offset)?;
+        let mark = Mark { path: path.to_owned(), inode: meta.ino(), offset, before };
         let reports = mails.into_iter().filter(|mail| !mail.is_empty()).map(arrived).collect();
         back.inbox.keep(reports, Some(mark)).await?;
         back.wake.notify_one();
@@ -140,12 +143,32 @@ async fn mbox(back: &Back, path: &Path) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Whether a mailbox is the one that was read, and only grew: not another one under its name, nor one that somebody emptied
+/// or wrote anew.
+fn is_same(file: &mut File, meta: &fs::Metadata, mark: &Mark) -> io::Result<bool> {
+    if mark.inode != meta.ino() || meta.len() < mark.offset {
+        return Ok(false);
+    }
+    Ok(mark.before.is_empty() || digest_before(file, mark.offset)? == mark.before)
+}
+
+/// Of the octets before a place: they name people, so a digest of them is kept.
+fn digest_before(file: &mut File, offset: u64) -> io::Result<Vec<u8>> {
+    let from = offset.saturating_sub(BEFORE_OCTETS_MAX);
+    file.seek(SeekFrom::Start(from))?;
+    let mut octets = Vec::new();
+    file.take(offset - from).read_to_end(&mut octets)?;
+    Ok(Sha256::digest(&octets).to_vec())
+}
+
 /// A report from a mailbox. The envelope is gone; to whom it came is read in its header, with the rest.
 fn arrived(mut content: Vec<u8>) -> Arrived {
     content.truncate(REPORT_OCTETS_MAX);
-    Arrived { at: now(), token: None, content }
+    Arrived { at: now(), token: None, content, passed_on: false }
 }
 
+/// Octets before the place in a mailbox by which it is known again: one report has as many, with the time of its server.
+const BEFORE_OCTETS_MAX: u64 = 4096;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Who writes a mail into a file does not stop in its middle for so long.
 const STILL: Duration = Duration::from_secs(30);
@@ -153,3 +176,35 @@ const STILL: Duration = Duration::from_secs(30);
 const FILES_MAX: usize = 1000;
 /// Octets of an mbox that are read at once.
 const READ_OCTETS_MAX: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_mailbox_that_was_emptied_and_filled_beyond_the_old_place_is_another() {
+        let path = std::env::temp_dir().join(format!("sm2tp-mbox-{}", std::process::id()));
+        let same = |mark: &Mark| {
+            let mut file = File::open(&path).unwrap();
+            let meta = file.metadata().unwrap();
+            is_same(&mut file, &meta, mark).unwrap()
+        };
+        for octets in [10, 5000] {
+            fs::write(&path, "a".repeat(octets)).unwrap();
+            let mut file = File::open(&path).unwrap();
+            let (inode, offset) = (file.metadata().unwrap().ino(), octets as u64);
+            let before = digest_before(&mut file, offset).unwrap();
+            let mark = Mark { path: path.clone(), inode, offset, before };
+            assert!(same(&mark));
+            fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+            assert!(same(&mark), "it grew");
+            fs::write(&path, "b".repeat(octets + 20)).unwrap();
+            assert!(!same(&mark) && same(&Mark { before: Vec::new(), ..mark.clone() }));
+            fs::write(&path, "a".repeat(octets - 1)).unwrap();
+            assert!(!same(&mark));
+        }
+        fs::remove_file(path).unwrap();
+    }
+}

@@ -10,7 +10,7 @@ use sm2tp_proto::{Address, smtp};
 use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX, Kind};
-use sm2tp_store::returns::{Arrived, Counted, Offered, Sent, Settled};
+use sm2tp_store::returns::{Arrived, Counted, Line, Offered, Sent, Settled};
 use sm2tp_store::spool::{NewMail, NewRecipient};
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
@@ -42,13 +42,21 @@ enum Trouble {
     Spool(#[from] SpoolError),
 }
 
-/// What was queued while the ledger could not note it. It is tried again then, and nobody shall get a copy each second.
+/// What was queued while the ledger could not note it. It is tried again then, and nobody shall get a copy each time.
 #[derive(Default)]
 struct Queued {
-    /// The report that was passed on last; they go in order.
-    report: Option<u64>,
     /// Of each organisation, the notice that its last one followed.
     notices: HashMap<String, u64>,
+}
+
+/// Whether a report can be counted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Counted,
+    /// The ledger does not know its mail, and may hear of it yet.
+    Unrecorded,
+    /// The ledger has not heard of anything that happened when it came: so it is for those behind it.
+    Behind,
 }
 
 /// Counts until the node stops.
@@ -57,7 +65,7 @@ pub async fn run(counting: Counting, mut stop: watch::Receiver<bool>) {
     let mut troubled = false;
     let mut queued = Queued::default();
     loop {
-        let waits = match counting.round(&mut queued).await {
+        let waits = match counting.round().await {
             Ok(0) => LOOK_EVERY,
             Ok(_) => Duration::ZERO,
             Err(error) => {
@@ -81,23 +89,28 @@ pub async fn run(counting: Counting, mut stop: watch::Receiver<bool>) {
 
 impl Counting {
     /// Counts what waits; answers with how many it was. A report that came before the mail that it is about was recorded
-    /// waits for that a moment, and those behind it with it.
-    async fn round(&self, queued: &mut Queued) -> Result<usize, Trouble> {
+    /// waits for that a moment: apart from the others, unless they all wait for the ledger.
+    async fn round(&self) -> Result<usize, Trouble> {
+        Ok(self.line(Line::Main).await? + self.line(Line::Aside).await?)
+    }
+
+    async fn line(&self, line: Line) -> Result<usize, Trouble> {
         let inbox = &self.back.inbox;
-        let counted_to = self.back.returns.counted_to(inbox.name()).await?;
+        let counted_to = self.back.returns.counted_to(&inbox.name(line)).await?;
         let mut count = 0;
-        for (number, arrived) in inbox.oldest(BATCH_MAX).await? {
-            if counted_to < number && !self.count(number, &arrived, queued).await? {
-                return Ok(count);
+        for (number, arrived) in inbox.oldest(line, BATCH_MAX).await? {
+            let turn = if number <= counted_to { Turn::Counted } else { self.count(line, number, &arrived).await? };
+            match turn {
+                Turn::Counted => inbox.remove(number).await?,
+                Turn::Unrecorded if line == Line::Main => inbox.set_aside(number).await?,
+                Turn::Unrecorded | Turn::Behind => break,
             }
-            inbox.remove(number).await?;
             count += 1;
         }
         Ok(count)
     }
 
-    /// False: not yet.
-    async fn count(&self, number: u64, arrived: &Arrived, queued: &mut Queued) -> Result<bool, Trouble> {
+    async fn count(&self, line: Line, number: u64, arrived: &Arrived) -> Result<Turn, Trouble> {
         let (back, now) = (&self.back, now());
         let reading = self.read(number, arrived).await;
         let token = reading.whose.map(|(_, token)| token);
@@ -107,20 +120,22 @@ impl Counting {
         };
         if token.is_some() && known.is_none() {
             let oldest = self.house.spool.outbox(1).await?.first().map(|(_, told)| told.at);
-            if may_come(arrived.at, oldest, now) {
-                return Ok(false);
+            let turn = turn(arrived.at, oldest, now);
+            if turn != Turn::Counted {
+                return Ok(turn);
             }
         }
         let passed_on = match &known {
-            Some(_) if queued.report == Some(number) => 1,
+            Some(_) if arrived.passed_on => 1,
             Some((sent, counted)) => self.pass_on(sent, *counted, &reading, arrived, now).await?,
             None => 0,
         };
-        if passed_on != 0 {
-            queued.report = Some(number);
+        let settled = self.settle((line, number), token, reading, passed_on, now).await;
+        if settled.is_err() && passed_on != 0 && !arrived.passed_on {
+            // Nobody shall get a copy each second, nor after a restart.
+            back.inbox.passed_on(number).await?;
         }
-        self.settle(number, token, reading, passed_on, now).await?;
-        Ok(true)
+        settled.map(|()| Turn::Counted)
     }
 
     /// On a thread of its own: a report takes its time, and one that brings the reader down shall not do it again at every
@@ -139,14 +154,14 @@ impl Counting {
 
     async fn settle(
         &self,
-        number: u64,
+        (line, number): (Line, u64),
         token: Option<Token>,
         reading: Reading,
         passed_on: u32,
         now: u64,
     ) -> Result<(), Trouble> {
         let (word, by) = (reading.found.word.clone(), reading.whose.map(|(by, _)| by));
-        let source = self.back.inbox.name().to_owned();
+        let source = self.back.inbox.name(line);
         let offered = Offered { source, number, token, found: reading.found, passed_on, now };
         let (book, publisher) = (self.house.book.clone(), self.house.federation.publisher.clone());
         let key = book.current_key();
@@ -250,8 +265,14 @@ impl Counting {
 }
 
 /// Whether the mail that a report is about may yet be recorded; `oldest` is of what waits to be (unix seconds, all three).
-fn may_come(arrived_at: u64, oldest: Option<u64>, now: u64) -> bool {
-    now < arrived_at.saturating_add(RECORDED_WITHIN_S) || oldest.is_some_and(|oldest| oldest <= arrived_at)
+fn turn(arrived_at: u64, oldest: Option<u64>, now: u64) -> Turn {
+    if oldest.is_some_and(|oldest| oldest <= arrived_at) {
+        Turn::Behind
+    } else if now < arrived_at.saturating_add(RECORDED_WITHIN_S) {
+        Turn::Unrecorded
+    } else {
+        Turn::Counted
+    }
 }
 
 /// Reports that are read at once: at most so many times a megabyte.
@@ -275,14 +296,15 @@ mod tests {
     #[test]
     fn a_report_waits_for_its_mail_a_moment_and_as_long_as_the_ledger_is_behind_it() {
         for (arrived_at, oldest, now, want) in [
-            (100, None, 100, true),
-            (100, None, 109, true),
-            (100, None, 110, false),
-            (100, Some(99), 5000, true),
-            (100, Some(100), 5000, true),
-            (100, Some(101), 5000, false),
+            (100, None, 100, Turn::Unrecorded),
+            (100, None, 109, Turn::Unrecorded),
+            (100, None, 110, Turn::Counted),
+            (100, Some(99), 105, Turn::Behind),
+            (100, Some(100), 5000, Turn::Behind),
+            (100, Some(101), 105, Turn::Unrecorded),
+            (100, Some(101), 5000, Turn::Counted),
         ] {
-            assert_eq!(may_come(arrived_at, oldest, now), want, "{arrived_at} {oldest:?} {now}");
+            assert_eq!(turn(arrived_at, oldest, now), want, "{arrived_at} {oldest:?} {now}");
         }
     }
 }

@@ -104,7 +104,7 @@ fn classified(said: &Said<'_>, classifier: &Classifier) -> Answer {
         enhanced: outcome.enhanced,
         text: said.text.to_owned(),
         provider: outcome.provider.as_deref().map(str::to_owned),
-        verdict: Some(Verdict::from(&outcome)),
+        verdict: Some(Verdict { rules: Some(classifier.version().to_string()), ..Verdict::from(&outcome) }),
         ..Answer::default()
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Desk {
     recipients: Vec<NewRecipient>,
     /// The mail is a report for us, and for nobody else.
     report: Option<To>,
+    /// The door takes nothing else: it was opened for a mail server.
+    reports_only: bool,
     /// Among the connections of the account.
     seat: Option<Seat>,
 }
@@ -43,12 +45,13 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
-        Self { client, place: None, account, sender: None, recipients: Vec::new(), report: None, seat: None, shared }
+        let (sender, recipients, report) = (None, Vec::new(), None);
+        Self { client, place: None, account, sender, recipients, report, reports_only: false, seat: None, shared }
     }
 
     /// Takes reports and nothing else, from whatever network.
     pub(super) fn for_reports(shared: Arc<Shared>, client: Client) -> Self {
-        Self { account: None, ..Self::new(shared, client) }
+        Self { account: None, reports_only: true, ..Self::new(shared, client) }
     }
 
     /// How long the client may be silent.
@@ -122,6 +125,11 @@ impl Desk {
             }
             Err(answer) => answer,
         }
+    }
+
+    /// A mail server on this machine, one that speaks LMTP, and one of a trusted network bring the reports of all others.
+    fn brings_as(&self) -> Kind {
+        if self.reports_only || self.client.is_local() { Kind::Shared } else { self.kind() }
     }
 
     fn kind(&self) -> Kind {
@@ -243,7 +251,7 @@ impl Desk {
         if self.report.is_some() || !self.recipients.is_empty() {
             return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
         }
-        if let Err(wait_s) = self.shared.reports.may_bring(self.client.address()) {
+        if let Err(wait_s) = self.shared.reports.may_bring(self.client.address(), self.brings_as()) {
             let text = format!("Too many reports from your address, try again in {}", allowance::wait(wait_s));
             return no(450, Enhanced(4, 7, 1), &text);
         }

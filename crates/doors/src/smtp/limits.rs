@@ -162,15 +162,17 @@ impl Guard {
 pub(super) struct Reports(Mutex<HashMap<IpAddr, Gcra>>);
 
 impl Reports {
-    /// Before a report is taken, or the address that it came to is looked at: one more from this client?
+    /// Before a report is taken, or the address that it came to is looked at: one more from this client? A server in front
+    /// brings those of all others.
     ///
     /// # Errors
     /// The seconds to wait.
-    pub(super) fn may_bring(&self, client: IpAddr) -> Result<(), u64> {
+    pub(super) fn may_bring(&self, client: IpAddr, kind: Kind) -> Result<(), u64> {
+        let rate = if kind == Kind::Shared { FRONT_REPORTS_MAX } else { REPORTS_MAX };
         let (client, now_us) = (network(client), now_us());
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let state = seen.get(&client).copied().unwrap_or_default();
-        let after = REPORTS_MAX.take(state, now_us)?;
+        let after = rate.take(state, now_us)?;
         make_room(&mut seen, CLIENTS_MAX, |state| state.is_over(now_us));
         seen.insert(client, after);
         Ok(())
@@ -192,6 +194,8 @@ fn make_room<K: Eq + Hash + Clone, V>(map: &mut HashMap<K, V>, len_max: usize, i
 
 /// Of one client, forged ones too. A large provider that gives back a newsletter of 100 000 takes some minutes longer.
 const REPORTS_MAX: Rate = Rate::new(2000, Per::Minute);
+/// Of a server in front, whose own limits hold for those behind it: as many as the ledger counts without falling behind.
+const FRONT_REPORTS_MAX: Rate = Rate::new(20_000, Per::Minute);
 /// Organisations and logins with allowances; 100 octets each.
 const USED_MAX: usize = 100_000;
 /// Networks that connected lately; 40 octets each. Where there are more at once, some are forgotten and may begin anew.
@@ -233,10 +237,13 @@ mod tests {
     fn a_client_brings_so_many_reports_a_minute_and_others_are_not_kept_from_theirs() {
         let reports = Reports::default();
         let from = |text: &str| text.parse::<IpAddr>().unwrap();
-        let taken = (0..3000).filter(|_| reports.may_bring(from("2001:db8::1")).is_ok()).count();
+        let bring = |client: &str, kind| reports.may_bring(from(client), kind).is_ok();
+        let taken = (0..3000).filter(|_| bring("2001:db8::1", Kind::Client)).count();
         assert!((2000..2100).contains(&taken), "{taken}");
-        assert!(reports.may_bring(from("2001:db8::2")).is_err(), "the same /64");
-        assert!(reports.may_bring(from("192.0.2.1")).is_ok());
+        assert!(!bring("2001:db8::2", Kind::Client), "the same /64");
+        assert!(bring("192.0.2.1", Kind::Client));
+        let taken = (0..30_000).filter(|_| bring("127.0.0.1", Kind::Shared)).count();
+        assert!((20_000..21_000).contains(&taken), "a front: {taken}");
     }
 
     #[test]

@@ -157,7 +157,8 @@ enum State {
     Chunked(Greeting, Transaction, Chunks),
     /// The octets of a chunk are being read: what was before, and why they are not wanted.
     Chunk(Box<State>, Option<Refusal>),
-    MessageAsked(Greeting),
+    /// With the number of replies that the protocol wants.
+    MessageAsked(Greeting, usize),
     /// What was known before, if XCLIENT is refused.
     FrontAsked(Option<Greeting>, Box<Xclient>),
     Handshake,
@@ -181,8 +182,8 @@ impl Session {
         (Self::fresh(offers, Protocol::Smtp), banner)
     }
 
-    /// As [`Self::open`], for LMTP (RFC 2033). The shell accepts one recipient for each message: the protocol wants a reply
-    /// for each that was accepted, and this session gives one.
+    /// As [`Self::open`], for LMTP (RFC 2033). The protocol wants a reply for each RCPT that was accepted (§4.2); they are all
+    /// the same, so the shell accepts one recipient for each message.
     #[must_use]
     pub fn open_lmtp(offers: Offers) -> (Self, Vec<u8>) {
         let banner = plain_reply(220, &[format!("{} LMTP SM2TP", offers.hostname)]);
@@ -204,7 +205,7 @@ impl Session {
             | State::RecipientAsked(..)
             | State::Content(..)
             | State::Chunk(..)
-            | State::MessageAsked(_)
+            | State::MessageAsked(..)
             | State::FrontAsked(..)
             | State::Handshake
             | State::Closed => self.misused(),
@@ -239,7 +240,7 @@ impl Session {
                 self.recipient_answered(greeting, transaction, path, answer)
             }
             (State::FrontAsked(before, told), answer) => self.front_answered(before, told, answer),
-            (State::MessageAsked(greeting), answer) => self.message_answered(greeting, answer),
+            (State::MessageAsked(greeting, replies), answer) => self.message_answered(greeting, replies, answer),
             _ => self.misused(),
         };
         (self, step)
@@ -460,7 +461,7 @@ impl Session {
             | State::RecipientAsked(greeting, ..)
             | State::Content(greeting, _)
             | State::Chunked(greeting, ..)
-            | State::MessageAsked(greeting) => Some(greeting),
+            | State::MessageAsked(greeting, _) => Some(greeting),
         }
     }
 }

@@ -134,6 +134,10 @@ fn what_bounces_after_the_yes_comes_back_is_counted_once_and_goes_on_to_the_send
         text.contains("Final-Recipient: rfc822; gone@recipients.test") && text.contains("mx.recipients.test"),
         "{text}"
     );
+    // Read again, it says what it said: the send log keeps all that the rules were asked with.
+    let replayed = node.ask(&["classify", "--replay"]);
+    assert_eq!((&replayed["changed"], &replayed["too_old"]), (&0.into(), &0.into()), "{replayed}");
+    assert!(replayed["read"].as_u64() >= Some(1), "{replayed}");
     // Whoever brings the same report again changes nothing.
     let returned = text.lines().find_map(|line| line.strip_prefix("X-SM2TP-Ref: ")).unwrap().trim().to_owned();
     report_to(&node, &format!("{returned}@returns.test"), &dsn("gone@recipients.test")).unwrap();
@@ -420,6 +424,41 @@ fn reports_come_by_lmtp_and_nothing_else_does() {
     client.say("EHLO client.test", "500 5.5.1").unwrap();
     client.say("lhlo client.test", "250").unwrap();
     client.say("AUTH PLAIN AG5ld3MAeA==", "502").unwrap();
+    // RFC 2033 §4.2: a reply for each RCPT that was accepted, whoever was named again.
+    client.say("MAIL FROM:<>", "250").unwrap();
+    client.say(&format!("RCPT TO:<{path}>"), "250").unwrap();
+    client.say(&format!("RCPT TO:<{path}>"), "250").unwrap();
+    client.say("DATA", "354").unwrap();
+    client.say(&format!("{}\r\n.", dsn("anna@recipients.test")), "250").unwrap();
+    client.expect("250").unwrap();
+    client.say("RSET", "250 2.0.0").unwrap();
+    wait_for_count(&node, "report-read", 1);
+}
+
+#[test]
+fn a_report_about_a_mail_that_nobody_recorded_keeps_no_other_waiting() {
+    let sink = Sink::start();
+    let node = node(&config(free_address(), sink.address, ""));
+    send(&node, &["anna@recipients.test"]);
+    let unknown = token_of(&sink.mail_to("anna@recipients.test"));
+    wait_for_count(&node, "delivered", 1);
+    let forget = "import sqlite3, sys; b = sqlite3.connect(sys.argv[1], timeout=30); b.execute('DELETE FROM returned'); b.commit()";
+    run("python3", &["-c", forget, &node.data().join("ledger.sqlite").display().to_string()], "");
+    send(&node, &["bob@recipients.test"]);
+    let known = token_of(&sink.mail_to("bob@recipients.test"));
+    report_to(&node, &format!("{unknown}@returns.test"), &dsn("anna@recipients.test")).unwrap();
+    report_to(&node, &format!("{known}@returns.test"), &dsn("bob@recipients.test")).unwrap();
+    wait_for_count(&node, "returned", 1);
+    wait_for_count(&node, "unattributed", 1);
+    let log = node.log();
+    let at = |words: &str| log.find(words).unwrap_or_else(|| panic!("no {words:?} in {log}"));
+    assert!(at("a report was counted") < at("it changes nothing"), "{log}");
+    // Nobody is named where reports waited.
+    let spool = node.data().join("spool");
+    for name in ["reports.sqlite", "reports.sqlite-wal"] {
+        let octets = fs::read(spool.join(name)).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&octets).contains("recipients.test"), "{name}");
+    }
 }
 
 /// What dkimpy says of each signature, with the records that we tell people to publish.

@@ -49,6 +49,17 @@ pub(super) struct Watching {
     limits: Limits,
 }
 
+/// A bounce that came as a report.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounced {
+    pub provider: Option<String>,
+    /// Unix seconds.
+    pub at: u64,
+    /// When the address took mail before the mail that bounced; 0: never, or it was refused since. That the server took
+    /// this one, and gave up on it, is no sign of life.
+    pub taken_at: u64,
+}
+
 #[derive(Debug, Default)]
 struct Window {
     since: u64,
@@ -109,22 +120,51 @@ impl Watching {
         }
         let mut erring = Vec::new();
         for event in events.iter().filter(|event| event.kind == "hard") {
-            let (Some(provider), Some((_, tag))) = (event.provider.as_deref(), event.recipient) else { continue };
-            let before = views.evidence(&tag).unwrap_or_default();
-            let (known_s, limits) = (self.limits.known_s, self.limits.clone());
-            let Some(window) = self.window(provider, event.at) else { continue };
-            let known = before.delivered_at != 0 && event.at < before.delivered_at.saturating_add(known_s);
-            window.answers.refused = window.answers.refused.saturating_add(1);
-            window.answers.known = window.answers.known.saturating_add(u32::from(known));
-            if window.refused.len() < PARKED_MAX {
-                window.refused.push(Refused { event: event.clone(), before });
-            }
-            let errs = breaker::trips(&window.answers, &limits) || breakers.is_tripped(provider, event.at);
-            if errs && !erring.iter().any(|found| found == provider) {
-                erring.push(provider.to_owned());
-            }
+            let before = before(event, views);
+            self.refused(event, before, before.delivered_at, breakers, &mut erring);
         }
         erring
+    }
+
+    /// Hears of a bounce that came as a report and was just counted.
+    pub(super) fn hear_report(
+        &mut self,
+        bounce: &Bounced,
+        events: &[Event],
+        (views, breakers): (&Views, &Breakers),
+    ) -> Vec<String> {
+        if let Some(window) = bounce.provider.as_deref().and_then(|provider| self.window(provider, bounce.at)) {
+            window.answers.all = window.answers.all.saturating_add(1);
+        }
+        let mut erring = Vec::new();
+        for event in events.iter().filter(|event| event.kind == "hard") {
+            self.refused(event, before(event, views), bounce.taken_at, breakers, &mut erring);
+        }
+        erring
+    }
+
+    /// One refusal more. `before` is what was known of the address, `taken_at` when it took mail last.
+    fn refused(
+        &mut self,
+        event: &Event,
+        before: Evidence,
+        taken_at: u64,
+        breakers: &Breakers,
+        erring: &mut Vec<String>,
+    ) {
+        let Some(provider) = event.provider.as_deref() else { return };
+        let limits = self.limits.clone();
+        let Some(window) = self.window(provider, event.at) else { return };
+        let known = taken_at != 0 && event.at < taken_at.saturating_add(limits.known_s);
+        window.answers.refused = window.answers.refused.saturating_add(1);
+        window.answers.known = window.answers.known.saturating_add(u32::from(known));
+        if window.refused.len() < PARKED_MAX {
+            window.refused.push(Refused { event: event.clone(), before });
+        }
+        let errs = breaker::trips(&window.answers, &limits) || breakers.is_tripped(provider, event.at);
+        if errs && !erring.iter().any(|found| found == provider) {
+            erring.push(provider.to_owned());
+        }
     }
 
     /// Sets aside what a provider refused in this window.
@@ -173,6 +213,10 @@ impl Watching {
         }
         Some(window)
     }
+}
+
+fn before(event: &Event, views: &Views) -> Evidence {
+    event.recipient.and_then(|(_, tag)| views.evidence(&tag)).unwrap_or_default()
 }
 
 /// Ends it for one provider. Answers with the refusals that count from now on.

@@ -208,6 +208,39 @@ impl Event {
         Ok(())
     }
 
+    /// Counts the event of a sender by the day instead of appending it: for what strangers can bring about as often as they
+    /// like, so that they cannot make the ledger grow.
+    pub(super) fn tally(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
+        let word = |text: &Option<String>| Value::from(text.as_deref().unwrap_or(""));
+        sql.execute(
+            "INSERT INTO tally (day, org, login, stream, kind, cause, count) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (day, org, login, stream, kind, cause) DO UPDATE SET count = tally.count + excluded.count",
+            &[
+                (self.at / DAY_S).into(),
+                word(&self.org),
+                word(&self.login),
+                word(&self.stream),
+                self.kind.as_str().into(),
+                word(&self.cause),
+                self.count.into(),
+            ],
+        )?;
+        Self { at: self.at / DAY_S * DAY_S, ..self.clone() }.apply(sql)
+    }
+
+    /// A row of [`TALLY`] as the event that it stands for.
+    pub(super) fn of_tally(row: &Row) -> Result<Self, SqlError> {
+        let word = |column| row.text(column).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()));
+        Ok(Self {
+            org: word(1)?,
+            login: word(2)?,
+            stream: word(3)?,
+            cause: word(5)?,
+            count: row.uint(6)?,
+            ..Self::new(row.uint(0)? * DAY_S, Subject::Sender, row.text(4)?)
+        })
+    }
+
     pub(super) fn read(row: &Row) -> Result<Self, SqlError> {
         let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
         let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
@@ -332,7 +365,7 @@ impl Event {
             "INSERT INTO domain_counter (day, domain, kind, cause, count) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (day, domain, kind, cause) DO UPDATE SET count = domain_counter.count + excluded.count",
             &[
-                (self.at / (24 * HOUR_S)).into(),
+                (self.at / DAY_S).into(),
                 self.domain.as_deref().unwrap_or("").into(),
                 self.kind.as_str().into(),
                 self.cause.as_deref().unwrap_or("").into(),
@@ -485,6 +518,7 @@ pub(crate) fn hour(at: u64) -> u64 {
 }
 
 const HOUR_S: u64 = 3600;
+const DAY_S: u64 = 24 * HOUR_S;
 
 const INSERT: &str = "INSERT INTO event (at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
     provider, code, enhanced, strength, rule, note, said_by) \
@@ -493,6 +527,9 @@ const INSERT: &str = "INSERT INTO event (at, subject, kind, cause, sub, stream, 
 /// The columns that [`Event::read`] expects.
 pub(super) const COLUMNS: &str = "at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
     provider, code, enhanced, strength, rule, note, said_by";
+
+/// What [`Event::of_tally`] reads.
+pub(super) const TALLY: &str = "SELECT day, org, login, stream, kind, cause, count FROM tally";
 
 /// The columns that [`evidence`] expects.
 pub(super) const EVIDENCE_COLUMNS: &str = "delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, \

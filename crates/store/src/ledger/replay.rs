@@ -75,11 +75,13 @@ struct Logged {
     kind: String,
     mx: Option<String>,
     stage: Option<Stage>,
-    code: u16,
+    code: Option<u16>,
     enhanced: Option<Enhanced>,
     text: String,
     provider: Option<String>,
     expired: bool,
+    /// It came as a report: the server had given up. Whether for how it came it is weaker than its words.
+    returned: Option<bool>,
     was: Was,
 }
 
@@ -118,7 +120,7 @@ impl<'a> Replaying<'a> {
                 continue;
             };
             self.found.read += 1;
-            let now = self.rules.classify(&logged.said());
+            let now = logged.understood(self.rules);
             if logged.was.is(&now) {
                 continue;
             }
@@ -162,11 +164,12 @@ impl<'a> Replaying<'a> {
     /// What changes about the address: a withdrawal under every tag that it may have been recorded under, and the refusal
     /// that it is now, unless a delivery since then has answered the question.
     fn about_recipient(&mut self, sql: &mut dyn Sql, logged: &Logged, now: &Outcome) -> Result<Vec<Event>, SqlError> {
-        let Some(address) = logged.recipient.as_ref().filter(|_| logged.kind.ends_with("bounced")) else {
+        let final_one = logged.kind.ends_with("bounced") || logged.returned.is_some();
+        let Some(address) = logged.recipient.as_ref().filter(|_| final_one) else {
             return Ok(Vec::new());
         };
-        let (before, after) =
-            (says(logged.was.cause, logged.was.fate, logged.expired), says(now.cause, now.fate, logged.expired));
+        let given_up = logged.expired || logged.returned.is_some();
+        let (before, after) = (says(logged.was.cause, logged.was.fate, given_up), says(now.cause, now.fate, given_up));
         let same_hard = logged.was.strength == now.strength && logged.was.sub.as_deref() == now.sub.as_deref();
         if before == after && (before != Some(Says::Hard) || same_hard) {
             return Ok(Vec::new());
@@ -217,13 +220,17 @@ enum Step {
 
 impl Logged {
     fn said(&self) -> Said<'_> {
-        Said {
-            stage: self.stage,
-            mx: self.mx.as_deref(),
-            code: Some(self.code),
-            enhanced: self.enhanced,
-            text: &self.text,
+        Said { stage: self.stage, mx: self.mx.as_deref(), code: self.code, enhanced: self.enhanced, text: &self.text }
+    }
+
+    /// What the rules of now make of it, with what was made of it for how it came.
+    fn understood(&self, rules: &Classifier) -> Outcome {
+        let mut now = rules.classify(&self.said());
+        if let Some(weakened) = self.returned {
+            now.fate = Fate::Final;
+            now.strength = if weakened { Strength::Weak } else { now.strength };
         }
+        now
     }
 
     fn event(&self, kind: &str, tag: (KeyId, Tag), address: &Address, now: &Outcome) -> Event {
@@ -234,11 +241,12 @@ impl Logged {
             recipient: Some(tag),
             domain: Some(address.domain().to_string()),
             provider: self.provider.clone(),
-            code: Some(self.code),
+            code: self.code,
             enhanced: self.enhanced.map(|enhanced| enhanced.to_string()),
             strength: Some(now.strength),
             rule: Some(now.rule.to_string()),
-            note: Some(mask(&self.text, address)),
+            // A report may name whom the address led to, and nobody knows here who that was.
+            note: self.returned.is_none().then(|| mask(&self.text, address)),
             ..Event::new(self.at, Subject::Recipient, kind)
         }
     }
@@ -267,8 +275,10 @@ impl Logged {
 
     fn example(&self) -> String {
         let text = self.recipient.as_ref().map_or_else(|| self.text.clone(), |address| mask(&self.text, address));
-        let line: String =
-            format!("{} {text}", self.code).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line: String = format!("{}{text}", self.code.map_or_else(String::new, |code| format!("{code} ")))
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         line[..line.floor_char_boundary(EXAMPLE_OCTETS_MAX)].to_owned()
     }
 }
@@ -309,6 +319,10 @@ fn logged(row: &Row) -> Result<Option<Logged>, SqlError> {
     else {
         return Ok(None);
     };
+    let (kind, weakened) = (row.text(6)?, row.uint_or_null(18)?);
+    if kind == "returned" && weakened.is_none() {
+        return Ok(None);
+    }
     let was = Was {
         cause: cause.parse().map_err(read)?,
         sub: owned(12)?,
@@ -322,25 +336,26 @@ fn logged(row: &Row) -> Result<Option<Logged>, SqlError> {
         login: owned(3)?,
         stream: row.text(4)?.to_owned(),
         recipient: row.text_or_null(5)?.and_then(|text| Address::parse(text).ok()),
-        kind: row.text(6)?.to_owned(),
+        kind: kind.to_owned(),
         mx: owned(7)?,
         stage: row.text_or_null(8)?.map(str::parse).transpose().map_err(read)?,
-        code: u16::try_from(row.uint(9)?).unwrap_or(0),
+        code: row.uint_or_null(9)?.and_then(|code| u16::try_from(code).ok()),
         enhanced: row.text_or_null(10)?.and_then(Enhanced::at_start),
         text: owned(15)?.unwrap_or_default(),
         provider: owned(16)?,
         expired: row.uint_or_null(17)? == Some(1),
+        returned: weakened.map(|weakened| weakened != 0),
         was,
     }))
 }
 
 /// What a server said and what was made of its words: our own failures have no code and are typed, and circumstances cannot
-/// be read again.
+/// be read again. Reports were read whether they name a code or not.
 const PAGE: &str = "SELECT id, at, org, login, stream, recipient, kind, mx, stage, code, enhanced, cause, sub, fate, \
-    strength, text, provider, expired FROM send_log \
-    WHERE $1 < id AND code IS NOT NULL AND cause IS NOT NULL \
+    strength, text, provider, expired, weakened FROM send_log \
+    WHERE $1 < id AND (code IS NOT NULL OR kind = 'returned') AND cause IS NOT NULL \
     AND rule NOT LIKE 'behaviour-%' \
-    AND kind IN ('bounced', 'deferred', 'report-bounced', 'report-deferred') ORDER BY id LIMIT $2";
+    AND kind IN ('bounced', 'deferred', 'report-bounced', 'report-deferred', 'returned') ORDER BY id LIMIT $2";
 /// Rows of one transaction: other writers wait for it.
 const PAGE_ROWS: u64 = 1000;
 /// Kinds of changes that are told apart; a person reads no more.

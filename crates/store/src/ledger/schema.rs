@@ -41,11 +41,11 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
 /// 4: when a peer last answered. 5: who gave an answer. 6: the send log tells how an answer was understood, and by which
-/// rules. 7: returns, and what orgs want of them.
-const FORMAT: i64 = 7;
+/// rules. 7: returns, and what orgs want of them. 8: reports are read again too; what strangers bring is a tally.
+const FORMAT: i64 = 8;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -58,15 +58,20 @@ const MIGRATIONS: [&str; 6] = [
      ALTER TABLE send_log ADD COLUMN provider TEXT; ALTER TABLE send_log ADD COLUMN rules TEXT;",
     // Two tables, which are made below.
     "",
+    "ALTER TABLE send_log ADD COLUMN weakened INTEGER;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
-/// recipient (R11); the times of sender and site events are cut to the hour so that they do not pair up by time.
+/// recipient (R11); the times of sender and site events are cut to the hour so that they do not pair up by time. What
+/// strangers can bring about as often as they like is no line but a number in `tally` (decision 0032).
 const EVENTS: &str = "
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT, sub TEXT,
     stream TEXT, count INTEGER NOT NULL, key_id BLOB, tag BLOB, domain TEXT, org TEXT, login TEXT, provider TEXT,
     code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT, said_by TEXT);
+CREATE TABLE IF NOT EXISTS tally (
+    day INTEGER NOT NULL, org TEXT NOT NULL, login TEXT NOT NULL, stream TEXT NOT NULL, kind TEXT NOT NULL,
+    cause TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, org, login, stream, kind, cause)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_to (source TEXT PRIMARY KEY, last INTEGER NOT NULL);
 ";
 
@@ -92,14 +97,15 @@ CREATE TABLE IF NOT EXISTS domain_counter (
 ";
 
 /// What is kept beside the ledger: the send log (the only place besides the queue with pairs in clear; goes with its
-/// retention), replies that no rule knew (shapes, nobody in them), orgs and logins. `returned` holds what return tokens stand for, sealed so that nobody without the token reads
-/// it (`docs/decisions/0027-return-tokens.md`).
+/// retention), replies that no rule knew (shapes, nobody in them), orgs and logins. `returned` holds what return tokens
+/// stand for, sealed so that nobody without the token reads it (`docs/decisions/0027-return-tokens.md`); `redelivery` is of
+/// mail that is still in the queue although a server may have it.
 const KEPT: &str = "
 CREATE TABLE IF NOT EXISTS send_log (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL,
     mail INTEGER NOT NULL, message_id TEXT, mail_from TEXT, recipient TEXT, kind TEXT NOT NULL, mx TEXT, stage TEXT,
     code INTEGER, enhanced TEXT, text TEXT, cause TEXT, rule TEXT, exit TEXT, sub TEXT, fate TEXT, strength TEXT,
-    expired INTEGER, provider TEXT, rules TEXT);
+    expired INTEGER, provider TEXT, rules TEXT, weakened INTEGER);
 CREATE INDEX IF NOT EXISTS send_log_at ON send_log (at);
 CREATE INDEX IF NOT EXISTS send_log_recipient ON send_log (recipient);
 CREATE TABLE IF NOT EXISTS unknown_reply (
@@ -121,6 +127,9 @@ CREATE TABLE IF NOT EXISTS returned (
     name BLOB PRIMARY KEY, day INTEGER NOT NULL, entry BLOB NOT NULL, bounced INTEGER NOT NULL,
     complained INTEGER NOT NULL, passed_on INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS returned_day ON returned (day);
+CREATE TABLE IF NOT EXISTS redelivery (
+    mail INTEGER NOT NULL, tag BLOB NOT NULL, delivery BLOB NOT NULL, day INTEGER NOT NULL,
+    PRIMARY KEY (mail, tag)) WITHOUT ROWID;
 ";
 
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
@@ -152,6 +161,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_ledger_of_format_7_learns_how_reports_were_weakened_and_keeps_its_lines() {
+        let connection = Connection::open_in_memory().unwrap();
+        let (before, _) = EVENTS.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
+        connection.execute_batch(before).unwrap();
+        for tables in [VIEWS, FEDERATION, &KEPT.replace(", weakened INTEGER", "")] {
+            connection.execute_batch(tables).unwrap();
+        }
+        let insert = "INSERT INTO send_log (at, org, stream, mail, kind) VALUES (5, 'asso', 'bulk', 1, 'returned'); \
+            DROP TABLE redelivery; PRAGMA user_version = 7;";
+        connection.execute_batch(insert).unwrap();
+        for _ in 0..2 {
+            prepare(&connection).unwrap();
+            let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, Option<i64>>(0)).unwrap();
+            assert_eq!(of("SELECT weakened FROM send_log"), None);
+            assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery"), Some(0));
+        }
+    }
+
+    #[test]
     fn a_ledger_of_format_3_learns_when_peers_answered_and_who_speaks() {
         let connection = Connection::open_in_memory().unwrap();
         for tables in [EVENTS, VIEWS, FEDERATION] {
@@ -159,7 +187,7 @@ mod tests {
             connection.execute_batch(&before).unwrap();
         }
         let (columns, rest) = KEPT.split_once(", sub TEXT").unwrap();
-        let (_, rest) = rest.split_once("rules TEXT").unwrap();
+        let (_, rest) = rest.split_once("weakened INTEGER").unwrap();
         connection.execute_batch(&format!("{columns}{rest}")).unwrap();
         let insert = "INSERT INTO peer (node, url, name, state, read, weight, added_at, polled_at, trouble) VALUES \
             (x'01', '', '', 'accepted', 1, 1.0, 5, 70, NULL), (x'02', '', '', 'accepted', 1, 1.0, 5, 80, 'away'), \

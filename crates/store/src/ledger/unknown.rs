@@ -30,17 +30,30 @@ pub struct UnknownReply {
 
 /// Counts the answer of an entry, if no rule knew it.
 pub(super) fn count(sql: &mut dyn Sql, told: &Told, tag: Option<Tag>) -> Result<(), SqlError> {
-    let unknown = |answer: &&Answer| answer.verdict.as_ref().is_some_and(|verdict| verdict.rule == NO_RULE);
-    let Some(answer) = told.answer().filter(unknown) else { return Ok(()) };
-    let private: Vec<&str> =
-        [&told.recipient, &told.mail_from, &told.login].into_iter().flatten().map(String::as_str).collect();
+    let Some(answer) = told.answer() else { return Ok(()) };
+    let private = [&told.recipient, &told.mail_from, &told.login];
+    let private: Vec<&str> = private.into_iter().flatten().map(String::as_str).collect();
+    count_answer(sql, answer, &private, tag, told.at)
+}
+
+/// Counts an answer, if no rule knew it. `private` is what it may name; `tag` whom it is about; `at` in unix seconds.
+pub(crate) fn count_answer(
+    sql: &mut dyn Sql,
+    answer: &Answer,
+    private: &[&str],
+    tag: Option<Tag>,
+    at: u64,
+) -> Result<(), SqlError> {
+    if answer.verdict.as_ref().is_none_or(|verdict| verdict.rule != NO_RULE) {
+        return Ok(());
+    }
     let recipient: String =
         tag.map_or_else(String::new, |tag| tag.0.iter().map(|octet| format!("{octet:02x}")).collect());
-    let shape = shape(&answer.text, &private);
+    let shape = shape(&answer.text, private);
     let changed = sql.execute(
         "UPDATE unknown_reply SET count = count + 1, last_at = $2, provider = $3, \
          several = CASE WHEN tag = $4 THEN several ELSE 1 END WHERE shape = $1",
-        &[shape.as_str().into(), told.at.into(), answer.provider.as_deref().into(), recipient.as_str().into()],
+        &[shape.as_str().into(), at.into(), answer.provider.as_deref().into(), recipient.as_str().into()],
     )?;
     if changed != 0 {
         return Ok(());
@@ -51,7 +64,7 @@ pub(super) fn count(sql: &mut dyn Sql, told: &Told, tag: Option<Tag>) -> Result<
          VALUES ($1, 1, $2, $2, $3, $4, $5, $6, 0, $7)",
         &[
             shape.into(),
-            told.at.into(),
+            at.into(),
             answer.code.map(u32::from).into(),
             answer.enhanced.map(|enhanced| enhanced.to_string()).into(),
             answer.stage.map(sm2tp_rules::Stage::as_str).into(),

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::token::{Row, Token};
-use sm2tp_rules::Stream;
+use sm2tp_rules::{Evidence, Stream};
 
-use crate::sql::{self, Sql, SqlError};
+use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::{Told, What};
 
 /// One recipient of one mail that was taken by a server.
@@ -29,6 +29,10 @@ pub struct Sent {
     pub mail: u64,
     /// Its line in the send log, where one is kept.
     pub line: Option<u64>,
+    /// When the address took mail before this one (unix seconds); 0: never, or it was refused since.
+    pub taken_at: u64,
+    /// What the attempts of one mail to one recipient share, where more than one server may have it.
+    pub delivery: Option<Row>,
 }
 
 /// The stored form (I9): fields are added, never renamed; `v` says which set.
@@ -49,9 +53,14 @@ struct Stored {
     mail: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
+    /// From version 2 on, as the next.
+    #[serde(default)]
+    taken_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivery: Option<String>,
 }
 
-/// What was counted for a token already; each counts once.
+/// What was counted for a token already, or for another of the same mail to the same recipient; each counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     pub bounced: bool,
@@ -61,16 +70,20 @@ pub struct Counted {
 }
 
 /// Keeps what the token of a happening stands for, if a report about it may come. Runs inside the transaction that keeps
-/// the happening; offered twice, it is kept once.
+/// the happening; offered twice, it is kept once. `before` is what was known of the address.
 pub(crate) fn keep(
     sql: &mut dyn Sql,
     told: &Told,
-    domain: &str,
-    recipient: (KeyId, Tag),
+    (recipient, domain): ((KeyId, Tag), &str),
     line: Option<u64>,
+    before: &Evidence,
 ) -> Result<(), SqlError> {
-    let text = told.token.as_deref().filter(|_| !matches!(told.what, What::Bounced { .. }));
-    let Some(token) = text.and_then(|text| Token::unchecked(text).ok()) else { return Ok(()) };
+    let token = told.token.as_deref().and_then(|text| Token::unchecked(text).ok());
+    if token.is_none() && matches!(told.what, What::Delivered { .. } | What::Deferred { .. }) {
+        return Ok(());
+    }
+    let delivery = delivery(sql, told, recipient.1, token.as_ref())?;
+    let Some(token) = token.filter(|_| !matches!(told.what, What::Bounced { .. })) else { return Ok(()) };
     let sent = Sent {
         org: told.org.clone(),
         login: told.login.clone(),
@@ -81,6 +94,8 @@ pub(crate) fn keep(
         provider: told.answer().and_then(|answer| answer.provider.clone()),
         mail: told.mail,
         line,
+        taken_at: if before.hard_at == 0 { before.delivered_at } else { 0 },
+        delivery,
     };
     sql.execute(
         "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, $3, 0, 0, 0) \
@@ -92,28 +107,70 @@ pub(crate) fn keep(
 
 /// What a token stands for, and what was counted for it; none where nothing is kept (any more).
 pub(crate) fn find(sql: &mut dyn Sql, row: &Row) -> Result<Option<(Sent, Counted)>, SqlError> {
+    let Some((entry, counted)) = entry(sql, row)? else { return Ok(None) };
+    match open(row, entry) {
+        Ok(sent) => {
+            let shared = sent.delivery.map(|delivery| self::entry(sql, &delivery)).transpose()?.flatten();
+            Ok(Some((sent, shared.map_or(counted, |(_, counted)| counted))))
+        }
+        // An entry that does not open is one that nobody reads again: its report counts as one of nobody.
+        Err(error) => {
+            tracing::error!(%error, "what a return token stands for cannot be read");
+            Ok(None)
+        }
+    }
+}
+
+/// Remembers what has been counted now for a token, and for those that share its delivery.
+pub(crate) fn count(sql: &mut dyn Sql, row: &Row, sent: &Sent, counted: Counted) -> Result<(), SqlError> {
+    let set = "UPDATE returned SET bounced = $2, complained = $3, passed_on = $4 WHERE name = $1";
+    let Counted { bounced, complained, passed_on } = counted;
+    let row = sent.delivery.as_ref().unwrap_or(row);
+    sql.execute(set, &[name(row)[..].into(), bounced.into(), complained.into(), passed_on.into()])?;
+    Ok(())
+}
+
+fn entry(sql: &mut dyn Sql, row: &Row) -> Result<Option<(Vec<u8>, Counted)>, SqlError> {
     let query = "SELECT entry, bounced, complained, passed_on FROM returned WHERE name = $1";
-    let found = sql::first(sql, query, &[name(row)[..].into()], |found| {
+    sql::first(sql, query, &[name(row)[..].into()], |found| {
         let passed_on = u32::try_from(found.uint(3)?).unwrap_or(u32::MAX);
         let counted = Counted { bounced: found.int(1)? != 0, complained: found.int(2)? != 0, passed_on };
         Ok((found.blob(0)?.to_vec(), counted))
-    })?;
-    // An entry that does not open is one that nobody reads again: its report counts as one of nobody.
-    Ok(found.and_then(|(entry, counted)| match open(row, entry) {
-        Ok(sent) => Some((sent, counted)),
-        Err(error) => {
-            tracing::error!(%error, "what a return token stands for cannot be read");
-            None
-        }
-    }))
+    })
 }
 
-/// Remembers what has been counted now.
-pub(crate) fn count(sql: &mut dyn Sql, row: &Row, counted: Counted) -> Result<(), SqlError> {
-    let set = "UPDATE returned SET bounced = $2, complained = $3, passed_on = $4 WHERE name = $1";
-    let Counted { bounced, complained, passed_on } = counted;
-    sql.execute(set, &[name(row)[..].into(), bounced.into(), complained.into(), passed_on.into()])?;
-    Ok(())
+/// What the attempts of one mail to one recipient share, where a server may have the mail although it is sent again: one
+/// bounce counts for all of them. Which mail that is stands in clear as long as the mail is in the queue, and no longer.
+fn delivery(sql: &mut dyn Sql, told: &Told, tag: Tag, token: Option<&Token>) -> Result<Option<Row>, SqlError> {
+    let at = [Value::from(told.mail), tag.0[..].into()];
+    let known = sql::first(sql, "SELECT delivery FROM redelivery WHERE mail = $1 AND tag = $2", &at, |row| {
+        Ok(Row(row.octets(0)?))
+    })?;
+    let goes_on = matches!(told.what, What::Deferred { .. });
+    if let Some(delivery) = known.filter(|_| !goes_on) {
+        sql.execute("DELETE FROM redelivery WHERE mail = $1 AND tag = $2", &at)?;
+        if matches!(told.what, What::Bounced { .. }) {
+            // The sender has been told, and the bounce is counted: what the first server reports is no second one.
+            sql.execute("UPDATE returned SET bounced = 1 WHERE name = $1", &[name(&delivery)[..].into()])?;
+        }
+    }
+    let Some(token) = token.filter(|_| goes_on && known.is_none()) else { return Ok(known) };
+    // Other octets than those of the token, which leave with the mail.
+    let fresh: [u8; 32] =
+        Sha256::new().chain_update(b"SM2TP delivery v1\0").chain_update(token.row.0).finalize().into();
+    let mut delivery = Row([0; 10]);
+    delivery.0.copy_from_slice(&fresh[..10]);
+    let day = Value::from(u32::from(token.day));
+    sql.execute(
+        "INSERT INTO redelivery (mail, tag, delivery, day) VALUES ($1, $2, $3, $4)",
+        &[told.mail.into(), tag.0[..].into(), delivery.0[..].into(), day.clone()],
+    )?;
+    sql.execute(
+        "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, x'', 0, 0, 0) \
+         ON CONFLICT (name) DO NOTHING",
+        &[name(&delivery)[..].into(), day],
+    )?;
+    Ok(Some(delivery))
 }
 
 fn name(row: &Row) -> [u8; 32] {
@@ -140,6 +197,8 @@ fn seal(row: &Row, sent: &Sent) -> Result<Vec<u8>, SqlError> {
         provider: sent.provider.clone(),
         mail: sent.mail,
         line: sent.line,
+        taken_at: sent.taken_at,
+        delivery: sent.delivery.map(|delivery| hex::encode(delivery.0)),
     };
     let mut octets = serde_json::to_vec(&stored).map_err(|error| SqlError::Stored(error.to_string()))?;
     let (key, nonce) = cipher(row)?;
@@ -151,7 +210,7 @@ fn open(row: &Row, mut octets: Vec<u8>) -> Result<Sent, SqlError> {
     let (key, nonce) = cipher(row)?;
     let plain = key.open_in_place(nonce, Aad::empty(), &mut octets).map_err(|_| unsealed())?;
     let stored: Stored = serde_json::from_slice(plain).map_err(|error| SqlError::Stored(error.to_string()))?;
-    if stored.v != VERSION {
+    if VERSION < stored.v {
         return Err(SqlError::Stored(format!("an entry of version {}", stored.v)));
     }
     Ok(Sent {
@@ -164,16 +223,19 @@ fn open(row: &Row, mut octets: Vec<u8>) -> Result<Sent, SqlError> {
         provider: stored.provider,
         mail: stored.mail,
         line: stored.line,
+        taken_at: stored.taken_at,
+        delivery: stored.delivery.as_deref().map(octets_of).transpose()?.map(Row),
     })
 }
 
 fn octets_of<const N: usize>(digits: &str) -> Result<[u8; N], SqlError> {
     let octets = hex::decode(digits).ok().and_then(|octets| octets.try_into().ok());
-    octets.ok_or_else(|| SqlError::Stored("a tag of another length".into()))
+    octets.ok_or_else(|| SqlError::Stored("octets of another length".into()))
 }
 
 fn unsealed() -> SqlError {
     SqlError::Stored("an entry of the table of returns does not open".into())
 }
 
-const VERSION: u8 = 1;
+/// 2: what several attempts share.
+const VERSION: u8 = 2;

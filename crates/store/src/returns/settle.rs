@@ -11,7 +11,7 @@ use sm2tp_rules::{Stream, Strength};
 
 use super::kept::{self, Counted, Sent};
 use super::{Link, Returns};
-use crate::ledger::{self, Event, LedgerError, Subject};
+use crate::ledger::{self, Bounced, Event, LedgerError, Subject};
 use crate::sql::{self, Sql, SqlError};
 use crate::told::{Answer, Told, What, mask};
 
@@ -71,6 +71,10 @@ struct Decision {
     events: Vec<Event>,
     /// Of the bounce or the complaint, for the send log and those who publish.
     answer: Option<Answer>,
+    /// Of a bounce: weaker than its words, for how it came.
+    weakened: bool,
+    /// Whom the words of a bounce may name beside the recipient.
+    named: Vec<Address>,
 }
 
 impl Returns {
@@ -105,25 +109,25 @@ impl Returns {
     ) -> Result<Settled, LedgerError> {
         let Offered { source, number, token, found, passed_on, now } = offered;
         self.ledger
-            .settle(move |sql| {
+            .settle_report(move |sql| {
                 if number <= counted_to(sql, &source)? {
-                    return Ok((Vec::new(), Settled::Before));
+                    return Ok((Vec::new(), None, Settled::Before));
                 }
                 let known =
                     token.map(|token| Ok::<_, SqlError>(kept::find(sql, &token.row)?.map(|known| (token, known))));
-                let (events, settled) = match known.transpose()?.flatten() {
+                let (events, bounced, settled) = match known.transpose()?.flatten() {
                     Some((token, (sent, counted))) => {
                         let decision = decide(&sent, counted, &found, day(now).saturating_sub(token.day), now, &tags);
                         let counted = after(counted, decision.counts, passed_on);
-                        kept::count(sql, &token.row, counted)?;
-                        write(sql, &sent, &decision, now, publish)?;
-                        (decision.events, Settled::Attributed(decision.counts))
+                        kept::count(sql, &token.row, &sent, counted)?;
+                        write(sql, &sent, &decision, &found, now, publish)?;
+                        let bounced = decision.bounced(&sent, now);
+                        (decision.events, bounced, Settled::Attributed(decision.counts))
                     }
                     None => {
-                        let event = unattributed(&found, now);
-                        ledger::keep(sql, &event)?;
+                        ledger::tally(sql, &unattributed(&found, now))?;
                         note(sql, &found, now)?;
-                        (vec![event], Settled::Unattributed)
+                        (Vec::new(), None, Settled::Unattributed)
                     }
                 };
                 sql.execute(
@@ -131,7 +135,7 @@ impl Returns {
                      ON CONFLICT (source) DO UPDATE SET last = excluded.last",
                     &[source.as_str().into(), number.into()],
                 )?;
-                Ok((events, settled))
+                Ok((events, bounced, settled))
             })
             .await
     }
@@ -156,10 +160,19 @@ fn decide(
     match counts {
         Counts::Bounce => bounce(sent, found, age_days, now, tags),
         Counts::Complaint => complaint(sent, found, now),
-        Counts::Repeated | Counts::Late | Counts::Nothing => {
-            let event = Event { cause: Some(found.word.clone()), ..about_sender(sent, "report-read", now) };
-            Decision { counts, events: vec![event], answer: None }
-        }
+        Counts::Repeated | Counts::Late | Counts::Nothing => Decision::read(counts),
+    }
+}
+
+impl Decision {
+    /// Read, and no more.
+    fn read(counts: Counts) -> Self {
+        Self { counts, events: Vec::new(), answer: None, weakened: false, named: Vec::new() }
+    }
+
+    fn bounced(&self, sent: &Sent, now: u64) -> Option<Bounced> {
+        let answer = self.answer.as_ref().filter(|_| self.counts == Counts::Bounce)?;
+        Some(Bounced { provider: answer.provider.clone(), at: now, taken_at: sent.taken_at })
     }
 }
 
@@ -177,8 +190,7 @@ fn bounce(
     let named = found.failed.iter().find(is_this);
     let Some(failed) = named.or(found.failed.first()) else {
         // It says that something failed, and in no words that anybody reads.
-        let event = Event { cause: Some(found.word.clone()), ..about_sender(sent, "report-read", now) };
-        return Decision { counts: Counts::Nothing, events: vec![event], answer: None };
+        return Decision::read(Counts::Nothing);
     };
     let names = match (named, &failed.recipient) {
         (Some(_), _) => Names::ThisRecipient,
@@ -186,6 +198,9 @@ fn bounce(
         (None, None) => Names::Nobody,
     };
     let mut answer = failed.answer.clone();
+    // The counters, the send log and the events must name the same one, so that rules that improve find them again.
+    answer.provider = answer.provider.take().or(sent.provider.clone());
+    let weakened = returned::strength(Strength::Strong, age_days, names) == Strength::Weak;
     if let Some(verdict) = &mut answer.verdict {
         verdict.strength = returned::strength(verdict.strength, age_days, names);
         // The server has given up; there is nothing left to try.
@@ -194,15 +209,11 @@ fn bounce(
     let verdict = answer.verdict.as_ref();
     let cause = verdict.map(|verdict| verdict.cause.to_string());
     let mut events = vec![
-        Event {
-            cause: cause.clone(),
-            provider: answer.provider.clone().or(sent.provider.clone()),
-            ..about_sender(sent, "returned", now)
-        },
+        Event { cause: cause.clone(), provider: answer.provider.clone(), ..about_sender(sent, "returned", now) },
         Event {
             cause: cause.clone(),
             domain: Some(sent.domain.clone()),
-            provider: answer.provider.clone().or(sent.provider.clone()),
+            provider: answer.provider.clone(),
             ..Event::new(ledger::hour(now), Subject::Site, "returned")
         },
     ];
@@ -216,7 +227,7 @@ fn bounce(
         stream: Some(sent.stream.to_string()),
         recipient: Some(sent.recipient),
         domain: Some(sent.domain.clone()),
-        provider: answer.provider.clone().or(sent.provider.clone()),
+        provider: answer.provider.clone(),
         code: answer.code,
         enhanced: answer.enhanced.map(|enhanced| enhanced.to_string()),
         strength: verdict.map(|verdict| verdict.strength).or(Some(Strength::Weak)),
@@ -225,7 +236,8 @@ fn bounce(
         note: failed.recipient.as_ref().map(|address| masked(&answer.text, address, failed.led_to.as_ref())),
         ..Event::new(now, Subject::Recipient, kind)
     }));
-    Decision { counts: Counts::Bounce, events, answer: Some(answer) }
+    let named = [&failed.recipient, &failed.led_to].into_iter().flatten().cloned().collect();
+    Decision { counts: Counts::Bounce, events, answer: Some(answer), weakened, named }
 }
 
 fn masked(text: &str, recipient: &Address, led_to: Option<&Address>) -> String {
@@ -248,7 +260,8 @@ fn complaint(sent: &Sent, found: &Found, now: u64) -> Decision {
         Event { domain: Some(sent.domain.clone()), ..Event::new(ledger::hour(now), Subject::Site, "complained") },
     ];
     let text = found.feedback.clone().unwrap_or_else(|| "abuse".to_owned());
-    Decision { counts: Counts::Complaint, events, answer: Some(Answer { text, ..Answer::default() }) }
+    let answer = Some(Answer { text, ..Answer::default() });
+    Decision { events, answer, ..Decision::read(Counts::Complaint) }
 }
 
 /// What a link to unsubscribe changes: the same pair as a complaint, without its stain on the sender.
@@ -280,7 +293,8 @@ fn about_sender(sent: &Sent, kind: &str, now: u64) -> Event {
     }
 }
 
-/// Counted for the node, and for nobody on it: who can forge a report must not be able to spoil a sender's name.
+/// Counted for the node, and for nobody on it: who can forge a report must not be able to spoil a sender's name, nor to
+/// make the ledger grow.
 fn unattributed(found: &Found, now: u64) -> Event {
     Event { cause: Some(found.word.clone()), ..Event::new(ledger::hour(now), Subject::Sender, "unattributed") }
 }
@@ -297,18 +311,25 @@ fn write(
     sql: &mut dyn Sql,
     sent: &Sent,
     decision: &Decision,
+    found: &Found,
     now: u64,
     publish: impl FnOnce(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
 ) -> Result<(), LedgerError> {
     decision.events.iter().try_for_each(|event| ledger::keep(sql, event))?;
-    let Some(answer) = decision.answer.clone() else { return Ok(()) };
+    let Some(answer) = decision.answer.clone() else {
+        let read = Event { cause: Some(found.word.clone()), ..about_sender(sent, "report-read", now) };
+        return Ok(ledger::tally(sql, &read)?);
+    };
     let bounced = decision.counts == Counts::Bounce;
-    if !bounced {
+    if bounced {
+        unknown(sql, sent, decision, &answer, now)?;
+    } else {
         remember(sql, &sent.org, "complaints")?;
     }
     let line = sent.line.map(|line| original(sql, line, sent.mail)).transpose()?.flatten();
     let Some(original) = line else { return Ok(()) };
-    let what = if bounced { What::Returned { answer } } else { What::Complained { answer } };
+    let weakened = decision.weakened;
+    let what = if bounced { What::Returned { answer, weakened } } else { What::Complained { answer } };
     let told = Told {
         v: Told::VERSION,
         at: now,
@@ -329,6 +350,14 @@ fn write(
         publish(sql, &told, event)?;
     }
     Ok(())
+}
+
+/// Counts the words of a bounce that no rule knew. Of bounces only: a stranger could fill the list with words of his own.
+fn unknown(sql: &mut dyn Sql, sent: &Sent, decision: &Decision, answer: &Answer, now: u64) -> Result<(), SqlError> {
+    let named: Vec<String> = decision.named.iter().map(Address::clear).collect();
+    let own = [&sent.mail_from, &sent.login].into_iter().flatten();
+    let private: Vec<&str> = named.iter().chain(own).map(String::as_str).collect();
+    ledger::unknown::count_answer(sql, answer, &private, Some(sent.recipient.1), now)
 }
 
 /// One more for the next notice to this org.

@@ -52,8 +52,9 @@ impl Session {
         match chunks.fault() {
             // RFC 3030 §2: after a chunk that failed the transaction is over; chunks behind it find none.
             Some(fault) => {
+                let replies = if last == Last::Yes { self.replies(&transaction) } else { 1 };
                 self.state = State::Greeted(greeting);
-                self.idle(fault.refusal().to_reply())
+                self.idle(fault.refusal().to_reply().repeat(replies))
             }
             None if last == Last::Yes => self.content(greeting, transaction, chunks.into_message()),
             None => {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Answer, Ask, Envelope, Greeting, Session, State, Step, Tls, ehlo_first};
+use crate::smtp::client::Protocol;
 use crate::smtp::command::MailParams;
 use crate::smtp::data::DataError;
 use crate::smtp::params::RcptOptions;
@@ -17,6 +18,8 @@ pub(super) struct Transaction {
     named: HashSet<Address>,
     /// Recipients that were refused: by the shell, by their syntax, or as too many.
     pub(super) refused: usize,
+    /// RCPT commands that were answered with yes, those that named somebody again too.
+    accepted: usize,
 }
 
 impl Session {
@@ -48,7 +51,8 @@ impl Session {
             }
         };
         let envelope = Envelope { sender: path.clone(), recipients: Vec::new(), params: params.clone() };
-        self.state = State::SenderAsked(greeting, Transaction { envelope, named: HashSet::new(), refused: 0 });
+        self.state =
+            State::SenderAsked(greeting, Transaction { envelope, named: HashSet::new(), refused: 0, accepted: 0 });
         Step::Ask(Ask::Sender { path, params })
     }
 
@@ -73,7 +77,7 @@ impl Session {
 
     /// A recipient that is named twice keeps what was asked for it first.
     pub(super) fn rcpt(&mut self, path: Address, options: RcptOptions) -> Step {
-        let (greeting, transaction) = match self.take_state() {
+        let (greeting, mut transaction) = match self.take_state() {
             State::Mail(greeting, transaction) => (greeting, transaction),
             state @ State::Chunked(..) => {
                 self.state = state;
@@ -88,6 +92,7 @@ impl Session {
         };
         let room = transaction.envelope.recipients.len() < self.offers.recipients_max;
         if transaction.named.contains(&path) {
+            transaction.accepted += 1;
             self.state = State::Mail(greeting, transaction);
             return self.idle(reply(250, Enhanced(2, 1, 5), "Ok, already named"));
         }
@@ -112,6 +117,7 @@ impl Session {
         }
         transaction.named.insert(path.clone());
         transaction.envelope.recipients.push(path);
+        transaction.accepted += 1;
         self.state = State::Mail(greeting, transaction);
         Step::Reply(yes(answer, Enhanced(2, 1, 5)))
     }
@@ -145,27 +151,34 @@ impl Session {
         transaction: Transaction,
         content: Result<Vec<u8>, DataError>,
     ) -> Step {
+        let replies = self.replies(&transaction);
         match content {
             Ok(content) => {
-                self.state = State::MessageAsked(greeting);
+                self.state = State::MessageAsked(greeting, replies);
                 Step::Ask(Ask::Message { envelope: transaction.envelope, content })
             }
             Err(error) => {
                 self.state = State::Greeted(greeting);
-                self.idle(error.refusal().to_reply())
+                self.idle(error.refusal().to_reply().repeat(replies))
             }
         }
     }
 
-    pub(super) fn message_answered(&mut self, greeting: Greeting, answer: Answer) -> Step {
+    pub(super) fn message_answered(&mut self, greeting: Greeting, replies: usize, answer: Answer) -> Step {
         self.state = State::Greeted(greeting);
         match answer {
-            Answer::No(refusal) => self.idle(refusal.to_reply()),
+            Answer::No(refusal) => self.idle(refusal.to_reply().repeat(replies)),
             answer => {
                 self.tally.idle = 0;
-                Step::Reply(yes(answer, Enhanced(2, 0, 0)))
+                Step::Reply(yes(answer, Enhanced(2, 0, 0)).repeat(replies))
             }
         }
+    }
+
+    /// How often the message is answered: in LMTP for each RCPT that was, also one that named somebody again (RFC 2033
+    /// §4.2). Repeated RCPTs are bounded by the commands of a connection that bring no message further.
+    pub(super) fn replies(&self, transaction: &Transaction) -> usize {
+        if self.protocol == Protocol::Lmtp { transaction.accepted } else { 1 }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What reports change, and above all what they do not: without a token of ours, nothing.
 
+use std::sync::Arc;
+
 use sm2tp_federation::tags::TagKey;
 use sm2tp_proto::Enhanced;
 use sm2tp_rules::suppress::Recipient;
 use sm2tp_rules::{Cause, Scope, Stage, Stream};
 
 use super::*;
-use crate::ledger::{Ledger, SendLog, path};
+use crate::ledger::{Ledger, Replay, SendLog, path};
 use crate::testing::TempDir;
 use crate::told::Verdict;
 
@@ -70,21 +72,26 @@ impl Bench {
 
     /// Mail to an address leaves with a token and is taken; answers with the token.
     async fn send(&mut self, to: &str) -> Token {
+        self.tell(self.number + 1, to, What::Delivered { answer: Answer::default() }, NOW).await
+    }
+
+    /// An attempt to deliver a mail, with a token.
+    async fn tell(&mut self, mail: u64, to: &str, what: What, at: u64) -> Token {
         let text = self.returns.token(NOW).unwrap();
         self.number += 1;
         let told = Told {
             v: Told::VERSION,
-            at: NOW,
+            at,
             org: "asso".into(),
             login: Some("news".into()),
             stream: Stream::Bulk,
-            mail: self.number,
+            mail,
             message_id: Some("1@asso.example".into()),
             mail_from: Some("news@asso.example".into()),
             recipient: Some(to.into()),
             token: Some(text.clone()),
             report: false,
-            what: What::Delivered { answer: Answer::default() },
+            what,
         };
         let batch = vec![(self.number, told)];
         let tagger = |address: &Address| Some(tag(address));
@@ -102,7 +109,8 @@ impl Bench {
     }
 
     async fn counters(&self) -> Vec<String> {
-        let query = "SELECT kind, org, cause, count FROM counter WHERE kind <> 'delivered' ORDER BY kind, org, cause";
+        let query = "SELECT kind, org, cause, SUM(count) FROM counter WHERE kind <> 'delivered' \
+                     GROUP BY kind, org, cause HAVING SUM(count) <> 0 ORDER BY kind, org, cause";
         let line = |row: &sql::Row| Ok(format!("{} {} {} {}", row.text(0)?, row.text(1)?, row.text(2)?, row.uint(3)?));
         self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], line)?)).await.unwrap()
     }
@@ -238,4 +246,151 @@ async fn what_is_kept_for_a_token_opens_with_the_token_alone() {
     assert_eq!((sent.recipient, counted), (tag(&address("jean@x.example")), Counted::default()));
     assert_eq!(bench.returns.prune(NOW + 181 * DAY).await.unwrap(), 1);
     assert_eq!(bench.returns.sent(&token).await.unwrap(), None);
+}
+
+/// What stands in one row of one column.
+async fn one(bench: &Bench, query: &'static str) -> u64 {
+    bench.ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn what_strangers_bring_is_counted_and_adds_no_line() {
+    let mut bench = Bench::new();
+    let token = bench.send("jean@x.example").await;
+    bench.offer(1, Some(token), failure(Some("jean@x.example"), Cause::Address), NOW + 60).await;
+    let lines = one(&bench, "SELECT COUNT(*) FROM event").await;
+    for number in 2..500 {
+        let token = (number % 2 == 0).then_some(token);
+        bench.offer(number, token, failure(Some("jean@x.example"), Cause::Address), NOW + number).await;
+    }
+    assert_eq!(one(&bench, "SELECT COUNT(*) FROM event").await, lines);
+    assert_eq!(one(&bench, "SELECT COUNT(*) FROM tally").await, 2);
+    let counters = bench.counters().await;
+    assert_eq!(counters, ["report-read asso failed 249", "returned asso address 1", "unattributed  failed 249"]);
+    bench.ledger.rebuild().await.unwrap();
+    assert_eq!(bench.counters().await, counters);
+}
+
+#[tokio::test]
+async fn a_mail_that_two_servers_may_have_bounces_once() {
+    let broken = || What::Deferred { answer: Answer::default() };
+    let taken = || What::Delivered { answer: Answer::default() };
+    let refused = || What::Bounced { answer: answer(Cause::Address, "550 5.1.1 unknown"), expired: false };
+    let mut bench = Bench::new();
+    let found = || failure(Some("jean@x.example"), Cause::Address);
+    let twice = [
+        bench.tell(7, "jean@x.example", broken(), NOW).await,
+        bench.tell(7, "jean@x.example", broken(), NOW + 60).await,
+        bench.tell(7, "jean@x.example", taken(), NOW + 120).await,
+    ];
+    let other = bench.tell(8, "jean@x.example", taken(), NOW + 130).await;
+    assert_eq!(one(&bench, "SELECT COUNT(*) FROM redelivery").await, 0, "the pair is gone when the mail is");
+    let counts = [Counts::Repeated, Counts::Bounce, Counts::Repeated];
+    for (number, (at, want)) in (1..).zip([(1, counts[1]), (0, counts[0]), (2, counts[2])]) {
+        let settled = bench.offer(number, Some(twice[at]), found(), NOW + 200 + number).await;
+        assert_eq!(settled, Settled::Attributed(want), "attempt {at}");
+    }
+    assert_eq!(bench.offer(4, Some(other), found(), NOW + 300).await, Settled::Attributed(Counts::Bounce));
+
+    // What the next server refuses has bounced, whatever the one before reports.
+    let first = bench.tell(9, "jean@x.example", broken(), NOW + 400).await;
+    bench.tell(9, "jean@x.example", refused(), NOW + 460).await;
+    assert_eq!(bench.offer(5, Some(first), found(), NOW + 500).await, Settled::Attributed(Counts::Repeated));
+    // A mail that never ends is forgotten too.
+    bench.tell(10, "jean@x.example", broken(), NOW + 600).await;
+    assert_eq!(one(&bench, "SELECT COUNT(*) FROM redelivery").await, 1);
+    bench.returns.prune(NOW + 40 * DAY).await.unwrap();
+    assert_eq!(one(&bench, "SELECT COUNT(*) FROM redelivery").await, 0);
+}
+
+/// A bounce whose words the rules of its time took for `cause`.
+fn misread(text: &str, cause: Cause) -> Found {
+    let mut found = failure(Some("jean@x.example"), cause);
+    found.failed[0].answer.text = text.into();
+    found.failed[0].answer.enhanced = None;
+    found
+}
+
+#[tokio::test]
+async fn better_rules_move_a_bounce_that_came_as_a_report() {
+    let mut bench = Bench::new();
+    let rules = Arc::new(sm2tp_rules::Classifier::shipped());
+    let tags = |address: &Address| vec![tag(address)];
+    let hard = |bench: &Bench| {
+        let own = bench.facts("jean@x.example").own;
+        (own.hard_at != 0, own.hard_strong)
+    };
+    let gone = bench.send("jean@x.example").await;
+    bench.offer(1, Some(gone), misread("550 5.1.1 user unknown", Cause::Policy), NOW + 60).await;
+    assert_eq!(hard(&bench), (false, false));
+    let shown = bench.ledger.replay(rules.clone(), Replay::Show, tags).await.unwrap();
+    assert_eq!((shown.read, shown.changed, shown.hard_added), (1, 1, 1), "{shown:?}");
+    assert_eq!(bench.ledger.replay(rules.clone(), Replay::Apply, tags).await.unwrap(), shown);
+    assert_eq!(hard(&bench), (true, true));
+    assert_eq!(bench.counters().await, ["returned asso address 1"]);
+
+    // Late is weak, whatever the words say; and what is no word about the address frees it.
+    let mut bench = Bench::new();
+    let (late, freed) = (bench.send("jean@x.example").await, bench.send("jean@x.example").await);
+    bench.offer(1, Some(late), misread("550 5.1.1 user unknown", Cause::Policy), NOW + 20 * DAY).await;
+    let refused = "Sender verify failed: user unknown";
+    bench.offer(2, Some(freed), misread(refused, Cause::Address), NOW + 60).await;
+    assert_eq!(hard(&bench), (true, true));
+    let applied = bench.ledger.replay(rules.clone(), Replay::Apply, tags).await.unwrap();
+    assert_eq!((applied.changed, applied.hard_added, applied.hard_withdrawn), (2, 1, 1), "{applied:?}");
+    assert_eq!(hard(&bench), (true, false));
+    let before = (bench.facts("jean@x.example"), bench.counters().await);
+    bench.ledger.rebuild().await.unwrap();
+    assert_eq!((bench.facts("jean@x.example"), bench.counters().await), before);
+    assert_eq!(bench.ledger.replay(rules, Replay::Apply, tags).await.unwrap().changed, 0);
+}
+
+#[tokio::test]
+async fn words_of_a_bounce_that_no_rule_knew_are_counted_without_anybody_in_them() {
+    let mut bench = Bench::new();
+    let token = bench.send("jean@x.example").await;
+    let mut found = misread("550 purple elephants for jean and dupont", Cause::Unknown);
+    found.failed[0].led_to = Some(address("dupont@y.example"));
+    found.failed[0].answer.verdict.as_mut().unwrap().rule = sm2tp_rules::classify::NO_RULE.into();
+    bench.offer(1, None, found.clone(), NOW + 50).await;
+    bench.offer(2, Some(token), found.clone(), NOW + 60).await;
+    bench.offer(3, Some(token), found, NOW + 70).await;
+    let unknown = bench.ledger.read(|sql| Ok(crate::ledger::unknown_replies(sql)?)).await.unwrap();
+    assert_eq!((unknown.len(), unknown[0].count), (1, 1), "only what is proved, and once: {unknown:?}");
+    let shape = &unknown[0].shape;
+    assert!(shape.contains("purple elephants") && !shape.contains("jean") && !shape.contains("dupont"), "{shape}");
+}
+
+/// Forty people get a newsletter at a provider that takes it, and gives most of it back later.
+async fn gives_back(known: bool) -> Bench {
+    let mut bench = Bench::new();
+    let whom = |n: u64| format!("{n}@x.example");
+    let taken = || What::Delivered { answer: Answer { provider: Some("google".into()), ..Answer::default() } };
+    let mut tokens = Vec::new();
+    for n in 0..40 {
+        if known {
+            bench.tell(100 + n, &whom(n), taken(), NOW - DAY).await;
+        }
+        tokens.push(bench.tell(200 + n, &whom(n), taken(), NOW).await);
+    }
+    for (number, (n, token)) in (1..).zip((0..30).zip(tokens)) {
+        bench.offer(number, Some(token), failure(Some(&whom(n)), Cause::Address), NOW + 60).await;
+    }
+    bench
+}
+
+#[tokio::test]
+async fn a_provider_that_errs_in_bulk_in_its_reports_is_not_believed() {
+    let bench = gives_back(true).await;
+    assert!(bench.ledger.breakers().is_tripped("google", NOW + 70));
+    assert_eq!(bench.ledger.breakers().list(NOW + 70)[0].parked, 30);
+    let facts = |bench: &Bench| (0..40).map(|n| bench.facts(&format!("{n}@x.example")).own).collect::<Vec<_>>();
+    let before = facts(&bench);
+    assert!(before.iter().all(|own| own.hard_at == 0 && own.delivered_at == NOW));
+    bench.ledger.rebuild().await.unwrap();
+    assert_eq!(facts(&bench), before);
+    // Addresses that never took mail before: a bad list, and a server that says yes to everything.
+    let bench = gives_back(false).await;
+    assert!(!bench.ledger.breakers().is_tripped("google", NOW + 70));
+    assert!((0..30).all(|n| bench.facts(&format!("{n}@x.example")).own.hard_at != 0));
 }
