@@ -2,9 +2,11 @@
 //! into facts, asks the rules, answers.
 
 pub mod acme;
+pub mod beside;
 pub mod control;
 pub mod follow;
 pub mod http;
+mod meters;
 mod patience;
 pub mod peering;
 pub mod returns;
@@ -24,6 +26,7 @@ use sm2tp_store::keys::Keys;
 use sm2tp_store::{Book, Ledger, Spool};
 use tokio::sync::watch;
 
+pub use self::meters::Meters;
 use self::turned_away::TurnedAway;
 
 /// What the doors of one node share.
@@ -37,6 +40,7 @@ pub struct House {
     pub dkim: DkimKeys,
     pub federation: Federation,
     pub turned_away: TurnedAway,
+    pub meters: Arc<Meters>,
     /// Mail that comes back; none: none does.
     pub returns: Option<returns::Back>,
 }

@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use self::client::{Client, Place};
 pub use self::client::{Fronts, Networks};
 use self::connection::Connection;
-use self::limits::{Guard, Knocks, Meters, Reports};
+use self::limits::{Guard, Knocks, Reports};
 use self::reading::Memory;
 use crate::House;
 use crate::patience::Patience;
@@ -95,7 +95,6 @@ pub(crate) struct Shared {
     pub onward: Onward,
     pub settings: Settings,
     pub stops: Stops,
-    meters: Arc<Meters>,
     guard: Guard,
     knocks: Knocks,
     reports: Reports,
@@ -132,7 +131,6 @@ impl Door {
             onward,
             settings,
             stops,
-            meters: Arc::default(),
             guard: Guard::new(guess::Limits::default()),
             knocks: Knocks::new(rate),
             reports: Reports::default(),

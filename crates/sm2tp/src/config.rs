@@ -19,7 +19,7 @@ use std::time::Duration;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
-pub use net::{Host, Network};
+pub use net::{Host, Network, Place};
 pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
 use sm2tp_rules::rate::Rate;
 
@@ -52,10 +52,10 @@ pub struct Config {
     pub federation: Federation,
     /// When addresses are stopped, and for how long.
     pub suppression: Suppression,
-    /// The door for Postfix policy requests; see [`Config::unbuilt`].
-    pub policy: Option<Door>,
-    /// The door for Postfix table look-ups; see [`Config::unbuilt`].
-    pub socketmap: Option<Door>,
+    /// The door for policy requests of another mail server.
+    pub policy: Option<Policy>,
+    /// The door for table look-ups of another mail server.
+    pub socketmap: Option<Socketmap>,
     /// The milter door; see [`Config::unbuilt`].
     pub milter: Option<Door>,
     /// Logs of another mail server; see [`Config::unbuilt`].
@@ -314,7 +314,25 @@ pub struct Suppression {
     pub delivery_fresh: Duration,
 }
 
-/// A door of which only the addresses are configured: `[policy]`, `[socketmap]`, `[milter]`.
+/// `[policy]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// At least one; port 0 is a free port.
+    pub listen: Vec<Place>,
+    /// Clients of the mail server whose mail is this node's people's although they did not log in.
+    pub trusted_networks: Vec<Network>,
+    /// Stream of their mail, and of logins that this node does not know.
+    pub stream: Stream,
+}
+
+/// `[socketmap]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socketmap {
+    /// At least one; port 0 is a free port.
+    pub listen: Vec<Place>,
+}
+
+/// A door of which only the addresses are configured: `[milter]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Door {
     /// At least one; port 0 is a free port.
@@ -360,12 +378,7 @@ impl Config {
     /// Sections that the file has and this version cannot serve. Whoever starts the node refuses them by name: a door
     /// that stays closed without a word would be believed to be open.
     pub fn unbuilt(&self) -> Vec<&'static str> {
-        let sections = [
-            ("policy", self.policy.is_some()),
-            ("socketmap", self.socketmap.is_some()),
-            ("milter", self.milter.is_some()),
-            ("logs", self.logs.is_some()),
-        ];
+        let sections = [("milter", self.milter.is_some()), ("logs", self.logs.is_some())];
         sections.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect()
     }
 }
@@ -444,7 +457,7 @@ mod tests {
         let shipped = valid(&example());
         assert_eq!(shipped, valid("hostname = \"relay.example.org\"\n[smtp]\n[http]\n[relay]\n"));
         let mut full = valid(&uncommented());
-        assert_eq!(full.unbuilt(), ["policy", "socketmap", "milter", "logs"]);
+        assert_eq!(full.unbuilt(), ["milter", "logs"]);
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
         assert!(
             full.returns

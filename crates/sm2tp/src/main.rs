@@ -2,6 +2,7 @@
 
 mod ask;
 mod bench;
+mod beside;
 mod classify;
 mod cli;
 mod config;

@@ -88,7 +88,18 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let returns = config.returns.as_ref().map(|asked| returns(config, asked, &ledger)).transpose()?;
     let hostname = config.hostname.as_str().into();
     let turned_away = TurnedAway::default();
-    let house = House { hostname, spool, ledger, accounts, book, dkim, federation, turned_away, returns };
+    let house = House {
+        hostname,
+        spool,
+        ledger,
+        accounts,
+        book,
+        dkim,
+        federation,
+        turned_away,
+        meters: Arc::default(),
+        returns,
+    };
     Ok(Opened { house, rulebook, lock })
 }
 

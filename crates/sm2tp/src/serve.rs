@@ -1,6 +1,6 @@
 //! `sm2tp serve`: read the configuration, bind, build, say what listens, run, drain.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::beside::{self, networks};
 use crate::config::{self, Config};
 use crate::open::{self, Opened};
 use crate::rules::Follower;
@@ -85,6 +86,7 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
         listeners.smtp.extend(bound.into_iter().map(|listener| (listener, entry)));
     }
     listeners.http = bind(config.http.as_ref().map(|http| &http.listen[..]), "http", &mut listening).await?;
+    let beside = beside::Listeners::bind(&config, &mut listening).await?;
     let Opened { house, rulebook, lock: _lock } = open::open(&config, config_file).await?;
     listening.iter().for_each(|line| say(line));
     let (stopping, stopped) = watch::channel(false);
@@ -97,7 +99,9 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     doors.spawn(hand_over(relay.clone(), handed));
     let certificates = config.smtp.as_ref().map(|asked| certificates_of(&config, config_file, asked));
     let tls = Tls { certificates: certificates.transpose()?.flatten(), hung_up: for_certificates };
-    start_doors(&config, &house, &onward, listeners, tls, &stopped, &mut doors)?;
+    let stops = Stops::start(house.ledger.clone());
+    beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
+    start_doors(&config, &house, &onward, (listeners, stops), tls, &stopped, &mut doors)?;
     start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
     let outbox = Outbox {
         spool: house.spool.clone(),
@@ -143,7 +147,7 @@ fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    listeners: Listeners,
+    (listeners, stops): (Listeners, Stops),
     Tls { certificates, hung_up }: Tls,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
@@ -151,7 +155,6 @@ fn start_doors(
     let challenges = Challenges::default();
     if let Some(asked) = &config.smtp {
         let settings = smtp_settings(config, asked, certificates.as_ref())?;
-        let stops = Stops::start(house.ledger.clone());
         let door = smtp::Door::new(house.clone(), onward.clone(), settings, stops);
         for (listener, entry) in listeners.smtp {
             let (door, stop) = (door.clone(), until(stopped));
@@ -372,11 +375,6 @@ fn smtp_settings(
         tls: tls.map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?,
         hold_s: config.suppression.hold_max.as_secs(),
     })
-}
-
-fn networks(networks: &[config::Network]) -> smtp::Networks {
-    let networks = networks.to_vec();
-    Arc::new(move |client: IpAddr| networks.iter().any(|network| network.contains(client)))
 }
 
 /// Adds to `listening` a line for each address.

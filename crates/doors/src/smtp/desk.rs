@@ -20,8 +20,8 @@ use super::Shared;
 use super::bcc::without_bcc;
 use super::client::{Client, Place};
 use super::deadline::Standing;
-use super::limits::Seat;
 use super::trace::{self, Service, Via};
+use crate::meters::Seat;
 use crate::returns::{self, REPORT_OCTETS_MAX, To};
 use crate::{now, now_us, random};
 
@@ -166,7 +166,7 @@ impl Desk {
     fn take_seat(&mut self, account: &Account) -> Result<(), Answer> {
         // First the old one: who logs in on a trusted connection leaves the organisation of that.
         self.seat = None;
-        let seat = self.shared.meters.seat(&self.shared.house.accounts, account);
+        let seat = self.shared.house.meters.seat(&self.shared.house.accounts, account);
         self.seat = Some(seat.map_err(|refusal| self.stop(account, &refusal))?);
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Desk {
         account: &Account,
         ask: impl FnOnce(&mut [Holder<'_>]) -> Result<(), admit::Refusal>,
     ) -> Result<(), Answer> {
-        let asked = self.shared.meters.ask(&self.shared.house.accounts, account, ask);
+        let asked = self.shared.house.meters.ask(&self.shared.house.accounts, account, ask);
         asked.map_err(|refusal| self.stop(account, &refusal))
     }
 

@@ -250,6 +250,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         dkim,
         federation,
         turned_away,
+        meters: Arc::default(),
         returns: None,
     }
 }

@@ -122,7 +122,14 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("delivery_fresh", r#""30d""#),
         ],
     },
-    SectionKeys { name: "policy", keys: &[("listen", r#"["127.0.0.1:10040"]"#)] },
+    SectionKeys {
+        name: "policy",
+        keys: &[
+            ("listen", r#"["127.0.0.1:10040"]"#),
+            ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
+            ("stream", r#""personal""#),
+        ],
+    },
     SectionKeys { name: "socketmap", keys: &[("listen", r#"["127.0.0.1:10041"]"#)] },
     SectionKeys { name: "milter", keys: &[("listen", r#"["127.0.0.1:10042"]"#)] },
     SectionKeys { name: "logs", keys: &[("follow", r#"[{ format = "postfix", path = "/var/log/mail.log" }]"#)] },
@@ -217,7 +224,7 @@ pub(super) fn check_names(source: &Source<'_>, root: &DeTable<'_>) -> Result<(),
 }
 
 /// Sections that are read, so that a file for a later version is checked, and then refused by name.
-const UNBUILT: [&str; 4] = ["policy", "socketmap", "milter", "logs"];
+const UNBUILT: [&str; 2] = ["milter", "logs"];
 
 fn unknown_at_top(source: &Source<'_>, span: Range<usize>, name: &str, value: &DeValue<'_>) -> ConfigError {
     let sections = || SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());

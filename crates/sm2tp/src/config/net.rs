@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::values::{Wrong, quoted};
 
@@ -44,6 +45,14 @@ pub struct HostPort {
     pub port: u16,
 }
 
+/// Where a mail server on this machine or beside it asks us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Tcp(SocketAddr),
+    /// A Unix socket, by its whole path.
+    Unix(PathBuf),
+}
+
 /// How another server is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
@@ -68,6 +77,25 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
                            addresses of the machine";
     text.parse().map_err(|_| no_socket_address(text, ALLOWED))
 }
+
+/// Reads a place to be asked at: an address with port, or `unix:` and a path.
+pub(super) fn place(text: &str) -> Result<Place, Wrong> {
+    const ALLOWED: &str = "an IP address and a port, such as 127.0.0.1:10040, or unix: and the whole path of a socket, such as \
+                           unix:/var/spool/postfix/sm2tp/policy.sock";
+    let Some(path) = text.strip_prefix("unix:") else {
+        return text.parse().map(Place::Tcp).map_err(|_| no_socket_address(text, ALLOWED));
+    };
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(Wrong::new(format!("{} has no whole path of a file", quoted(text)), ALLOWED));
+    }
+    // sockaddr_un has room for 108 octets with the zero at their end.
+    if UNIX_PATH_OCTETS_MAX < path.len() {
+        return Err(Wrong::new(format!("the path has more than {UNIX_PATH_OCTETS_MAX} octets"), ALLOWED));
+    }
+    Ok(Place::Unix(path.into()))
+}
+
+const UNIX_PATH_OCTETS_MAX: usize = 107;
 
 /// Reads the address of a name server; its port is 53 unless another one is written.
 pub(super) fn name_server(text: &str) -> Result<SocketAddr, Wrong> {
@@ -95,6 +123,12 @@ pub(super) fn source(text: &str) -> Result<IpAddr, Wrong> {
             Err(Wrong::new(format!("{} is not an address to send from", quoted(text)), allowed))
         }
     }
+}
+
+/// This machine.
+pub(super) fn loopback() -> Vec<Network> {
+    let v4 = Network { addr: IpAddr::from([127, 0, 0, 1]), prefix: 32 };
+    vec![v4, Network { addr: Ipv6Addr::LOCALHOST.into(), prefix: 128 }]
 }
 
 /// Reads a network whose clients may send without a login.

@@ -17,7 +17,7 @@ use super::values::{
 };
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, net,
+    Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, net,
 };
 
 const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -71,8 +71,11 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
-        policy: top.open("policy").map(|section| door(&section, &mut doors, 10040)).transpose()?,
-        socketmap: top.open("socketmap").map(|section| door(&section, &mut doors, 10041)).transpose()?,
+        policy: top.open("policy").map(|section| policy(&section, &mut doors)).transpose()?,
+        socketmap: top
+            .open("socketmap")
+            .map(|section| Ok(Socketmap { listen: doors.places(&section, 10041)? }))
+            .transpose()?,
         milter: top.open("milter").map(|section| door(&section, &mut doors, 10042)).transpose()?,
         logs: top.open("logs").map(|section| logs(&section)).transpose()?,
         hostname,
@@ -98,6 +101,23 @@ impl Doors {
             self.take(section, "listen", *address.get_ref(), address.span())?;
         }
         Ok(addresses.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    /// As [`Self::listen`], for doors that other programs of this machine use: sockets with a path may be among them.
+    fn places(&mut self, section: &Section<'_>, default_port: u16) -> Result<Vec<Place>, ConfigError> {
+        let loopback = Place::Tcp(SocketAddr::from(([127, 0, 0, 1], default_port)));
+        let default = || vec![Spanned::new(section.place("listen"), loopback)];
+        let places = section.list("listen", net::place)?.unwrap_or_else(default);
+        if places.is_empty() {
+            let wrong = Wrong::new("the list is empty", "at least one address; remove the section to close this door");
+            return Err(section.wrong(section.place("listen"), "listen", &wrong));
+        }
+        for place in &places {
+            if let Place::Tcp(address) = place.get_ref() {
+                self.take(section, "listen", *address, place.span())?;
+            }
+        }
+        Ok(places.into_iter().map(Spanned::into_inner).collect())
     }
 
     /// The addresses of `key`, by default none.
@@ -201,6 +221,16 @@ fn tls_files(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {
 
 fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
     Ok(Http { listen: doors.listen(section, 8025)? })
+}
+
+fn policy(section: &Section<'_>, doors: &mut Doors) -> Result<Policy, ConfigError> {
+    let trusted = section.list("trusted_networks", net::trusted_network)?;
+    let trusted = trusted.map(|networks| networks.into_iter().map(Spanned::into_inner).collect());
+    Ok(Policy {
+        listen: doors.places(section, 10040)?,
+        trusted_networks: trusted.unwrap_or_else(net::loopback),
+        stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+    })
 }
 
 fn door(section: &Section<'_>, doors: &mut Doors, default_port: u16) -> Result<Door, ConfigError> {

@@ -4,6 +4,7 @@
 
 mod acme;
 mod arc;
+mod beside;
 mod client;
 mod clients;
 mod commands;

@@ -1,5 +1,6 @@
 //! A node under test: its directory, its process, and the commands that an administrator would type.
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -34,10 +35,8 @@ struct Process {
     child: Child,
     /// Kept open: a node whose reader is gone could not say anything more.
     _stdout: BufReader<ChildStdout>,
-    smtp: Option<SocketAddr>,
-    smtps: Option<SocketAddr>,
-    lmtp: Option<SocketAddr>,
-    http: Option<SocketAddr>,
+    /// Where each door is that the node said, by its word.
+    doors: HashMap<String, String>,
 }
 
 impl Node {
@@ -76,24 +75,20 @@ impl Node {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let (mut smtp, mut smtps, mut lmtp, mut http) = (None, None, None, None);
+        let mut doors = HashMap::new();
         let mut line = String::new();
         loop {
             line.clear();
             if stdout.read_line(&mut line).unwrap() == 0 {
                 return Err(child.wait().unwrap());
             }
-            let address = |text: &str| Some(text.parse().unwrap());
             match line.trim().split_once(' ') {
-                Some(("smtp", at)) => smtp = address(at),
-                Some(("smtps", at)) => smtps = address(at),
-                Some(("lmtp", at)) => lmtp = address(at),
-                Some(("http", at)) => http = address(at),
-                _ if line.trim() == "ready" => break,
-                _ => panic!("the node says {line:?}"),
-            }
+                Some((door, at)) => doors.insert(door.to_owned(), at.to_owned()),
+                None if line.trim() == "ready" => break,
+                None => panic!("the node says {line:?}"),
+            };
         }
-        self.process = Some(Process { child, _stdout: stdout, smtp, smtps, lmtp, http });
+        self.process = Some(Process { child, _stdout: stdout, doors });
         Ok(())
     }
 
@@ -101,22 +96,29 @@ impl Node {
         self.process.as_ref().expect("the node runs")
     }
 
+    /// The last address of this door.
+    #[track_caller]
+    fn door(&self, word: &str) -> SocketAddr {
+        let at = self.process().doors.get(word).unwrap_or_else(|| panic!("the node has no {word}"));
+        at.parse().unwrap()
+    }
+
     pub fn smtp(&self) -> SocketAddr {
-        self.process().smtp.expect("the node has an [smtp] section")
+        self.door("smtp")
     }
 
     /// Where a conversation begins with a handshake.
     pub fn smtps(&self) -> SocketAddr {
-        self.process().smtps.expect("the node has listen_tls")
+        self.door("smtps")
     }
 
     /// Where reports come in by LMTP.
     pub fn lmtp(&self) -> SocketAddr {
-        self.process().lmtp.expect("[returns] has lmtp")
+        self.door("lmtp")
     }
 
     pub fn http(&self) -> SocketAddr {
-        self.process().http.expect("the node has an [http] section")
+        self.door("http")
     }
 
     pub fn pid(&self) -> u32 {

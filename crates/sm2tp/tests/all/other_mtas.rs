@@ -14,7 +14,7 @@ use crate::sink::Sink;
 use crate::wait::{Folder, free_address, wait_for, wait_until};
 
 /// A running mail server: mail for `through.test` it gives to the node, mail for `recipients.test` to the sink.
-struct Mta {
+pub struct Mta {
     name: &'static str,
     folder: Folder,
     process: Child,
@@ -30,17 +30,22 @@ impl Mta {
     }
 
     fn exim(address: SocketAddr, node: SocketAddr, sink: SocketAddr) -> Self {
+        let text = EXIM.replace("{node}", &node.port().to_string()).replace("{sink}", &sink.port().to_string());
+        Self::exim_with(address, &text)
+    }
+
+    /// Exim with this configuration, in which `{exim}`, `{dir}` and `{port}` are filled in.
+    pub fn exim_with(address: SocketAddr, text: &str) -> Self {
         let (exim, folder) = (program("exim4"), folder());
         for name in ["spool", "log"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
         let dir = folder.path().display().to_string();
         run("chown", &["-R", "Debian-exim", &dir], "");
-        let text = EXIM
+        let text = text
             .replace("{exim}", &exim.display().to_string())
             .replace("{dir}", &dir)
             .replace("{port}", &address.port().to_string());
-        let text = text.replace("{node}", &node.port().to_string()).replace("{sink}", &sink.port().to_string());
         let config = folder.write("exim.conf", &text);
         Self::start("Exim", folder, Command::new(exim).arg("-C").arg(config).args(["-bdf", "-q1s"]), address)
     }
@@ -68,7 +73,7 @@ impl Drop for Mta {
 }
 
 /// Their users must be able to pass.
-fn folder() -> Folder {
+pub fn folder() -> Folder {
     need_root();
     let folder = Folder::new("mta");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();

@@ -1,0 +1,80 @@
+//! The doors that another mail server asks at: bound, built and started.
+
+use std::future::Future;
+
+use sm2tp_doors::beside::{Listener, Place, policy, socketmap};
+use sm2tp_doors::stops::Stops;
+use sm2tp_doors::{House, smtp};
+use sm2tp_rules::classify::Rulebook;
+use tokio::task::JoinSet;
+
+use crate::config::{self, Config};
+use crate::{Exit, Failure, outward};
+
+/// What was bound.
+#[derive(Default)]
+pub struct Listeners {
+    policy: Vec<Listener>,
+    socketmap: Vec<Listener>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names; adds to `listening` a line for each place.
+    pub async fn bind(config: &Config, listening: &mut Vec<String>) -> Result<Self, Failure> {
+        let policy = config.policy.as_ref().map_or(&[][..], |policy| &policy.listen);
+        let socketmap = config.socketmap.as_ref().map_or(&[][..], |socketmap| &socketmap.listen);
+        Ok(Self {
+            policy: bind(policy, "policy", listening).await?,
+            socketmap: bind(socketmap, "socketmap", listening).await?,
+        })
+    }
+
+    /// Starts the doors; `until` gives each the end of the node.
+    pub fn start<U>(
+        self,
+        config: &Config,
+        house: &House,
+        rulebook: &Rulebook,
+        stops: &Stops,
+        until: impl Fn() -> U,
+        doors: &mut JoinSet<()>,
+    ) where
+        U: Future<Output = ()> + Send + 'static,
+    {
+        if let Some(asked) = &config.policy {
+            let settings = policy::Settings {
+                trusted: networks(&asked.trusted_networks),
+                stream: outward::stream_of(asked.stream),
+            };
+            let door = policy::Door::new(house.clone(), settings, stops.clone());
+            for listener in self.policy {
+                doors.spawn(door.clone().serve(listener, until()));
+            }
+        }
+        for listener in self.socketmap {
+            doors.spawn(socketmap::serve(listener, rulebook.clone(), until()));
+        }
+    }
+}
+
+/// Membership in any of them, as doors ask for it.
+pub fn networks(networks: &[config::Network]) -> smtp::Networks {
+    let networks = networks.to_vec();
+    std::sync::Arc::new(move |client| networks.iter().any(|network| network.contains(client)))
+}
+
+async fn bind(places: &[config::Place], door: &str, listening: &mut Vec<String>) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for place in places {
+        let place = match place {
+            config::Place::Tcp(address) => Place::Tcp(*address),
+            config::Place::Unix(path) => Place::Unix(path.clone()),
+        };
+        let cannot = |error| Failure::new(Exit::Unavailable, format!("[{door}] cannot listen on {place}: {error}"));
+        let listener = Listener::bind(&place).await.map_err(cannot)?;
+        let bound = listener.place().map_err(cannot)?;
+        listening.push(format!("{door} {bound}"));
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
