@@ -148,9 +148,10 @@ impl Classifier {
         let by_mx = said.mx.and_then(|mx| self.provider_index(mx));
         let provider = by_mx.or(scan.sign);
         let rule = scan.ranks().map(|rank| &self.book.rules[rank]).find(|rule| holds(rule, &said, stage, provider));
+        let wait_s = || scan.patience.then(|| wait::wait_s(&plain)).flatten();
         match rule {
-            Some(rule) => self.outcome(rule, &said, stage, provider, &plain),
-            None => self.unknown(&said, provider, &plain),
+            Some(rule) => self.outcome(rule, &said, stage, provider, wait_s),
+            None => self.unknown(&said, provider, wait_s),
         }
     }
 
@@ -212,7 +213,7 @@ impl Classifier {
         said: &Said<'_>,
         stage: Option<Stage>,
         provider: Option<usize>,
-        plain: &str,
+        wait_s: impl FnOnce() -> Option<u32>,
     ) -> Outcome {
         let verdict = &rule.verdict;
         let temporary = said.is_temporary();
@@ -220,7 +221,7 @@ impl Classifier {
         let fate = verdict.fate.unwrap_or(usual);
         // A temporary answer about an address ends nothing, whatever the rule says.
         let fate = if verdict.cause == Cause::Address && temporary { Fate::Later } else { fate };
-        let wait_s = if fate == Fate::Final { None } else { wait::wait_s(plain).or(verdict.wait_s) };
+        let wait_s = if fate == Fate::Final { None } else { wait_s().or(verdict.wait_s) };
         Outcome {
             cause: verdict.cause,
             sub: verdict.sub.clone(),
@@ -236,7 +237,7 @@ impl Classifier {
         }
     }
 
-    fn unknown(&self, said: &Said<'_>, provider: Option<usize>, plain: &str) -> Outcome {
+    fn unknown(&self, said: &Said<'_>, provider: Option<usize>, wait_s: impl FnOnce() -> Option<u32>) -> Outcome {
         let fate = conditions::usual_fate(Cause::Unknown, said.is_temporary());
         Outcome {
             cause: Cause::Unknown,
@@ -248,7 +249,7 @@ impl Classifier {
             provider: self.provider_id(provider),
             code: said.code,
             enhanced: said.enhanced,
-            retry_after_s: if fate == Fate::Final { None } else { wait::wait_s(plain) },
+            retry_after_s: if fate == Fate::Final { None } else { wait_s() },
             link: link(said),
         }
     }

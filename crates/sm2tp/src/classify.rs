@@ -10,12 +10,27 @@ use sm2tp_rules::{Classifier, Outcome, Said, Stage};
 
 use crate::{Exit, Failure};
 
-/// One input line as JSON; what is missing is read out of the text where it stands there.
+/// One input line; what is missing is read out of the text where it stands there.
 #[derive(Deserialize)]
-struct Line {
-    text: String,
+pub struct Line {
+    pub text: String,
     mx: Option<String>,
     stage: Option<String>,
+}
+
+impl Line {
+    /// No reply of a server begins with a brace: such a line is JSON, or a mistake.
+    pub fn read(line: &str) -> Result<Self, serde_json::Error> {
+        if line.trim_start().starts_with('{') {
+            return serde_json::from_str(line);
+        }
+        Ok(Self { text: line.to_owned(), mx: None, stage: None })
+    }
+
+    pub fn classify(&self, classifier: &Classifier) -> Outcome {
+        let stage = self.stage.as_deref().and_then(stage);
+        classifier.classify(&Said { stage, mx: self.mx.as_deref(), ..Said::of_text(&self.text) })
+    }
 }
 
 /// Reads until the end of standard input; one output line for each input line, in order, so that a program can pair them
@@ -27,7 +42,7 @@ pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> 
     let (mut number, mut broken) = (0_u64, None);
     while let Some(line) = next(&mut input).map_err(unreadable)? {
         number += 1;
-        let outcome = classify(classifier, &line).unwrap_or_else(|error| {
+        let outcome = Line::read(&line).map(|line| line.classify(classifier)).unwrap_or_else(|error| {
             broken.get_or_insert_with(|| format!("standard input: line {number} is broken JSON: {error}"));
             classifier.classify(&Said::of_text(&line))
         });
@@ -57,16 +72,6 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<String>> {
         line.pop();
     }
     Ok(Some(String::from_utf8_lossy(&line).into_owned()))
-}
-
-/// No reply of a server begins with a brace: such a line is JSON, or a mistake.
-fn classify(classifier: &Classifier, line: &str) -> Result<Outcome, serde_json::Error> {
-    if !line.trim_start().starts_with('{') {
-        return Ok(classifier.classify(&Said::of_text(line)));
-    }
-    let line: Line = serde_json::from_str(line)?;
-    let stage = line.stage.as_deref().and_then(stage);
-    Ok(classifier.classify(&Said { stage, mx: line.mx.as_deref(), ..Said::of_text(&line.text) }))
 }
 
 fn stage(word: &str) -> Option<Stage> {
@@ -117,8 +122,9 @@ mod tests {
     #[test]
     fn json_lines_and_plain_texts_are_told_apart_and_long_lines_are_cut() {
         let classifier = Classifier::shipped();
-        let plain = classify(&classifier, "550 5.1.1 No such user").unwrap();
-        let structured = classify(&classifier, r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#).unwrap();
+        let classify = |line| Line::read(line).unwrap().classify(&classifier);
+        let plain = classify("550 5.1.1 No such user");
+        let structured = classify(r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#);
         assert_eq!(plain.cause.as_str(), "address");
         assert_ne!(structured.cause.as_str(), "address");
         let blocked = classify(&classifier, "550 5.7.1 Blocked, see https://lists.example/why?ip=192.0.2.1").unwrap();

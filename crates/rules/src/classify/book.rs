@@ -9,6 +9,7 @@ use super::conditions::CodeRange;
 use super::file::{self, CodeEntry, FullExample, ProviderEntry, RuleEntry, RuleFile, RuleOrigin, RulesError, Take};
 use super::plain::plain;
 use super::reading::STAGE_SIGNS;
+use super::wait::patience_signs;
 use super::{Provider, Source};
 use crate::outcome::{Cause, Fate, Scope, Stage, Strength};
 
@@ -85,10 +86,15 @@ pub(super) struct Use {
 
 #[derive(Clone, Copy)]
 pub(super) enum What {
-    Part { pattern: usize, index: usize },
+    Part {
+        pattern: usize,
+        index: usize,
+    },
     Table(usize),
     Sign(usize),
     Stage(Stage),
+    /// The text may name a time to wait.
+    Patience,
 }
 
 impl Key {
@@ -317,12 +323,16 @@ impl Binder {
     }
 
     fn finish(mut self) -> Result<Book, RulesError> {
-        let built_in = RuleOrigin { file: Arc::from("stage signs"), line: 1 };
+        let built_in = RuleOrigin { file: Arc::from("built-in signs"), line: 1 };
         for (sign, stage) in STAGE_SIGNS {
             self.literal(sign, What::Stage(*stage), &built_in)?;
         }
-        // The dense automaton takes some megabytes and is twice as fast as the one chosen for so many literals.
-        let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(&self.literals);
+        for sign in patience_signs() {
+            self.literal(&sign, What::Patience, &built_in)?;
+        }
+        // Four hundred kilobytes; the dense kind needs ten megabytes, which other work drives out of the processor's
+        // caches between two replies: it runs fewer instructions and takes a third longer.
+        let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&self.literals);
         let automaton = automaton.map_err(|error| RulesError::TooMany { what: error.to_string() })?;
         Ok(Book {
             automaton,

@@ -101,3 +101,8 @@ fn labelled_replies_are_classified_by_their_text_alone() {
 fn the_wordings_of_programs_are_classified() {
     check("programs.jsonl", true);
 }
+
+#[test]
+fn the_replies_of_known_servers_are_classified() {
+    check("servers.jsonl", true);
+}

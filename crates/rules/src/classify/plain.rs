@@ -1,4 +1,7 @@
-//! What a server said, made comparable: one line, lower case, no repeated codes, no addresses.
+//! What a server said, made comparable: one line, lower case, no repeated codes, no addresses of people or machines.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use sm2tp_proto::Enhanced;
 
@@ -8,12 +11,14 @@ pub(super) fn head(text: &str) -> &str {
 }
 
 /// Words separated by one blank each. Codes that repeat `code` or `enhanced` are dropped, so that a sentence which a
-/// server broke over several reply lines reads as one; addresses become `@`, because a mailbox may be called "spam".
+/// server broke over several reply lines reads as one; addresses become `@`, because a mailbox may be called "spam";
+/// addresses of machines become `0.0.0.0`, so that a rule can name the one that is refused.
 pub(super) fn plain(text: &str, code: Option<u16>, enhanced: Option<Enhanced>) -> String {
     let text = head(text);
     let mut out = String::with_capacity(text.len());
     // Most texts are ASCII and many name no address: what is known of the whole is not asked of every word.
     let (ascii, address) = (text.is_ascii(), text.contains('@'));
+    let machines = names_machines(text);
     for word in words(text) {
         let word = without_code(word, code, enhanced);
         if word.is_empty() {
@@ -22,10 +27,16 @@ pub(super) fn plain(text: &str, code: Option<u16>, enhanced: Option<Enhanced>) -
         if !out.is_empty() {
             out.push(' ');
         }
-        match (ascii, address) {
-            (true, false) => out.push_str(word),
-            (false, false) => push_folded(&mut out, word),
-            (_, true) => push_masked(&mut out, word),
+        if address && word.bytes().any(|b| b == b'@') {
+            push_masked(&mut out, word);
+        } else if let Some(machine) = machines.then(|| machine(word)).flatten() {
+            push_folded(&mut out, &word[..machine.start]);
+            out.push_str(ANY_MACHINE);
+            push_folded(&mut out, &word[machine.end..]);
+        } else if ascii {
+            out.push_str(word);
+        } else {
+            push_folded(&mut out, word);
         }
     }
     out.make_ascii_lowercase();
@@ -33,9 +44,31 @@ pub(super) fn plain(text: &str, code: Option<u16>, enhanced: Option<Enhanced>) -
 }
 
 /// The words of a text. Control characters separate: terminal escapes neither join nor hide words.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
-    // Bytes below 0x80 are never part of another character, so these splits fall on borders.
-    text.split(|c: char| c <= ' ' || c == '\u{7f}').filter(|word| !word.is_empty())
+pub(super) fn words(text: &str) -> Words<'_> {
+    Words { rest: text }
+}
+
+/// An iterator over octets, not characters: the separators are below 0x80, so never part of another character.
+pub(super) struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let start = self.rest.bytes().position(|b| !separates(b))?;
+        let rest = &self.rest[start..];
+        let end = rest.bytes().position(separates).unwrap_or(rest.len());
+        let (word, rest) = rest.split_at(end);
+        self.rest = rest;
+        Some(word)
+    }
+}
+
+/// What stands between words.
+pub(super) fn separates(b: u8) -> bool {
+    b <= b' ' || b == 0x7f
 }
 
 /// The reply code at the start of a word and what follows its hyphen: `550`, `550-5.1.1`, `550-Sorry`.
@@ -83,6 +116,50 @@ fn push_masked(out: &mut String, mut word: &str) {
     push_folded(out, word);
 }
 
+/// Whether any word may hold an address of a machine: most texts say no as a whole.
+fn names_machines(text: &str) -> bool {
+    let count = |wanted: u8| text.bytes().filter(|b| *b == wanted).count();
+    3 <= count(b'.') || 2 <= count(b':')
+}
+
+/// Where in a word an address of a machine stands: `[192.0.2.1]:25`, `host[192.0.2.1]`, `(2001:db8::1)`.
+fn machine(word: &str) -> Option<Range<usize>> {
+    let count = |wanted: u8| word.bytes().filter(|b| *b == wanted).count();
+    if word.len() < MACHINE_OCTETS_MIN {
+        None
+    } else if 3 <= count(b'.') {
+        machine_v4(word)
+    } else {
+        (2 <= count(b':')).then(|| machine_v6(word)).flatten()
+    }
+}
+
+fn machine_v4(word: &str) -> Option<Range<usize>> {
+    let belongs = |b: &u8| b.is_ascii_digit() || *b == b'.';
+    let mut start = 0;
+    while let Some(at) = word.bytes().skip(start).position(|b| b.is_ascii_digit()) {
+        start += at;
+        let whole = word.bytes().skip(start).take_while(belongs).count();
+        let found = word[start..start + whole].trim_end_matches('.');
+        let end = start + found.len();
+        // A number inside a name is part of a host name: `a1.2.3.4.example`, `4.3.2.1.in-addr.arpa`.
+        let named = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        let free = !word[..start].bytes().next_back().is_some_and(named)
+            && !word[start + whole..].bytes().next().is_some_and(named);
+        if free && found.parse::<Ipv4Addr>().is_ok() {
+            return Some(start..end);
+        }
+        start += whole;
+    }
+    None
+}
+
+fn machine_v6(word: &str) -> Option<Range<usize>> {
+    let found = word.trim_matches(|c: char| !c.is_ascii_hexdigit() && c != ':');
+    let start = word.find(found)?;
+    found.parse::<Ipv6Addr>().is_ok().then(|| start..start + found.len())
+}
+
 /// Servers say "refusé" and "refuse", "größe" and "grosse"; rules need one spelling for the accents of the languages
 /// written in Latin letters. ASCII is lowered at the end, all at once.
 fn push_folded(out: &mut String, word: &str) {
@@ -119,6 +196,10 @@ fn push_folded(out: &mut String, word: &str) {
 const LOOKED_AT_OCTETS: usize = 4096;
 /// `5.999.999`
 const ENHANCED_OCTETS_MAX: usize = 9;
+/// `::1`
+const MACHINE_OCTETS_MIN: usize = 3;
+/// Stands in rules for whichever address of a machine a text names.
+const ANY_MACHINE: &str = "0.0.0.0";
 /// What stands before an address inside a word.
 const LEFT_OF_ADDRESS: [char; 11] = ['<', '(', '[', '{', '"', '\'', ':', ';', ',', '|', '/'];
 
@@ -143,6 +224,12 @@ mod tests {
         check("<spam@virus.example>... User Unknown", "<@>... user unknown");
         check("Service refusé, é\u{1b}[2Jcran", "service refuse, e [2jcran");
         check("a@b,c@d", "@,@");
+        check("host[192.0.2.1]:25 (192.0.2.7), IPs", "host[0.0.0.0]:25 (0.0.0.0), ips");
+        check("[2001:DB8::1] ?ip=192.0.2.1. 192.0.2.0/24", "[0.0.0.0] ?ip=0.0.0.0. 0.0.0.0/24");
+        check(
+            "1.2.0.192.in-addr.arpa a1.2.3.4 300.1.1.1 1.2.3 12:30:00",
+            "1.2.0.192.in-addr.arpa a1.2.3.4 300.1.1.1 1.2.3 12:30:00",
+        );
         check("", "");
     }
 }

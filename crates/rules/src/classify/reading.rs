@@ -2,7 +2,7 @@
 
 use sm2tp_proto::Enhanced;
 
-use super::plain::{code_at_start, enhanced_word, head, words};
+use super::plain::{code_at_start, enhanced_word, head, separates, words};
 use crate::outcome::Stage;
 
 /// Reply code and enhanced code of a bare text: at its start, behind "host X said:" or "refused to talk to me:",
@@ -17,15 +17,25 @@ pub(super) fn codes(text: &str) -> (Option<u16>, Option<Enhanced>) {
 /// The first enhanced code of the text; where the reply code is known, of the same class.
 pub(super) fn enhanced(text: &str, class: Option<u16>) -> Option<Enhanced> {
     let text = head(text);
-    // Most texts have none: one pass over the bytes is cheaper than looking at every word.
-    if !text.as_bytes().windows(2).any(|pair| matches!(pair[0], b'2' | b'4' | b'5') && pair[1] == b'.') {
-        return None;
-    }
+    let bytes = text.as_bytes();
     let fits = |found: &Enhanced| class.is_none_or(|class| class == u16::from(found.0));
-    words(text).find_map(|word| {
+    let dots = bytes.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
+    // Most texts have none: only words with `2.`, `4.` or `5.` after a border are worth a look.
+    let mut may_be = dots.filter(|dot| {
+        let class = dot.checked_sub(1).map(|at| bytes[at]);
+        let before = dot.checked_sub(2).map(|at| bytes[at]);
+        matches!(class, Some(b'2' | b'4' | b'5')) && !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.')
+    });
+    may_be.find_map(|dot| {
+        let word = word_around(text, dot);
         let word = code_at_start(word).map_or(word, |(_, rest)| rest);
         enhanced_word(word).filter(fits)
     })
+}
+
+fn word_around(text: &str, at: usize) -> &str {
+    let start = text.bytes().take(at).rposition(separates).map_or(0, |before| before + 1);
+    words(&text[start..]).next().unwrap_or_default()
 }
 
 /// What mail servers write about the stage beside the reply that they report; asked when the caller knows none.
@@ -56,43 +66,28 @@ pub(super) fn is_banner(text: &str) -> bool {
 }
 
 fn reply_code(text: &str) -> Option<u16> {
-    let mut lead = Lead::Start;
-    let mut words = words(text).peekable();
-    while let Some(word) = words.next() {
-        if let Some((code, rest)) = code_at_start(word).filter(|(code, _)| is_refusal(*code)) {
-            let beside = enhanced_word(if rest.is_empty() { words.peek().unwrap_or(&"") } else { rest });
-            let believed = lead != Lead::Words || beside.is_some_and(|found| u16::from(found.0) == code / 100);
-            if believed {
-                return Some(code);
-            }
-        }
-        lead = lead.after(word);
-    }
-    None
+    let bytes = text.as_bytes();
+    let first = bytes.iter().position(|b| !separates(*b))?;
+    let banner = bytes[first..].starts_with(b"220");
+    // A word that can be a code begins with 4 or 5 and two digits more; nothing else is looked at.
+    let may_be = |at: &usize| {
+        matches!(bytes[*at], b'4' | b'5')
+            && (*at == first || separates(bytes[*at - 1]))
+            && bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
+    };
+    (first..bytes.len()).filter(may_be).find_map(|at| {
+        let mut words = words(&text[at..]);
+        let (code, rest) = code_at_start(words.next()?).filter(|(code, _)| is_refusal(*code))?;
+        // What stands before a number says whether it can be a reply code: nothing, a banner, "said:". Elsewhere an
+        // enhanced code of the same class must stand beside it.
+        let led = banner || bytes[first..at].iter().rfind(|b| !separates(**b)).is_none_or(|b| *b == b':');
+        let beside = if rest.is_empty() { words.next().unwrap_or_default() } else { rest };
+        (led || enhanced_word(beside).is_some_and(|found| u16::from(found.0) == code / 100)).then_some(code)
+    })
 }
 
 fn is_refusal(code: u16) -> bool {
     (400..600).contains(&code)
-}
-
-/// What stands before a number says whether it can be a reply code.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lead {
-    Start,
-    Banner,
-    Colon,
-    Words,
-}
-
-impl Lead {
-    fn after(self, word: &str) -> Self {
-        match self {
-            Self::Banner => self,
-            Self::Start if word.starts_with("220") => Self::Banner,
-            _ if word.ends_with(':') => Self::Colon,
-            _ => Self::Words,
-        }
-    }
 }
 
 #[cfg(test)]

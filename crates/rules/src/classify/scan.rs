@@ -15,6 +15,8 @@ pub(super) struct Scan<'b> {
     pub sign: Option<usize>,
     /// The stage that the text names.
     pub stage: Option<Stage>,
+    /// Whether it asks to wait, perhaps for a time that it names.
+    pub patience: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -33,6 +35,7 @@ impl<'b> Scan<'b> {
             progress: vec![Progress::default(); book.slots],
             sign: None,
             stage: None,
+            patience: false,
         };
         for rank in &book.always {
             set(&mut scan.allowed, *rank);
@@ -70,6 +73,7 @@ impl<'b> Scan<'b> {
                     What::Table(table) => self.code(table, &plain[end..]),
                     What::Sign(provider) => self.sign = self.sign.or(Some(provider)),
                     What::Stage(stage) => self.stage = self.stage.or(Some(stage)),
+                    What::Patience => self.patience = true,
                 }
             }
         }

@@ -8,20 +8,35 @@ pub(super) fn wait_s(plain: &str) -> Option<u32> {
     let mut patience = 0_u32;
     let mut words = words(plain).peekable();
     while let Some(word) = words.next() {
-        let word = word.trim_matches(PUNCTUATION);
-        if ASKS_FOR_PATIENCE.iter().any(|start| word.starts_with(start)) {
+        let word = word.trim_matches(is_punctuation);
+        if asks_for_patience(word) {
             patience = WORDS_BETWEEN_MAX;
             continue;
         }
         patience = patience.saturating_sub(1);
         if 0 < patience {
-            let unit = words.peek().map_or("", |next| next.trim_matches(PUNCTUATION));
+            let unit = words.peek().map_or("", |next| next.trim_matches(is_punctuation));
             if let Some(s) = clock(word).or_else(|| amount(word, unit)) {
                 return Some(s.clamp(1, WAIT_S_MAX));
             }
         }
     }
     None
+}
+
+/// The words that the automaton looks for, each at the start of a word: a text with none of them names no time.
+pub(super) fn patience_signs() -> impl Iterator<Item = String> {
+    ASKS_FOR_PATIENCE.iter().map(|start| format!("|{start}"))
+}
+
+/// Asked of every word: the first octet alone says no to most.
+fn asks_for_patience(word: &str) -> bool {
+    let Some(first) = word.bytes().next() else { return false };
+    ASKS_FOR_PATIENCE.iter().any(|start| start.as_bytes()[0] == first && word.starts_with(start))
+}
+
+fn is_punctuation(c: char) -> bool {
+    matches!(c, '.' | ',' | ';' | '!' | '(' | ')' | '[' | ']' | '"' | '\'')
 }
 
 /// `300 seconds`, `300s`, `one hour`.
@@ -75,7 +90,6 @@ fn clock(word: &str) -> Option<u32> {
 const WAIT_S_MAX: u32 = 86_400;
 /// "retry" and the time stand in the same sentence.
 const WORDS_BETWEEN_MAX: u32 = 9;
-const PUNCTUATION: [char; 10] = ['.', ',', ';', '!', '(', ')', '[', ']', '"', '\''];
 /// Numbers that servers write out, with articles.
 const NUMBERS: [(&str, u32); 25] = [
     ("one", 1),

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use serde::Serialize;
 use sm2tp_rules::Classifier;
-use sm2tp_rules::classify::Said;
 
 use super::node::cpu_s;
+use crate::classify::Line;
 use crate::{Exit, Failure, say};
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClassifyArgs {
-    /// Replies to read, one in each line, again and again; without it, the examples of the rules.
+    /// Replies to read, again and again, one in each line as `sm2tp classify` takes it; without it, the examples of the rules.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Replies in all.
@@ -39,7 +39,7 @@ struct Figures {
 
 /// Measures once and prints the figures.
 pub fn classify(classifier: &Classifier, args: &ClassifyArgs, as_json: bool) -> Result<ExitCode, Failure> {
-    let texts: Vec<String> = match &args.file {
+    let lines: Vec<String> = match &args.file {
         None => classifier.examples().map(str::to_owned).collect(),
         Some(path) => {
             let text = std::fs::read_to_string(path);
@@ -47,19 +47,20 @@ pub fn classify(classifier: &Classifier, args: &ClassifyArgs, as_json: bool) -> 
             text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
         }
     };
+    let broken = |error| Failure::new(Exit::Input, format!("broken JSON: {error}"));
+    let texts = lines.iter().map(|line| Line::read(line)).collect::<Result<Vec<_>, _>>().map_err(broken)?;
     if texts.is_empty() {
         return Err(Failure::new(Exit::Input, "there is no reply to read"));
     }
     let (began, cpu) = (Instant::now(), own_cpu_s());
     let turns = texts.iter().cycle().take(args.texts.max(1));
     // What is counted keeps the work from being left out.
-    let unknown = turns.filter(|text| classifier.classify(&Said::of_text(text)).cause == sm2tp_rules::Cause::Unknown);
-    let unknown = unknown.count();
+    let unknown = turns.filter(|line| line.classify(classifier).cause == sm2tp_rules::Cause::Unknown).count();
     let (elapsed_s, cpu_s) = (began.elapsed().as_secs_f64(), own_cpu_s() - cpu);
     let figures = Figures {
         texts: args.texts.max(1),
         different: texts.len(),
-        octets_average: texts.iter().map(String::len).sum::<usize>() / texts.len(),
+        octets_average: texts.iter().map(|line| line.text.len()).sum::<usize>() / texts.len(),
         elapsed_s,
         cpu_s,
         per_cpu_s: args.texts.max(1) as f64 / cpu_s.max(f64::EPSILON),
