@@ -127,7 +127,7 @@ mod tests {
         let structured = classify(r#"{"text":"550 5.1.1 No such user","stage":"connect"}"#);
         assert_eq!(plain.cause.as_str(), "address");
         assert_ne!(structured.cause.as_str(), "address");
-        let blocked = classify(&classifier, "550 5.7.1 Blocked, see https://lists.example/why?ip=192.0.2.1").unwrap();
+        let blocked = classify("550 5.7.1 Blocked, see https://lists.example/why?ip=192.0.2.1");
         assert!(
             in_json(&blocked).contains(r#""link":"https://lists.example/why?ip=192.0.2.1""#),
             "{}",
