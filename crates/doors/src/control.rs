@@ -9,6 +9,7 @@ mod queue;
 mod replies;
 mod returns;
 
+pub use self::addresses::Entry;
 pub use self::dkim::Removal;
 pub use self::queue::{Those, Which};
 
@@ -23,10 +24,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
+use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::ledger::{Replay, Verdict};
-use sm2tp_store::{LedgerError, SpoolError};
+use sm2tp_store::{Bounce, LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -49,14 +51,16 @@ pub enum Request {
     QueueRelease { which: Which },
     QueueDrop { which: Which },
     SuppressList { limit: usize },
-    SuppressAdd { address: String, note: Option<String> },
-    SuppressRemove { address: String, note: Option<String>, org: Option<String> },
+    SuppressAdd { entry: Entry },
+    SuppressAllow { entry: Entry },
+    SuppressRemove { entry: Entry },
     OrgList,
     OrgAdd { name: String, domains: Option<Vec<String>>, stream: Option<Stream> },
     OrgRemove { name: String },
     OrgLogin { org: String, login: String, password: String, stream: Option<Stream> },
     OrgLogout { login: String },
     OrgReturns { name: String, change: WishesChange },
+    OrgSuppression { name: String, change: Box<OfOrg>, reset: bool },
     OrgLimits { name: String, login: Option<String>, change: LimitsChange },
     PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
     PeerShow { who: String },
@@ -211,8 +215,9 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
     match request {
         Request::Explain { address, org, stream } => addresses::explain(house, &address, org, stream).await,
         Request::SuppressList { limit } => addresses::list(house, limit).await,
-        Request::SuppressAdd { address, note } => addresses::suppress(house, onward, &address, note).await,
-        Request::SuppressRemove { address, note, org } => addresses::release(house, &address, note, org).await,
+        Request::SuppressAdd { entry } => addresses::suppress(house, onward, entry).await,
+        Request::SuppressAllow { entry } => addresses::allow(house, entry).await,
+        Request::SuppressRemove { entry } => addresses::release(house, entry).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,
@@ -234,6 +239,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
             Ok(json!({ "removed": login }))
         }
         Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
+        Request::OrgSuppression { name, change, reset } => org_suppression(house, &name, *change, reset).await,
         Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
         Request::OrgLimits { name, login, change } => limits(house, &name, login.as_deref(), change).await,
         Request::PeerInvite { url, note, weight, read } => {
@@ -286,6 +292,42 @@ async fn limits(house: &House, org: &str, login: Option<&str>, change: LimitsCha
         false => house.accounts.change_limits(org, login, change).await?,
     };
     Ok(json!({ "org": org, "login": login, "limits": limits }))
+}
+
+/// Without a change, what holds; `reset` begins with what the node has.
+async fn org_suppression(house: &House, org: &str, change: OfOrg, reset: bool) -> Result<Value, Problem> {
+    let known = house.accounts.own_suppression(org)?;
+    let settings = if reset { OfOrg::default() } else { known.clone() }.changed(change);
+    if settings != known {
+        house.accounts.put_suppression(org, settings.clone()).await?;
+    }
+    Ok(json!({ "org": org, "own": settings, "limits": limits_in_force(house, org) }))
+}
+
+/// The numbers of suppression for mail of an org. Durations in seconds.
+fn limits_in_force(house: &House, org: &str) -> Value {
+    let limits = house.book.limits(org);
+    json!({
+        "strict": limits.strict,
+        "personal_retry_after_s": limits.personal_retry_after_s,
+        "hard_expiry_s": limits.hard_expiry_s,
+        "inactive_recheck_s": limits.inactive_recheck_s,
+        "ambiguous_spread_s": limits.ambiguous_spread_s,
+        "soft_limit": limits.soft_max,
+        "soft_window_s": limits.soft_window_s,
+        "soft_spread_s": limits.soft_spread_s,
+        "soft_half_life_s": limits.soft_half_life_s,
+        "complaint": limits.complaint,
+        "federated": limits.federated,
+        "delivery_fresh_s": limits.delivery_fresh_s,
+        "newer_sources": limits.newer_sources_min,
+        "held_score": limits.held_score,
+        "suppressed_score": limits.suppressed_score,
+        "suppressed_sources": limits.suppressed_sources_min,
+        "doubtful": limits.doubtful,
+        "canary_share": limits.canary_share,
+        "stopped": limits.stopped,
+    })
 }
 
 async fn peers(house: &House) -> Result<Value, Problem> {

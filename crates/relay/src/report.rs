@@ -69,8 +69,16 @@ pub enum Holder {
     Person,
     /// The rules, for what other nodes say.
     Federation,
-    /// A person who put the address on the list while the mail waited.
+    /// The rules, at once: several nodes say it.
+    Others,
+    /// A person who put the address on the list, before the mail or while it waited.
     Listed,
+    /// The same, of the organisation.
+    Org,
+    /// The recipient, who complained or left.
+    Recipient,
+    /// What servers said of earlier mail.
+    Evidence,
     Unknown,
 }
 

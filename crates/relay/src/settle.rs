@@ -141,13 +141,19 @@ impl Rules<'_> {
         for recipient in &job.recipients {
             let note = recipient.note.clone().unwrap_or_default();
             let (why, note) = note.split_once(": ").unwrap_or(("held", &note));
+            // What was stopped when it came never waited.
+            let waited = job.mail.received_at < recipient.next_at;
             let by = match why {
                 "held" => Holder::Person,
-                "federated" => Holder::Federation,
+                "federated" if waited => Holder::Federation,
+                "federated" => Holder::Others,
                 "listed" => Holder::Listed,
+                "listed-by-org" => Holder::Org,
+                "opted-out" => Holder::Recipient,
+                "own-hard" | "own-soft" => Holder::Evidence,
                 _ => Holder::Unknown,
             };
-            let what = What::Stopped { federated: by == Holder::Federation, why: why.to_owned(), reported: true };
+            let what = What::Stopped { federated: why == "federated", why: why.to_owned(), reported: true };
             let words = Words::Held { by, note: note.to_owned() };
             let entry = Entry::new(recipient, Kind::Stopped, "5.7.1".to_owned(), words);
             let told = told(job, recipient, self.now, what);
@@ -661,6 +667,7 @@ mod tests {
     fn held_mail_is_returned_with_the_word_that_held_it() {
         let mut job = job(Some("news@asso.example"), &["a@x.example"]);
         job.recipients[0].note = Some("federated: 1 other mail hoster(s) report this address as dead".into());
+        job.recipients[0].next_at = job.mail.received_at + 86_400;
         let settled = with_rules(NOW, |rules| {
             let mut settled = rules.give_back(&job);
             rules.report(&job, &mut settled, b"");

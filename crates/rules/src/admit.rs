@@ -4,7 +4,7 @@ use sm2tp_proto::{Address, Domain, Enhanced};
 
 use crate::allowance::{self, Exceeded, Holder};
 use crate::outcome::Stream;
-use crate::suppress::{self, Decision, Recipient, Why};
+use crate::suppress::{self, Decision, Recipient, Stopped, Why};
 
 /// Who asks, as the door learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Verdict {
     Accept { canary: Option<Why> },
     /// Take it into the lane `held`; a person decides, or time does.
     Hold(Why),
+    /// Take it, do not send it, and tell the sender so with a report.
+    Report(Why),
     /// Do not take it.
     Refuse(Refusal),
 }
@@ -117,6 +119,7 @@ pub fn recipient(
         Decision::Send => Verdict::Accept { canary: None },
         Decision::Canary(why) => Verdict::Accept { canary: Some(why) },
         Decision::Hold(why) => Verdict::Hold(why),
+        Decision::Refuse(why, _) if limits.stopped == Stopped::Report => Verdict::Report(why),
         Decision::Refuse(why, until) => Verdict::Refuse(Refusal::Suppressed { why, until }),
     }
 }
@@ -156,7 +159,7 @@ impl Refusal {
                     Why::Hard { enhanced: Some(enhanced), .. } if enhanced.0 == 5 => *enhanced,
                     Why::NoMailDomain { .. } => Enhanced(5, 1, 2),
                     Why::Soft { .. } => Enhanced(5, 2, 2),
-                    Why::Listed | Why::OptedOut => Enhanced(5, 7, 1),
+                    Why::Listed(_) | Why::OptedOut => Enhanced(5, 7, 1),
                     Why::Hard { .. } | Why::Federated { .. } => Enhanced(5, 1, 1),
                 };
                 (550, enhanced, format!("not sent: {why}"))
@@ -168,12 +171,14 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Streams;
 
     #[test]
     fn an_org_uses_its_own_domains_only_and_reports_always_pass() {
         let own = [Domain::parse("asso.example").unwrap()];
         let (mine, other) = (Address::parse("a@asso.example").unwrap(), Address::parse("a@bank.example").unwrap());
-        let listed = Recipient { listed: true, ..Recipient::default() };
+        let lists = suppress::Lists { suppressed: Streams::ALL, ..suppress::Lists::default() };
+        let listed = Recipient { node: lists, ..Recipient::default() };
         let ask = |mail_from, domains| {
             let from = Sender { domains, addresses: &[], mail_from, stream: Stream::Personal };
             recipient(&from, &Recipient::default(), &suppress::Limits::default(), 0, 0.0)
@@ -184,6 +189,13 @@ mod tests {
         let null = Sender { domains: &own, addresses: &[], mail_from: None, stream: Stream::Transactional };
         let limits = suppress::Limits::default();
         assert_eq!(recipient(&null, &listed, &limits, 0, 0.0), Verdict::Accept { canary: None });
+        // What is stopped is refused, or taken and reported, as its org has it.
+        let from = Sender { mail_from: Some(&mine), ..null };
+        let stopped = recipient(&from, &listed, &limits, 0, 0.0);
+        assert!(matches!(stopped, Verdict::Refuse(Refusal::Suppressed { .. })), "{stopped:?}");
+        let limits = suppress::Limits { stopped: Stopped::Report, ..limits };
+        let why = Why::Listed(suppress::Level::Node);
+        assert_eq!(recipient(&from, &listed, &limits, 0, 0.0), Verdict::Report(why));
     }
 
     #[test]

@@ -21,4 +21,4 @@ pub mod tls;
 
 pub use classify::{Classifier, ExampleMiss, Provider, RuleOrigin, RulesError, Said, Source, local};
 pub use evidence::{Evidence, Happening};
-pub use outcome::{Cause, Fate, LocalFailure, Outcome, Scope, Stage, Stream, Strength, UnknownWord};
+pub use outcome::{Cause, Fate, LocalFailure, Outcome, Scope, Stage, Stream, Streams, Strength, UnknownWord};

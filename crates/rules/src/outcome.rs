@@ -97,6 +97,10 @@ words! {
     Stream { Personal = "personal", Transactional = "transactional", Bulk = "bulk", Forwarded = "forwarded" }
 }
 
+/// Some of the kinds of mail: what a list or a setting is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Streams(u8);
+
 words! {
     /// What failed on our side of the wire, or before there was a wire. Typed, never text (`DESIGN.md` §5).
     LocalFailure {
@@ -161,10 +165,113 @@ pub struct Outcome {
     pub link: Option<Arc<str>>,
 }
 
+impl Streams {
+    pub const NONE: Self = Self(0);
+    pub const ALL: Self = Self(0b1111);
+
+    #[must_use]
+    pub const fn one(stream: Stream) -> Self {
+        Self(1 << stream as u8)
+    }
+
+    /// One stream, or all where none is named.
+    #[must_use]
+    pub fn of(stream: Option<Stream>) -> Self {
+        stream.map_or(Self::ALL, Self::one)
+    }
+
+    #[must_use]
+    pub fn contains(self, stream: Stream) -> bool {
+        self.0 & Self::one(stream).0 != 0
+    }
+
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Stream> {
+        Stream::ALL.iter().copied().filter(move |stream| self.contains(*stream))
+    }
+
+    /// The four bits in which a store may keep them.
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set that [`Self::bits`] gave; bits beyond the streams are left out.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+}
+
+impl fmt::Display for Streams {
+    /// `bulk transactional`, or `none`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
+        for (place, stream) in self.iter().enumerate() {
+            write!(f, "{}{stream}", if place == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Streams {
+    type Err = UnknownWord;
+
+    /// Words apart by spaces or commas; `none` is the empty set.
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let words = text.split([' ', ',']).filter(|word| !word.is_empty() && *word != "none");
+        words.map(str::parse::<Stream>).try_fold(Self::NONE, |all, stream| Ok(all.with(Self::one(stream?))))
+    }
+}
+
+impl Serialize for Streams {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Streams {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl Outcome {
     /// True where the site gets too much from us. Greylisting asks for patience with one mail, not for fewer mails.
     #[must_use]
     pub fn asks_for_less(&self) -> bool {
         self.fate == Fate::Slow && self.sub.as_deref() != Some("greylist")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_streams_reads_as_it_is_written() {
+        for text in ["none", "bulk", "personal transactional bulk forwarded", "transactional forwarded"] {
+            assert_eq!(text.parse::<Streams>().unwrap().to_string(), text);
+        }
+        assert_eq!("bulk,personal".parse(), Ok(Streams::one(Stream::Bulk).with(Streams::one(Stream::Personal))));
+        assert!("bulk letters".parse::<Streams>().is_err());
+        assert_eq!(Streams::from_bits(0xff), Streams::ALL);
+        assert!(!Streams::ALL.without(Streams::of(Some(Stream::Bulk))).contains(Stream::Bulk));
     }
 }

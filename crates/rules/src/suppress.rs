@@ -1,25 +1,42 @@
 //! May this address be written to? Own evidence first, then what the federation says (`DESIGN.md` §6).
 
+mod settings;
+
 use std::fmt;
 
 use sm2tp_proto::Enhanced;
 
-use crate::evidence::{DAY_S, Evidence};
-use crate::outcome::Stream;
+pub use self::settings::{Doubtful, Limits, OfOrg, Stopped};
+use crate::evidence::Evidence;
+use crate::outcome::{Stream, Streams};
 
-/// All that is known about one recipient when somebody asks. Filled by the store from memory; no look-up waits.
+/// All that is known about one recipient when an organisation asks. Filled by the store from memory; no look-up waits.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recipient {
     pub own: Evidence,
     pub federated: Federated,
-    /// On the allow list: beats everything.
-    pub allowed: bool,
-    /// Put on the list by a person.
-    pub listed: bool,
+    /// What the node's people decided by hand.
+    pub node: Lists,
+    /// What the organisation's people decided by hand, for its own mail.
+    pub org: Lists,
     /// Complained about, or opted out of, mail of this org.
     pub opted_out: bool,
     /// In a domain that this node's own orgs host: other nodes have no say about it.
     pub hosted: bool,
+}
+
+/// The lists of one level, and the streams for which the address is on them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lists {
+    pub allowed: Streams,
+    pub suppressed: Streams,
+}
+
+/// Whose list it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Node,
+    Org,
 }
 
 /// What other nodes say of the address, already weighed (`FEDERATION.md` §8.5–8.6).
@@ -33,32 +50,6 @@ pub struct Federated {
     pub newest_at: u64,
     /// Independent sources that are newer than the node's own last delivery.
     pub sources_after_delivery: u32,
-}
-
-/// The numbers of §6; every one is configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
-    /// Seconds until a person's mail may try a refused address again.
-    pub personal_retry_after_s: u64,
-    /// Seconds until a refusal is forgotten: recycled spam traps reject for 6 to 12 months first.
-    pub hard_expiry_s: u64,
-    /// Seconds until an address that its provider switched off is tried again.
-    pub inactive_recheck_s: u64,
-    /// An ambiguous refusal counts from the second one at least this many seconds after the first.
-    pub ambiguous_spread_s: u64,
-    /// Soft failures that stop bulk mail: so many, within the window, over at least the spread (seconds).
-    pub soft_max: u16,
-    pub soft_window_s: u64,
-    pub soft_spread_s: u64,
-    /// A delivery younger than this (seconds) beats what others say.
-    pub delivery_fresh_s: u64,
-    /// Federated score from which bulk mail is held, and from which it is refused. Not 1.0 for the first: an event is a
-    /// day old when it is published, so that one full witness never reaches it (decision 0004).
-    pub held_score: f64,
-    pub suppressed_score: f64,
-    pub suppressed_sources_min: u32,
-    /// Share of the held, 0 to 1, that is let through at random to measure what the federation is worth (R27).
-    pub canary_share: f64,
 }
 
 /// The answer, always with its reason.
@@ -76,7 +67,7 @@ pub enum Decision {
 /// The rule that decided, with its numbers. Times are unix seconds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Why {
-    Listed,
+    Listed(Level),
     OptedOut,
     /// A server refused the address: its own, or the smart host.
     Hard {
@@ -88,9 +79,10 @@ pub enum Why {
     NoMailDomain {
         at: u64,
     },
+    /// The mailbox could not take mail so often, over so many seconds.
     Soft {
         count: u16,
-        first_at: u64,
+        spread_s: u64,
         last_at: u64,
     },
     Federated {
@@ -99,101 +91,110 @@ pub enum Why {
     },
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            personal_retry_after_s: DAY_S,
-            hard_expiry_s: 400 * DAY_S,
-            inactive_recheck_s: 90 * DAY_S,
-            ambiguous_spread_s: DAY_S,
-            soft_max: 5,
-            soft_window_s: 30 * DAY_S,
-            soft_spread_s: 10 * DAY_S,
-            delivery_fresh_s: 30 * DAY_S,
-            held_score: 0.75,
-            suppressed_score: 1.5,
-            suppressed_sources_min: 2,
-            canary_share: 0.02,
-        }
-    }
-}
-
 /// Decides for one recipient. `chance` is a random number in `[0, 1)`; it only matters for canaries.
+///
+/// People of the node come first, then the person who complained, then people of the org, then what servers said. An
+/// org may overrule evidence for its own mail, but neither a decision of the node nor a recipient's no.
 #[must_use]
 pub fn decide(recipient: &Recipient, stream: Stream, limits: &Limits, now: u64, chance: f64) -> Decision {
-    if recipient.allowed {
+    if recipient.node.allowed.contains(stream) {
         return Decision::Send;
     }
-    if recipient.listed {
-        return Decision::Refuse(Why::Listed, None);
+    if recipient.node.suppressed.contains(stream) {
+        return Decision::Refuse(Why::Listed(Level::Node), None);
     }
-    if recipient.opted_out && stream == Stream::Bulk {
+    if recipient.opted_out && limits.complaint.contains(stream) {
         return Decision::Refuse(Why::OptedOut, None);
+    }
+    if recipient.org.allowed.contains(stream) {
+        return Decision::Send;
+    }
+    if recipient.org.suppressed.contains(stream) {
+        return Decision::Refuse(Why::Listed(Level::Org), None);
     }
     if let Some(refusal) = own(&recipient.own, stream, limits, now) {
         return refusal;
     }
-    if stream != Stream::Bulk || recipient.hosted || recipient.own_delivery_counts(limits, now) {
+    if !limits.federated.contains(stream) || recipient.hosted || recipient.own_delivery_counts(limits, now) {
         return Decision::Send;
     }
     federated(&recipient.federated, limits, chance)
 }
 
 impl Recipient {
-    /// A fresh own delivery beats the federation, unless two independent origins say otherwise since then.
-    fn own_delivery_counts(&self, limits: &Limits, now: u64) -> bool {
-        let fresh = self.own.delivered_at != 0 && now < self.own.delivered_at.saturating_add(limits.delivery_fresh_s);
-        fresh && self.federated.sources_after_delivery < 2
+    /// A fresh own delivery beats the federation, unless enough independent origins say otherwise since then. One that
+    /// is dated in the future is none: its clock was wrong, and nobody knows how fresh it is.
+    #[must_use]
+    pub fn own_delivery_counts(&self, limits: &Limits, now: u64) -> bool {
+        let at = self.own.delivered_at;
+        let fresh =
+            at != 0 && at <= now.saturating_add(CLOCK_SLACK_S) && now < at.saturating_add(limits.delivery_fresh_s);
+        fresh && self.federated.sources_after_delivery < limits.newer_sources_min
     }
 }
 
+/// A refusal that is dated in the future counts as one of now: it stands, but not for longer than any other.
 fn own(evidence: &Evidence, stream: Stream, limits: &Limits, now: u64) -> Option<Decision> {
-    if is_hard(evidence, limits, now) {
-        let why = match (evidence.hard_at, evidence.hard_code) {
+    let hard_at = evidence.hard_at.min(now);
+    if is_hard(evidence, limits) {
+        let why = match (hard_at, evidence.hard_code) {
             // A server always says a code; what is known about an address without one is known from the DNS.
             (at, 0) => Why::NoMailDomain { at },
             (at, code) => Why::Hard { at, code, enhanced: evidence.hard_enhanced },
         };
-        let expiry = evidence.hard_at.saturating_add(hard_life_s(evidence, limits));
-        return by_stream(why, stream, evidence.hard_at, expiry, limits, now);
+        let expiry = hard_at.saturating_add(hard_life_s(evidence, limits));
+        if let Some(refusal) = by_stream(why, stream, hard_at, expiry, limits, now) {
+            return Some(refusal);
+        }
     }
-    let window_end = evidence.soft_at.saturating_add(limits.soft_window_s);
-    let spread = evidence.soft_at.saturating_sub(evidence.soft_first_at);
-    if limits.soft_max <= evidence.soft_count && limits.soft_spread_s <= spread && now < window_end {
-        let why = Why::Soft { count: evidence.soft_count, first_at: evidence.soft_first_at, last_at: evidence.soft_at };
-        return by_stream(why, stream, evidence.soft_at, window_end, limits, now);
+    let (count, spread_s) = evidence.soft(limits.soft_window_s);
+    if limits.soft_max.max(1) <= count && limits.soft_spread_s <= spread_s {
+        let last_at = evidence.soft_at.min(now);
+        let why = Why::Soft { count, spread_s, last_at };
+        let expiry = last_at.saturating_add(soft_life_s(count, limits));
+        return by_stream(why, stream, last_at, expiry, limits, now);
     }
     None
 }
 
-/// Bulk waits for the expiry; a person's mail may try again after a day, because people know things that lists do not.
+/// Strict streams wait for the expiry; others may try again sooner.
 fn by_stream(why: Why, stream: Stream, last_at: u64, expiry: u64, limits: &Limits, now: u64) -> Option<Decision> {
-    let until = match stream {
-        Stream::Bulk => expiry,
-        _ => expiry.min(last_at.saturating_add(limits.personal_retry_after_s)),
+    let until = match limits.strict.contains(stream) {
+        true => expiry,
+        false => expiry.min(last_at.saturating_add(limits.personal_retry_after_s)),
     };
     (now < until).then_some(Decision::Refuse(why, Some(until)))
 }
 
 /// Explicit refusals count at once, ambiguous ones at the second on another day.
-fn is_hard(evidence: &Evidence, limits: &Limits, now: u64) -> bool {
-    let sure =
-        evidence.hard_strong || limits.ambiguous_spread_s <= evidence.hard_at.saturating_sub(evidence.hard_first_at);
-    evidence.hard_at != 0 && sure && now < evidence.hard_at.saturating_add(hard_life_s(evidence, limits))
+fn is_hard(evidence: &Evidence, limits: &Limits) -> bool {
+    let spread_s = evidence.hard_at.saturating_sub(evidence.hard_first_at);
+    evidence.hard_at != 0 && (evidence.hard_strong || limits.ambiguous_spread_s <= spread_s)
 }
 
 fn hard_life_s(evidence: &Evidence, limits: &Limits) -> u64 {
     if evidence.hard_inactive { limits.inactive_recheck_s } else { limits.hard_expiry_s }
 }
 
+/// Until less than one of `count` failures is left, each half-life taking half of them; one half-life at least.
+fn soft_life_s(count: u16, limits: &Limits) -> u64 {
+    (limits.soft_half_life_s as f64 * f64::from(count).log2().max(1.0)) as u64
+}
+
 fn federated(federated: &Federated, limits: &Limits, chance: f64) -> Decision {
     let why = Why::Federated { score: federated.score, sources: federated.sources };
     if limits.suppressed_score <= federated.score && limits.suppressed_sources_min <= federated.sources {
         Decision::Refuse(why, None)
-    } else if limits.held_score <= federated.score {
-        if chance < limits.canary_share { Decision::Canary(why) } else { Decision::Hold(why) }
-    } else {
+    } else if federated.score < limits.held_score {
         Decision::Send
+    } else if chance < limits.canary_share {
+        Decision::Canary(why)
+    } else {
+        match limits.doubtful {
+            Doubtful::Hold => Decision::Hold(why),
+            Doubtful::Refuse => Decision::Refuse(why, None),
+            Doubtful::Send => Decision::Send,
+        }
     }
 }
 
@@ -202,7 +203,8 @@ impl Why {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Listed => "listed",
+            Self::Listed(Level::Node) => "listed",
+            Self::Listed(Level::Org) => "listed-by-org",
             Self::OptedOut => "opted-out",
             Self::Hard { .. } | Self::NoMailDomain { .. } => "own-hard",
             Self::Soft { .. } => "own-soft",
@@ -214,7 +216,8 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listed => f.write_str("an administrator put this address on the suppression list"),
+            Self::Listed(Level::Node) => f.write_str("an administrator put this address on the suppression list"),
+            Self::Listed(Level::Org) => f.write_str("your organisation put this address on its suppression list"),
             Self::OptedOut => f.write_str("the recipient complained about or opted out of mail of this sender"),
             Self::Hard { code, enhanced, .. } => {
                 write!(f, "earlier mail to this address was refused with {code}")?;
@@ -229,10 +232,13 @@ impl fmt::Display for Why {
     }
 }
 
+/// Machines of one node, and mail servers that report, differ by so much in their time.
+const CLOCK_SLACK_S: u64 = 3600;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Happening, Hard};
+    use crate::evidence::{DAY_S, Happening, Hard};
     use crate::outcome::Strength;
 
     const NOW: u64 = 1_800_000_000;
@@ -306,7 +312,9 @@ mod tests {
         let soft = |days: &[u64]| {
             with(days.iter().fold(Evidence::default(), |e, ago| e.after(Happening::Soft, NOW - ago * DAY_S)))
         };
-        check(&soft(&[13, 10, 7, 4, 2]), Stream::Bulk, "refuse 28");
+        check(&soft(&[13, 10, 7, 4, 2]), Stream::Bulk, "refuse 30");
+        check(&soft(&[20, 18, 16, 14, 12, 10, 8, 6, 4, 2]), Stream::Bulk, "refuse 44");
+        check(&soft(&[95, 75, 55, 35, 2]), Stream::Bulk, "send");
         check(&soft(&[13, 10, 7, 4, 2]), Stream::Personal, "send");
         check(&soft(&[13, 10, 7, 4]), Stream::Bulk, "send");
         check(&soft(&[6, 5, 4, 3, 2]), Stream::Bulk, "send");
@@ -343,15 +351,82 @@ mod tests {
     #[test]
     fn the_allow_list_beats_everything_and_own_domains_the_federation() {
         let own = refused(Strength::Strong, false, NOW - 60);
-        check(&Recipient { own, allowed: true, listed: true, ..told(9.0, 9) }, Stream::Bulk, "send");
+        let node = Lists { allowed: Streams::ALL, suppressed: Streams::ALL };
+        let org = Lists { suppressed: Streams::ALL, ..Lists::default() };
+        check(&Recipient { own, node, org, opted_out: true, ..told(9.0, 9) }, Stream::Bulk, "send");
         check(&Recipient { hosted: true, ..told(9.0, 9) }, Stream::Bulk, "send");
         check(&Recipient { hosted: true, own, ..told(9.0, 9) }, Stream::Bulk, "refuse 399");
     }
 
     #[test]
     fn a_complaint_stops_bulk_only_and_a_person_stops_all() {
+        let listed = Lists { suppressed: Streams::ALL, ..Lists::default() };
         check(&Recipient { opted_out: true, ..Recipient::default() }, Stream::Bulk, "refuse");
         check(&Recipient { opted_out: true, ..Recipient::default() }, Stream::Personal, "send");
-        check(&Recipient { listed: true, ..Recipient::default() }, Stream::Personal, "refuse");
+        check(&Recipient { node: listed, ..Recipient::default() }, Stream::Personal, "refuse");
+        check(&Recipient { org: listed, ..Recipient::default() }, Stream::Personal, "refuse");
+        let bulk = Lists { suppressed: Streams::one(Stream::Bulk), ..Lists::default() };
+        check(&Recipient { org: bulk, ..Recipient::default() }, Stream::Personal, "send");
+        check(&Recipient { node: bulk, ..Recipient::default() }, Stream::Bulk, "refuse");
+    }
+
+    #[test]
+    fn an_org_overrules_evidence_but_neither_the_node_nor_a_recipient() {
+        let own = refused(Strength::Strong, false, NOW - 60);
+        let allowed = Lists { allowed: Streams::ALL, suppressed: Streams::ALL };
+        check(&Recipient { own, org: allowed, ..told(9.0, 9) }, Stream::Bulk, "send");
+        let listed = Lists { suppressed: Streams::ALL, ..Lists::default() };
+        check(&Recipient { own, org: allowed, node: listed, ..told(9.0, 9) }, Stream::Bulk, "refuse");
+        check(&Recipient { org: allowed, opted_out: true, ..Recipient::default() }, Stream::Bulk, "refuse");
+    }
+
+    #[test]
+    fn each_setting_changes_its_decision_and_no_other() {
+        #[track_caller]
+        fn check(recipient: &Recipient, stream: Stream, limits: &Limits, want: bool) {
+            let decision = decide(recipient, stream, limits, NOW, 0.5);
+            assert_eq!(decision == Decision::Send, want, "{decision:?}");
+        }
+        let default = Limits::default();
+        let old = with(refused(Strength::Strong, false, NOW - 2 * DAY_S));
+        check(&old, Stream::Personal, &Limits { strict: Streams::ALL, ..default }, false);
+        check(&old, Stream::Bulk, &Limits { strict: Streams::NONE, ..default }, true);
+        check(&old, Stream::Bulk, &Limits { hard_expiry_s: DAY_S, ..default }, true);
+        let left = Recipient { opted_out: true, ..Recipient::default() };
+        check(&left, Stream::Transactional, &Limits { complaint: Streams::ALL, ..default }, false);
+        check(&told(9.0, 9), Stream::Bulk, &Limits { federated: Streams::NONE, ..default }, true);
+        check(&told(9.0, 9), Stream::Personal, &Limits { federated: Streams::ALL, ..default }, false);
+        check(&told(1.0, 1), Stream::Bulk, &Limits { doubtful: Doubtful::Send, ..default }, true);
+        let refusing = Limits { doubtful: Doubtful::Refuse, ..default };
+        assert!(matches!(decide(&told(1.0, 1), Stream::Bulk, &refusing, NOW, 0.5), Decision::Refuse(_, None)));
+        assert!(matches!(decide(&told(1.0, 1), Stream::Bulk, &refusing, NOW, 0.01), Decision::Canary(_)));
+        let soft = with(Evidence::default().after(Happening::Soft, NOW - 60));
+        check(&soft, Stream::Bulk, &Limits { soft_max: 1, soft_spread_s: 0, ..default }, false);
+        check(&soft, Stream::Bulk, &Limits { soft_max: 0, soft_spread_s: 0, soft_half_life_s: 0, ..default }, true);
+        check(&with(Evidence::default()), Stream::Bulk, &Limits { soft_max: 0, soft_spread_s: 0, ..default }, true);
+    }
+
+    #[test]
+    fn evidence_from_the_future_neither_lasts_longer_nor_counts_as_fresh() {
+        let ahead = NOW + 5000 * DAY_S;
+        check(&with(refused(Strength::Strong, false, ahead)), Stream::Bulk, "refuse 400");
+        check(&with(refused(Strength::Strong, false, ahead)), Stream::Personal, "refuse 1");
+        let delivered = |delivered_at| Evidence { delivered_at, ..Evidence::default() };
+        check(&Recipient { own: delivered(ahead), ..told(1.2, 1) }, Stream::Bulk, "hold");
+        check(&Recipient { own: delivered(NOW + 60), ..told(1.2, 1) }, Stream::Bulk, "send");
+        // The clock stands at its beginning, or at its end.
+        let own = refused(Strength::Strong, false, NOW);
+        for (now, want) in [(0, "refuse"), (u64::MAX, "send")] {
+            let decision = decide(&with(own), Stream::Bulk, &Limits::default(), now, 0.5);
+            assert_eq!(if decision == Decision::Send { "send" } else { "refuse" }, want);
+        }
+    }
+
+    #[test]
+    fn contradictions_are_decided_by_the_order_in_which_they_were_heard() {
+        let hard = Hard { strength: Strength::Strong, inactive: false, code: 550, enhanced: None };
+        let second = Evidence::default().after(Happening::Hard(hard), NOW).after(Happening::Delivered, NOW);
+        check(&with(second), Stream::Bulk, "send");
+        check(&with(second.after(Happening::Hard(hard), NOW)), Stream::Bulk, "refuse 400");
     }
 }

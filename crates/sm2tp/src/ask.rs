@@ -11,6 +11,7 @@ use sm2tp_doors::smtp::Onward;
 use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
 use sm2tp_rules::allowance::AllowanceChange;
+use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, ReturnPath, Unsubscribe, WishesChange};
 use sm2tp_store::ledger::{Replay, Verdict};
 use tokio::time::timeout;
@@ -140,7 +141,9 @@ fn begins(request: &Request) -> bool {
             | Request::OrgLogin { .. }
             | Request::OrgLimits { .. }
             | Request::OrgReturns { .. }
+            | Request::OrgSuppression { .. }
             | Request::SuppressAdd { .. }
+            | Request::SuppressAllow { .. }
             | Request::SuppressRemove { .. }
             | Request::PeerInvite { .. }
             | Request::DkimNew { .. }
@@ -161,8 +164,9 @@ fn request(command: Command) -> Result<Request, Failure> {
         },
         Command::Suppress(suppress) => match suppress {
             Suppress::List { limit } => Request::SuppressList { limit },
-            Suppress::Add { address, note } => Request::SuppressAdd { address, note },
-            Suppress::Remove { address, note, org } => Request::SuppressRemove { address, note, org },
+            Suppress::Add(entry) => Request::SuppressAdd { entry: entry.into() },
+            Suppress::Allow(entry) => Request::SuppressAllow { entry: entry.into() },
+            Suppress::Remove(entry) => Request::SuppressRemove { entry: entry.into() },
         },
         Command::Org(org) => match org {
             Org::List => Request::OrgList,
@@ -178,6 +182,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Org::Logout { login } => Request::OrgLogout { login },
             Org::Limits(limits) => limits_asked(limits),
             Org::Returns(returns) => returns_asked(returns),
+            Org::Suppression(suppression) => suppression_asked(*suppression),
         },
         Command::Peer(peer) => match peer {
             Peer::List => Request::PeerList,
@@ -228,6 +233,23 @@ fn limits_asked(limits: cli::Limits) -> Request {
     let own_addresses_only = limits.own_addresses_only.map(|answer| answer == cli::YesNo::Yes);
     let change = LimitsChange { addresses, own_addresses_only, allowance };
     Request::OrgLimits { name: limits.name, login: limits.login, change }
+}
+
+fn suppression_asked(asked: cli::Suppression) -> Request {
+    let change = OfOrg {
+        strict: asked.strict,
+        personal_retry_after_s: asked.personal_retry_after,
+        hard_expiry_s: asked.hard_expiry,
+        inactive_recheck_s: asked.inactive_recheck,
+        soft_max: asked.soft_limit,
+        complaint: asked.complaint,
+        federated: asked.federated,
+        delivery_fresh_s: asked.delivery_fresh,
+        doubtful: asked.doubtful,
+        canary_share: asked.canary_share,
+        stopped: asked.stopped,
+    };
+    Request::OrgSuppression { name: asked.name, change: Box::new(change), reset: asked.reset }
 }
 
 fn returns_asked(returns: cli::Returns) -> Request {

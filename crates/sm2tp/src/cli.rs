@@ -7,10 +7,12 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::de::DeserializeOwned;
 use sm2tp_doors::control;
-use sm2tp_rules::Stream;
 use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
+use sm2tp_rules::suppress::{Doubtful, Stopped};
+use sm2tp_rules::{Stream, Streams};
 
 use crate::bench::{ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 
@@ -190,20 +192,33 @@ pub enum Suppress {
         limit: usize,
     },
     /// Do not write to this address any more; mail that waits for it goes back to its senders.
-    Add {
-        address: String,
-        #[arg(long)]
-        note: Option<String>,
-    },
-    /// Write to this address again: off the list, own evidence lifted, other nodes' word overruled.
-    Remove {
-        address: String,
-        #[arg(long)]
-        note: Option<String>,
-        /// Lift its complaint about this organisation, or its opt-out, and nothing else.
-        #[arg(long, value_name = "NAME")]
-        org: Option<String>,
-    },
+    Add(Entry),
+    /// Write to this address whatever servers and other nodes say of it. For an organisation: neither against the node's
+    /// own list, nor against the recipient who complained or left.
+    Allow(Entry),
+    /// Write to this address again: off the list, own evidence lifted, other nodes' word overruled. For an organisation: off
+    /// its list, a complaint about it or an opt-out lifted, and nothing else.
+    Remove(Entry),
+}
+
+/// An address, and for which mail it is meant.
+#[derive(Debug, Args)]
+pub struct Entry {
+    pub address: String,
+    /// For mail of this organisation only.
+    #[arg(long, value_name = "NAME")]
+    pub org: Option<String>,
+    /// For this kind of mail only: personal, transactional, bulk, forwarded.
+    #[arg(long, value_parser = stream)]
+    pub stream: Option<Stream>,
+    #[arg(long)]
+    pub note: Option<String>,
+}
+
+impl From<Entry> for control::Entry {
+    fn from(Entry { address, org, stream, note }: Entry) -> Self {
+        Self { address, org, stream, note }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -244,6 +259,52 @@ pub enum Org {
     Limits(Limits),
     /// Show or change what becomes of mail of an organisation that comes back. What is not named stays as it is.
     Returns(Returns),
+    /// Show or change when mail of an organisation is stopped, and what its senders get then. What it never named is as
+    /// [suppression] has it for the node.
+    Suppression(Box<Suppression>),
+}
+
+/// `sm2tp org suppression`. The words are those of [suppression] in the configuration, and of `--json`.
+#[derive(Debug, Args)]
+pub struct Suppression {
+    pub name: String,
+    /// What the sender of stopped mail gets: an immediate 550 (`refuse`), or a report after a 250 (`report`), for programs
+    /// that cannot cope with the first.
+    #[arg(long, value_name = "refuse|report", value_parser = word::<Stopped>)]
+    pub stopped: Option<Stopped>,
+    /// What becomes of mail to an address that only one other node calls dead.
+    #[arg(long, value_name = "hold|refuse|send", value_parser = word::<Doubtful>)]
+    pub doubtful: Option<Doubtful>,
+    /// Streams for which the word of other nodes counts, such as `bulk,transactional`; `none`: it is not used.
+    #[arg(long, value_name = "STREAMS", value_parser = streams)]
+    pub federated: Option<Streams>,
+    /// Streams that do not try a dead address again before the refusal expires.
+    #[arg(long, value_name = "STREAMS", value_parser = streams)]
+    pub strict: Option<Streams>,
+    /// Streams that a complaint or an opt-out stops.
+    #[arg(long, value_name = "STREAMS", value_parser = streams)]
+    pub complaint: Option<Streams>,
+    /// When the other streams may try a dead address again.
+    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
+    pub personal_retry_after: Option<u64>,
+    /// How long "no such address" is believed.
+    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
+    pub hard_expiry: Option<u64>,
+    /// When an address that its provider has switched off is tried again.
+    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
+    pub inactive_recheck: Option<u64>,
+    /// Temporary failures that stop mail.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=63))]
+    pub soft_limit: Option<u16>,
+    /// How long a delivery counts for more than what other nodes say.
+    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
+    pub delivery_fresh: Option<u64>,
+    /// Share of doubtful mail that is let through to measure others, 0 to 1.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub canary_share: Option<f64>,
+    /// Forget what it has of its own first.
+    #[arg(long)]
+    pub reset: bool,
 }
 
 /// `sm2tp org returns`. The words are those of docs/returns.md and of `--json`.
@@ -314,6 +375,21 @@ pub enum YesNo {
 fn stream(word: &str) -> Result<Stream, String> {
     let words = Stream::ALL.iter().map(|stream| stream.as_str()).collect::<Vec<_>>().join(", ");
     word.parse().map_err(|_| format!("a stream is one of {words}"))
+}
+
+fn streams(text: &str) -> Result<Streams, String> {
+    let words = Stream::ALL.iter().map(|stream| stream.as_str()).collect::<Vec<_>>().join(", ");
+    text.parse().map_err(|_| format!("streams are {words}, several apart by commas, or none"))
+}
+
+/// One of the words that a setting has in JSON.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a share is from 0 to 1".to_owned())
 }
 
 fn change<T: FromStr<Err: Display>>(text: &str) -> Result<Change<T>, String> {

@@ -21,7 +21,9 @@ pub use file::parse;
 pub use file::{blame, load};
 pub use net::{Host, Network, Place};
 pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
+use sm2tp_rules::Streams;
 use sm2tp_rules::rate::Rate;
+use sm2tp_rules::suppress::{Doubtful, Stopped};
 
 /// The whole file: one field per section, so that it reads as the documentation does.
 #[derive(Debug, Clone, PartialEq)]
@@ -296,20 +298,44 @@ pub struct Federation {
 }
 
 /// `[suppression]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Suppression {
     /// How long mail held on federated evidence waits for a person before it is returned.
     pub hold_max: Duration,
-    /// When personal and transactional mail may try a dead address again.
+    /// Streams that do not try a dead address again before the failure expires.
+    pub strict_streams: Streams,
+    /// When mail of the other streams may.
     pub personal_retry_after: Duration,
     /// How long a hard failure is believed.
     pub hard_expiry: Duration,
+    /// When an address that its provider has switched off is tried again.
+    pub inactive_recheck: Duration,
+    /// How far apart two refusals must be that say something about the address only together.
+    pub ambiguous_spread: Duration,
     /// Soft failures that stop bulk mail, at most one counted a day.
     pub soft_limit: u32,
     /// Within this time.
     pub soft_window: Duration,
     /// And with at least this time between the first and the last; at most `soft_window`.
     pub soft_spread: Duration,
+    /// In which time they lose half of their weight.
+    pub soft_half_life: Duration,
+    /// Streams that a complaint or an opt-out stops.
+    pub complaint_streams: Streams,
+    /// Streams for which the word of other nodes counts.
+    pub federated_streams: Streams,
+    /// Score of others' reports from which mail is doubtful; at most `suppressed_score`.
+    pub held_score: f64,
+    /// Score from which it is stopped, ...
+    pub suppressed_score: f64,
+    /// ... where so many independent nodes stand behind it.
+    pub suppressed_sources: u32,
+    /// What becomes of doubtful mail.
+    pub doubtful: Doubtful,
+    /// Independent nodes that overrule an own delivery when they report after it.
+    pub newer_sources: u32,
+    /// What the sender of a stopped mail gets.
+    pub stopped: Stopped,
     /// How long an own delivery beats what others say.
     pub delivery_fresh: Duration,
 }
@@ -367,6 +393,17 @@ pub enum LogFormat {
 /// A size as the file and the command line write it, or what is wrong with it.
 pub fn size(text: &str) -> Result<u64, String> {
     values::size(values::KIB..=values::GIB)(text).map_err(|wrong| format!("{}; allowed: {}", wrong.what, wrong.allowed))
+}
+
+/// A duration as the file and the command line write it, in seconds, or what is wrong with it.
+pub fn duration_s(text: &str) -> Result<u64, String> {
+    let read = values::duration(Duration::ZERO..=values::DURATION_MAX)(text);
+    read.map(|duration| duration.as_secs()).map_err(|wrong| format!("{}; allowed: {}", wrong.what, wrong.allowed))
+}
+
+/// Seconds with units.
+pub fn show_duration(seconds: u64) -> String {
+    values::show_duration(Duration::from_secs(seconds))
 }
 
 /// Octets with a unit.

@@ -233,14 +233,25 @@ fn own_file(path: &Path) -> Result<Option<(String, String)>, Failure> {
 fn limits(config: &Config) -> suppress::Limits {
     let asked = &config.suppression;
     suppress::Limits {
+        strict: asked.strict_streams,
         personal_retry_after_s: asked.personal_retry_after.as_secs(),
         hard_expiry_s: asked.hard_expiry.as_secs(),
+        inactive_recheck_s: asked.inactive_recheck.as_secs(),
+        ambiguous_spread_s: asked.ambiguous_spread.as_secs(),
         soft_max: u16::try_from(asked.soft_limit).unwrap_or(u16::MAX),
         soft_window_s: asked.soft_window.as_secs(),
         soft_spread_s: asked.soft_spread.as_secs(),
+        soft_half_life_s: asked.soft_half_life.as_secs(),
+        complaint: asked.complaint_streams,
+        federated: asked.federated_streams,
         delivery_fresh_s: asked.delivery_fresh.as_secs(),
+        newer_sources_min: asked.newer_sources,
+        held_score: asked.held_score,
+        suppressed_score: asked.suppressed_score,
+        suppressed_sources_min: asked.suppressed_sources,
+        doubtful: asked.doubtful,
         canary_share: config.federation.canary_share,
-        ..suppress::Limits::default()
+        stopped: asked.stopped,
     }
 }
 

@@ -22,6 +22,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
         Request::OrgReturns { .. } => wishes(&mut out, value),
+        Request::OrgSuppression { .. } => suppression(&mut out, value),
+        Request::SuppressAllow { .. } => allowed_now(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);
@@ -143,13 +145,26 @@ fn explain(out: &mut String, value: &Value) {
         line(out, "No server of this address has told this node anything about it yet.");
     }
     for (key, sentence) in [
-        ("listed", "An administrator put it on the suppression list."),
-        ("allowed", "An administrator put it on the allow list, which beats everything."),
         ("opted_out", "Its owner complained about or opted out of mail of this organisation."),
         ("hosted_here", "Its domain belongs to an organisation of this node: what others say does not count."),
     ] {
         if value[key] == true {
             line(out, sentence);
+        }
+    }
+    for (key, sentence) in [
+        ("listed", "An administrator put it on the suppression list"),
+        ("allowed", "An administrator put it on the allow list, which beats everything"),
+        ("listed_by_org", "The organisation put it on its own suppression list"),
+        (
+            "allowed_by_org",
+            "The organisation put it on its own allow list, which beats what servers and other nodes say",
+        ),
+    ] {
+        match value[key].as_str().unwrap_or("none") {
+            "none" => {}
+            ALL_STREAMS => line(out, &format!("{sentence}.")),
+            some => line(out, &format!("{sentence}, for {} mail.", some.replace(' ', ", "))),
         }
     }
     votes(out, &value["federated"]);
@@ -167,11 +182,40 @@ fn explain(out: &mut String, value: &Value) {
 }
 
 fn suppressed_now(out: &mut String, value: &Value) {
-    line(out, &format!("{} is not written to any more.", word(value, "address")));
+    line(out, &format!("{} is not written to any more{}.", word(value, "address"), meant(value)));
     match value["given_back"].as_u64().unwrap_or(0) {
         0 => {}
         1 => line(out, "One mail that waited for it goes back to its sender."),
         count => line(out, &format!("{count} mails that waited for it go back to their senders.")),
+    }
+}
+
+fn allowed_now(out: &mut String, value: &Value) {
+    line(out, &format!("{} is written to{}, whatever is said of it.", word(value, "address"), meant(value)));
+}
+
+/// For which mail a decision of a person is.
+fn meant(value: &Value) -> String {
+    let stream = value["stream"].as_str().map(|stream| format!(" with {stream} mail")).unwrap_or_default();
+    let org = value["org"].as_str().map(|org| format!(" by {}", plain(org))).unwrap_or_default();
+    stream + &org
+}
+
+/// The numbers in force, each marked that the organisation has of its own.
+fn suppression(out: &mut String, value: &Value) {
+    let (limits, own) = (&value["limits"], &value["own"]);
+    line(
+        out,
+        &format!("Mail of {} is stopped by these numbers (* its own, the others are the node's):", word(value, "org")),
+    );
+    for (key, field) in limits.as_object().into_iter().flatten() {
+        let name = key.strip_suffix("_s").unwrap_or(key);
+        let shown = match (field.as_u64(), key.ends_with("_s")) {
+            (Some(seconds), true) => crate::config::show_duration(seconds),
+            _ => plain(field.as_str().unwrap_or(&field.to_string())),
+        };
+        let is_own = own.get(key).is_some() || (key == "soft_limit" && own.get("soft_max").is_some());
+        line(out, &format!("  {} {:<22} {shown}", if is_own { '*' } else { ' ' }, name.replace('_', " ")));
     }
 }
 
@@ -434,6 +478,8 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 /// The year 2106; later times stand for "never".
 const FAR: u64 = 4_294_967_295;
+/// As the API names all of them.
+const ALL_STREAMS: &str = "personal transactional bulk forwarded";
 
 #[cfg(test)]
 mod tests {

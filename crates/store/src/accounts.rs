@@ -3,6 +3,7 @@
 mod hash;
 mod limits;
 mod returns;
+mod suppression;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sm2tp_proto::{Address, Domain, scram};
 use sm2tp_rules::Stream;
+use sm2tp_rules::suppress::OfOrg;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
@@ -84,6 +86,7 @@ struct Known {
     logins: HashMap<String, Login>,
     limits: limits::Table,
     wishes: HashMap<String, Wishes>,
+    suppression: HashMap<String, OfOrg>,
     /// Which orgs list a domain, by its name in the DNS.
     listed: HashMap<String, Vec<String>>,
 }
@@ -241,8 +244,9 @@ impl Accounts {
     pub async fn remove_org(&self, name: &str) -> Result<(), LedgerError> {
         const FORGET: &str = "DELETE FROM allowance WHERE kind = 'org' AND name = $1 \
                               OR kind = 'login' AND name IN (SELECT login FROM login WHERE org = $1)";
-        self.remove(&[FORGET, "DELETE FROM org_returns WHERE org = $1", "DELETE FROM org WHERE name = $1"], name, "org")
-            .await
+        const BESIDE: &str = "DELETE FROM org_returns WHERE org = $1";
+        const SUPPRESSION: &str = "DELETE FROM org_suppression WHERE org = $1";
+        self.remove(&[FORGET, BESIDE, SUPPRESSION, "DELETE FROM org WHERE name = $1"], name, "org").await
     }
 
     /// Adds a login to an org, or gives it another password and stream.
@@ -343,8 +347,8 @@ impl Accounts {
 }
 
 fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
-    let (limits, wishes) = (limits::read(sql)?, returns::read(sql)?);
-    let mut known = Known { limits, wishes, ..Known::default() };
+    let (limits, wishes, suppression) = (limits::read(sql)?, returns::read(sql)?, suppression::read(sql)?);
+    let mut known = Known { limits, wishes, suppression, ..Known::default() };
     let stored = |error: sm2tp_rules::UnknownWord| SqlError::Stored(error.to_string());
     sql.rows("SELECT name, domains, stream FROM org", &[], &mut |row| {
         let name = row.text(0)?.to_owned();

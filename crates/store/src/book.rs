@@ -17,8 +17,8 @@ pub trait Bounce: Send + Sync {
     /// What is known of an address when `org` wants to write to it. Answers from memory. `now` in unix seconds.
     fn recipient(&self, address: &Address, org: &str, now: u64) -> Recipient;
 
-    /// The numbers of the decisions.
-    fn limits(&self) -> &suppress::Limits;
+    /// The numbers of the decisions about mail of `org`.
+    fn limits(&self, org: &str) -> suppress::Limits;
 }
 
 /// The book of addresses of a node; clones share it.
@@ -27,6 +27,7 @@ pub struct Book {
     pub views: Views,
     pub federated: Federated,
     pub accounts: Accounts,
+    /// Those of the node; an organisation may have some of its own.
     pub limits: suppress::Limits,
     pub belief: BeliefLimits,
     keys: Arc<RwLock<Vec<TagKey>>>,
@@ -42,7 +43,9 @@ impl Book {
         grants: &[TagKeyGrant],
     ) -> Self {
         let keys = Arc::new(RwLock::new(grants.iter().map(|grant| grant.key.clone()).collect()));
-        Self { views, federated, accounts, limits, belief: BeliefLimits::default(), keys }
+        let mut belief = BeliefLimits::default();
+        belief.soft.half_life_s = limits.soft_half_life_s.max(1) as f64;
+        Self { views, federated, accounts, limits, belief, keys }
     }
 
     /// The tag keys have changed: the first is the one to record and publish under.
@@ -112,8 +115,8 @@ impl Bounce for Book {
         }
     }
 
-    fn limits(&self) -> &suppress::Limits {
-        &self.limits
+    fn limits(&self, org: &str) -> suppress::Limits {
+        self.accounts.suppression(org, &self.limits)
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod breaker;
 mod event;
+mod listed;
+mod packed;
 mod replay;
 mod schema;
 pub(crate) mod unknown;
@@ -414,7 +416,8 @@ const REBUILD_PAGE: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {
-    use sm2tp_rules::{Cause, Fate, Scope, Stream, Strength};
+    use sm2tp_rules::suppress::Recipient;
+    use sm2tp_rules::{Cause, Fate, Scope, Stream, Streams, Strength};
 
     use super::*;
     use crate::testing::TempDir;
@@ -560,12 +563,45 @@ mod tests {
         };
         let facts = |ledger: &Ledger| ledger.views().recipient(&[jean.1], "asso");
         ledger.append(vec![event("suppress", None), event("optout", Some("asso"))]).await.unwrap();
-        assert!(facts(&ledger).listed && facts(&ledger).opted_out);
+        assert!(facts(&ledger).node.suppressed == Streams::ALL && facts(&ledger).opted_out);
         assert!(!ledger.views().recipient(&[jean.1], "other").opted_out);
         ledger.append(vec![event("unsuppress", None), event("unoptout", Some("asso"))]).await.unwrap();
-        assert!(!facts(&ledger).listed && !facts(&ledger).opted_out);
+        assert_eq!(facts(&ledger), Recipient::default());
         ledger.rebuild().await.unwrap();
-        assert!(!facts(&ledger).listed && !facts(&ledger).opted_out);
+        assert_eq!(facts(&ledger), Recipient::default());
+    }
+
+    #[tokio::test]
+    async fn lists_are_kept_for_node_and_org_and_by_stream() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let jean = tagger(&Address::parse("jean@x.example").unwrap()).unwrap();
+        let event = |kind: &str, org: Option<&str>, stream: Option<Stream>| Event {
+            recipient: Some(jean),
+            org: org.map(str::to_owned),
+            stream: stream.map(|stream| stream.to_string()),
+            ..Event::new(5, Subject::Recipient, kind)
+        };
+        // After each step the views must be what the tables give.
+        let check = async |org: &str, node: &str, of_org: (&str, &str)| {
+            let set = |text: &str| text.parse::<Streams>().unwrap();
+            let want = (set(node), set(of_org.0), set(of_org.1));
+            for _ in 0..2 {
+                let found = ledger.views().recipient(&[jean.1], org);
+                assert_eq!((found.node.suppressed, found.org.suppressed, found.org.allowed), want, "{org}");
+                ledger.rebuild().await.unwrap();
+            }
+        };
+        ledger.append(vec![event("suppress", Some("asso"), Some(Stream::Bulk))]).await.unwrap();
+        check("asso", "none", ("bulk", "none")).await;
+        check("other", "none", ("none", "none")).await;
+        ledger.append(vec![event("suppress", None, None), event("allow", Some("asso"), None)]).await.unwrap();
+        check("asso", "personal transactional bulk forwarded", ("bulk", "personal transactional bulk forwarded")).await;
+        ledger.append(vec![event("unsuppress", None, Some(Stream::Personal))]).await.unwrap();
+        ledger.append(vec![event("unsuppress", None, Some(Stream::Forwarded))]).await.unwrap();
+        check("other", "transactional bulk", ("none", "none")).await;
+        ledger.append(vec![event("unsuppress", None, None), event("unsuppress", Some("asso"), None)]).await.unwrap();
+        check("asso", "none", ("none", "personal transactional bulk forwarded")).await;
     }
 
     /// I2 and R11: outside the send log, nothing that is stored names an address or pairs it with a sender.

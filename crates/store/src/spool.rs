@@ -557,6 +557,7 @@ mod tests {
             address: address(text),
             lane: Lane::Normal,
             note: None,
+            stopped: false,
             canary: false,
             options: RcptOptions::default(),
         };

@@ -135,13 +135,15 @@ impl Shared {
         }
         let (now, book) = (now(), &self.house.book);
         let facts = book.recipient(recipient, &account.org, now);
-        match admit::recipient(asked, &facts, book.limits(), now, random()) {
+        match admit::recipient(asked, &facts, &book.limits(&account.org), now, random()) {
             Verdict::Accept { .. } => {}
             // HOLD would hold the mail for all its recipients. The program that sends in bulk tries this one again.
             Verdict::Hold(why) => {
                 let text = format!("held for now: {why}");
                 return Err(Action::Refuse { code: 450, enhanced: Enhanced(4, 7, 1), text });
             }
+            // Here nobody takes the mail, so that nobody could report it.
+            Verdict::Report(why) => return Err(self.stop(account, &admit::Refusal::Suppressed { why, until: None })),
             Verdict::Refuse(refusal) => return Err(self.stop(account, &refusal)),
         }
         let named = usize::try_from(request.recipients).unwrap_or(usize::MAX);

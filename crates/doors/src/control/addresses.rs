@@ -1,12 +1,14 @@
 //! What is known about an address, why, and how to change it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_federation::belief::{self, Vote};
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
-use sm2tp_rules::suppress::{self, Decision, Why};
+use sm2tp_rules::suppress::{self, Decision, Level, Why};
 use sm2tp_rules::{Evidence, Stream};
 use sm2tp_store::Bounce;
+use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::ledger::Event;
 use sm2tp_store::sql::{self, Row, SqlError};
 
@@ -22,16 +24,15 @@ pub(super) async fn explain(
     stream: Option<Stream>,
 ) -> Result<Value, Problem> {
     let (address, now) = (address(text)?, now());
-    let org = org.unwrap_or_else(|| sm2tp_store::accounts::LOCAL.to_owned());
-    if org != sm2tp_store::accounts::LOCAL && !house.accounts.orgs().iter().any(|known| known.name == org) {
-        return Err(Problem::Input(format!("there is no organisation {org:?}: see sm2tp org list")));
-    }
+    let org = org.unwrap_or_else(|| LOCAL.to_owned());
+    known(house, &org)?;
+    let limits = house.book.limits(&org);
     let facts = house.book.recipient(&address, &org, now);
     let streams: Vec<Stream> = stream.map_or_else(|| Stream::ALL.to_vec(), |stream| vec![stream]);
     let decisions: Vec<Value> = streams
         .into_iter()
         // The chance of a canary is left out: the answer is what most mail gets.
-        .map(|stream| decision(stream, &suppress::decide(&facts, stream, house.book.limits(), now, 1.0)))
+        .map(|stream| decision(stream, &suppress::decide(&facts, stream, &limits, now, 1.0)))
         .collect();
     let (tags, _) = house.book.tags(&address);
     let last = last_reply(house, &tags).await?;
@@ -44,8 +45,10 @@ pub(super) async fn explain(
         "tags": tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "decisions": decisions,
         "own": own(&facts.own, last),
-        "listed": facts.listed,
-        "allowed": facts.allowed,
+        "listed": facts.node.suppressed,
+        "listed_by_org": facts.org.suppressed,
+        "allowed": facts.node.allowed,
+        "allowed_by_org": facts.org.allowed,
         "opted_out": facts.opted_out,
         "hosted_here": facts.hosted,
         "waiting": waiting,
@@ -53,8 +56,8 @@ pub(super) async fn explain(
         "federated": {
             "score": facts.federated.score,
             "sources": facts.federated.sources,
-            "held_from": house.book.limits().held_score,
-            "suppressed_from": house.book.limits().suppressed_score,
+            "held_from": limits.held_score,
+            "suppressed_from": limits.suppressed_score,
             "votes": votes.iter().map(|known| vote(known, &names, house, now)).collect::<Vec<_>>(),
         },
         "release": if facts.opted_out {
@@ -65,78 +68,101 @@ pub(super) async fn explain(
     }))
 }
 
+/// What a person says of an address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    pub address: String,
+    pub note: Option<String>,
+    /// For mail of this organisation only.
+    pub org: Option<String>,
+    /// For this kind of mail only.
+    pub stream: Option<Stream>,
+}
+
 /// Puts an address on the list, by hand; what waits for it goes back to its senders.
-pub(super) async fn suppress(
-    house: &House,
-    onward: &Onward,
-    text: &str,
-    note: Option<String>,
-) -> Result<Value, Problem> {
-    let address = address(text)?;
-    let Some(tag) = house.book.tag(&address) else {
-        return Err(Problem::Input(format!("{text:?} has no normal form, so it cannot be listed")));
-    };
+pub(super) async fn suppress(house: &House, onward: &Onward, entry: Entry) -> Result<Value, Problem> {
+    let (address, tag) = entry.checked(house)?;
     let now = now();
     // Whoever lists an address that is on the allow list means it: the allow list would beat it.
-    let mut events = vec![Event::decided("suppress", &address, tag, note.as_deref(), now)];
-    events.extend(tags(house, &address).into_iter().map(|tag| Event::decided("unallow", &address, tag, None, now)));
+    let mut events = vec![entry.event("suppress", &address, tag, now)];
+    events.extend(tags(house, &address).into_iter().map(|tag| entry.event("unallow", &address, tag, now)));
     house.ledger.append(events).await?;
     // After the list, so that nothing slips in between.
-    let back = queue::give_back(house, onward, &address, &Why::Listed).await?;
-    Ok(json!({ "address": text, "tag": tag.1.to_string(), "suppressed": true, "given_back": back }))
+    let why = Why::Listed(if entry.org.is_some() { Level::Org } else { Level::Node });
+    let those = (entry.org.as_deref(), entry.stream);
+    let back = queue::give_back(house, onward, &address, those, &why).await?;
+    let Entry { address, org, stream, .. } = entry;
+    let tag = tag.1.to_string();
+    Ok(json!({
+        "address": address, "org": org, "stream": stream, "tag": tag, "suppressed": true, "given_back": back,
+    }))
+}
+
+/// Puts an address on the allow list, which beats the evidence, and off the other.
+pub(super) async fn allow(house: &House, entry: Entry) -> Result<Value, Problem> {
+    let (address, tag) = entry.checked(house)?;
+    let now = now();
+    let mut events = vec![entry.event("allow", &address, tag, now)];
+    events.extend(tags(house, &address).into_iter().map(|tag| entry.event("unsuppress", &address, tag, now)));
+    house.ledger.append(events).await?;
+    let Entry { address, org, stream, .. } = entry;
+    Ok(json!({ "address": address, "org": org, "stream": stream, "tag": tag.1.to_string(), "allowed": true }))
 }
 
 /// Lets an address be written to again: off the list, own evidence lifted, and, where other nodes still speak against
 /// it, onto the allow list.
 ///
-/// With an org: a complaint about it, or an opt-out of its mail, is lifted, and nothing else. The person asked for it again.
-pub(super) async fn release(
-    house: &House,
-    text: &str,
-    note: Option<String>,
-    org: Option<String>,
-) -> Result<Value, Problem> {
-    let (address, now) = (address(text)?, now());
-    let facts = house.book.recipient(&address, org.as_deref().unwrap_or(sm2tp_store::accounts::LOCAL), now);
+/// With an org: a complaint about it, an opt-out of its mail and a place on its own list are lifted, and nothing else.
+pub(super) async fn release(house: &House, entry: Entry) -> Result<Value, Problem> {
+    let (address, _) = entry.checked(house)?;
+    let now = now();
+    let facts = house.book.recipient(&address, entry.org.as_deref().unwrap_or(LOCAL), now);
+    let whole = entry.org.is_none() && entry.stream.is_none();
+    let lists = if entry.org.is_some() { facts.org } else { facts.node };
+    let federated = house.book.limits.held_score <= facts.federated.score && !facts.node.allowed.contains(Stream::Bulk);
+    let kinds: Vec<&str> = [
+        ("unsuppress", !lists.suppressed.is_empty()),
+        ("unoptout", entry.org.is_some() && facts.opted_out),
+        ("released", whole && (facts.own.hard_at != 0 || facts.own.soft_days != 0)),
+        ("allow", whole && federated),
+    ]
+    .into_iter()
+    .filter_map(|(kind, held)| held.then_some(kind))
+    .collect();
     let tags = tags(house, &address);
-    if tags.is_empty() {
-        return Err(Problem::Input(format!("{text:?} has no normal form, so nothing is known about it")));
-    }
-    let mut kinds = Vec::new();
-    if org.is_some() {
-        kinds.extend(facts.opted_out.then_some("unoptout"));
-        return lift(
-            house,
-            text,
-            &kinds,
-            |kind, tag| Event { org: org.clone(), ..Event::decided(kind, &address, tag, note.as_deref(), now) },
-            &tags,
-        )
-        .await;
-    }
-    if facts.listed {
-        kinds.push("unsuppress");
-    }
-    if facts.own.hard_at != 0 || facts.own.soft_count != 0 {
-        kinds.push("released");
-    }
-    if house.book.limits().held_score <= facts.federated.score && !facts.allowed {
-        kinds.push("allow");
-    }
-    lift(house, text, &kinds, |kind, tag| Event::decided(kind, &address, tag, note.as_deref(), now), &tags).await
+    // Under every tag that the address may have been recorded under.
+    let events = kinds.iter().flat_map(|kind| tags.iter().map(|tag| entry.event(kind, &address, *tag, now)));
+    house.ledger.append(events.collect()).await?;
+    Ok(json!({ "address": entry.address, "org": entry.org, "stream": entry.stream, "lifted": kinds }))
 }
 
-/// Under every tag that the address may have been recorded under.
-async fn lift(
-    house: &House,
-    text: &str,
-    kinds: &[&str],
-    event: impl Fn(&str, (KeyId, Tag)) -> Event,
-    tags: &[(KeyId, Tag)],
-) -> Result<Value, Problem> {
-    let events = kinds.iter().flat_map(|kind| tags.iter().map(|tag| event(kind, *tag)).collect::<Vec<_>>());
-    house.ledger.append(events.collect()).await?;
-    Ok(json!({ "address": text, "lifted": kinds }))
+impl Entry {
+    /// The address with its tag; an org must be known.
+    fn checked(&self, house: &House) -> Result<(Address, (KeyId, Tag)), Problem> {
+        let address = address(&self.address)?;
+        if let Some(org) = &self.org {
+            known(house, org)?;
+        }
+        let nothing = || Problem::Input(format!("{:?} has no normal form, so nothing is kept about it", self.address));
+        let tag = house.book.tag(&address).ok_or_else(nothing)?;
+        Ok((address, tag))
+    }
+
+    fn event(&self, kind: &str, address: &Address, tag: (KeyId, Tag), now: u64) -> Event {
+        Event {
+            org: self.org.clone(),
+            stream: self.stream.map(|stream| stream.to_string()),
+            ..Event::decided(kind, address, tag, self.note.as_deref(), now)
+        }
+    }
+}
+
+fn known(house: &House, org: &str) -> Result<(), Problem> {
+    if org == LOCAL || house.accounts.orgs().iter().any(|known| known.name == org) {
+        return Ok(());
+    }
+    Err(Problem::Input(format!("there is no organisation {org:?}: see sm2tp org list")))
 }
 
 /// What stands on the lists, newest first. Addresses are kept as tags only, so their domain is all that can be shown.
@@ -179,7 +205,7 @@ fn own(evidence: &Evidence, last: Last) -> Value {
         "hard_inactive": evidence.hard_inactive,
         "code": (evidence.hard_code != 0).then_some(evidence.hard_code),
         "enhanced": evidence.hard_enhanced.map(|enhanced| enhanced.to_string()),
-        "soft_count": evidence.soft_count,
+        "soft_count": evidence.soft_days.count_ones(),
         "soft_at": at(evidence.soft_at),
         "reply": last.reply,
         "rule": last.rule,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
+use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::Told;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
@@ -72,12 +73,19 @@ pub(super) async fn release(house: &House, onward: &Onward, which: Which) -> Res
     change(house, onward, which, free).await
 }
 
-/// Gives back what waits for an address that is written to no more; its senders hear why. Reports about our own failures
-/// go on, as `admit` lets them.
-pub(super) async fn give_back(house: &House, onward: &Onward, address: &Address, why: &Why) -> Result<usize, Problem> {
+/// Gives back what waits for an address that is written to no more, by this org or in this stream; its senders hear why.
+/// Reports about our own failures go on, as `admit` lets them.
+pub(super) async fn give_back(
+    house: &House,
+    onward: &Onward,
+    address: &Address,
+    (org, stream): (Option<&str>, Option<Stream>),
+    why: &Why,
+) -> Result<usize, Problem> {
     let (now, note) = (now(), format!("{}: {why}", why.as_str()));
     let back = |mail: &Mail, it: &Recipient| {
-        let goes = mail.mail_from.is_some() && is_same(house, address, &it.address);
+        let meant = org.is_none_or(|org| *org == *mail.org) && stream.is_none_or(|stream| stream == mail.stream);
+        let goes = meant && mail.mail_from.is_some() && is_same(house, address, &it.address);
         // What is held goes back when its time is over: now.
         goes.then(|| moved(mail, it, Lane::Held, now, Some(&note)))
     };

@@ -11,6 +11,7 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_rules::allowance::{self, Holder};
 use sm2tp_rules::guess::Kind;
+use sm2tp_rules::suppress::Why;
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
 use sm2tp_store::keys;
@@ -227,23 +228,39 @@ impl Desk {
         if self.report.is_some() {
             return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
         }
-        let (now, book) = (now(), &self.shared.house.book);
-        let asked = asked(&account, self.sender.as_ref());
-        let facts = book.recipient(path, &account.org, now);
-        let (lane, note, canary) = match admit::recipient(&asked, &facts, book.limits(), now, random()) {
-            Verdict::Accept { canary } => (Lane::Normal, None, canary.is_some()),
-            Verdict::Hold(why) => (Lane::Held, Some(format!("{}: {why}", why.as_str())), false),
-            Verdict::Refuse(refusal) => {
-                return self.stop(&account, &refusal);
-            }
+        let recipient = match self.decide(&account, path, options) {
+            Ok(recipient) => recipient,
+            Err(refusal) => return self.stop(&account, &refusal),
         };
         let named = self.recipients.len();
         if let Err(answer) = self.measure(&account, |holders| admit::counted(named, holders, now_us())) {
             return answer;
         }
         // The session asks about no recipient twice.
-        self.recipients.push(NewRecipient { address: path.clone(), lane, note, canary, options });
+        self.recipients.push(recipient);
         Answer::Yes
+    }
+
+    /// How a recipient is kept, if it is.
+    fn decide(&self, account: &Account, path: &Address, options: RcptOptions) -> Result<NewRecipient, admit::Refusal> {
+        let (now, book) = (now(), &self.shared.house.book);
+        let asked = asked(account, self.sender.as_ref());
+        let facts = book.recipient(path, &account.org, now);
+        let plain = NewRecipient {
+            address: path.clone(),
+            lane: Lane::Normal,
+            note: None,
+            stopped: false,
+            canary: false,
+            options,
+        };
+        let held = |why: &Why| Some(format!("{}: {why}", why.as_str()));
+        Ok(match admit::recipient(&asked, &facts, &book.limits(&account.org), now, random()) {
+            Verdict::Accept { canary } => NewRecipient { canary: canary.is_some(), ..plain },
+            Verdict::Hold(why) => NewRecipient { lane: Lane::Held, note: held(&why), ..plain },
+            Verdict::Report(why) => NewRecipient { lane: Lane::Held, note: held(&why), stopped: true, ..plain },
+            Verdict::Refuse(refusal) => return Err(refusal),
+        })
     }
 
     /// RCPT TO one of our return paths.

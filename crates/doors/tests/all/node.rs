@@ -161,7 +161,7 @@ impl Node {
     pub fn decides(&self, address: &str, stream: Stream) -> suppress::Decision {
         use sm2tp_store::Bounce;
         let recipient = self.house.book.recipient(&Address::parse(address).unwrap(), "asso", now());
-        suppress::decide(&recipient, stream, self.house.book.limits(), now(), 0.99)
+        suppress::decide(&recipient, stream, &self.house.book.limits("asso"), now(), 0.99)
     }
 
     /// A GET at this node, signed by `signer`, as it would be sent.

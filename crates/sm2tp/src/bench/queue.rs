@@ -154,6 +154,7 @@ fn waiting(number: usize, now: u64, content: Arc<[u8]>) -> Result<NewMail, Failu
         address: address(format!("r{number}@d{}.example", number % DOMAINS))?,
         lane: Lane::Held,
         note: None,
+        stopped: false,
         canary: false,
         options: sm2tp_proto::smtp::RcptOptions::default(),
     };

@@ -163,6 +163,25 @@ impl<'s> Section<'s> {
 
     /// A number from 0 to 1.
     pub(super) fn share(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
+        let wrong = |text: &str| Wrong::new(format!("`{text}` is not a share"), "0.0 (none) to 1.0 (all)");
+        self.number(key, 0.0..=1.0, wrong)
+    }
+
+    /// A number that is a sum of shares, one for each witness.
+    pub(super) fn score(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
+        const SCORE_MIN: f64 = 0.1;
+        const SCORE_MAX: f64 = 100.0;
+        let wrong =
+            |text: &str| Wrong::new(format!("`{text}` is out of range"), format!("{SCORE_MIN} to {SCORE_MAX:.1}"));
+        self.number(key, SCORE_MIN..=SCORE_MAX, wrong)
+    }
+
+    fn number(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<f64>,
+        wrong: impl Fn(&str) -> Wrong,
+    ) -> Result<Option<f64>, ConfigError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let (text, number) = match value.get_ref() {
             DeValue::Float(float) => (float.to_string(), float.as_str().parse::<f64>().ok()),
@@ -170,11 +189,10 @@ impl<'s> Section<'s> {
             _ => return Err(self.not_a("number", key, value)),
         };
         // NaN lies in no range, so it is refused here as well.
-        if let Some(number) = number.filter(|number| (0.0..=1.0).contains(number)) {
-            return Ok(Some(number));
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.wrong(value.span(), key, &wrong(&text))),
         }
-        let wrong = Wrong::new(format!("`{text}` is not a share"), "0.0 (none) to 1.0 (all)");
-        Err(self.wrong(value.span(), key, &wrong))
     }
 
     fn value(&self, key: &'static str) -> Option<&'s Spanned<DeValue<'s>>> {

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use sm2tp_rules::evidence::SOFT_DAYS_MAX;
 use sm2tp_rules::rate::{Per, Rate};
+use sm2tp_rules::suppress::{Doubtful, Stopped};
+use sm2tp_rules::{Stream as Kind, Streams};
 use toml::Spanned;
 
 use super::error::ConfigError;
@@ -38,6 +41,21 @@ const DKIM_SIGN: &[(&str, DkimSign)] =
     &[("both", DkimSign::Both), ("rsa", DkimSign::Rsa), ("ed25519", DkimSign::Ed25519), ("none", DkimSign::None)];
 
 const ANY_SENDER: &[(&str, AnySender)] = &[("unlisted", AnySender::Unlisted), ("all", AnySender::All)];
+
+const KINDS: &[(&str, Kind)] = &[
+    ("personal", Kind::Personal),
+    ("transactional", Kind::Transactional),
+    ("bulk", Kind::Bulk),
+    ("forwarded", Kind::Forwarded),
+];
+
+const DOUBTFUL: &[(&str, Doubtful)] =
+    &[("hold", Doubtful::Hold), ("refuse", Doubtful::Refuse), ("send", Doubtful::Send)];
+
+const STOPPED: &[(&str, Stopped)] = &[("refuse", Stopped::Refuse), ("report", Stopped::Report)];
+
+/// As many as there are days to remember them.
+const SOFT_LIMIT_MAX: u32 = SOFT_DAYS_MAX as u32;
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("postfix", LogFormat::Postfix), ("exim", LogFormat::Exim)];
 
@@ -326,14 +344,29 @@ fn federation(section: &Section<'_>, hostname: &str) -> Result<Federation, Confi
 }
 
 fn suppression(section: &Section<'_>) -> Result<Suppression, ConfigError> {
+    let sources = |key| Ok::<_, ConfigError>(section.whole(key, 1..=1000)?.unwrap_or(2));
+    // No failure is remembered for longer (`rules::evidence`).
+    let window = within(section, "soft_window", SECOND, SOFT_DAYS_MAX * DAY, 30 * DAY)?;
     let suppression = Suppression {
         hold_max: any(section, "hold_max", DAY)?,
+        strict_streams: streams(section, "strict_streams")?,
         personal_retry_after: any(section, "personal_retry_after", DAY)?,
         hard_expiry: any(section, "hard_expiry", 400 * DAY)?,
-        soft_limit: section.whole("soft_limit", 1..=1000)?.unwrap_or(5),
-        soft_window: any(section, "soft_window", 30 * DAY)?,
+        inactive_recheck: any(section, "inactive_recheck", 90 * DAY)?,
+        ambiguous_spread: any(section, "ambiguous_spread", DAY)?,
+        soft_limit: section.whole("soft_limit", 1..=SOFT_LIMIT_MAX)?.unwrap_or(5),
+        soft_window: window,
         soft_spread: any(section, "soft_spread", 10 * DAY)?,
+        soft_half_life: any(section, "soft_half_life", 14 * DAY)?,
+        complaint_streams: streams(section, "complaint_streams")?,
+        federated_streams: streams(section, "federated_streams")?,
+        held_score: section.score("held_score")?.unwrap_or(0.75),
+        suppressed_score: section.score("suppressed_score")?.unwrap_or(1.5),
+        suppressed_sources: sources("suppressed_sources")?,
+        doubtful: section.text("doubtful", word(DOUBTFUL))?.unwrap_or(Doubtful::Hold),
         delivery_fresh: any(section, "delivery_fresh", 30 * DAY)?,
+        newer_sources: sources("newer_sources")?,
+        stopped: section.text("stopped", word(STOPPED))?.unwrap_or(Stopped::Refuse),
     };
     if suppression.soft_window < suppression.soft_spread {
         let set = if section.has("soft_spread") { "soft_spread" } else { "soft_window" };
@@ -342,7 +375,22 @@ fn suppression(section: &Section<'_>) -> Result<Suppression, ConfigError> {
         let wrong = Wrong::new(what, "soft_spread at most as long as soft_window");
         return Err(section.wrong(section.place(set), set, &wrong));
     }
+    if suppression.suppressed_score < suppression.held_score {
+        let set = if section.has("held_score") { "held_score" } else { "suppressed_score" };
+        let what = format!(
+            "mail is doubtful from {} on, and stopped from {} on already",
+            suppression.held_score, suppression.suppressed_score
+        );
+        let wrong = Wrong::new(what, "held_score at most as large as suppressed_score");
+        return Err(section.wrong(section.place(set), set, &wrong));
+    }
     Ok(suppression)
+}
+
+/// Kinds of mail; bulk mail where nothing is said.
+fn streams(section: &Section<'_>, key: &'static str) -> Result<Streams, ConfigError> {
+    let Some(named) = section.list(key, word(KINDS))? else { return Ok(Streams::one(Kind::Bulk)) };
+    Ok(named.into_iter().fold(Streams::NONE, |all, kind| all.with(Streams::one(kind.into_inner()))))
 }
 
 fn logs(section: &Section<'_>) -> Result<Logs, ConfigError> {

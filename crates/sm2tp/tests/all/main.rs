@@ -39,6 +39,7 @@ mod salvage;
 mod scram;
 mod script;
 mod sink;
+mod suppression;
 mod tidy;
 mod tls;
 mod trouble;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::{Address, Enhanced};
-use sm2tp_rules::evidence::{Hard, Says, says};
+use sm2tp_rules::evidence::{Hard, SOFT_DAYS_MAX, Says, says};
 use sm2tp_rules::{Evidence, Happening, Stream, Strength};
 
+use super::listed::Listing;
 use crate::sql::{self, Row, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What, mask};
 
@@ -277,10 +278,9 @@ impl Event {
             Subject::Site if self.kind.starts_with("breaker-") => self.believe_or_not(sql),
             Subject::Sender => self.count_for_sender(sql, self.count.into()),
             Subject::Site => self.count_for_domain(sql, self.count.into()),
-            Subject::Recipient => match self.kind.as_str() {
-                "suppress" | "allow" | "optout" => self.list(sql),
-                "unsuppress" | "unallow" | "unoptout" => self.unlist(sql),
-                _ => self.fold(sql),
+            Subject::Recipient => match Listing::of(self) {
+                Some(listing) => listing.apply(self, sql),
+                None => self.fold(sql),
             },
         }
     }
@@ -375,34 +375,6 @@ impl Event {
         Ok(())
     }
 
-    fn list(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
-        let Some((key_id, tag)) = self.recipient else { return Ok(()) };
-        sql.execute(
-            "INSERT INTO listed (tag, list, org, key_id, domain, at, note) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT (tag, list, org) DO UPDATE SET at = excluded.at, note = excluded.note",
-            &[
-                tag.0[..].into(),
-                self.kind.as_str().into(),
-                self.org.as_deref().unwrap_or("").into(),
-                key_id.0[..].into(),
-                self.domain.as_deref().unwrap_or("").into(),
-                self.at.into(),
-                self.note.as_deref().into(),
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn unlist(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
-        let Some((_, tag)) = self.recipient else { return Ok(()) };
-        let list = self.kind.trim_start_matches("un");
-        sql.execute(
-            "DELETE FROM listed WHERE tag = $1 AND list = $2 AND org = $3",
-            &[tag.0[..].into(), list.into(), self.org.as_deref().unwrap_or("").into()],
-        )?;
-        Ok(())
-    }
-
     fn fold(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         let (Some((key_id, tag)), Some(happening)) = (self.recipient, self.happening()) else { return Ok(()) };
         let before = sql::first(sql, EVIDENCE, &[tag.0[..].into()], evidence)?.unwrap_or_default();
@@ -420,9 +392,10 @@ impl Event {
                 after.hard_inactive.into(),
                 u32::from(after.hard_code).into(),
                 after.hard_enhanced.map(|enhanced| enhanced.to_string()).into(),
-                u32::from(after.soft_count).into(),
-                after.soft_first_at.into(),
+                after.soft_days.count_ones().into(),
+                soft_first_at(&after).into(),
                 after.soft_at.into(),
+                Value::Int(after.soft_days.cast_signed()),
                 self.note.as_deref().into(),
                 self.rule.as_deref().into(),
                 self.said_by.map(Speaker::as_str).into(),
@@ -468,8 +441,8 @@ pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Resu
     }
     sql.execute(
         "UPDATE recipient SET delivered_at = $2, hard_first_at = $3, hard_at = $4, hard_strong = $5, hard_inactive = $6, \
-         hard_code = $7, hard_enhanced = $8, soft_count = $9, soft_first_at = $10, soft_at = $11, reply = NULL, \
-         rule = NULL WHERE tag = $1",
+         hard_code = $7, hard_enhanced = $8, soft_count = $9, soft_first_at = $10, soft_at = $11, soft_days = $12, \
+         reply = NULL, rule = NULL WHERE tag = $1",
         &[
             tag,
             evidence.delivered_at.into(),
@@ -479,9 +452,10 @@ pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Resu
             evidence.hard_inactive.into(),
             u32::from(evidence.hard_code).into(),
             evidence.hard_enhanced.map(|enhanced| enhanced.to_string()).into(),
-            u32::from(evidence.soft_count).into(),
-            evidence.soft_first_at.into(),
+            evidence.soft_days.count_ones().into(),
+            soft_first_at(evidence).into(),
             evidence.soft_at.into(),
+            Value::Int(evidence.soft_days.cast_signed()),
         ],
     )?;
     Ok(())
@@ -489,7 +463,7 @@ pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Resu
 
 /// Reads the fold of one address from a row of `recipient` that starts with its columns.
 pub(super) fn evidence(row: &Row) -> Result<Evidence, SqlError> {
-    let small = |column| row.uint(column).map(|value| u16::try_from(value).unwrap_or(u16::MAX));
+    let small = |column: usize| row.uint(column).map(|value| u16::try_from(value).unwrap_or(u16::MAX));
     Ok(Evidence {
         delivered_at: row.uint(0)?,
         hard_first_at: row.uint(1)?,
@@ -498,10 +472,25 @@ pub(super) fn evidence(row: &Row) -> Result<Evidence, SqlError> {
         hard_inactive: row.int(4)? != 0,
         hard_code: small(5)?,
         hard_enhanced: row.text_or_null(6)?.and_then(Enhanced::at_start),
-        soft_count: small(7)?,
-        soft_first_at: row.uint(8)?,
+        soft_days: match (row.int(10)?, row.uint(7)?) {
+            // Of an older version, which kept how many, the first and the last: as many days, spread evenly.
+            (0, 1..) => spread(row.uint(7)?, row.uint(9)?.saturating_sub(row.uint(8)?) / (24 * HOUR_S)),
+            (days, _) => days.cast_unsigned(),
+        },
         soft_at: row.uint(9)?,
     })
+}
+
+/// `count` days, the last of them and the one `days` before it among them, as in [`Evidence::soft_days`].
+fn spread(count: u64, days: u64) -> u64 {
+    let (count, days) = (count.clamp(1, SOFT_DAYS_MAX), days.min(SOFT_DAYS_MAX));
+    (0..count).map(|n| 1 << (days * n / (count - 1).max(1))).fold(0, |all, day: u64| all | day)
+}
+
+/// The day of the first soft failure that is remembered, for who looks into the table.
+fn soft_first_at(evidence: &Evidence) -> u64 {
+    let days = evidence.soft_days.checked_ilog2().unwrap_or(0);
+    evidence.soft_at.saturating_sub(u64::from(days) * 24 * HOUR_S)
 }
 
 fn hard_or_soft(answer: &Answer, expired: bool) -> Option<&'static str> {
@@ -533,16 +522,20 @@ pub(super) const TALLY: &str = "SELECT day, org, login, stream, kind, cause, cou
 
 /// The columns that [`evidence`] expects.
 pub(super) const EVIDENCE_COLUMNS: &str = "delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, \
-    hard_code, hard_enhanced, soft_count, soft_first_at, soft_at";
+    hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days";
+
+/// How many they are.
+pub(super) const EVIDENCE_WIDTH: usize = 11;
 
 const EVIDENCE: &str = "SELECT delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, hard_code, \
-    hard_enhanced, soft_count, soft_first_at, soft_at FROM recipient WHERE tag = $1";
+    hard_enhanced, soft_count, soft_first_at, soft_at, soft_days FROM recipient WHERE tag = $1";
 
 const PUT_EVIDENCE: &str = "INSERT INTO recipient (tag, key_id, domain, delivered_at, hard_first_at, hard_at, \
-    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, reply, rule, said_by) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, reply, rule, said_by) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
     ON CONFLICT (tag) DO UPDATE SET delivered_at = excluded.delivered_at, hard_first_at = excluded.hard_first_at, \
     hard_at = excluded.hard_at, hard_strong = excluded.hard_strong, hard_inactive = excluded.hard_inactive, \
     hard_code = excluded.hard_code, hard_enhanced = excluded.hard_enhanced, soft_count = excluded.soft_count, \
-    soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, reply = excluded.reply, rule = excluded.rule, \
+    soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, \
+    soft_days = excluded.soft_days, reply = excluded.reply, rule = excluded.rule, \
     said_by = excluded.said_by";

@@ -42,10 +42,11 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
 /// 4: when a peer last answered. 5: who gave an answer. 6: the send log tells how an answer was understood, and by which
 /// rules. 7: returns, and what orgs want of them. 8: reports are read again too; what strangers bring is a tally.
-const FORMAT: i64 = 8;
+/// 9: the days of soft failures, and how orgs have suppression.
+const FORMAT: i64 = 9;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -59,6 +60,8 @@ const MIGRATIONS: [&str; 7] = [
     // Two tables, which are made below.
     "",
     "ALTER TABLE send_log ADD COLUMN weakened INTEGER;",
+    // What is not known is put together from what there was (`event::evidence`).
+    "ALTER TABLE recipient ADD COLUMN soft_days INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -81,7 +84,8 @@ CREATE TABLE IF NOT EXISTS recipient (
     tag BLOB PRIMARY KEY, key_id BLOB NOT NULL, domain TEXT NOT NULL, delivered_at INTEGER NOT NULL,
     hard_first_at INTEGER NOT NULL, hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL,
     hard_inactive INTEGER NOT NULL, hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL,
-    soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT, said_by TEXT) WITHOUT ROWID;
+    soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT, said_by TEXT,
+    soft_days INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listed (
     tag BLOB NOT NULL, list TEXT NOT NULL, org TEXT NOT NULL, key_id BLOB NOT NULL, domain TEXT NOT NULL,
     at INTEGER NOT NULL, note TEXT, PRIMARY KEY (tag, list, org)) WITHOUT ROWID;
@@ -123,6 +127,7 @@ CREATE TABLE IF NOT EXISTS allowance (
 CREATE TABLE IF NOT EXISTS org_returns (
     org TEXT PRIMARY KEY, return_path TEXT NOT NULL, unsubscribe TEXT NOT NULL, contact TEXT,
     noticed_at INTEGER NOT NULL, complaints INTEGER NOT NULL, optouts INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS org_suppression (org TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS returned (
     name BLOB PRIMARY KEY, day INTEGER NOT NULL, entry BLOB NOT NULL, bounced INTEGER NOT NULL,
     complained INTEGER NOT NULL, passed_on INTEGER NOT NULL) WITHOUT ROWID;
@@ -184,6 +189,7 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         for tables in [EVENTS, VIEWS, FEDERATION] {
             let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
+            let before = before.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
             connection.execute_batch(&before).unwrap();
         }
         let (columns, rest) = KEPT.split_once(", sub TEXT").unwrap();
@@ -201,6 +207,7 @@ mod tests {
             for table in ["event", "recipient"] {
                 connection.prepare(&format!("SELECT said_by FROM {table}")).unwrap();
             }
+            connection.prepare("SELECT soft_days FROM recipient").unwrap();
         }
     }
 }

@@ -1,14 +1,16 @@
 //! What is known about addresses, in memory: every door asks here and waits for nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sm2tp_federation::tags::Tag;
-use sm2tp_rules::Evidence;
-use sm2tp_rules::suppress::Recipient;
+use sm2tp_rules::suppress::{Lists, Recipient};
+use sm2tp_rules::{Evidence, Streams};
 
 use super::event::{self, Event};
-use crate::sql::{self, Row, Sql, SqlError};
+use super::listed::{List, Listing, OPTED_OUT};
+use super::packed::{Packed, Small};
+use crate::sql::{Sql, SqlError};
 
 /// A shared picture of the ledger's recipient views. Written by the ledger's thread after each commit; a reader holds
 /// the lock for one look-up and never across an await.
@@ -17,10 +19,11 @@ pub struct Views(Arc<RwLock<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    evidence: HashMap<Tag, Evidence>,
-    suppressed: HashSet<Tag>,
-    allowed: HashSet<Tag>,
-    opted_out: HashMap<Tag, Vec<Box<str>>>,
+    evidence: Packed<Tag, Small>,
+    /// [`List::bits`] by tag and number of the org; 0 is the node itself.
+    lists: Packed<(Tag, u32), u16>,
+    /// Orgs that ever had a list, by name.
+    orgs: HashMap<Box<str>, u32>,
 }
 
 impl Views {
@@ -29,12 +32,14 @@ impl Views {
     #[must_use]
     pub fn recipient(&self, tags: &[Tag], org: &str) -> Recipient {
         let known = self.read();
-        let latest = tags.iter().filter_map(|tag| known.evidence.get(tag)).max_by_key(|e| latest_at(e));
+        let found = tags.iter().filter_map(|tag| known.evidence.get(tag)).map(Evidence::from);
+        let bits = |org: u32| tags.iter().filter_map(|tag| known.lists.get(&(*tag, org))).fold(0, |all, one| all | one);
+        let of_org = known.orgs.get(org).map_or(0, |org| bits(*org));
         Recipient {
-            own: latest.copied().unwrap_or_default(),
-            allowed: tags.iter().any(|tag| known.allowed.contains(tag)),
-            listed: tags.iter().any(|tag| known.suppressed.contains(tag)),
-            opted_out: tags.iter().any(|tag| known.opted_out_of(tag, org)),
+            own: found.max_by_key(latest_at).unwrap_or_default(),
+            node: lists(bits(NODE)),
+            org: lists(of_org),
+            opted_out: of_org & OPTED_OUT != 0,
             ..Recipient::default()
         }
     }
@@ -42,7 +47,7 @@ impl Views {
     /// The evidence under one tag, for those who already have the tag.
     #[must_use]
     pub fn evidence(&self, tag: &Tag) -> Option<Evidence> {
-        self.read().evidence.get(tag).copied()
+        self.read().evidence.get(tag).map(Evidence::from)
     }
 
     /// How many addresses are known.
@@ -59,14 +64,19 @@ impl Views {
     /// Reads the whole picture from the tables, at start and after a rebuild.
     pub(super) fn load(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         let mut fresh = Known::default();
-        let query = format!("SELECT {}, tag FROM recipient", event::EVIDENCE_COLUMNS);
+        // In their order, so that each is put at the end of its list.
+        let query = format!("SELECT {}, tag FROM recipient ORDER BY tag", event::EVIDENCE_COLUMNS);
         sql.rows(&query, &[], &mut |row| {
-            fresh.evidence.insert(Tag(row.octets(10)?), event::evidence(row)?);
+            let (tag, evidence) = (Tag(row.octets(event::EVIDENCE_WIDTH)?), event::evidence(row)?);
+            fresh.evidence.change(tag, |_| Some(evidence.into()));
             Ok(())
         })?;
-        for (tag, list, org) in sql::all(sql, "SELECT tag, list, org FROM listed", &[], listed)? {
-            fresh.list(tag, &list, &org);
-        }
+        sql.rows("SELECT tag, list, org FROM listed ORDER BY tag", &[], &mut |row| {
+            if let Some(list) = List::parse(row.text(1)?) {
+                fresh.list(Tag(row.octets(0)?), Listing::On(list), row.text(2)?);
+            }
+            Ok(())
+        })?;
         *self.write() = fresh;
         Ok(())
     }
@@ -77,13 +87,12 @@ impl Views {
         for event in events {
             let Some((_, tag)) = event.recipient else { continue };
             if let Some(happening) = event.happening() {
-                let evidence = known.evidence.entry(tag).or_default();
-                *evidence = evidence.after(happening, event.at);
+                known.evidence.change(tag, |before| {
+                    Some(before.map_or_else(Evidence::default, Evidence::from).after(happening, event.at).into())
+                });
             }
-            let org = event.org.as_deref().unwrap_or("");
-            match event.kind.strip_prefix("un") {
-                Some(list) => known.unlist(tag, list, org),
-                None => known.list(tag, &event.kind, org),
+            if let Some(listing) = Listing::of(event) {
+                known.list(tag, listing, event.org.as_deref().unwrap_or(""));
             }
         }
     }
@@ -92,10 +101,7 @@ impl Views {
     pub(super) fn restore(&self, evidence: &[(Tag, Evidence)]) {
         let mut known = self.write();
         for (tag, evidence) in evidence {
-            match evidence.is_empty() {
-                true => known.evidence.remove(tag),
-                false => known.evidence.insert(*tag, *evidence),
-            };
+            known.evidence.change(*tag, |_| (!evidence.is_empty()).then(|| (*evidence).into()));
         }
     }
 
@@ -109,37 +115,39 @@ impl Views {
 }
 
 impl Known {
-    fn list(&mut self, tag: Tag, list: &str, org: &str) {
-        match list {
-            "suppress" => _ = self.suppressed.insert(tag),
-            "allow" => _ = self.allowed.insert(tag),
-            "optout" if !self.opted_out_of(&tag, org) => self.opted_out.entry(tag).or_default().push(org.into()),
-            _ => {}
-        }
+    fn list(&mut self, tag: Tag, listing: Listing, org: &str) {
+        let org = self.number(org);
+        self.lists.change((tag, org), |bits| {
+            let bits = bits.unwrap_or(0);
+            let bits = match listing {
+                Listing::On(list) => bits | list.bits(),
+                Listing::Off(list) => bits & !list.bits(),
+            };
+            (bits != 0).then_some(bits)
+        });
     }
 
-    fn unlist(&mut self, tag: Tag, list: &str, org: &str) {
-        match list {
-            "suppress" => _ = self.suppressed.remove(&tag),
-            "allow" => _ = self.allowed.remove(&tag),
-            "optout" => {
-                if let Some(orgs) = self.opted_out.get_mut(&tag) {
-                    orgs.retain(|known| &**known != org);
-                }
-            }
-            _ => {}
+    fn number(&mut self, org: &str) -> u32 {
+        if org.is_empty() {
+            return NODE;
+        }
+        // Orgs are added by people: there are never so many.
+        let next = u32::try_from(self.orgs.len() + 1).unwrap_or(u32::MAX);
+        match self.orgs.get(org) {
+            Some(number) => *number,
+            None => *self.orgs.entry(org.into()).or_insert(next),
         }
     }
+}
 
-    fn opted_out_of(&self, tag: &Tag, org: &str) -> bool {
-        self.opted_out.get(tag).is_some_and(|orgs| orgs.iter().any(|known| &**known == org))
-    }
+fn lists(bits: u16) -> Lists {
+    let streams = |shift: u16| Streams::from_bits((bits >> shift & 0xf) as u8);
+    Lists { suppressed: streams(0), allowed: streams(4) }
 }
 
 fn latest_at(evidence: &Evidence) -> u64 {
     evidence.delivered_at.max(evidence.hard_at).max(evidence.soft_at)
 }
 
-fn listed(row: &Row) -> Result<(Tag, String, String), SqlError> {
-    Ok((Tag(row.octets(0)?), row.text(1)?.to_owned(), row.text(2)?.to_owned()))
-}
+/// The node's own lists among those of orgs.
+const NODE: u32 = 0;

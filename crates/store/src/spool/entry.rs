@@ -62,6 +62,9 @@ struct To<'a> {
     lane: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<Cow<'a, str>>,
+    /// A version that does not know it holds the mail first, and gives it back then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     canary: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +152,7 @@ impl<'a> Envelope<'a> {
             address: recipient.address.clear(),
             lane: (recipient.lane != Lane::Normal).then(|| recipient.lane.as_str().into()),
             note: recipient.note.as_deref().map(Cow::from),
+            stopped: recipient.stopped,
             canary: recipient.canary,
             options: recipient.options.stored(),
         });
@@ -180,6 +184,7 @@ impl<'a> Envelope<'a> {
                 address: address(&to.address)?,
                 lane: to.lane.map_or(Ok(Lane::Normal), |lane| lane.parse()).map_err(unreadable)?,
                 note: to.note.map(Cow::into_owned),
+                stopped: to.stopped,
                 canary: to.canary,
                 options: RcptOptions::from_stored(to.options.as_deref()).map_err(unreadable)?,
             })

@@ -136,6 +136,8 @@ pub struct NewRecipient {
     pub address: Address,
     pub lane: Lane,
     pub note: Option<String>,
+    /// Not to be sent, in the lane `held`: it goes back to its sender at once, and `note` says why.
+    pub stopped: bool,
     /// Let through to measure the federation (R27).
     pub canary: bool,
     pub options: RcptOptions,
@@ -146,7 +148,7 @@ impl NewRecipient {
     #[must_use]
     pub fn of_report(address: Address) -> Self {
         let options = RcptOptions { notify: Some(Notify::NEVER), orcpt: None };
-        Self { address, lane: Lane::Normal, note: None, canary: false, options }
+        Self { address, lane: Lane::Normal, note: None, stopped: false, canary: false, options }
     }
 }
 

@@ -130,6 +130,7 @@ impl Run {
             address: self.address(),
             lane: [Lane::Normal, Lane::Normal, Lane::Slow, Lane::Held][self.dice.below(4)],
             note: self.dice.once_in(3).then(|| "a note".into()),
+            stopped: self.serial.is_multiple_of(5),
             canary: !is_report && self.dice.once_in(10),
             options: RcptOptions::default(),
         });

@@ -295,7 +295,7 @@ fn new(mail: &NewMail, index: u32, to: &super::NewRecipient) -> Recipient {
         address: to.address.clone(),
         lane: to.lane,
         attempts: 0,
-        next_at: if to.lane == Lane::Held { mail.held_until } else { mail.received_at },
+        next_at: if to.lane == Lane::Held && !to.stopped { mail.held_until } else { mail.received_at },
         note: to.note.clone(),
         options: to.options.clone(),
         delay_told: false,

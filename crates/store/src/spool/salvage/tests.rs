@@ -29,6 +29,7 @@ fn mail(number: u64) -> NewMail {
         address: address(number, n),
         lane: Lane::Normal,
         note: Some("a note that makes the row a little longer than it would be".into()),
+        stopped: false,
         canary: false,
         options: RcptOptions::default(),
     };

@@ -75,7 +75,8 @@ impl Model {
 
     fn keep(&mut self, mail: &NewMail, queued: &Queued) {
         let recipients = (0..).zip(&mail.recipients).map(|(index, recipient)| {
-            let next_at = if recipient.lane == Lane::Held { mail.held_until } else { mail.received_at };
+            let waits = recipient.lane == Lane::Held && !recipient.stopped;
+            let next_at = if waits { mail.held_until } else { mail.received_at };
             (index, Waiting { lane: recipient.lane, attempts: 0, next_at, delay_told: false, is_readable: true })
         });
         let (content, is_report) = (mail.content.clone(), mail.is_report);
