@@ -206,6 +206,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Demo { .. }
         | Command::Bench(_)
         | Command::Dkim(_)
+        | Command::Postfix(_)
+        | Command::Exim(_)
         | Command::Classify(_)
         | Command::Report { .. }
         | Command::Tag { .. }

@@ -97,11 +97,39 @@ pub enum Command {
     /// The list of all that happened.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Postfix on this machine: what it must say to ask this node.
+    #[command(subcommand)]
+    Postfix(Postfix),
+    /// Exim on this machine: what it must say to ask this node.
+    #[command(subcommand)]
+    Exim(Exim),
     /// Measure how fast this machine relays.
     #[command(subcommand)]
     Bench(Bench),
     /// Completion for a shell.
     Completion { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Postfix {
+    /// Print the commands that make Postfix ask this node, and why; nothing is changed without --apply.
+    Config {
+        /// The folder of main.cf and master.cf.
+        #[arg(long, value_name = "DIR", default_value = "/etc/postfix")]
+        dir: PathBuf,
+        /// Keep a copy of both files, run the commands, and let Postfix check the result.
+        #[arg(long)]
+        apply: bool,
+        /// Take back what --apply did.
+        #[arg(long, conflicts_with = "apply")]
+        undo: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Exim {
+    /// Print the files that make Exim ask this node, and where they go.
+    Config,
 }
 
 /// Without an option, standard input is read.

@@ -11,9 +11,11 @@ mod dkim;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
+mod exim;
 mod open;
 mod outward;
 mod password;
+mod postfix;
 mod report;
 mod rules;
 mod salvage;
@@ -108,6 +110,15 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(take::run(&config, &cli.config, recipient, files, json))?
         }
         Command::Queue(cli::Queue::Salvage) => salvage::run(&serve::load(&cli.config)?, json),
+        Command::Postfix(cli::Postfix::Config { dir, apply, undo }) => {
+            let mode = match (apply, undo) {
+                (_, true) => postfix::Mode::Undo,
+                (true, false) => postfix::Mode::Apply,
+                (false, false) => postfix::Mode::Print,
+            };
+            postfix::run(&serve::load(&cli.config)?, &dir, mode, json)
+        }
+        Command::Exim(cli::Exim::Config) => exim::run(&serve::load(&cli.config)?, json),
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -60,6 +60,17 @@ impl Postfix {
     pub fn mailbox(&self, name: &str) -> Vec<String> {
         let mails = files(&self.folder.join("mail").join(name).join("new"));
         mails.iter().map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()).collect()
+    }
+
+    /// Where main.cf and master.cf are.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Takes over what was changed in them.
+    pub fn reload(&self) {
+        let said = self.command("reload");
+        assert_eq!(said.exit, 0, "{}{}", said.stdout, said.stderr);
     }
 
     pub fn log(&self) -> String {
