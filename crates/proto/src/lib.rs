@@ -3,6 +3,7 @@
 pub mod address;
 pub mod delivery;
 pub mod header;
+pub mod log;
 pub mod mta_sts;
 pub mod policy;
 pub mod proxy;

@@ -6,6 +6,8 @@ pub mod drive;
 mod front;
 #[path = "../../../../fuzz/src/header.rs"]
 mod header;
+#[path = "../../../../fuzz/src/log.rs"]
+mod log;
 #[path = "../../../../fuzz/src/mta.rs"]
 mod mta;
 #[path = "../../../../fuzz/src/policies.rs"]
@@ -75,4 +77,9 @@ fn no_mail_server_confuses_the_readers_of_its_questions() {
 #[test]
 fn a_sentence_about_a_delivery_that_holds_a_reply_begins_it_with_its_code() {
     drive::drive("deliveries", ROUNDS, mta::deliveries);
+}
+
+#[test]
+fn no_line_of_a_log_confuses_its_reader() {
+    drive::drive("log", ROUNDS, log::log);
 }

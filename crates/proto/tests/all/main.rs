@@ -6,6 +6,7 @@ mod client;
 mod dialogue;
 mod fuzz;
 mod limits;
+mod log;
 mod mutation;
 mod report;
 mod shell;

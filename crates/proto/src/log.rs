@@ -1,0 +1,182 @@
+//! Lines of mail logs: where a line's head ends, and what it says of which mail. `postfix` and `exim` read texts, `mails`
+//! puts them together to outcomes.
+//!
+//! Bytes are scanned, not matched: what stands in a log was partly written by strangers, and Postfix 3.11 put a field between
+//! two others that every pattern of the time knew as neighbours.
+
+pub mod exim;
+pub mod mails;
+pub mod postfix;
+mod stamp;
+
+pub use self::mails::{Mails, Outcome, Status};
+pub use self::stamp::{Clock, Stamp};
+use crate::Enhanced;
+
+/// What a line says of one mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said<'a> {
+    Came(Came<'a>),
+    MessageId(&'a str),
+    /// Empty: a report.
+    Sender(&'a str),
+    Attempt(Attempt<'a>),
+    /// It was too old, and is given back for all whose last result was "later".
+    Expired,
+    /// It is in the queue no more.
+    Gone,
+}
+
+/// How a mail came into the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Came<'a> {
+    pub sender: Option<&'a str>,
+    pub login: Option<&'a str>,
+    pub message_id: Option<&'a str>,
+    /// The queue id that it had before a filter on the same machine.
+    pub before: Option<&'a str>,
+}
+
+/// What became of one recipient in one try.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempt<'a> {
+    pub recipient: &'a str,
+    /// The address that it was before an alias.
+    pub original: Option<&'a str>,
+    /// The sender, where the line repeats it.
+    pub sender: Option<&'a str>,
+    /// Whom it was handed to: a host, or a transport of the machine itself.
+    pub host: Option<&'a str>,
+    pub reach: Reach,
+    pub status: Status,
+    pub enhanced: Option<Enhanced>,
+    /// Who said what: [`crate::delivery`] reads it.
+    pub text: &'a str,
+}
+
+/// How far a try came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// No host was reached.
+    #[default]
+    Nobody,
+    /// A host, over the network.
+    Server,
+    /// A mailbox or a program of the machine itself.
+    Here,
+}
+
+/// A line of syslog without its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    pub stamp: Stamp,
+    /// `vm`; empty where a log has none.
+    pub host: &'a str,
+    /// `postfix/smtp`, `exim`: what stands before `[pid]:`.
+    pub program: &'a str,
+    pub text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// Reads the heads that rsyslog and postlogd write: `Nov 21 23:15:08 host prog[1]: `, the same with a date of RFC 3339, and
+    /// RFC 5424. None for other lines.
+    #[must_use]
+    pub fn read(line: &'a str) -> Option<Self> {
+        if let Some(rest) = line.strip_prefix('<') {
+            return Self::of_rfc5424(rest);
+        }
+        let (stamp, rest) = Stamp::read(line)?;
+        let (host, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
+        // `postfix/smtp[4631]: `, `exim: `. A program has no spaces in its name.
+        let end = rest.find([' ', ':', '['])?;
+        let (program, rest) = rest.split_at(end);
+        let rest = match rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?.1,
+            None => rest,
+        };
+        Some(Self { stamp, host, program, text: rest.strip_prefix(": ")? })
+    }
+
+    /// `22>1 2026-… host postfix 4631 - -  text`: without the name of the daemon.
+    fn of_rfc5424(rest: &'a str) -> Option<Self> {
+        let (priority, rest) = rest.split_once(">1 ")?;
+        priority.parse::<u16>().ok()?;
+        let (stamp, rest) = Stamp::read(rest)?;
+        let mut fields = rest.strip_prefix(' ')?.splitn(6, ' ');
+        let (host, program) = (fields.next()?, fields.next()?);
+        let (_pid, _message, data) = (fields.next()?, fields.next()?, fields.next()?);
+        // Structured data, which no mail server writes.
+        if data != "-" {
+            return None;
+        }
+        Some(Self { stamp, host, program, text: fields.next()?.trim_start() })
+    }
+
+    /// `postfix` and `out` of `postfix-out/smtp`, `postfix/submission/smtpd`: all but the daemon. Two instances have queue ids
+    /// of their own.
+    #[must_use]
+    pub fn instance(&self) -> &'a str {
+        self.program.split_once('/').map_or(self.program, |(instance, _)| instance)
+    }
+}
+
+/// What is between `<` and the `>` that ends it, and the rest behind that. A quoted local part can hold anything (RFC 5321
+/// §4.1.2), and does where somebody hopes to write fields of his own into the log.
+fn path(text: &str) -> Option<(&str, &str)> {
+    let inside = text.strip_prefix('<')?;
+    let (mut quoted, mut escaped) = (inside.starts_with('"'), false);
+    for (at, octet) in inside.bytes().enumerate().skip(usize::from(quoted)) {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' if quoted => quoted = false,
+            b'>' if !quoted => return Some((&inside[..at], &inside[at + 1..])),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, want: Option<(&str, &str, &str)>) {
+        assert_eq!(Line::read(line).map(|line| (line.host, line.program, line.text)), want, "{line}");
+    }
+
+    #[test]
+    fn heads_are_taken_off_in_each_form_and_other_lines_have_none() {
+        let want = Some(("relay", "postfix/smtp", "4jX876: to=<a@b.test>, x"));
+        check("Nov 21 23:15:08 relay postfix/smtp[22904]: 4jX876: to=<a@b.test>, x", want);
+        check("Nov  1 23:15:08 relay postfix/smtp[22904]: 4jX876: to=<a@b.test>, x", want);
+        check("2026-11-21T23:49:06.582466+00:00 relay postfix/smtp[4631]: 4jX876: to=<a@b.test>, x", want);
+        let want = Some(("vm", "postfix", "4jX876: removed"));
+        check("<22>1 2026-11-21T23:49:06.584756+00:00 vm postfix 4465 - -  4jX876: removed", want);
+        for line in [
+            "",
+            "x",
+            "Nov 21",
+            "Nov 21 23:15:08 relay",
+            "Nov 21 23:15:08 relay no colon here",
+            "<22>1 ",
+            "<x>1 a b c d e f",
+        ] {
+            check(line, None);
+        }
+    }
+
+    #[test]
+    fn paths_end_where_their_quotes_say() {
+        assert_eq!(path("<a@b.test>, x"), Some(("a@b.test", ", x")));
+        assert_eq!(path("<>, x"), Some(("", ", x")));
+        assert_eq!(
+            path(r#"<"a b, relay=evil> status=sent (x"@b.test>, y"#),
+            Some((r#""a b, relay=evil> status=sent (x"@b.test"#, ", y"))
+        );
+        assert_eq!(path(r#"<"a\">b"@c.test>"#), Some((r#""a\">b"@c.test"#, "")));
+        assert_eq!(path("<a@b.test"), None);
+        assert_eq!(path("a@b.test>"), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! What a line of Exim's main log (4.94 to 4.98) says of a mail. It has no head of syslog, but begins with the time.
+
+use super::{Attempt, Came, Reach, Said, Stamp, Status, path};
+
+/// A line: its time, the id of the message, and what is said. None for lines that say nothing here.
+#[must_use]
+pub fn read(line: &str) -> Option<(Stamp, &str, Said<'_>)> {
+    let (stamp, rest) = Stamp::read(line)?;
+    let (id, said) = text(rest.strip_prefix(' ')?)?;
+    Some((stamp, id, said))
+}
+
+/// The same text as it stands behind the head of a line of syslog.
+#[must_use]
+pub fn text(text: &str) -> Option<(&str, Said<'_>)> {
+    // `[pid] ` with `log_selector = +pid`.
+    let text = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once("] ")?.1,
+        None => text,
+    };
+    let (id, rest) = text.split_once(' ')?;
+    if !is_id(id) {
+        return None;
+    }
+    let (flag, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let said = match flag {
+        "<=" => Said::Came(came(rest)),
+        // `>>`: delivered while it came in. `*>` was not delivered at all (-N).
+        "=>" | "->" | ">>" => Said::Attempt(delivered(rest)?),
+        "**" => Said::Attempt(failed(rest, Status::Bounced)?),
+        "==" => Said::Attempt(failed(rest, Status::Deferred)?),
+        "Completed" => Said::Gone,
+        _ => return None,
+    };
+    Some((id, said))
+}
+
+/// `1xUvCg-0004it-1z` until 4.96, `1xUvCg-00000004it0-1zzz` since.
+fn is_id(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let lengths: [usize; 3] = std::array::from_fn(|_| parts.next().map_or(0, str::len));
+    let fine = matches!(lengths, [6, 6, 2] | [6, 11, 4]);
+    fine && parts.next().is_none() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+}
+
+/// `a@org.test H=(vm) [127.0.0.1] P=esmtpa A=plain:alice S=411 id=x@y T="…" from <…> for b@dest.test`
+fn came(rest: &str) -> Came<'_> {
+    let (sender, rest) = address(rest).unwrap_or(("", ""));
+    let mut came = Came { sender: Some(if sender == "<>" { "" } else { sender }), ..Came::default() };
+    for (name, value) in Fields(rest) {
+        match name {
+            // `authenticator:login`.
+            "A" if came.login.is_none() => came.login = value.split_once(':').map(|(_, login)| login),
+            "id" if came.message_id.is_none() => came.message_id = Some(value),
+            _ => {}
+        }
+    }
+    came
+}
+
+fn delivered(rest: &str) -> Option<Attempt<'_>> {
+    let (mut result, rest) = recipient(rest)?;
+    result.status = Status::Sent;
+    for (name, value) in Fields(rest) {
+        field(&mut result, name, value);
+        if name == "C" {
+            result.text = value;
+        }
+    }
+    Some(result)
+}
+
+/// `a@b.test R=r T=t defer (-44) H=n [ip]:25* DT=0s: text`: the first colon before a space ends the fields.
+fn failed(rest: &str, status: Status) -> Option<Attempt<'_>> {
+    let (mut result, rest) = recipient(rest)?;
+    result.status = status;
+    let (fields, text) = rest.split_once(": ")?;
+    for (name, value) in Fields(fields) {
+        field(&mut result, name, value);
+    }
+    result.text = text;
+    Some(result)
+}
+
+/// An address, and in angle brackets the one that it was before an alias or a redirection.
+fn recipient(rest: &str) -> Option<(Attempt<'_>, &str)> {
+    let (recipient, rest) = address(rest)?;
+    // A colon follows at once where nobody could route it.
+    let (recipient, rest) = match recipient.strip_suffix(':') {
+        Some(recipient) => (recipient, ""),
+        None => (recipient, rest),
+    };
+    let mut result = Attempt { recipient, reach: Reach::Here, ..Attempt::default() };
+    match path(rest.trim_start()) {
+        Some((original, behind)) => {
+            result.original = Some(original);
+            Some((result, behind))
+        }
+        None => Some((result, rest)),
+    }
+}
+
+fn field<'a>(result: &mut Attempt<'a>, name: &str, value: &'a str) {
+    match name {
+        "H" => (result.host, result.reach) = (Some(value), Reach::Server),
+        // `P` is a protocol in `<=` and the return path elsewhere.
+        "F" | "P" if result.sender.is_none() => {
+            result.sender = value.strip_prefix('<').and_then(|value| value.strip_suffix('>'));
+        }
+        _ => {}
+    }
+}
+
+/// Up to the next space; a quoted local part may hold some.
+fn address(text: &str) -> Option<(&str, &str)> {
+    let from = match text.strip_prefix('"') {
+        Some(quoted) => {
+            let mut escaped = false;
+            let end = quoted.bytes().position(|octet| {
+                let ends = octet == b'"' && !escaped;
+                escaped = octet == b'\\' && !escaped;
+                ends
+            })?;
+            end + 2
+        }
+        None => 0,
+    };
+    let end = text[from..].find(' ').map_or(text.len(), |end| from + end);
+    (0 < end).then(|| (&text[..end], &text[end..]))
+}
+
+/// `NAME=value` and `NAME="value with spaces"`; other words are passed over.
+struct Fields<'a>(&'a str);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.0.trim_start_matches(' ');
+            if rest.is_empty() {
+                return None;
+            }
+            let end = rest.find([' ', '=']).unwrap_or(rest.len());
+            let (name, behind) = rest.split_at(end);
+            let Some(value) = behind.strip_prefix('=') else {
+                // Nothing behind a word without `=` but its space.
+                self.0 = behind;
+                continue;
+            };
+            let (value, behind) = match value.strip_prefix('"') {
+                Some(quoted) => {
+                    let mut escaped = false;
+                    let end = quoted.bytes().position(|octet| {
+                        let ends = octet == b'"' && !escaped;
+                        escaped = octet == b'\\' && !escaped;
+                        ends
+                    });
+                    let end = end.unwrap_or(quoted.len());
+                    (&quoted[..end], quoted.get(end + 1..).unwrap_or(""))
+                }
+                None => value.split_at(value.find(' ').unwrap_or(value.len())),
+            };
+            self.0 = behind;
+            return Some((name, value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, want: Option<Said<'_>>) {
+        assert_eq!(text(line).map(|(_, said)| said), want, "{line}");
+    }
+
+    fn to(recipient: &str) -> Attempt<'_> {
+        Attempt { recipient, reach: Reach::Server, host: Some("mx.dest.test"), ..Attempt::default() }
+    }
+
+    #[test]
+    fn results_of_each_version_are_read() {
+        let sent = Attempt { status: Status::Sent, text: "250 2.0.0 Ok: queued as 1", ..to("b@dest.test") };
+        let line =
+            r#"1xUvCg-0004it-1z => b@dest.test R=r T=smtp H=mx.dest.test [192.0.2.1] C="250 2.0.0 Ok: queued as 1""#;
+        check(line, Some(Said::Attempt(sent.clone())));
+        check(&line.replace("=>", "->"), Some(Said::Attempt(sent.clone())));
+        check(&line.replace("1xUvCg-0004it-1z", "[22] 1xUvCg-00000004it0-1zzz"), Some(Said::Attempt(sent.clone())));
+        let aliased = Attempt { original: Some("team@org.test"), sender: Some("a@org.test"), ..sent };
+        let line = line.replace("b@dest.test R", "b@dest.test <team@org.test> F=<a@org.test> P=<p@org.test> R");
+        check(&line, Some(Said::Attempt(aliased)));
+        let error = "SMTP error from remote mail server after RCPT TO:<b@dest.test>: 550 5.1.1 no";
+        let bounced = Attempt { status: Status::Bounced, text: error, ..to("b@dest.test") };
+        check(
+            &format!(
+                "1xUvCg-0004it-1z ** b@dest.test R=r T=smtp H=mx.dest.test [192.0.2.1]:25* X=T:A:2 CV=no: {error}"
+            ),
+            Some(Said::Attempt(bounced)),
+        );
+        let deferred = Attempt { status: Status::Deferred, text: error, ..to("b@dest.test") };
+        check(
+            &format!(
+                "1xUvCg-0004it-1z == b@dest.test R=r T=smtp defer (-44) H=mx.dest.test [192.0.2.1] DT=0.000s: {error}"
+            ),
+            Some(Said::Attempt(deferred)),
+        );
+        let nowhere = Attempt {
+            host: None,
+            reach: Reach::Here,
+            status: Status::Deferred,
+            text: "retry time not reached",
+            ..to("b@dest.test")
+        };
+        check(
+            "1xUvCg-0004it-1z == b@dest.test R=r T=smtp defer (-54): retry time not reached",
+            Some(Said::Attempt(nowhere)),
+        );
+    }
+
+    #[test]
+    fn what_came_in_names_its_login_and_no_subject_can() {
+        let line = r#"1xUvCg-0004it-1z <= a@org.test H=(vm) [127.0.0.1] P=esmtpa A=plain:alice@relay.test S=411 id=x@y T="A=plain:\" A=no:mallory id=z" for b@dest.test"#;
+        let came =
+            Came { sender: Some("a@org.test"), login: Some("alice@relay.test"), message_id: Some("x@y"), before: None };
+        check(line, Some(Said::Came(came)));
+        let report = Came { sender: Some(""), ..Came::default() };
+        check("1xUvCg-0004it-1z <= <> R=1xUvCg-0004it-1y U=Debian-exim P=local S=1", Some(Said::Came(report)));
+        check("1xUvCg-0004it-1z Completed", Some(Said::Gone));
+        check("1xUvCg-0004it-1z Completed QT=1s", Some(Said::Gone));
+    }
+
+    #[test]
+    fn other_lines_say_nothing() {
+        for line in [
+            "",
+            "exim 4.96 daemon started: pid=1",
+            "H=(vm) [127.0.0.1] F=<a@b> rejected RCPT <c@d>: no",
+            "1xUvCg-0004it-1z H=mx [1]: SMTP error",
+            "1xUvCg-0004it-1z frozen by ACL",
+            "1xUvCg-0004it =>",
+            "1xUvCg-0004it-1z =>",
+            "1xUvCg-0004it-1z ** a@b",
+            "1xUvCg-0004it-1z => \"a",
+            "[22",
+            "Start queue run: pid=1",
+        ] {
+            check(line, None);
+        }
+    }
+}

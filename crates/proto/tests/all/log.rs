@@ -1,0 +1,66 @@
+//! Logs that real mail servers wrote (`corpus/logs`), read to the end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sm2tp_proto::log::{Clock, Mails};
+
+/// What was found, in one line for each outcome, and how many of each status.
+#[expect(clippy::disallowed_methods, reason = "a test reads its files")]
+fn read(name: &str, mails_max: usize) -> (Vec<String>, BTreeMap<&'static str, usize>, Mails) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/logs").join(name);
+    let octets = std::fs::read(path).unwrap();
+    let (mut mails, clock) = (Mails::new(mails_max), Clock { latest: 1_795_665_600, offset_s: 0 });
+    let (mut lines, mut counts) = (Vec::new(), BTreeMap::new());
+    for line in octets.split(|octet| *octet == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        let each = |outcome: sm2tp_proto::log::Outcome<'_>| {
+            *counts.entry(outcome.status.as_str()).or_default() += 1;
+            lines.push(format!(
+                "{} {} {}>{} {} {:?} {:?} {:?}",
+                outcome.at,
+                outcome.queue_id,
+                outcome.sender.unwrap_or("?"),
+                outcome.recipient,
+                outcome.status.as_str(),
+                outcome.code,
+                outcome.login,
+                outcome.message_id,
+            ));
+        };
+        if name.starts_with("exim") { mails.exim(&line, &clock, each) } else { mails.postfix(&line, &clock, each) }
+    }
+    (lines, counts, mails)
+}
+
+#[track_caller]
+fn check(name: &str, want: &[(&'static str, usize)], inner: u64, again: u64) {
+    let (lines, counts, mails) = read(name, 10_000);
+    assert_eq!(counts, want.iter().copied().collect(), "{name}\n{}", lines.join("\n"));
+    assert_eq!((mails.seen.inner, mails.seen.again), (inner, again), "{name}");
+}
+
+#[test]
+fn every_result_that_postfix_and_exim_wrote_is_found_once() {
+    check("postfix-3.7.11.log", &[("sent", 51), ("deferred", 34), ("bounced", 20), ("expired", 2)], 3, 11);
+    check("postfix-3.11.6.log", &[("sent", 5), ("deferred", 6), ("bounced", 2), ("expired", 1)], 0, 0);
+    check("exim-4.96-mainlog.log", &[("sent", 24), ("deferred", 31), ("bounced", 6)], 0, 13);
+}
+
+#[test]
+fn a_log_is_the_same_in_each_form_of_syslog() {
+    let (rfc3339, counts, _) = read("postfix-rsyslog-rfc3339.log", 100);
+    assert_eq!(counts, BTreeMap::from([("bounced", 1), ("sent", 3)]), "{rfc3339:?}");
+    assert_eq!(read("postfix-rsyslog-rfc5424.log", 100).0, rfc3339);
+}
+
+#[test]
+fn each_outcome_of_exim_and_postfix_names_its_sender_while_memory_is_bounded() {
+    for name in ["postfix-3.7.11.log", "postfix-3.11.6.log", "exim-4.96-mainlog.log"] {
+        let (lines, counts, _) = read(name, 10_000);
+        let unknown: Vec<_> = lines.iter().filter(|line| line.contains(" ?>")).collect();
+        assert!(unknown.is_empty(), "{name}: {unknown:?}");
+        let (_, with_one, _) = read(name, 1);
+        assert_eq!(counts.get("bounced"), with_one.get("bounced"), "{name}: results are found all the same");
+    }
+}
