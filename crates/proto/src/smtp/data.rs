@@ -1,6 +1,6 @@
 //! The message after DATA (RFC 5321 §4.5.2): where it ends, without its dot-stuffing; and the same for sending.
 
-use memchr::{memchr_iter, memchr3};
+use memchr::{memchr_iter, memchr3_iter};
 use thiserror::Error;
 
 use super::refusal::Refusal;
@@ -75,12 +75,19 @@ impl DataReader {
     /// Takes octets up to the end of the message. Holds at most `octets_max`, and nothing once there is a fault.
     pub fn push(&mut self, bytes: &[u8]) -> DataProgress {
         let mut rest = bytes;
+        self.keeper.make_room(bytes.len());
         while let [first, tail @ ..] = rest {
             if self.at == At::End {
                 break;
             }
-            if matches!(self.at, At::Inside | At::Dot) {
-                let run = memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len());
+            let is_plain = match self.at {
+                At::Inside => true,
+                At::LineStart => *first != b'.',
+                At::Dot => !matches!(first, b'\r' | b'\n' | 0),
+                At::DotCr | At::Cr | At::End => false,
+            };
+            if is_plain {
+                let run = plain(rest);
                 if 0 < run {
                     self.keeper.keep(&rest[..run]);
                     self.at = At::Inside;
@@ -139,6 +146,23 @@ impl DataReader {
     }
 }
 
+/// How many octets are kept as they are: up to a line that begins with a dot, or ends where nobody sees what begins behind it,
+/// and up to whatever is no line end. So that a mail is copied in a few pieces, and not by its lines.
+fn plain(bytes: &[u8]) -> usize {
+    let mut line = 0;
+    for at in memchr3_iter(b'\r', b'\n', 0, bytes) {
+        // The LF of the last line's end.
+        if at < line {
+            continue;
+        }
+        match bytes[at..] {
+            [b'\r', b'\n', next, ..] if next != b'.' => line = at + 2,
+            _ => return at,
+        }
+    }
+    bytes.len()
+}
+
 impl Keeper {
     pub(super) fn new(octets_max: u64) -> Self {
         Self { octets_max, kept_max: octets_max, octets: 0, content: Vec::new(), fault: None }
@@ -146,6 +170,14 @@ impl Keeper {
 
     pub(super) fn keep_at_most(&mut self, octets: u64) {
         self.kept_max = octets;
+    }
+
+    /// Memory for what is about to be kept, taken once and not by the line.
+    fn make_room(&mut self, octets: usize) {
+        if self.fault.is_none() {
+            let room = self.kept_max.min(self.octets_max).saturating_sub(self.content.len() as u64);
+            self.content.reserve(usize::try_from(room).unwrap_or(usize::MAX).min(octets));
+        }
     }
 
     pub(super) fn held(&self) -> usize {
@@ -309,6 +341,18 @@ mod tests {
         }
         assert_eq!(reader.held(), 0);
         assert!(reader.push(b"\r\n.\r\n").done);
+    }
+
+    #[test]
+    fn a_message_is_the_same_in_one_piece_and_octet_by_octet() {
+        let octets = [b'a', b'.', b'\r', b'\n', 0];
+        for number in 0..5_usize.pow(7) {
+            let digit = |place| octets[number / 5_usize.pow(place) % 5];
+            let wire: Vec<u8> = (0..7).map(digit).chain(*b"\r\n.\r\n").collect();
+            let mut slow = DataReader::new(100);
+            let count = wire.iter().take_while(|octet| !slow.push(&[**octet]).done).count() + 1;
+            assert_eq!(read(&wire, 100), Some((count, slow.into_message())), "{:?}", wire.escape_ascii());
+        }
     }
 
     #[test]
