@@ -2,6 +2,7 @@
 
 mod bcc;
 mod client;
+mod company;
 mod connection;
 mod deadline;
 mod desk;
@@ -29,6 +30,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::client::{Client, Place};
 pub use self::client::{Fronts, Networks};
+use self::company::Company;
 use self::connection::Connection;
 use self::limits::{Guard, Knocks, Reports};
 use self::reading::Memory;
@@ -95,6 +97,7 @@ pub(crate) struct Shared {
     pub onward: Onward,
     pub settings: Settings,
     pub stops: Stops,
+    company: Company,
     guard: Guard,
     knocks: Knocks,
     reports: Reports,
@@ -131,6 +134,7 @@ impl Door {
             onward,
             settings,
             stops,
+            company: Company::default(),
             guard: Guard::new(guess::Limits::default()),
             knocks: Knocks::new(rate),
             reports: Reports::default(),

@@ -20,6 +20,7 @@ use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 use super::Shared;
 use super::bcc::without_bcc;
 use super::client::{Client, Place};
+use super::company::Busy;
 use super::deadline::Standing;
 use super::trace::{self, Service, Via};
 use crate::meters::Seat;
@@ -41,13 +42,16 @@ pub(super) struct Desk {
     reports_only: bool,
     /// Among the connections of the account.
     seat: Option<Seat>,
+    /// In the middle of a mail.
+    busy: Option<Busy>,
 }
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
-        let (sender, recipients, report) = (None, Vec::new(), None);
-        Self { client, place: None, account, sender, recipients, report, reports_only: false, seat: None, shared }
+        let (place, sender, recipients, report) = (None, None, Vec::new(), None);
+        let (reports_only, seat, busy) = (false, None, None);
+        Self { client, place, account, sender, recipients, report, reports_only, seat, busy, shared }
     }
 
     /// Takes reports and nothing else, from whatever network.
@@ -214,6 +218,7 @@ impl Desk {
             return answer;
         }
         self.sender = path;
+        self.busy.get_or_insert_with(|| self.shared.company.join());
         Answer::Yes
     }
 
@@ -325,6 +330,7 @@ impl Desk {
     }
 
     async fn message(&mut self, envelope: Envelope, content: Vec<u8>, session: &Session) -> Answer {
+        let busy = self.busy.take();
         if let Some(to) = self.report.take() {
             return self.report(to, content, session).await;
         }
@@ -358,7 +364,12 @@ impl Desk {
             is_report: false,
             options: envelope.params.options,
         };
-        match self.shared.house.spool.accept(mail).await {
+        let spool = &self.shared.house.spool;
+        let kept = match busy.as_ref().is_some_and(Busy::is_alone) {
+            true => spool.accept_alone(mail).await,
+            false => spool.accept(mail).await,
+        };
+        match kept {
             Ok(queued) => {
                 let id = queued.mail.id;
                 // The relay may have stopped: the mail is in the spool, and the next start finds it.

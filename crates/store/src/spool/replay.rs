@@ -180,7 +180,7 @@ mod tests {
 
     use super::super::faulty::{Dice, FaultyDisk};
     use super::super::tests::{delivered, mail};
-    use super::super::writer::Job;
+    use super::super::writer::Promise;
     use super::super::{Opened, rows};
     use super::*;
     use crate::testing::TempDir;
@@ -193,11 +193,11 @@ mod tests {
         let mut opened = Opened::open(&database, place.clone(), "one", u64::MAX, 0).unwrap();
         for number in 1..=9 {
             let new = mail(&["a@x.example", "b@y.example"], format!("mail {number}").as_bytes());
-            opened.writer.serve(vec![Job::Accept(Box::new(new), tokio::sync::oneshot::channel().0)]);
+            opened.writer.serve(vec![Promise::Accept(Box::new(new), tokio::sync::oneshot::channel().0).into()]);
         }
         for (number, index) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
             let changes = [delivered(number, index, None)].into();
-            opened.writer.serve(vec![Job::Record(changes, tokio::sync::oneshot::channel().0)]);
+            opened.writer.serve(vec![Promise::Record(changes, tokio::sync::oneshot::channel().0).into()]);
         }
         (disk, place, database)
     }

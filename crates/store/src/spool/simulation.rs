@@ -20,7 +20,7 @@ use super::bodies::{self, BodyAt, Place, Removal};
 use super::disk::Disk;
 use super::faulty::{Dice, EIO, EMFILE, ENOSPC, Fault, FaultyDisk};
 use super::mail::{Change, Lane, NewMail, NewRecipient, Notice, Queued};
-use super::writer::Job;
+use super::writer::Question;
 use super::{Opened, SpoolError, rows};
 use crate::testing::TempDir;
 use crate::told::{Answer, Told, What};
@@ -100,7 +100,7 @@ impl Run {
     /// Brings the rows up to what was promised.
     fn fold(&mut self) {
         let (to, mut answer) = oneshot::channel();
-        self.opened.as_mut().unwrap().writer.serve(vec![Job::Fold(to)]);
+        self.opened.as_mut().unwrap().writer.serve(vec![Question::Fold(to).into()]);
         answer.try_recv().unwrap().unwrap();
     }
 
@@ -208,7 +208,12 @@ impl Run {
     /// Lets the writer do these as one group; answers with what it said to each.
     fn serve(&mut self, asks: &[Ask]) -> Vec<Result<Vec<Queued>, SpoolError>> {
         let (jobs, replies): (Vec<_>, Vec<_>) = asks.iter().map(|ask| ask.clone().job()).unzip();
-        self.opened.as_mut().unwrap().writer.serve(jobs);
+        let (leads, writer) = (self.dice.once_in(4), &mut self.opened.as_mut().unwrap().writer);
+        if leads {
+            writer.lead(jobs)
+        } else {
+            writer.serve(jobs)
+        }
         replies.into_iter().map(Reply::result).collect()
     }
 
@@ -491,7 +496,7 @@ impl Run {
 
     fn find(&mut self, mail: u64) -> (Queued, BodyAt) {
         let (to, mut answer) = oneshot::channel();
-        self.opened.as_mut().unwrap().writer.serve(vec![Job::Find(mail, to)]);
+        self.opened.as_mut().unwrap().writer.serve(vec![Question::Find(mail, to).into()]);
         answer.try_recv().unwrap().unwrap()
     }
 

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout_at;
+use tokio::sync::oneshot;
 
 use super::bodies::{self, Bodies, BodyAt, End};
 use super::entry::{Changed, Entry, Envelope, Kept, Step};
@@ -16,17 +15,30 @@ use super::{Behind, SpoolError, rows};
 
 /// What can be asked of the writer.
 pub(super) enum Job {
-    Accept(Box<NewMail>, oneshot::Sender<Result<Queued, SpoolError>>),
-    /// Answers with the reports that were queued.
-    Record(Arc<[Change]>, oneshot::Sender<Result<Vec<Queued>, SpoolError>>),
-    OutboxTaken(u64, oneshot::Sender<Result<(), SpoolError>>),
-    /// A mail whose rows are behind, and where its content lies.
-    Find(u64, oneshot::Sender<Result<(Queued, BodyAt), SpoolError>>),
-    /// Brings the rows up to what was promised.
-    Fold(oneshot::Sender<Result<(), SpoolError>>),
-    /// Outbox entries that nobody can read.
-    SetAside(Vec<u64>, oneshot::Sender<Result<(), SpoolError>>),
+    Promise(Promise),
+    Question(Question),
 }
+
+/// What is written, and answered after the sync.
+pub(super) enum Promise {
+    Accept(Box<NewMail>, To<Queued>),
+    /// Answers with the reports that were queued.
+    Record(Arc<[Change]>, To<Vec<Queued>>),
+    OutboxTaken(u64, To<()>),
+}
+
+/// What is asked of the rows, and of what is not in them.
+pub(super) enum Question {
+    /// A mail whose rows are behind, and where its content lies.
+    Find(u64, To<(Queued, BodyAt)>),
+    /// Brings the rows up to what was promised.
+    Fold(To<()>),
+    /// Outbox entries that nobody can read.
+    SetAside(Vec<u64>, To<()>),
+}
+
+/// The way of an answer. The asker may have hung up; its mail is safe all the same, and it will ask again.
+pub(super) type To<T> = oneshot::Sender<Result<T, SpoolError>>;
 
 pub(super) struct Writer {
     connection: Connection,
@@ -49,6 +61,8 @@ pub(super) struct Writer {
     rest: u32,
     /// The rows could not be brought up the last time.
     fold_failed: bool,
+    /// How long the last group took to be written and synced; none before the first.
+    took: Option<Duration>,
 }
 
 /// The next numbers: of mails, and of what the ledger is told.
@@ -64,32 +78,11 @@ struct Planned {
     kept: Vec<Kept>,
 }
 
-/// The jobs of the next group.
-struct Waiting {
-    jobs: Vec<Job>,
-    octets: usize,
-}
-
-impl Waiting {
-    /// Takes what is there, up to what one group may hold.
-    fn take(&mut self, jobs: &mut mpsc::Receiver<Job>) {
-        while self.jobs.len() < GROUP_JOBS_MAX && self.octets < GROUP_OCTETS_MAX {
-            let Ok(job) = jobs.try_recv() else { return };
-            self.push(job);
-        }
-    }
-
-    /// A few results alone can wait a moment: where mail flows, the next one is about to come, and one sync serves both.
-    /// A client that waits for its 250 never waits for this.
-    fn may_wait(&self) -> bool {
-        self.jobs.len() < LINGER_BELOW
-            && self.jobs.iter().all(|job| matches!(job, Job::Record(..) | Job::OutboxTaken(..)))
-    }
-
-    fn push(&mut self, job: Job) {
-        self.octets += octets(&job);
-        self.jobs.push(job);
-    }
+/// The answer to a promise, when all of its group is done.
+enum Answer {
+    Accepted(To<Queued>, Queued),
+    Recorded(To<Vec<Queued>>, Vec<Queued>),
+    Taken(To<()>),
 }
 
 impl Writer {
@@ -113,34 +106,17 @@ impl Writer {
             in_trouble: false,
             rest: 0,
             fold_failed: false,
+            took: None,
         }
     }
 
-    /// Runs until all senders are gone. What the rows do not know then is in the files, for the next start.
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        loop {
-            let first = match timeout_at((Instant::now() + FOLD_EVERY).into(), jobs.recv()).await {
-                Ok(Some(first)) => first,
-                Ok(None) => return,
-                Err(_) => {
-                    self.idle();
-                    continue;
-                }
-            };
-            let mut waiting = Waiting { octets: octets(&first), jobs: vec![first] };
-            waiting.take(&mut jobs);
-            let until = (Instant::now() + LINGER).into();
-            while waiting.may_wait() {
-                let Ok(Some(job)) = timeout_at(until, jobs.recv()).await else { break };
-                waiting.push(job);
-                waiting.take(&mut jobs);
-            }
-            self.serve(waiting.jobs);
-        }
+    /// Whether a caller may wait for a group on its own thread: where the disk is slow, others on that thread would wait, too.
+    pub(super) fn is_quick(&self) -> bool {
+        self.took.is_some_and(|took| took < QUICK)
     }
 
     /// Nothing comes for a while: content that nobody needs any more does not stay until its file is full.
-    fn idle(&mut self) {
+    pub(super) fn idle(&mut self) {
         if !self.stopped && self.bodies.retire() {
             self.fold_and_say();
         }
@@ -149,67 +125,75 @@ impl Writer {
 
     /// Does these jobs, answers each, and tidies up.
     pub(super) fn serve(&mut self, jobs: Vec<Job>) {
-        let jobs = self.turn_away(jobs);
-        self.group(jobs);
+        self.lead(jobs);
         self.tidy();
+    }
+
+    /// Does these jobs and answers each. What can wait is left for [`Writer::serve`].
+    pub(super) fn lead(&mut self, jobs: Vec<Job>) {
+        let (mut promises, mut questions) = (Vec::with_capacity(jobs.len()), Vec::new());
+        for job in jobs {
+            match job {
+                Job::Promise(promise) => promises.push(promise),
+                Job::Question(question) => questions.push(question),
+            }
+        }
+        let promises = self.turn_away(promises);
+        if !promises.is_empty() {
+            self.promise(promises);
+        }
+        questions.into_iter().for_each(|question| self.answer(question));
+        if !self.stopped {
+            self.bodies.roll();
+        }
     }
 
     /// Refuses new mail while the disk is nearly full: what is left is for results and reports, without which nothing
     /// could leave the queue and make room. And while the rows are far behind, because a start would take as long.
-    fn turn_away(&self, mut jobs: Vec<Job>) -> Vec<Job> {
-        if RESULTS_UNFOLDED_MAX < self.unfolded.count() {
-            let error = SpoolError::Behind { steps: self.unfolded.count() };
-            let (kept, refused): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_about_rows);
-            refused.into_iter().for_each(|job| job.fail(&error));
-            jobs = kept;
+    fn turn_away(&self, jobs: Vec<Promise>) -> Vec<Promise> {
+        let behind = SpoolError::Behind { steps: self.unfolded.count() };
+        if self.stopped {
+            return refuse(jobs, |_| true, &SpoolError::Stopped);
         }
-        if !jobs.iter().any(Job::is_accept) {
+        if RESULTS_UNFOLDED_MAX < self.unfolded.count() {
+            return refuse(jobs, |_| true, &behind);
+        }
+        if !jobs.iter().any(Promise::is_accept) {
             return jobs;
         }
         let place = self.bodies.place();
         let free = place.disk.free(&place.dir).unwrap_or(u64::MAX);
-        let error = if free < self.free_min {
-            SpoolError::Full { free, min: self.free_min }
+        if free < self.free_min {
+            refuse(jobs, Promise::is_accept, &SpoolError::Full { free, min: self.free_min })
         } else if UNFOLDED_MAX < self.unfolded.count() {
-            SpoolError::Behind { steps: self.unfolded.count() }
+            refuse(jobs, Promise::is_accept, &behind)
         } else {
-            return jobs;
-        };
-        let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_accept);
-        refused.into_iter().for_each(|job| job.fail(&error));
-        others
+            jobs
+        }
     }
 
-    fn group(&mut self, jobs: Vec<Job>) {
-        if self.stopped {
-            jobs.into_iter().for_each(|job| job.fail(&SpoolError::Stopped));
-            return;
-        }
-        let (about_rows, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_about_rows);
-        if !jobs.is_empty() {
-            self.promise(jobs);
-        }
-        for job in about_rows {
-            let done = match &job {
-                Job::Find(mail, _) => {
-                    self.unfolded.find(&self.connection, *mail).map(|(queued, at)| Done::Found(queued, at))
-                }
-                Job::SetAside(ids, _) => self.fold(ids).map(|()| Done::Taken),
-                _ => self.fold(&[]).map(|()| Done::Taken),
-            };
-            match done {
-                Ok(done) => job.answer(done),
-                Err(error) => job.fail(&error),
+    fn answer(&mut self, question: Question) {
+        // A spool that is stopped knows nothing for sure.
+        let open = if self.stopped { Err(SpoolError::Stopped) } else { Ok(()) };
+        match question {
+            Question::Find(mail, to) => {
+                drop(to.send(open.and_then(|()| self.unfolded.find(&self.connection, mail))));
             }
+            Question::Fold(to) => drop(to.send(open.and_then(|()| self.fold(&[])))),
+            Question::SetAside(ids, to) => drop(to.send(open.and_then(|()| self.fold(&ids)))),
         }
     }
 
     /// Writes jobs as one group and answers them.
-    fn promise(&mut self, jobs: Vec<Job>) {
-        let mut written = Vec::new();
+    fn promise(&mut self, jobs: Vec<Promise>) {
+        let (mut written, began) = (Vec::new(), Instant::now());
         match self.write(&jobs, &mut written) {
-            Ok(results) => {
-                jobs.into_iter().zip(results).for_each(|(job, result)| job.answer(result));
+            Ok(planned) => {
+                self.took = Some(began.elapsed());
+                let answers = jobs.into_iter().zip(planned).map(|(job, planned)| self.follow(job, planned));
+                let answers: Vec<Answer> = answers.collect();
+                self.show();
+                answers.into_iter().for_each(Answer::send);
                 if std::mem::take(&mut self.in_trouble) {
                     tracing::info!("the spool writes again");
                 }
@@ -227,39 +211,40 @@ impl Writer {
 
     /// One job that cannot be written must not fail its neighbours: after a failed group each job is tried by itself.
     /// Where the disk is the trouble, new mail is refused and results alone are tried: they take little, and free some.
-    fn after_failure(&mut self, jobs: Vec<Job>, error: &SpoolError) {
+    fn after_failure(&mut self, jobs: Vec<Promise>, error: &SpoolError) {
         if self.stopped || jobs.len() == 1 {
-            jobs.into_iter().for_each(|job| job.fail(error));
+            refuse(jobs, |_| true, error);
         } else if !error.is_storage() {
             jobs.into_iter().for_each(|job| self.promise(vec![job]));
         } else {
-            let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_accept);
-            if refused.is_empty() {
-                others.into_iter().for_each(|job| job.fail(error));
-            } else {
-                refused.into_iter().for_each(|job| job.fail(error));
-                if !others.is_empty() {
-                    self.promise(others);
-                }
+            let count = jobs.len();
+            let others = refuse(jobs, Promise::is_accept, error);
+            if others.len() == count {
+                refuse(others, |_| true, error);
+            } else if !others.is_empty() {
+                self.promise(others);
             }
         }
     }
 
-    /// Each job's bodies and then its entry, one sync for all, and only then what follows from them: nothing there can fail.
-    fn write(&mut self, jobs: &[Job], written: &mut Vec<BodyAt>) -> Result<Vec<Done>, SpoolError> {
+    /// Each job's bodies and then its entry, one sync for all. What follows from them cannot fail.
+    fn write(&mut self, jobs: &[Promise], written: &mut Vec<BodyAt>) -> Result<Vec<Planned>, SpoolError> {
         let planned = jobs.iter().map(|job| self.plan(job, written)).collect::<Result<Vec<_>, _>>()?;
         self.bodies.sync()?;
-        let results = jobs.iter().zip(planned).map(|(job, planned)| self.follow(job, planned)).collect();
+        Ok(planned)
+    }
+
+    /// Shows readers what was done.
+    fn show(&mut self) {
         self.unfolded.released().into_iter().for_each(|body| self.bodies.release(body));
         let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         behind.untaken.push(self.unfolded.told());
         behind.untaken.take(self.unfolded.taken());
-        behind.mails.append(&mut self.unfolded.touched());
-        Ok(results)
+        behind.mails.extend(self.unfolded.touched());
     }
 
     /// Adds a job to the group. Its numbers are used up, whether the group can be written or not.
-    fn plan(&mut self, job: &Job, written: &mut Vec<BodyAt>) -> Result<Planned, SpoolError> {
+    fn plan(&mut self, job: &Promise, written: &mut Vec<BodyAt>) -> Result<Planned, SpoolError> {
         let mut planned = Planned { told: self.next.told, kept: Vec::new() };
         let mut keep = |mail: &NewMail, writer: &mut Self| -> Result<Kept, SpoolError> {
             let id = writer.next.mail;
@@ -270,11 +255,11 @@ impl Writer {
             Ok(kept)
         };
         let step = match job {
-            Job::Accept(mail, _) => {
+            Promise::Accept(mail, _) => {
                 self.next.told += unfolded::told_of(mail);
                 Step::Mail(Envelope::new(mail, keep(mail, self)?))
             }
-            Job::Record(changes, _) => {
+            Promise::Record(changes, _) => {
                 let mut stored = Vec::with_capacity(changes.len());
                 for change in &**changes {
                     self.next.told += unfolded::told_max(change);
@@ -284,8 +269,7 @@ impl Writer {
                 }
                 Step::Changes(stored)
             }
-            Job::OutboxTaken(up_to, _) => Step::Taken(*up_to),
-            Job::Find(..) | Job::Fold(_) | Job::SetAside(..) => return Ok(planned),
+            Promise::OutboxTaken(up_to, _) => Step::Taken(*up_to),
         };
         let text = Entry::new(planned.told, step).text()?;
         self.bodies.append_entry(&text)?;
@@ -293,25 +277,24 @@ impl Writer {
     }
 
     /// Does what was written.
-    fn follow(&mut self, job: &Job, planned: Planned) -> Done {
+    fn follow(&mut self, job: Promise, planned: Planned) -> Answer {
         let (mut told, mut kept) = (planned.told, planned.kept.into_iter());
         match job {
-            Job::Accept(mail, _) => {
+            Promise::Accept(mail, to) => {
                 let kept = kept.next().expect("a mail was planned with its place");
-                Done::Accepted(self.unfolded.keep(mail, kept, &mut told))
+                Answer::Accepted(to, self.unfolded.keep(&mail, kept, &mut told))
             }
-            Job::Record(changes, _) => {
+            Promise::Record(changes, to) => {
                 let change = |change: &Change| {
                     let carried = change.carried().and_then(|_| kept.next());
                     self.unfolded.change(change, carried, &mut told)
                 };
-                Done::Recorded(changes.iter().filter_map(change).collect())
+                Answer::Recorded(to, changes.iter().filter_map(change).collect())
             }
-            Job::OutboxTaken(up_to, _) => {
-                self.unfolded.take(*up_to);
-                Done::Taken
+            Promise::OutboxTaken(up_to, to) => {
+                self.unfolded.take(up_to);
+                Answer::Taken(to)
             }
-            Job::Find(..) | Job::Fold(_) | Job::SetAside(..) => Done::Taken,
         }
     }
 
@@ -359,7 +342,6 @@ impl Writer {
         if self.stopped {
             return;
         }
-        self.bodies.roll();
         self.fold_in_time();
         self.bodies.sweep();
         self.rest = self.rest.saturating_sub(1);
@@ -412,14 +394,6 @@ impl Writer {
     }
 }
 
-/// The result of one job inside a group.
-enum Done {
-    Accepted(Queued),
-    Recorded(Vec<Queued>),
-    Found(Queued, BodyAt),
-    Taken,
-}
-
 /// Writes what the rows do not know, in one transaction with how far that is; answers with the bodies that nobody waits for.
 pub(super) fn fold(
     connection: &mut Connection,
@@ -451,54 +425,73 @@ fn commit_error(error: rusqlite::Error) -> SpoolError {
     }
 }
 
+/// Refuses some jobs, and gives the others back.
+fn refuse(jobs: Vec<Promise>, which: impl Fn(&Promise) -> bool, error: &SpoolError) -> Vec<Promise> {
+    let (refused, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(which);
+    refused.into_iter().for_each(|job| job.fail(error));
+    others
+}
+
 impl Job {
+    /// A result can wait a moment for company.
+    pub(super) fn may_wait(&self) -> bool {
+        matches!(self, Self::Promise(Promise::Record(..) | Promise::OutboxTaken(..)))
+    }
+
+    /// Octets of bodies that it brings.
+    pub(super) fn octets(&self) -> usize {
+        match self {
+            Self::Promise(Promise::Accept(mail, _)) => mail.content.len(),
+            Self::Promise(Promise::Record(changes, _)) => {
+                changes.iter().filter_map(Change::carried).map(|mail| mail.content.len()).sum()
+            }
+            Self::Promise(Promise::OutboxTaken(..)) | Self::Question(_) => 0,
+        }
+    }
+}
+
+impl From<Promise> for Job {
+    fn from(promise: Promise) -> Self {
+        Self::Promise(promise)
+    }
+}
+
+impl From<Question> for Job {
+    fn from(question: Question) -> Self {
+        Self::Question(question)
+    }
+}
+
+impl Promise {
     fn is_accept(&self) -> bool {
         matches!(self, Self::Accept(..))
     }
 
-    fn is_about_rows(&self) -> bool {
-        matches!(self, Self::Find(..) | Self::Fold(_) | Self::SetAside(..))
-    }
-
-    /// The asker may have hung up; its mail is safe all the same, and it will ask again.
-    fn answer(self, done: Done) {
-        let _ = match (self, done) {
-            (Self::Accept(_, to), Done::Accepted(queued)) => to.send(Ok(queued)).is_ok(),
-            (Self::Record(_, to), Done::Recorded(reports)) => to.send(Ok(reports)).is_ok(),
-            (Self::Find(_, to), Done::Found(queued, at)) => to.send(Ok((queued, at))).is_ok(),
-            (Self::OutboxTaken(_, to) | Self::SetAside(_, to) | Self::Fold(to), Done::Taken) => to.send(Ok(())).is_ok(),
-            _ => unreachable!("each job is answered with its own kind of result"),
-        };
-    }
-
     fn fail(self, error: &SpoolError) {
-        let _ = match self {
-            Self::Accept(_, to) => to.send(Err(error.again())).is_ok(),
-            Self::Record(_, to) => to.send(Err(error.again())).is_ok(),
-            Self::Find(_, to) => to.send(Err(error.again())).is_ok(),
-            Self::OutboxTaken(_, to) | Self::SetAside(_, to) | Self::Fold(to) => to.send(Err(error.again())).is_ok(),
-        };
+        match self {
+            Self::Accept(_, to) => drop(to.send(Err(error.again()))),
+            Self::Record(_, to) => drop(to.send(Err(error.again()))),
+            Self::OutboxTaken(_, to) => drop(to.send(Err(error.again()))),
+        }
     }
 }
 
-fn octets(job: &Job) -> usize {
-    match job {
-        Job::Accept(mail, _) => mail.content.len(),
-        Job::Record(changes, _) => changes.iter().filter_map(Change::carried).map(|mail| mail.content.len()).sum(),
-        Job::OutboxTaken(..) | Job::SetAside(..) | Job::Find(..) | Job::Fold(_) => 0,
+impl Answer {
+    fn send(self) {
+        match self {
+            Self::Accepted(to, queued) => drop(to.send(Ok(queued))),
+            Self::Recorded(to, reports) => drop(to.send(Ok(reports))),
+            Self::Taken(to) => drop(to.send(Ok(()))),
+        }
     }
 }
 
-/// A group holds at most so many jobs: the first of them waits for the last.
-const GROUP_JOBS_MAX: usize = 1024;
-/// And so many octets of bodies, which are copied once before they are written.
-const GROUP_OCTETS_MAX: usize = 32 * 1024 * 1024;
-/// So few results wait for company, and so long.
-const LINGER_BELOW: usize = 4;
-const LINGER: Duration = Duration::from_millis(2);
+/// A caller writes on its own thread while groups take no longer than this: others on that thread wait as long. It is what a
+/// signature with RSA takes.
+const QUICK: Duration = Duration::from_millis(1);
 /// So often, or after so many steps, the rows are brought up: rarely enough that most mail is delivered by then and never gets a
 /// row, often enough that a start has little to repeat.
-const FOLD_EVERY: Duration = Duration::from_secs(1);
+pub(super) const FOLD_EVERY: Duration = Duration::from_secs(1);
 const FOLD_COUNT: usize = 8192;
 /// Steps that the rows may be behind; beyond it no new mail is taken. They are in memory, some kilobytes each.
 const UNFOLDED_MAX: usize = 65_536;

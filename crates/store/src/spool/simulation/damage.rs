@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Run;
 use super::model::Hurt;
-use crate::spool::writer::Job;
+use crate::spool::writer::Question;
 use crate::spool::{SpoolError, bodies, read, rows};
 
 impl Run {
@@ -73,7 +73,7 @@ impl Run {
         database.execute("UPDATE outbox SET told = ?2 WHERE id = ?1", params![id, broken]).unwrap();
         assert_eq!(rows::outbox(self.reader(), 0, u64::MAX, 100_000).unwrap().unreadable, [id]);
         let (to, mut answer) = oneshot::channel();
-        self.opened.as_mut().unwrap().writer.serve(vec![Job::SetAside(vec![id], to)]);
+        self.opened.as_mut().unwrap().writer.serve(vec![Question::SetAside(vec![id], to).into()]);
         answer.try_recv().unwrap().unwrap();
         let aside: String =
             database.query_row("SELECT octets FROM aside WHERE outbox = ?1", [id], |row| row.get(0)).unwrap();

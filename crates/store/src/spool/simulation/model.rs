@@ -8,7 +8,7 @@ use tokio::sync::oneshot::{self, Receiver};
 use crate::spool::SpoolError;
 use crate::spool::bodies::BodyAt;
 use crate::spool::mail::{Change, Lane, NewMail, Notice, Queued, Recipient};
-use crate::spool::writer::Job;
+use crate::spool::writer::{Job, Promise};
 
 /// What the spool has promised: all that must be there, and nothing else may.
 #[derive(Debug, Clone, Default)]
@@ -146,15 +146,15 @@ impl Ask {
         match self {
             Self::Accept(mail) => {
                 let (to, answer) = oneshot::channel();
-                (Job::Accept(Box::new(mail), to), Reply::Mail(answer))
+                (Promise::Accept(Box::new(mail), to).into(), Reply::Mail(answer))
             }
             Self::Record(changes) => {
                 let (to, answer) = oneshot::channel();
-                (Job::Record(changes.into(), to), Reply::Reports(answer))
+                (Promise::Record(changes.into(), to).into(), Reply::Reports(answer))
             }
             Self::Taken(up_to) => {
                 let (to, answer) = oneshot::channel();
-                (Job::OutboxTaken(up_to, to), Reply::Taken(answer))
+                (Promise::OutboxTaken(up_to, to).into(), Reply::Taken(answer))
             }
         }
     }
