@@ -27,7 +27,9 @@ mod show;
 mod take;
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::Parser;
 use serde_json::json;
@@ -122,7 +124,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;
-            block_on(serve::serve(config, &cli.config))?
+            block_on_most(serve::serve(config, &cli.config))?
         }
         other => {
             let config = serve::load(&cli.config)?;
@@ -144,6 +146,14 @@ fn say(text: &str) {
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_threads)?.block_on(work))
+}
+
+/// With one core left to the threads that write spool and ledger. On a small machine tasks that move between as many threads as
+/// cores cost more in waking them than the cores are worth.
+fn block_on_most<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    Ok(threads.worker_threads((cores - 1).max(1)).enable_all().build().map_err(no_threads)?.block_on(work))
 }
 
 /// On this thread alone: a load generator should take as little as it can from what it measures.
