@@ -8,6 +8,7 @@ pub mod classify;
 pub mod evidence;
 pub mod exits;
 pub mod guess;
+#[macro_use]
 pub mod outcome;
 pub mod pace;
 pub mod rate;
@@ -18,6 +19,7 @@ pub mod sign;
 pub mod sites;
 pub mod suppress;
 pub mod tls;
+pub mod watch;
 
 pub use classify::{Classifier, ExampleMiss, Provider, RuleOrigin, RulesError, Said, Source, local};
 pub use evidence::{Evidence, Happening};

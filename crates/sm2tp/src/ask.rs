@@ -205,6 +205,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Check
         | Command::Demo { .. }
         | Command::Bench(_)
+        | Command::Simulate(_)
         | Command::Dkim(_)
         | Command::Postfix(_)
         | Command::Exim(_)

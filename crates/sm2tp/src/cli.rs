@@ -15,6 +15,7 @@ use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 use crate::bench::{ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::simulate::SendersArgs;
 
 /// Outgoing mail relay and federated bounce service.
 #[derive(Debug, Parser)]
@@ -106,6 +107,9 @@ pub enum Command {
     /// Measure how fast this machine relays.
     #[command(subcommand)]
     Bench(Bench),
+    /// Try rules on traffic that is invented.
+    #[command(subcommand)]
+    Simulate(Simulate),
     /// Completion for a shell.
     Completion { shell: Shell },
 }
@@ -536,6 +540,12 @@ pub enum Bench {
     Report(ReportArgs),
     /// Classify replies on one core.
     Classify(ClassifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Simulate {
+    /// A year of honest senders and of takeovers before the sender watch: who is stopped, and when.
+    Senders(SendersArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,6 +24,7 @@ mod serve;
 #[path = "../../../fuzz/src/settings.rs"]
 mod settings;
 mod show;
+mod simulate;
 mod take;
 
 use std::io::Write;
@@ -103,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
         Command::Bench(cli::Bench::Classify(args)) => bench::classify(&open::classifier(&cli.config)?, &args, json),
         Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
+        Command::Simulate(cli::Simulate::Senders(args)) => simulate::senders(&args, json),
         Command::Dkim(command) => {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?

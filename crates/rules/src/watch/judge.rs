@@ -1,0 +1,201 @@
+//! What is strange about a sender now: its recent counts against the limits, and against what is usual for it.
+
+use super::usual::Habit;
+use super::{Count, Level, Limits, Reason, Sign, Watch, Window};
+use crate::outcome::Stream;
+
+/// What is asked of a sender's counts.
+pub(super) struct Question<'a> {
+    pub limits: &'a Limits,
+    /// How its organisation stands.
+    pub org: Level,
+    /// Limits in hundredths: less than 100 asks whether all is calm again.
+    pub percent: f64,
+    pub now: u64,
+}
+
+/// Everything that is strange. Without anything, nothing is allocated.
+pub(super) fn reasons(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
+    let mut found = Vec::new();
+    for window in Window::RECENT {
+        for (sign, count) in COUNTED {
+            found.extend(counted(watch, ask, *sign, *count, *window));
+        }
+    }
+    for window in [Window::Hour, Window::Day] {
+        found.extend(dead(watch, ask, window));
+        found.extend(suppressed(watch, ask, window));
+        found.extend(refused(watch, ask, window));
+    }
+    found.extend(complained(watch, ask));
+    found.extend(networks(watch, ask));
+    found.extend(part_of_org(watch, ask));
+    two_of_a_kind(&mut found);
+    found
+}
+
+/// Bad recipients are an old list, and many recipients a feast; both at once are neither.
+fn two_of_a_kind(found: &mut [Reason]) {
+    let is_bad = |reason: &Reason| matches!(reason.sign, Sign::Dead | Sign::Suppressed | Sign::Refused);
+    let is_much = |reason: &Reason| !is_bad(reason) && reason.sign != Sign::Complained;
+    if found.iter().any(is_bad) && found.iter().any(is_much) {
+        found.iter_mut().for_each(|reason| reason.level = Level::Blocked);
+    }
+}
+
+/// Recipients of one kind in one window.
+fn counted(watch: &Watch, ask: &Question<'_>, sign: Sign, what: Count, window: Window) -> Option<Reason> {
+    let count = watch.recent.sum(what, window);
+    let limits = ask.limits;
+    let floor = f64::from(watch.floors(limits).of(sign, window)) * watch.warm_up(limits);
+    // Most senders stay below this for their whole life.
+    if f64::from(count) <= floor * ask.percent / 100.0 {
+        return None;
+    }
+    let all = watch.recent.sum(Count::Counted, window).max(count);
+    if sign == Sign::New && !is_mostly_new(watch, ask, window) {
+        return None;
+    }
+    let (habit, times) = match sign {
+        Sign::Volume => (Habit::All, limits.usual_times),
+        Sign::New => (Habit::New, limits.usual_times),
+        _ => (Habit::All, limits.odd_times),
+    };
+    let usual = watch.usual.high(habit, window);
+    // What usually takes an hour may come in ten minutes: mailing programs differ in their haste.
+    let longer = if window == Window::Minutes { watch.usual.high(habit, Window::Hour) * 1.5 } else { 0.0 };
+    let limit = floor.max(usual * times).max(longer);
+    let level = if limit * limits.block_times < f64::from(count) { Level::Blocked } else { Level::Slow };
+    let reason = Reason { sign, window, count, of: all, limit: whole(limit), usual: whole(usual), level };
+    (limit * ask.percent / 100.0 < f64::from(count)).then_some(reason)
+}
+
+/// New readers of a newsletter are few among all of the day, though they may all come at its end.
+fn is_mostly_new(watch: &Watch, ask: &Question<'_>, window: Window) -> bool {
+    [window, Window::Day].iter().all(|window| {
+        // Readers of a campaign must not hide what comes beside it.
+        let [new, all] = [Count::New, Count::Counted].map(|what| u64::from(watch.recent.sum(what, *window)));
+        all * u64::from(ask.limits.new_share) <= new * 1000
+    })
+}
+
+/// Unknown recipients, and those whom the list stopped in proportion to what was answered already: mail that still
+/// waits says nothing yet.
+fn dead(watch: &Watch, ask: &Question<'_>, window: Window) -> Option<Reason> {
+    let [asked, suppressed, answered, unknown] =
+        [Count::Asked, Count::Suppressed, Count::Answered, Count::Unknown].map(|what| watch.recent.sum(what, window));
+    let stopped = f64::from(suppressed) * f64::from(answered) / f64::from(asked.max(suppressed).max(1));
+    let usual =
+        watch.usual.permille(Count::Unknown, Count::Answered) + watch.usual.permille(Count::Suppressed, Count::Asked);
+    let (count, of) = (f64::from(unknown) + stopped.min(f64::from(suppressed)), f64::from(answered) + stopped);
+    share(ask, Sign::Dead, window, count, of, usual)
+}
+
+fn suppressed(watch: &Watch, ask: &Question<'_>, window: Window) -> Option<Reason> {
+    let [count, of] = [Count::Suppressed, Count::Asked].map(|what| f64::from(watch.recent.sum(what, window)));
+    share(ask, Sign::Suppressed, window, count, of, watch.usual.permille(Count::Suppressed, Count::Asked))
+}
+
+fn refused(watch: &Watch, ask: &Question<'_>, window: Window) -> Option<Reason> {
+    if watch.stream == Stream::Forwarded {
+        return None;
+    }
+    let [count, of] = [Count::Refused, Count::Answered].map(|what| f64::from(watch.recent.sum(what, window)));
+    share(ask, Sign::Refused, window, count, of, watch.usual.permille(Count::Refused, Count::Answered))
+}
+
+fn complained(watch: &Watch, ask: &Question<'_>) -> Option<Reason> {
+    let (count, of) = (watch.usual.complained, watch.usual.delivered);
+    // Nothing is taken for granted of complaints: their shares are far smaller than other ones.
+    share(ask, Sign::Complained, Window::Week, count, of, 0.0)
+}
+
+/// A share that cannot be chance: the lower end of its interval (Wilson, 1927) lies above the limit.
+fn share(ask: &Question<'_>, sign: Sign, window: Window, count: f64, of: f64, usual: f64) -> Option<Reason> {
+    let limits = match sign {
+        Sign::Dead => ask.limits.dead,
+        Sign::Suppressed => ask.limits.suppressed,
+        Sign::Refused => ask.limits.refused,
+        _ => ask.limits.complained,
+    };
+    let at_least = |least: u32| f64::from(least) * ask.percent / 100.0 <= count;
+    if !at_least(limits.slow_min) {
+        return None;
+    }
+    let of = of.max(count);
+    let surely = 1000.0 * wilson(count, of);
+    let own = usual * ask.limits.share_times;
+    let above = |limit: u32| f64::from(limit).max(own) * ask.percent / 100.0 < surely;
+    if !above(limits.slow) {
+        return None;
+    }
+    let level = if at_least(limits.block_min) && above(limits.block) { Level::Blocked } else { Level::Slow };
+    let limit = whole(f64::from(limits.slow).max(own));
+    Some(Reason { sign, window, count: whole(count), of: whole(of), limit, usual: whole(usual), level })
+}
+
+fn networks(watch: &Watch, ask: &Question<'_>) -> Option<Reason> {
+    let count = watch.networks.strange_today(ask.now);
+    if watch.is_org || !watch.is_settled || f64::from(count) < f64::from(ask.limits.networks) * ask.percent / 100.0 {
+        return None;
+    }
+    let limit = ask.limits.networks;
+    Some(Reason { sign: Sign::Networks, window: Window::Day, count, of: count, limit, usual: 0, level: Level::Slow })
+}
+
+/// Its organisation is strange as a whole, and this sender writes to more new people than it ever does.
+fn part_of_org(watch: &Watch, ask: &Question<'_>) -> Option<Reason> {
+    if ask.org == Level::Normal {
+        return None;
+    }
+    let [count, of] = [Count::New, Count::Asked].map(|what| watch.recent.sum(what, Window::Day));
+    let usual = watch.usual.high(Habit::New, Window::Day);
+    let is_of_today = ask.now.saturating_sub(watch.born) < DAY_S;
+    let own = f64::from(ask.limits.part_of_org).max(usual * PART_TIMES);
+    let limit = match ask.org {
+        // Senders that are invented one after the other are of today, and send one mail each.
+        Level::Blocked if is_of_today => 0.0,
+        Level::Blocked => own / 2.0,
+        _ if is_of_today => NEW_TODAY,
+        _ => own,
+    };
+    if f64::from(count) <= limit * ask.percent / 100.0 || u64::from(count) * 2 < u64::from(of) {
+        return None;
+    }
+    let goes_on = limit.max(NEW_TODAY) * PART_BLOCKS < f64::from(count);
+    let level = if goes_on { ask.org } else { Level::Slow };
+    let (limit, usual) = (whole(limit), whole(usual));
+    Some(Reason { sign: Sign::Org, window: Window::Day, count, of: of.max(count), limit, usual, level })
+}
+
+fn wilson(count: f64, of: f64) -> f64 {
+    if of <= 0.0 {
+        return 0.0;
+    }
+    let (share, z2) = (count / of, Z * Z);
+    let centre = share + z2 / (2.0 * of);
+    let half = Z * (share * (1.0 - share) / of + z2 / (4.0 * of * of)).max(0.0).sqrt();
+    ((centre - half) / (1.0 + z2 / of)).max(0.0)
+}
+
+fn whole(number: f64) -> u32 {
+    number.round().clamp(0.0, f64::from(u32::MAX)) as u32
+}
+
+/// Which counts have limits of their own.
+const COUNTED: &[(Sign, Count)] = &[
+    (Sign::Volume, Count::Counted),
+    (Sign::New, Count::New),
+    (Sign::Elsewhere, Count::Elsewhere),
+    (Sign::OddHours, Count::OddHours),
+    (Sign::LargeMails, Count::Large),
+];
+/// Three standard deviations: chance alone does it in one case of a thousand, and the least counts make it rarer.
+const Z: f64 = 3.0;
+const DAY_S: u64 = 86_400;
+/// People to whom such a sender may write for the first time.
+const NEW_TODAY: f64 = 2.0;
+/// How many times the usual number of new people a sender may write to in a strange organisation.
+const PART_TIMES: f64 = 2.0;
+/// How many times its part of what is strange about an organisation blocks a sender: fifty that send a little are many.
+const PART_BLOCKS: f64 = 1.5;

@@ -1,0 +1,126 @@
+//! The senders of one organisation, each and together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Answer, Attempt, Level, Limits, Told, Watch};
+use crate::outcome::Stream;
+
+/// The memory of one organisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Org {
+    pub(super) whole: Watch,
+    pub(super) senders: BTreeMap<Arc<str>, Watch>,
+}
+
+impl Org {
+    #[must_use]
+    pub fn new(now: u64) -> Self {
+        let whole = Watch { is_org: true, ..Watch::new(Stream::Personal, now) };
+        Self { whole, senders: BTreeMap::new() }
+    }
+
+    /// Counts a recipient whom `sender` names, and says how it stands.
+    pub fn attempt(&mut self, sender: &str, fact: &Attempt, limits: &Limits, now: u64) -> Level {
+        // A network is strange for a person; an organisation is everywhere.
+        let is_announced = self.sender(sender, fact.stream, now).is_announced(now);
+        let everywhere = Attempt { client: None, ..*fact };
+        let whole = self.whole.named(&everywhere, is_announced, Level::Normal, limits, now);
+        self.sender(sender, fact.stream, now).attempt(fact, whole, limits, now)
+    }
+
+    /// Counts what became of a recipient of `sender`, and says how it stands. Who was forgotten meanwhile stays so.
+    pub fn answered(&mut self, sender: &str, fact: &Answer, limits: &Limits, now: u64) -> Level {
+        let is_forwarder = self.known_mut(sender).is_some_and(|watch| watch.stream == Stream::Forwarded);
+        // Content that others wrote says nothing about the organisation.
+        let told = if is_forwarder && fact.told == Told::Refused { Told::Other } else { fact.told };
+        let whole = self.whole.answered(&Answer { told, ..*fact }, Level::Normal, limits, now);
+        self.known_mut(sender).map_or(Level::Normal, |watch| watch.answered(fact, whole, limits, now))
+    }
+
+    /// How `sender` stands.
+    pub fn level(&mut self, sender: &str, limits: &Limits, now: u64) -> Level {
+        let whole = self.whole.level(Level::Normal, limits, now);
+        self.known_mut(sender).map_or(Level::Normal, |watch| watch.level(whole, limits, now))
+    }
+
+    /// All senders together.
+    #[must_use]
+    pub fn whole(&self) -> &Watch {
+        &self.whole
+    }
+
+    /// All senders, by name.
+    pub fn senders(&self) -> impl Iterator<Item = (&str, &Watch)> {
+        self.senders.iter().map(|(name, watch)| (&**name, watch))
+    }
+
+    /// One sender that has written, for a person to decide about.
+    pub fn known_mut(&mut self, sender: &str) -> Option<&mut Watch> {
+        let name = if self.senders.contains_key(sender) { sender } else { OTHERS };
+        self.senders.get_mut(name)
+    }
+
+    /// One sender, which may be new.
+    pub fn sender(&mut self, sender: &str, stream: Stream, now: u64) -> &mut Watch {
+        if !self.senders.contains_key(sender) && SENDERS_MAX <= self.senders.len() {
+            self.make_room();
+        }
+        let has_room = self.senders.contains_key(sender) || self.senders.len() < SENDERS_MAX;
+        let name = if has_room { sender } else { OTHERS };
+        self.senders.entry(Arc::from(name)).or_insert_with(|| Watch::new(stream, now))
+    }
+
+    /// Forgets an eighth: newcomers first, then those who have been silent for longest. Whoever is slow or blocked stays.
+    fn make_room(&mut self) {
+        let calm = self.senders.iter().filter(|(_, watch)| watch.level == Level::Normal);
+        let mut gone: Vec<_> = calm.map(|(name, watch)| (watch.is_settled, watch.last, name.clone())).collect();
+        gone.sort();
+        gone.iter().take(SENDERS_MAX / 8).for_each(|(_, _, name)| drop(self.senders.remove(name)));
+    }
+}
+
+/// Who finds no room because so many are slow or blocked shares one memory, and its limits.
+const OTHERS: &str = "*";
+/// Senders of one organisation; some kilobytes each. Sender addresses of a trusted network can be invented without end.
+const SENDERS_MAX: usize = 4000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::tests::attempt;
+
+    const T0: u64 = 1_800_000_000;
+
+    #[test]
+    fn a_million_sender_addresses_take_bounded_memory_and_the_organisation_is_seen() {
+        let (mut org, limits) = (Org::new(T0), Limits::default());
+        let mut slow = 0;
+        for n in 0..8_000_u64 {
+            let level = org.attempt(&format!("{n}@x.example"), &attempt(T0, n), &limits, T0 + n / 100);
+            slow += u64::from(level != Level::Normal);
+        }
+        assert!(org.senders.len() <= SENDERS_MAX + 1);
+        assert!(org.whole.level == Level::Blocked && 7_500 < slow, "{slow}");
+    }
+
+    #[test]
+    fn fifty_mailboxes_that_send_a_little_each_are_stopped_and_the_others_are_not() {
+        let (mut org, limits) = (Org::new(T0), Limits::default());
+        let day = 86_400;
+        for n in 0..30 * 50 * 4_u64 {
+            let (at, who) = (T0 + n * 30 * day / (30 * 50 * 4), n % 50);
+            org.attempt(&format!("m{who}"), &attempt(at, who), &limits, at);
+        }
+        let start = T0 + 30 * day;
+        for n in 0..50 * 25_u64 {
+            let at = start + n * 20;
+            let _ = org.attempt(&format!("m{}", n % 49), &attempt(at, 1000 + n), &limits, at);
+            if n.is_multiple_of(25) {
+                assert_eq!(org.attempt("m49", &attempt(at, 49), &limits, at), Level::Normal);
+            }
+        }
+        let blocked = org.senders().filter(|(_, watch)| watch.level == Level::Blocked).count();
+        assert_eq!(blocked, 49);
+    }
+}
