@@ -1,5 +1,5 @@
 //! Certificates by ACME (RFC 8555): asked for with http-01, renewed at two thirds of their life. The only file that knows
-//! instant-acme, rcgen and x509-parser.
+//! instant-acme and rcgen.
 //!
 //! Until the first certificate is there, one that signs itself stands in, so that the doors open.
 
@@ -22,7 +22,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::now;
-use crate::tls::{Certificates, Occasion};
+use crate::tls::{self, Certificates, Occasion};
 
 /// From whom certificates come, and for what name.
 #[derive(Debug, Clone)]
@@ -249,10 +249,8 @@ fn says(error: &instant_acme::Error, trouble: &str) -> bool {
 /// From when to when a certificate that somebody else signed is valid, in unix seconds.
 fn life(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let second = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).ok();
-    let validity = parsed.validity();
     let is_stand_in = parsed.issuer() == parsed.subject();
-    (!is_stand_in).then_some((second(validity.not_before)?, second(validity.not_after)?))
+    if is_stand_in { None } else { tls::life(certificate) }
 }
 
 /// The same of the first one in a file.

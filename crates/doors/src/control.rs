@@ -4,6 +4,7 @@
 //! [`answer`] serves a command line that finds no node running and opens the store itself.
 
 mod addresses;
+mod alerts;
 mod dkim;
 mod queue;
 mod replies;
@@ -72,6 +73,8 @@ pub enum Request {
     DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
     DkimRemove { domain: String, selector: String, which: Removal },
     LedgerRebuild,
+    AlertsList,
+    AlertsTest,
     BreakerList,
     BreakerDecide { provider: String, verdict: Verdict },
     UnknownReplies,
@@ -257,6 +260,8 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::DkimList { domain } => dkim::list(house, domain.as_deref()),
         Request::DkimRotate { domain, selector, wait_s } => dkim::rotate(house, &domain, selector, wait_s).await,
         Request::DkimRemove { domain, selector, which } => dkim::remove(house, &domain, selector, which).await,
+        Request::AlertsList => alerts::list(house).await,
+        Request::AlertsTest => alerts::test(house, onward).await,
         Request::BreakerList => Ok(json!(house.ledger.breakers().list(now()))),
         Request::BreakerDecide { provider, verdict } => {
             let counted = house.ledger.decide(provider.clone(), verdict, now()).await?;

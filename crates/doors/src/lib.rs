@@ -2,6 +2,7 @@
 //! into facts, asks the rules, answers.
 
 pub mod acme;
+pub mod alerts;
 pub mod beside;
 pub mod control;
 pub mod follow;
@@ -43,6 +44,8 @@ pub struct House {
     pub meters: Arc<Meters>,
     /// Mail that comes back; none: none does.
     pub returns: Option<returns::Back>,
+    /// Who is told of what goes wrong.
+    pub alerts: alerts::Alerting,
 }
 
 /// The federated side of a node.

@@ -130,6 +130,15 @@ impl Certificates {
     }
 }
 
+impl Certificates {
+    /// From when to when the certificate in use is valid, in unix seconds.
+    #[must_use]
+    pub fn life(&self) -> Option<(u64, u64)> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        current.cert.first().and_then(life)
+    }
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
@@ -140,6 +149,13 @@ impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Certificates({})", self.certificate.display())
     }
+}
+
+/// From when to when a certificate is valid, in unix seconds.
+pub(crate) fn life(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let second = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).ok();
+    Some((second(parsed.validity().not_before)?, second(parsed.validity().not_after)?))
 }
 
 fn stamp(path: &Path) -> Stamp {

@@ -1,6 +1,7 @@
 //! Facts in, decisions out: classify, suppress, admit, retry. No I/O, no clock, no randomness (I1).
 
 pub mod admit;
+pub mod alerts;
 pub mod allowance;
 pub mod behaviour;
 pub mod breaker;

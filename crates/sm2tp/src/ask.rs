@@ -16,7 +16,7 @@ use sm2tp_store::accounts::{LimitsChange, ReturnPath, Unsubscribe, WishesChange}
 use sm2tp_store::ledger::{Replay, Verdict};
 use tokio::time::timeout;
 
-use crate::cli::{self, Breaker, Command, Ledger, Org, Peer, Queue, Suppress};
+use crate::cli::{self, Alerts, Breaker, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
 use crate::password::password;
 use crate::{Exit, Failure, open, say, show};
@@ -35,6 +35,10 @@ pub async fn run(config: &Config, config_file: &Path, command: Command, as_json:
         say(&value.to_string());
     } else {
         say(show::text(&request, &value).trim_end());
+    }
+    let failed = value.as_array().into_iter().flatten().any(|tried| tried["ok"] == false);
+    if matches!(request, Request::AlertsTest) && failed {
+        return Ok(ExitCode::from(Exit::Unavailable as u8));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -104,7 +108,8 @@ pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Resu
 fn patience(request: &Request) -> Duration {
     use control::Which::Those;
     match request {
-        Request::LedgerRebuild
+        Request::AlertsTest
+        | Request::LedgerRebuild
         | Request::ReplayReplies { .. }
         | Request::QueueRetry { which: Those(_) }
         | Request::QueueHold { which: Those(_) }
@@ -191,6 +196,8 @@ fn request(command: Command) -> Result<Request, Failure> {
             Peer::Accept { who, weight, no_read, yes: _ } => Request::PeerAccept { who, weight, read: !no_read },
             Peer::Remove { who } => Request::PeerRemove { who },
         },
+        Command::Alerts(Alerts::List) => Request::AlertsList,
+        Command::Alerts(Alerts::Test) => Request::AlertsTest,
         Command::Breaker(breaker) => match breaker {
             Breaker::List => Request::BreakerList,
             Breaker::Forget { provider } => Request::BreakerDecide { provider, verdict: Verdict::Forget },

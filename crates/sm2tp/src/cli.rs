@@ -92,6 +92,9 @@ pub enum Command {
     /// Keys that sign mail for its domain (DKIM).
     #[command(subcommand)]
     Dkim(Dkim),
+    /// What goes wrong, and who is told of it.
+    #[command(subcommand)]
+    Alerts(Alerts),
     /// Providers that say "no such user" in bulk and are not believed.
     #[command(subcommand)]
     Breaker(Breaker),
@@ -546,6 +549,14 @@ pub enum Bench {
 pub enum Simulate {
     /// A year of honest senders and of takeovers before the sender watch: who is stopped, and when.
     Senders(SendersArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Alerts {
+    /// What is wrong now, what was, and what webhooks did not take.
+    List,
+    /// Send a test to everybody who would be told.
+    Test,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a socket, asks DNS or looks whether a named file exists; that is for `check` and `serve`.
 
+mod alerts;
 mod error;
 mod file;
 mod keys;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::alerts::Alerts;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
@@ -48,6 +50,8 @@ pub struct Config {
     pub dkim: Dkim,
     /// Mail that comes back; `None`: none does.
     pub returns: Option<Returns>,
+    /// Who is told of what goes wrong.
+    pub alerts: Alerts,
     /// Name resolution.
     pub dns: Dns,
     /// What this node tells and believes others.
@@ -501,6 +505,8 @@ mod tests {
                 .take()
                 .is_some_and(|returns| !returns.lmtp.is_empty() && returns.maildir.is_some() && returns.mbox.is_some())
         );
+        let alerts = std::mem::take(&mut full.alerts);
+        assert!(alerts.mail.len() == 1 && alerts.webhooks.len() == 1 && alerts.language == Some(Language::Fr));
         // These have no default, or one that is not worth showing.
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);

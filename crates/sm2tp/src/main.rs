@@ -1,5 +1,6 @@
 //! The command `sm2tp`.
 
+mod alerts;
 mod ask;
 mod bench;
 mod beside;

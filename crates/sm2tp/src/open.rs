@@ -29,7 +29,7 @@ use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
 
 use crate::config::{self, Config, Switch};
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, alerts};
 
 /// A node's house with what only its opener needs.
 pub struct Opened {
@@ -86,6 +86,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         head_wait: config.federation.head_wait,
     };
     let returns = config.returns.as_ref().map(|asked| returns(config, asked, &ledger)).transpose()?;
+    let alerts = alerts::alerting(config, config_file, &ledger)?;
     let hostname = config.hostname.as_str().into();
     let turned_away = TurnedAway::default();
     let house = House {
@@ -99,6 +100,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         turned_away,
         meters: Arc::default(),
         returns,
+        alerts,
     };
     Ok(Opened { house, rulebook, lock })
 }

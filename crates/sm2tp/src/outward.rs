@@ -44,23 +44,23 @@ fn hop(hop: &config::NextHop, config_file: &Path, names: &[&str]) -> Result<Next
 }
 
 fn credentials(login: &config::Login) -> Result<Credentials, String> {
-    Ok(Credentials { user: login.user.clone(), password: password(&login.password_file)? })
+    let wrong = |why| format!("`password_file` in [relay]: {}: {why}", login.password_file.display());
+    Ok(Credentials { user: login.user.clone(), password: secret_line(&login.password_file).map_err(wrong)? })
 }
 
 /// The first line of a file that nobody else may read.
-fn password(path: &Path) -> Result<Zeroizing<String>, String> {
-    let wrong = |why: String| format!("`password_file` in [relay]: {}: {why}", path.display());
-    let about = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+pub fn secret_line(path: &Path) -> Result<Zeroizing<String>, String> {
+    let about = fs::metadata(path).map_err(|error| error.to_string())?;
     if about.mode() & 0o077 != 0 {
-        return Err(wrong(format!("others may read it (mode {:04o}); chmod 600 it", about.mode() & 0o7777)));
+        return Err(format!("others may read it (mode {:04o}); chmod 600 it", about.mode() & 0o7777));
     }
-    if PASSWORD_OCTETS_MAX < about.len() {
-        return Err(wrong("it is too long for a password".to_owned()));
+    if SECRET_OCTETS_MAX < about.len() {
+        return Err("it is too long for a secret".to_owned());
     }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?);
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| error.to_string())?);
     let first = text.lines().next().unwrap_or_default();
     if first.is_empty() {
-        return Err(wrong("its first line is empty".to_owned()));
+        return Err("its first line is empty".to_owned());
     }
     Ok(Zeroizing::new(first.to_owned()))
 }
@@ -151,4 +151,4 @@ pub fn stream_of(stream: config::Stream) -> Stream {
 }
 
 /// No password is longer; a wrong path must not read a disk into memory.
-const PASSWORD_OCTETS_MAX: u64 = 4096;
+const SECRET_OCTETS_MAX: u64 = 4096;

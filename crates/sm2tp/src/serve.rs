@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use sm2tp_doors::acme::{self, Challenges, Renewal};
+use sm2tp_doors::alerts::Watched;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
@@ -26,7 +27,7 @@ use crate::beside::{self, networks};
 use crate::config::{self, Config};
 use crate::open::{self, Opened};
 use crate::rules::Follower;
-use crate::{Exit, Failure, outward, say};
+use crate::{Exit, Failure, alerts, outward, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
@@ -42,6 +43,7 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     if let Some(relay) = &config.relay {
         outward::hops(relay, path)?;
     }
+    alerts::targets(&config, path)?;
     open::usable(&config.data_dir)?;
     let keys = open::dkim(&config);
     let mut notes = Vec::new();
@@ -99,6 +101,7 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     doors.spawn(hand_over(relay.clone(), handed));
     let certificates = config.smtp.as_ref().map(|asked| certificates_of(&config, config_file, asked));
     let tls = Tls { certificates: certificates.transpose()?.flatten(), hung_up: for_certificates };
+    start_alerts(&config, &house, &onward, tls.certificates.clone(), &stopped, &mut doors);
     let stops = Stops::start(house.ledger.clone());
     beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
     start_doors(&config, &house, &onward, (listeners, stops), tls, &stopped, &mut doors)?;
@@ -214,6 +217,20 @@ fn start_returns(
         doors.spawn(returns::follow(back.clone(), boxes, stopped.clone()));
     }
     doors.spawn(returns::run(returns::Counting { house, back, rulebook, onward, language }, stopped.clone()));
+}
+
+/// What looks for trouble and tells people and programs.
+fn start_alerts(
+    config: &Config,
+    house: &House,
+    onward: &Onward,
+    certificates: Option<Arc<Certificates>>,
+    stopped: &watch::Receiver<bool>,
+    doors: &mut JoinSet<()>,
+) {
+    let watched = Watched { data_dir: config.data_dir.clone(), certificates };
+    doors.spawn(sm2tp_doors::alerts::run(house.clone(), onward.clone(), watched, stopped.clone()));
+    doors.spawn(sm2tp_doors::alerts::post(house.clone(), stopped.clone()));
 }
 
 /// Takes accepted mail to the relay, and what people changed.

@@ -1,5 +1,7 @@
 //! Answers of a node as text for people.
 
+mod alerts;
+
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -15,6 +17,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
         Request::PeerShow { .. } => peer(&mut out, value),
+        Request::AlertsList => alerts::list(&mut out, value),
+        Request::AlertsTest => alerts::tried(&mut out, value),
         Request::BreakerList => breakers(&mut out, value),
         Request::UnknownReplies => unknown_replies(&mut out, value),
         Request::ReplayReplies { .. } => replayed(&mut out, value),

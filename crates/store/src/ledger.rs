@@ -7,6 +7,7 @@ mod breaker;
 mod event;
 mod listed;
 mod packed;
+mod refused;
 mod replay;
 mod schema;
 pub(crate) mod unknown;
@@ -29,6 +30,7 @@ use self::breaker::Watching;
 pub use self::breaker::{Breakers, Tripped, Verdict};
 pub(crate) use self::event::hour;
 pub use self::event::{Event, Subject};
+pub use self::refused::{RefusedExit, refused_exits};
 use self::replay::Replaying;
 pub use self::replay::{Change, Replay, Replayed};
 pub use self::unknown::{UnknownReply, unknown_replies};
@@ -291,6 +293,7 @@ fn absorb(
             log(sql, told)?;
         }
         unknown::count(sql, told, tag.map(|(_, tag)| tag))?;
+        refused::note(sql, told, address.as_ref())?;
         if let Some((address, tag)) = address.as_ref().zip(tag) {
             let line = if send_log == SendLog::Keep && told.token.is_some() { last_line(sql)? } else { None };
             let before = views.evidence(&tag.1).unwrap_or_default();

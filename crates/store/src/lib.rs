@@ -1,6 +1,7 @@
 //! Everything that is kept: the spool, the ledger and its views, accounts, keys and federated segments.
 
 pub mod accounts;
+pub mod alerts;
 pub mod book;
 pub mod dkim;
 pub mod federated;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::{Federation, House, follow, http, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -15,6 +16,7 @@ use sm2tp_proto::Address;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
+use sm2tp_store::alerts::Alerts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Peer, PeerState, Publisher};
 use sm2tp_store::keys::Keys;
@@ -241,6 +243,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         head_wait: Duration::from_secs(3600),
     };
     let turned_away = TurnedAway::default();
+    let alerting = ledger.clone();
     House {
         hostname: format!("{name}.example").into(),
         spool,
@@ -252,6 +255,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         turned_away,
         meters: Arc::default(),
         returns: None,
+        alerts: Alerting::new(Alerts::new(alerting), Targets::default(), Language::English),
     }
 }
 

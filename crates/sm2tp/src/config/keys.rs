@@ -96,6 +96,14 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("mbox", r#""/var/mail/returns.mbox""#),
         ],
     },
+    SectionKeys {
+        name: "alerts",
+        keys: &[
+            ("mail", r#"["admin@example.org"]"#),
+            ("webhook", r#"[{ url = "https://hooks.example.org/sm2tp", secret_file = "/etc/sm2tp/webhook.secret" }]"#),
+            ("language", r#""fr""#),
+        ],
+    },
     SectionKeys { name: "dns", keys: &[("servers", r#"["127.0.0.1:5353"]"#), ("validating", r#""off""#)] },
     SectionKeys {
         name: "federation",
@@ -174,8 +182,14 @@ pub(super) const HOP: SectionKeys = SectionKeys {
     ],
 };
 
+/// The keys of a program that is told of alerts.
+pub(super) const WEBHOOK: SectionKeys = SectionKeys {
+    name: "alerts.webhook",
+    keys: &[("url", r#""https://hooks.example.org/sm2tp""#), ("secret_file", r#""/etc/sm2tp/webhook.secret""#)],
+};
+
 /// Tables within others, so not sections that may stand alone.
-const WITHIN: [&SectionKeys; 3] = [&LOG_FILE, &EXIT, &HOP];
+const WITHIN: [&SectionKeys; 4] = [&LOG_FILE, &EXIT, &HOP, &WEBHOOK];
 
 /// The keys of a section of the table above; the empty name is the top of the file.
 pub(super) fn section(name: &str) -> Option<&'static SectionKeys> {

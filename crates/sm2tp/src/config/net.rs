@@ -262,6 +262,27 @@ pub(super) fn unsubscribe_url(text: &str) -> Result<String, Wrong> {
     public_url(text, "/unsubscribe", "would be followed in clear, and by nobody (RFC 8058 asks for https)")
 }
 
+/// Reads where a program listens for alerts: with a query, because some receivers put a key there.
+pub(super) fn webhook_url(text: &str) -> Result<String, Wrong> {
+    const ALLOWED: &str =
+        "https://, the name of a server, and a path; http:// only for 127.0.0.0/8, [::1] and localhost";
+    let wrong = |what: &str| Wrong::new(format!("{} {what}", quoted(text)), ALLOWED);
+    let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return Err(wrong("is not an https address")),
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = url_host(authority).ok_or_else(|| wrong("names no server"))?;
+    if !secure && !is_loopback(&host) {
+        return Err(wrong("would send alerts in clear over the network"));
+    }
+    match rest.bytes().all(|b| b.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&b)) {
+        true => Ok(text.to_owned()),
+        false => Err(wrong("has characters that no address has")),
+    }
+}
+
 /// An address of this node as others see it, which ends in `ending`; `in_clear` says what is wrong with http.
 fn public_url(text: &str, ending: &str, in_clear: &str) -> Result<String, Wrong> {
     let wrong = |what: &str| {
@@ -420,6 +441,27 @@ mod tests {
             "ftp://a.example/fed/v1",
         ] {
             assert!(federation_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_webhooks() {
+        for text in
+            ["https://hooks.example.org/a?key=b", "http://127.0.0.1:8080/", "http://[::1]:1/x", "https://h.example"]
+        {
+            assert_eq!(webhook_url(text).as_deref(), Ok(text));
+        }
+        let bad = [
+            "",
+            "hooks.example.org",
+            "http://hooks.example.org/",
+            "https://",
+            "https://a b/",
+            "https://u@h.example/",
+            "https://h.example/#x",
+        ];
+        for text in bad {
+            assert!(webhook_url(text).is_err(), "{text}");
         }
     }
 

@@ -20,10 +20,10 @@ use super::values::{
 };
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, net,
+    Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, alerts, net,
 };
 
-const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
+pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
 
 pub(super) const STREAMS: &[(&str, Stream)] = &[
     ("personal", Stream::Personal),
@@ -86,6 +86,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
         dkim: dkim(&top.open_or_empty("dkim"))?,
+        alerts: alerts::alerts(&top.open_or_empty("alerts"))?,
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
         suppression: suppression(&top.open_or_empty("suppression"))?,

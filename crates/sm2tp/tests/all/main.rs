@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests; clippy.toml sees it only inside of #[test]")]
 
 mod acme;
+mod alerts;
 mod arc;
 mod beside;
 mod client;

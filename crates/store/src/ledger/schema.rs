@@ -22,7 +22,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    for tables in [EVENTS, VIEWS, KEPT, FEDERATION] {
+    for tables in [EVENTS, VIEWS, KEPT, ALERTS, FEDERATION] {
         transaction.execute_batch(tables)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -43,10 +43,11 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
 /// 4: when a peer last answered. 5: who gave an answer. 6: the send log tells how an answer was understood, and by which
 /// rules. 7: returns, and what orgs want of them. 8: reports are read again too; what strangers bring is a tally.
 /// 9: the days of soft failures, and how orgs have suppression.
-const FORMAT: i64 = 9;
+/// 10: incidents, and messages about them.
+const FORMAT: i64 = 10;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -62,6 +63,8 @@ const MIGRATIONS: [&str; 8] = [
     "ALTER TABLE send_log ADD COLUMN weakened INTEGER;",
     // What is not known is put together from what there was (`event::evidence`).
     "ALTER TABLE recipient ADD COLUMN soft_days INTEGER NOT NULL DEFAULT 0;",
+    // Four tables, which are made below.
+    "",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -135,6 +138,20 @@ CREATE INDEX IF NOT EXISTS returned_day ON returned (day);
 CREATE TABLE IF NOT EXISTS redelivery (
     mail INTEGER NOT NULL, tag BLOB NOT NULL, delivery BLOB NOT NULL, day INTEGER NOT NULL,
     PRIMARY KEY (mail, tag)) WITHOUT ROWID;
+";
+
+/// What a person is told of what goes wrong, and by which webhook (decision 0034); `incident` and `parts` are JSON.
+/// `refused_exit` is what providers say of our ways out.
+const ALERTS: &str = "
+CREATE TABLE IF NOT EXISTS incident (key TEXT PRIMARY KEY, incident TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alert (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, parts TEXT NOT NULL, mailed INTEGER NOT NULL, test INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS alert_webhook (
+    alert INTEGER NOT NULL, url TEXT NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL, at INTEGER NOT NULL,
+    why TEXT, PRIMARY KEY (alert, url)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused_exit (
+    exit TEXT NOT NULL, provider TEXT NOT NULL, since INTEGER NOT NULL, last_at INTEGER NOT NULL,
+    count INTEGER NOT NULL, text TEXT NOT NULL, sub TEXT, PRIMARY KEY (exit, provider)) WITHOUT ROWID;
 ";
 
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a

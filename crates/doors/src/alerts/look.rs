@@ -1,0 +1,164 @@
+//! What is wrong at the moment. Whoever learns to see something new adds a function here, a variant of `Finding` in
+//! `rules`, and its sentences in `words`; when and how often it is said is decided for all of them in `rules::alerts`.
+
+use std::path::Path;
+
+use sm2tp_rules::alerts::Finding;
+use sm2tp_rules::classify::Said;
+use sm2tp_store::alerts::Space;
+use sm2tp_store::federated::{Peer, PeerState};
+use sm2tp_store::ledger::{RefusedExit, refused_exits};
+
+use super::{AlertError, Watched};
+use crate::House;
+
+/// All that is wrong at `now` (unix seconds).
+pub(super) async fn all(house: &House, watched: &Watched, now: u64) -> Result<Vec<Finding>, AlertError> {
+    let mut found = Vec::new();
+    found.extend(rules(house));
+    found.extend(breakers(house, now));
+    found.extend(exits(house, now).await?);
+    found.extend(disk(&watched.data_dir));
+    let life = watched.certificates.as_ref().and_then(|certificates| certificates.life());
+    found.extend(life.and_then(|life| certificate(life, now)));
+    found.extend(house.federation.store.peers().await?.iter().filter_map(|known| peer(known, now)));
+    Ok(found)
+}
+
+fn rules(house: &House) -> Option<Finding> {
+    let trouble = house.federation.publisher.classifier.trouble()?;
+    Some(Finding::RulesBroken { detail: trouble.to_string() })
+}
+
+fn breakers(house: &House, now: u64) -> Vec<Finding> {
+    let tripped = house.ledger.breakers().list(now).into_iter();
+    tripped.map(|found| Finding::BreakerTripped { provider: found.provider, parked: found.parked }).collect()
+}
+
+async fn exits(house: &House, now: u64) -> Result<Vec<Finding>, AlertError> {
+    let refused = house.ledger.read(|sql| Ok(refused_exits(sql)?)).await?;
+    let rules = house.federation.publisher.classifier.rules();
+    let link = |text: &str| rules.classify(&Said::of_text(text)).link.map(|link| link.to_string());
+    Ok(refused.into_iter().filter(|refused| is_sure(refused, now)).map(|refused| exit(refused, link)).collect())
+}
+
+fn exit(refused: RefusedExit, link: impl Fn(&str) -> Option<String>) -> Finding {
+    let RefusedExit { exit, provider, count, text, .. } = refused;
+    Finding::ExitRefused { exit, provider, count, link: link(&text), reply: text }
+}
+
+/// A block list that is named is enough; a vaguer word is believed at the third time. What nobody was sent to for days
+/// is not known any more.
+fn is_sure(refused: &RefusedExit, now: u64) -> bool {
+    let times = if refused.sub.as_deref() == Some("listed") { 1 } else { REFUSED_MIN };
+    times <= refused.count && now < refused.last_at.saturating_add(REFUSED_KNOWN_S)
+}
+
+fn disk(data_dir: &Path) -> Option<Finding> {
+    low(Space::of(data_dir).ok()??)
+}
+
+/// Long before the spool takes no more mail, and not on a small disk that is always nearly full.
+fn low(space: Space) -> Option<Finding> {
+    let Space { free_octets, size_octets } = space;
+    (free_octets < FREE_MIN.min(size_octets / 10)).then_some(Finding::DiskLow { free_octets, size_octets })
+}
+
+/// `life` is from when to when it is valid. An authority's client renews a third before the end; of what is left then, half
+/// may pass.
+fn certificate((from, to): (u64, u64), now: u64) -> Option<Finding> {
+    let warning = CERTIFICATE_S.min(to.saturating_sub(from) / 6);
+    (to.saturating_sub(warning) <= now).then_some(Finding::CertificateEnds { at: to })
+}
+
+fn peer(peer: &Peer, now: u64) -> Option<Finding> {
+    if peer.state != PeerState::Accepted || !peer.read {
+        return None;
+    }
+    let heard_at = peer.answered_at.unwrap_or(peer.added_at);
+    if heard_at.saturating_add(SILENT_S) <= now {
+        let trouble = peer.trouble.clone();
+        return Some(Finding::PeerSilent { peer: peer.name.clone(), since: heard_at, trouble });
+    }
+    // It answered at the last try, and something was wrong with the answer.
+    let trouble = peer.trouble.clone().filter(|_| peer.answered_at == peer.polled_at)?;
+    Some(Finding::PeerUnusable { peer: peer.name.clone(), trouble })
+}
+
+const REFUSED_MIN: u64 = 3;
+const REFUSED_KNOWN_S: u64 = 3 * 86_400;
+/// The spool takes no mail below 32 MiB; at a mail of 100 kB a second there are three hours left.
+const FREE_MIN: u64 = 1024 * 1024 * 1024;
+/// Of a certificate for a year.
+const CERTIFICATE_S: u64 = 14 * 86_400;
+/// Peers are asked every few minutes; a night of maintenance is no alarm.
+const SILENT_S: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_federation::keys::NodeKey;
+
+    use super::*;
+
+    const T: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn a_disk_is_low_before_the_spool_is_full() {
+        let space = |free_octets, size_octets| low(Space { free_octets, size_octets }).is_some();
+        let gib = 1024 * 1024 * 1024;
+        assert!(space(gib - 1, 100 * gib) && !space(gib, 100 * gib));
+        assert!(space(gib / 20, gib) && !space(gib / 5, gib), "a small disk counts by its size");
+    }
+
+    #[test]
+    fn a_certificate_is_near_its_end_when_nobody_renewed_it() {
+        let near = |days: u64, left: u64| certificate((T, T + days * DAY), T + (days - left) * DAY).is_some();
+        assert!(near(90, 14) && !near(90, 15) && near(365, 14) && near(90, 0));
+        assert!(near(6, 1) && !near(6, 2), "one of six days");
+    }
+
+    #[test]
+    fn an_exit_is_refused_when_a_list_is_named_or_nobody_takes_mail() {
+        let refused = |sub: Option<&str>, count, last_at| RefusedExit {
+            exit: "b".into(),
+            provider: "orange".into(),
+            since: T,
+            last_at,
+            count,
+            text: "no".into(),
+            sub: sub.map(str::to_owned),
+        };
+        assert!(is_sure(&refused(Some("listed"), 1, T), T));
+        assert!(!is_sure(&refused(Some("rdns"), 2, T), T) && is_sure(&refused(None, 3, T), T));
+        assert!(!is_sure(&refused(Some("listed"), 9, T), T + 3 * DAY));
+    }
+
+    #[test]
+    fn a_peer_is_silent_after_a_day_and_unusable_when_its_answer_is() {
+        let of = |state, read, answered_at, polled_at, trouble: Option<&str>| Peer {
+            node: NodeKey([1; 32]),
+            url: String::new(),
+            name: "B".into(),
+            state,
+            read,
+            weight: 1.0,
+            note: None,
+            added_at: T,
+            cursor: None,
+            polled_at,
+            answered_at,
+            trouble: trouble.map(str::to_owned),
+            request_id: None,
+        };
+        use PeerState::{Accepted, Invited};
+        let kind = |known: Peer, now| peer(&known, now).map(|found| found.kind());
+        assert_eq!(kind(of(Accepted, true, None, Some(T), Some("away")), T + DAY - 1), None);
+        assert_eq!(kind(of(Accepted, true, None, Some(T), Some("away")), T + DAY), Some("peer-silent"));
+        assert_eq!(kind(of(Accepted, true, Some(T + 5), Some(T + 9), Some("away")), T + DAY), None);
+        assert_eq!(kind(of(Accepted, true, Some(T + 9), Some(T + 9), Some("forged")), T + 9), Some("peer-unusable"));
+        assert_eq!(kind(of(Accepted, true, Some(T + 9), Some(T + 9), None), T + 9), None);
+        assert_eq!(kind(of(Invited, true, None, None, None), T + 9 * DAY), None);
+        assert_eq!(kind(of(Accepted, false, None, None, None), T + 9 * DAY), None);
+    }
+}

@@ -1,0 +1,328 @@
+//! Table: what an alert says, in English and French, and as JSON for programs.
+
+use serde_json::{Value, json};
+use sm2tp_rules::alerts::{Finding, Part, Turn};
+use sm2tp_store::alerts::Message;
+
+use super::Language;
+
+/// The subject of a mail.
+pub(super) fn subject(hostname: &str, message: &Message, language: Language) -> String {
+    let what = match &message.parts[..] {
+        [part] => title(part, language),
+        parts => match language {
+            Language::English => format!("{} alerts", parts.len()),
+            Language::French => format!("{} alertes", parts.len()),
+        },
+    };
+    format!("[{hostname}] {what}")
+}
+
+/// The text of a mail.
+pub(super) fn body(hostname: &str, message: &Message, language: Language) -> String {
+    let mut text = String::new();
+    for part in &message.parts {
+        text.push_str(&paragraph(part, language));
+        text.push('\n');
+    }
+    text.push_str(&match language {
+        Language::English => format!(
+            "-- \nSM2TP on {hostname}. All that is open: sm2tp alerts list\n\
+             What lasts is said once a day; at most ten such mails come in an hour.\n"
+        ),
+        Language::French => format!(
+            "-- \nSM2TP sur {hostname}. Tout ce qui est en cours : sm2tp alerts list\n\
+             Ce qui dure est rappelé une fois par jour ; au plus dix messages de ce genre par heure.\n"
+        ),
+    });
+    text
+}
+
+/// The body of a call: an event as Standard Webhooks have it, with type, time and data.
+pub(super) fn event(hostname: &str, message: &Message, language: Language) -> String {
+    let data = |part: &Part| {
+        json!({
+            "node": hostname,
+            "turn": part.turn,
+            "since": utc(part.opened_at),
+            "finding": part.finding,
+            "title": title(part, language),
+            "text": paragraph(part, language),
+        })
+    };
+    let (kind, data): (String, Value) = match &message.parts[..] {
+        [Part { finding: Finding::Test, .. }] => ("alert.test".to_owned(), data(&message.parts[0])),
+        [part] => (format!("alert.{}", word(part.turn)), data(part)),
+        parts => {
+            let all: Vec<Value> = parts.iter().map(data).collect();
+            ("alert.digest".to_owned(), json!({ "node": hostname, "alerts": all }))
+        }
+    };
+    json!({ "type": kind, "timestamp": utc(message.at), "data": data }).to_string()
+}
+
+/// One line that says it all.
+pub(crate) fn title(part: &Part, language: Language) -> String {
+    let what = match language {
+        Language::English => english(&part.finding),
+        Language::French => french(&part.finding),
+    };
+    let Words { title, .. } = what;
+    if part.finding == Finding::Test {
+        return title;
+    }
+    match (language, part.turn) {
+        (_, Turn::Opened) => title,
+        (Language::English, Turn::Still) => format!("Still: {title}"),
+        (Language::English, Turn::Closed) => format!("Over: {title}"),
+        (Language::French, Turn::Still) => format!("Toujours : {title}"),
+        (Language::French, Turn::Closed) => format!("Terminé : {title}"),
+    }
+}
+
+fn paragraph(part: &Part, language: Language) -> String {
+    let Words { more, todo, .. } = match language {
+        Language::English => english(&part.finding),
+        Language::French => french(&part.finding),
+    };
+    let title = title(part, language);
+    if part.finding == Finding::Test {
+        return format!("{title}\n{more}\n");
+    }
+    let since = utc(part.opened_at);
+    match (language, part.turn) {
+        (Language::English, Turn::Closed) => format!("{title}\nIt began at {since}.\n"),
+        (Language::French, Turn::Closed) => format!("{title}\nCela avait commencé le {since}.\n"),
+        (Language::English, _) => format!("{title}\nSince {since}. {more}\n{todo}\n"),
+        (Language::French, _) => format!("{title}\nDepuis le {since}. {more}\n{todo}\n"),
+    }
+}
+
+struct Words {
+    title: String,
+    more: String,
+    /// What a person can do.
+    todo: String,
+}
+
+fn english(finding: &Finding) -> Words {
+    let words = |title: String, more: String, todo: String| Words { title, more, todo };
+    match finding {
+        Finding::BreakerTripped { provider, parked } => words(
+            format!("{provider} says \"no such user\" in bulk and is not believed"),
+            format!(
+                "{parked} refusals are set aside, also of addresses that took mail lately. Such mail waits in the queue."
+            ),
+            format!(
+                "If it errs: sm2tp breaker forget {provider}. If it is right: sm2tp breaker believe {provider}. \
+                 Otherwise this ends by itself after two days."
+            ),
+        ),
+        Finding::ExitRefused { exit, provider, count, reply, link } => words(
+            format!("{provider} refuses {}", way_out(exit, Language::English)),
+            format!("Refused {count} times with no mail taken in between. It says:\n  {reply}"),
+            match link {
+                Some(link) => format!("See there why, and ask for removal once the cause is gone: {link}"),
+                None => "Find out who sent too much or to whom; docs/providers.md says whom to ask.".to_owned(),
+            },
+        ),
+        Finding::DiskLow { free_octets, size_octets } => words(
+            "The disk is nearly full".to_owned(),
+            format!("{} of {} are free. Below 32 MiB no mail is taken.", size(*free_octets), size(*size_octets)),
+            "Make room on the file system of data_dir, or let less mail in.".to_owned(),
+        ),
+        Finding::CertificateEnds { at } => words(
+            "The certificate of the SMTP door is near its end".to_owned(),
+            format!("It is valid until {}.", utc(*at)),
+            "Whoever renews it has not: look at its log (certbot), or at the node's with [acme].".to_owned(),
+        ),
+        Finding::PeerSilent { peer, since, trouble } => words(
+            format!("The peer {peer} does not answer"),
+            format!("It answered last at {}.{}", utc(*since), reason(trouble.as_deref(), " The last try: ")),
+            "Ask its administrator; sm2tp peer list shows when it was tried.".to_owned(),
+        ),
+        Finding::PeerUnusable { peer, trouble } => words(
+            format!("What the peer {peer} says cannot be used"),
+            format!("It answers, but: {trouble}"),
+            "Nothing of that was taken. Tell its administrator; sm2tp peer remove ends it.".to_owned(),
+        ),
+        Finding::RulesBroken { detail } => words(
+            "Your rules for replies cannot be used".to_owned(),
+            format!("The rules before them stay. {detail}"),
+            "sm2tp check says where; a mended file is taken within seconds.".to_owned(),
+        ),
+        Finding::Test => words(
+            "This is a test".to_owned(),
+            "Somebody said sm2tp alerts test. Nothing is wrong.".to_owned(),
+            String::new(),
+        ),
+    }
+}
+
+fn french(finding: &Finding) -> Words {
+    let words = |title: String, more: String, todo: String| Words { title, more, todo };
+    match finding {
+        Finding::BreakerTripped { provider, parked } => words(
+            format!("{provider} répond « utilisateur inconnu » en masse et n’est pas cru"),
+            format!(
+                "{parked} refus sont mis de côté, y compris pour des adresses qui recevaient du courrier il y a peu. Les \
+                 messages concernés attendent dans la file."
+            ),
+            format!(
+                "S’il se trompe : sm2tp breaker forget {provider}. S’il a raison : sm2tp breaker believe {provider}. \
+                 Sinon, cela cesse de soi-même au bout de deux jours."
+            ),
+        ),
+        Finding::ExitRefused { exit, provider, count, reply, link } => words(
+            format!("{provider} refuse {}", way_out(exit, Language::French)),
+            format!("{count} refus, sans qu’aucun message soit passé entre-temps. Sa réponse :\n  {reply}"),
+            match link {
+                Some(link) => {
+                    format!("Cette page dit pourquoi ; demandez le retrait une fois la cause disparue : {link}")
+                }
+                None => "Cherchez qui a trop envoyé, et à qui ; docs/providers.md dit à qui s’adresser.".to_owned(),
+            },
+        ),
+        Finding::DiskLow { free_octets, size_octets } => words(
+            "Le disque est presque plein".to_owned(),
+            format!(
+                "Il reste {} sur {}. En dessous de 32 Mio, plus aucun message n’est accepté.",
+                size(*free_octets).replace('B', "o"),
+                size(*size_octets).replace('B', "o")
+            ),
+            "Faites de la place sur le système de fichiers de data_dir, ou laissez entrer moins de courrier."
+                .to_owned(),
+        ),
+        Finding::CertificateEnds { at } => words(
+            "Le certificat de la porte SMTP arrive à expiration".to_owned(),
+            format!("Il est valable jusqu’au {}.", utc(*at)),
+            "Le renouvellement n’a pas eu lieu : voyez le journal de certbot, ou celui du nœud avec [acme].".to_owned(),
+        ),
+        Finding::PeerSilent { peer, since, trouble } => words(
+            format!("Le pair {peer} ne répond pas"),
+            format!("Dernière réponse le {}.{}", utc(*since), reason(trouble.as_deref(), " Dernier essai : ")),
+            "Demandez à son administrateur ; sm2tp peer list montre les derniers essais.".to_owned(),
+        ),
+        Finding::PeerUnusable { peer, trouble } => words(
+            format!("Ce que dit le pair {peer} est inutilisable"),
+            format!("Il répond, mais : {trouble}"),
+            "Rien n’en a été retenu. Prévenez son administrateur ; sm2tp peer remove y met fin.".to_owned(),
+        ),
+        Finding::RulesBroken { detail } => words(
+            "Vos règles pour les réponses sont inutilisables".to_owned(),
+            format!("Les règles précédentes restent en vigueur. {detail}"),
+            "sm2tp check dit où est l’erreur ; un fichier corrigé est pris en compte en quelques secondes.".to_owned(),
+        ),
+        Finding::Test => words(
+            "Ceci est un essai".to_owned(),
+            "Quelqu’un a lancé sm2tp alerts test. Tout va bien.".to_owned(),
+            String::new(),
+        ),
+    }
+}
+
+fn way_out(exit: &str, language: Language) -> String {
+    match (language, exit) {
+        (Language::English, "" | "default") => "this node's address".to_owned(),
+        (Language::English, exit) => format!("exit {exit}"),
+        (Language::French, "" | "default") => "l’adresse de ce nœud".to_owned(),
+        (Language::French, exit) => format!("la sortie {exit}"),
+    }
+}
+
+fn reason(text: Option<&str>, before: &str) -> String {
+    text.map_or_else(String::new, |text| format!("{before}{text}"))
+}
+
+fn word(turn: Turn) -> &'static str {
+    match turn {
+        Turn::Opened => "opened",
+        Turn::Still => "still",
+        Turn::Closed => "closed",
+    }
+}
+
+fn size(octets: u64) -> String {
+    let (unit, word) = if octets < GIB { (MIB, "MiB") } else { (GIB, "GiB") };
+    format!("{} {word}", octets / unit)
+}
+
+/// RFC 3339, in UTC.
+fn utc(at: u64) -> String {
+    let (days, seconds) = (at / 86_400, at % 86_400);
+    // Days since 1 March of the year 0, in cycles of 400 years (a date of Gregory's calendar from the day count).
+    let day = days + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + next;
+    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Finding> {
+        vec![
+            Finding::BreakerTripped { provider: "google".into(), parked: 21 },
+            Finding::ExitRefused {
+                exit: "b".into(),
+                provider: "orange".into(),
+                count: 3,
+                reply: "550 listed".into(),
+                link: Some("https://lists.example/".into()),
+            },
+            Finding::DiskLow { free_octets: 5 * MIB, size_octets: 100 * GIB },
+            Finding::CertificateEnds { at: 1_800_000_000 },
+            Finding::PeerSilent { peer: "B".into(), since: 1_800_000_000, trouble: Some("away".into()) },
+            Finding::PeerUnusable { peer: "B".into(), trouble: "forged".into() },
+            Finding::RulesBroken { detail: "replies.toml:3: what".into() },
+            Finding::Test,
+        ]
+    }
+
+    #[test]
+    fn each_finding_is_said_in_both_languages_with_its_numbers() {
+        let wants = ["21", "https://lists.example/", "5 Mi", "2027-01-15", "away", "forged", "replies.toml:3", "sm2tp"];
+        for (finding, want) in all().into_iter().zip(wants) {
+            for language in [Language::English, Language::French] {
+                for turn in [Turn::Opened, Turn::Still] {
+                    let part = Part { turn, opened_at: 1_800_000_000, finding: finding.clone() };
+                    let text = paragraph(&part, language);
+                    assert!(text.contains(want), "{want}: {text}");
+                }
+                let over = Part { turn: Turn::Closed, opened_at: 1_800_000_000, finding: finding.clone() };
+                assert!(!paragraph(&over, language).contains("breaker forget"));
+            }
+        }
+    }
+
+    #[test]
+    fn several_go_together_in_a_digest() {
+        let parts: Vec<Part> =
+            all().into_iter().map(|finding| Part { turn: Turn::Opened, opened_at: 1_800_000_000, finding }).collect();
+        let message = Message { id: 1, at: 1_800_000_000, parts };
+        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 8 alertes");
+        let event: Value = serde_json::from_str(&event("relay.example", &message, Language::English)).unwrap();
+        assert_eq!(
+            (event["type"].as_str(), event["timestamp"].as_str()),
+            (Some("alert.digest"), Some("2027-01-15T08:00:00Z"))
+        );
+        assert_eq!(event["data"]["alerts"][1]["finding"]["kind"], "exit-refused");
+    }
+
+    #[test]
+    fn a_time_is_a_date_of_the_calendar() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_709_164_800), "2024-02-29T00:00:00Z");
+        assert_eq!(utc(4_102_444_799), "2099-12-31T23:59:59Z");
+    }
+}

@@ -1,0 +1,49 @@
+//! Incidents that are open or over, what webhooks did not take, and a test.
+
+use serde_json::{Value, json};
+use sm2tp_rules::alerts::{Part, Turn};
+
+use super::Problem;
+use crate::House;
+use crate::alerts::{AlertError, Language, test as send_test, words};
+use crate::smtp::Onward;
+
+/// All that is remembered, what is open first.
+pub(super) async fn list(house: &House) -> Result<Value, Problem> {
+    let mut incidents: Vec<_> = house.alerts.store.incidents().await?.into_iter().collect();
+    incidents.sort_by_key(|(_, incident)| (incident.closed_at.is_some(), std::cmp::Reverse(incident.opened_at)));
+    let shown = incidents.into_iter().map(|(key, incident)| {
+        let part = Part { turn: Turn::Opened, opened_at: incident.opened_at, finding: incident.finding.clone() };
+        json!({
+            "key": key,
+            "title": words::title(&part, Language::English),
+            "opened_at": incident.opened_at,
+            "closed_at": incident.closed_at,
+            "told_at": incident.told.map(|(_, at)| at),
+            "finding": incident.finding,
+        })
+    });
+    let targets = &house.alerts.targets;
+    let mail: Vec<&str> = targets.mail.iter().map(|address| address.domain().as_str()).collect();
+    let webhooks: Vec<&str> = targets.webhooks.iter().map(|webhook| webhook.url.as_str()).collect();
+    Ok(json!({
+        "incidents": shown.collect::<Vec<_>>(),
+        "not_taken": house.alerts.store.not_taken().await?,
+        "mail_domains": mail,
+        "webhooks": webhooks,
+    }))
+}
+
+/// Sends one that says that it is a test.
+pub(super) async fn test(house: &House, onward: &Onward) -> Result<Value, Problem> {
+    let targets = &house.alerts.targets;
+    if targets.mail.is_empty() && targets.webhooks.is_empty() {
+        return Err(Problem::NotFound("nobody is to be told: [alerts] has neither mail nor webhook".into()));
+    }
+    let tried = send_test(house, onward).await.map_err(|error| match error {
+        AlertError::Ledger(error) => Problem::Ledger(error),
+        AlertError::Spool(error) => Problem::Spool(error),
+        AlertError::Federated(error) => Problem::Input(error.to_string()),
+    })?;
+    Ok(json!(tried))
+}
