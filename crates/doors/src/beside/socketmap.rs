@@ -104,7 +104,7 @@ mod tests {
     fn a_later_that_means_never_becomes_a_rejection_and_nothing_else_changes() {
         let laposte = "host smtp4.laposte.net[160.92.124.66] said: 421 Service refuse. Veuillez essayer plus tard. LPN007_510 \
                        (in reply to end of DATA command)";
-        let refused = format!("5.7.1 sm2tp: message refused, the address is valid (laposte-LPN007_510): {laposte}");
+        let refused = format!("5.7.1 sm2tp: message refused, the address is valid (laposte-lpn-510): {laposte}");
         check("dsn", &format!("4.0.0 {laposte}"), Some(&refused));
         check("dsn", &format!("5.0.0 {laposte}"), None);
         check("routes", &format!("4.0.0 {laposte}"), None);
