@@ -9,7 +9,7 @@ pub mod mails;
 pub mod postfix;
 mod stamp;
 
-pub use self::mails::{Mails, Outcome, Status};
+pub use self::mails::{Mails, Outcome, Seen, Status};
 pub use self::stamp::{Clock, Stamp};
 use crate::Enhanced;
 

@@ -4,6 +4,7 @@ mod book;
 mod conditions;
 #[cfg(test)]
 mod corpus;
+mod delivered;
 mod file;
 mod link;
 mod local;

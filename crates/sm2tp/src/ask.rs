@@ -216,6 +216,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Dkim(_)
         | Command::Postfix(_)
         | Command::Exim(_)
+        | Command::Log(_)
         | Command::Classify(_)
         | Command::Report { .. }
         | Command::Tag { .. }

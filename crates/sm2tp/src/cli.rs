@@ -1,5 +1,7 @@
 //! The words of the command line.
 
+mod beside;
+
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +16,7 @@ use sm2tp_rules::rate::Rate;
 use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
+pub use self::beside::{Exim, Log, Postfix};
 use crate::bench::{ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::simulate::SendersArgs;
 
@@ -107,6 +110,9 @@ pub enum Command {
     /// Exim on this machine: what it must say to ask this node.
     #[command(subcommand)]
     Exim(Exim),
+    /// Logs of other mail servers.
+    #[command(subcommand)]
+    Log(Log),
     /// Measure how fast this machine relays.
     #[command(subcommand)]
     Bench(Bench),
@@ -115,28 +121,6 @@ pub enum Command {
     Simulate(Simulate),
     /// Completion for a shell.
     Completion { shell: Shell },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Postfix {
-    /// Print the commands that make Postfix ask this node, and why; nothing is changed without --apply.
-    Config {
-        /// The folder of main.cf and master.cf.
-        #[arg(long, value_name = "DIR", default_value = "/etc/postfix")]
-        dir: PathBuf,
-        /// Keep a copy of both files, run the commands, and let Postfix check the result.
-        #[arg(long)]
-        apply: bool,
-        /// Take back what --apply did.
-        #[arg(long, conflicts_with = "apply")]
-        undo: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Exim {
-    /// Print the files that make Exim ask this node, and where they go.
-    Config,
 }
 
 /// Without an option, standard input is read.

@@ -13,6 +13,7 @@ mod dkim;
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
 mod exim;
+mod log;
 mod open;
 mod outward;
 mod password;
@@ -122,6 +123,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 (false, false) => postfix::Mode::Print,
             };
             postfix::run(&serve::load(&cli.config)?, &dir, mode, json)
+        }
+        Command::Log(cli::Log::Scan { format, files }) => {
+            log::scan(&open::classifier(&cli.config)?, format, &files, json)
         }
         Command::Exim(cli::Exim::Config) => exim::run(&serve::load(&cli.config)?, json),
         Command::Check => serve::check(&cli.config, json),

@@ -449,7 +449,7 @@ fn word(value: &Value, key: &str) -> String {
 }
 
 /// Texts of strangers (replies, names of peers) must not steer a terminal.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
@@ -466,6 +466,12 @@ pub fn time(at: u64) -> String {
     let (days, second) = (at / 86_400, at % 86_400);
     let (year, month, day) = date(days);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// As programs read it: `2026-11-22T04:05:06Z`.
+pub fn rfc3339(at: u64) -> String {
+    let (second, (year, month, day)) = (at % 86_400, date(at / 86_400));
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// The Gregorian date of a number of days since 1970-01-01, by eras of 400 years that begin in March.

@@ -4,10 +4,10 @@
 use std::future::Future;
 
 use sm2tp_proto::Enhanced;
-use sm2tp_proto::delivery::{Asked, Delivery, What};
+use sm2tp_proto::delivery::{Delivery, What};
 use sm2tp_proto::socketmap::{Answer, Query, QueryReader, SocketmapError};
-use sm2tp_rules::classify::{Rulebook, Said};
-use sm2tp_rules::outcome::{Cause, Fate, Outcome, Stage};
+use sm2tp_rules::classify::Rulebook;
+use sm2tp_rules::outcome::{Cause, Fate, Outcome};
 
 use super::{Conversation, Listener};
 
@@ -54,9 +54,11 @@ fn status(key: &str, rulebook: &Rulebook) -> Option<String> {
         return None;
     }
     let delivery = Delivery::by_postfix(text);
-    let What::Reply { to, text: reply } = delivery.what else { return None };
-    let said = Said { stage: stage(to), mx: delivery.host, ..Said::of_text(&reply) };
-    let outcome = rulebook.rules().classify(&said);
+    // A failure on our side of the wire is Postfix's own affair, and it knows more about it.
+    if !matches!(delivery.what, What::Reply { .. }) {
+        return None;
+    }
+    let outcome = rulebook.rules().delivery(&delivery)?;
     let never = outcome.fate == Fate::Final && outcome.cause != Cause::Address;
     never.then(|| {
         let meaning = if outcome.cause == Cause::Content { "message refused, the address is valid" } else { "refused" };
@@ -71,20 +73,6 @@ fn final_status(outcome: &Outcome) -> Enhanced {
         (_, Cause::Content | Cause::Policy | Cause::Auth) => Enhanced(5, 7, 1),
         _ => Enhanced(5, 0, 0),
     }
-}
-
-fn stage(asked: Asked) -> Option<Stage> {
-    Some(match asked {
-        Asked::Connect => Stage::Connect,
-        Asked::Ehlo => Stage::Ehlo,
-        Asked::StartTls => Stage::StartTls,
-        Asked::Mail => Stage::Mail,
-        Asked::Rcpt => Stage::Rcpt,
-        Asked::Data => Stage::Data,
-        Asked::EndOfData => Stage::Eod,
-        // The rules know no such stage: only smart hosts ask for a login.
-        Asked::Auth => return None,
-    })
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod hops;
 mod hostile;
 mod libraries;
 mod limits;
+mod logs;
 mod mta;
 mod names;
 mod node;

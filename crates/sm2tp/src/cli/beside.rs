@@ -1,0 +1,50 @@
+//! The words for mail servers beside the node: Postfix, Exim, their logs.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::config::LogFormat;
+
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// Read logs as they are: what was delivered, who is blocked where, which senders look wrong. With --json, a line for each
+    /// result.
+    Scan {
+        #[arg(long, value_name = "postfix|exim", value_parser = log_format)]
+        format: LogFormat,
+        /// Oldest first; compressed files are unpacked, `-` is standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Postfix {
+    /// Print the commands that make Postfix ask this node, and why; nothing is changed without --apply.
+    Config {
+        /// The folder of main.cf and master.cf.
+        #[arg(long, value_name = "DIR", default_value = "/etc/postfix")]
+        dir: PathBuf,
+        /// Keep a copy of both files, run the commands, and let Postfix check the result.
+        #[arg(long)]
+        apply: bool,
+        /// Take back what --apply did.
+        #[arg(long, conflicts_with = "apply")]
+        undo: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Exim {
+    /// Print the files that make Exim ask this node, and where they go.
+    Config,
+}
+
+fn log_format(word: &str) -> Result<LogFormat, String> {
+    match word {
+        "postfix" => Ok(LogFormat::Postfix),
+        "exim" => Ok(LogFormat::Exim),
+        _ => Err("postfix or exim".to_owned()),
+    }
+}
