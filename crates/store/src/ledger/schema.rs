@@ -187,7 +187,8 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let (before, _) = EVENTS.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
         connection.execute_batch(before).unwrap();
-        for tables in [VIEWS, FEDERATION, &KEPT.replace(", weakened INTEGER", "")] {
+        let views = VIEWS.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
+        for tables in [&views, FEDERATION, &KEPT.replace(", weakened INTEGER", "")] {
             connection.execute_batch(tables).unwrap();
         }
         let insert = "INSERT INTO send_log (at, org, stream, mail, kind) VALUES (5, 'asso', 'bulk', 1, 'returned'); \
@@ -198,6 +199,21 @@ mod tests {
             let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, Option<i64>>(0)).unwrap();
             assert_eq!(of("SELECT weakened FROM send_log"), None);
             assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery"), Some(0));
+        }
+    }
+
+    #[test]
+    fn a_ledger_of_format_9_learns_what_an_incident_is() {
+        let connection = Connection::open_in_memory().unwrap();
+        for tables in [EVENTS, VIEWS, KEPT, FEDERATION] {
+            connection.execute_batch(tables).unwrap();
+        }
+        connection.execute_batch("PRAGMA user_version = 9;").unwrap();
+        for _ in 0..2 {
+            prepare(&connection).unwrap();
+            for table in ["incident", "alert", "alert_webhook", "refused_exit"] {
+                connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            }
         }
     }
 
