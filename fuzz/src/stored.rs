@@ -70,6 +70,7 @@ fn mail(content: &str) -> NewMail {
         content: content.as_bytes().into(),
         held_until: 0,
         is_report: false,
+        stream_by: None,
         options: MailOptions::default(),
     }
 }

@@ -9,6 +9,7 @@ mod desk;
 mod limits;
 mod reading;
 mod trace;
+mod volume;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -34,6 +35,7 @@ use self::company::Company;
 use self::connection::Connection;
 use self::limits::{Guard, Knocks, Reports};
 use self::reading::Memory;
+use self::volume::Volumes;
 use crate::House;
 use crate::patience::Patience;
 use crate::stops::Stops;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub fronts: Fronts,
     /// Stream of what they send.
     pub trusted_stream: Stream,
+    /// Recipients of a sender that nobody declared to be a bulk sender, and is none.
+    pub bulk_from: Rate,
     pub tls: Option<TlsAcceptor>,
     /// Whether AUTH offers SCRAM-SHA-256; the accounts must keep its keys.
     pub scram: ScramOffer,
@@ -103,6 +107,7 @@ pub(crate) struct Shared {
     reports: Reports,
     /// Reading a stranger's mail takes a core its time; more at once than this would only queue elsewhere.
     readers: Semaphore,
+    volumes: Volumes,
     permits: Arc<Semaphore>,
     memory: Memory,
     clients: Mutex<HashMap<IpAddr, usize>>,
@@ -115,8 +120,8 @@ pub struct Door(Arc<Shared>);
 /// How a conversation begins on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// In clear; STARTTLS where there is a certificate.
-    Clear,
+    /// In clear; STARTTLS where there is a certificate. A port may be for one kind of mail.
+    Clear(Option<Stream>),
     /// With a handshake (RFC 8314 §3.3).
     Tls,
     /// LMTP, in clear, for reports alone.
@@ -126,7 +131,7 @@ pub enum Entry {
 impl Door {
     #[must_use]
     pub fn new(house: House, onward: Onward, settings: Settings, stops: Stops) -> Self {
-        let rate = settings.connection_rate_per_client_max;
+        let (rate, bulk_from) = (settings.connection_rate_per_client_max, settings.bulk_from);
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         let memory = Memory::new(settings.memory_max);
         Self(Arc::new(Shared {
@@ -139,6 +144,7 @@ impl Door {
             knocks: Knocks::new(rate),
             reports: Reports::default(),
             readers: Semaphore::new(READERS_MAX),
+            volumes: Volumes::new(bulk_from),
             permits,
             memory,
             clients: Mutex::default(),

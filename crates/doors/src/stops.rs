@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sm2tp_rules::Stream;
 use sm2tp_rules::admit::Refusal;
 use sm2tp_store::Ledger;
 use sm2tp_store::accounts::Account;
@@ -23,9 +24,9 @@ impl Stops {
 
     /// Counts a refusal. When the ledger is so far behind that nothing fits any more, the count is lost and said in the
     /// log: the client has its answer all the same (I8).
-    pub fn refused(&self, account: &Account, refusal: &Refusal, now: u64) {
+    pub fn refused(&self, account: &Account, stream: Stream, refusal: &Refusal, now: u64) {
         let why = refusal.as_str();
-        let event = Event::stopped(&account.org, account.login.as_deref(), account.stream, why, now);
+        let event = Event::stopped(&account.org, account.login.as_deref(), stream, why, now);
         if self.0.try_send(event).is_err() {
             tracing::warn!(why, "a stopped send could not be counted: the ledger is behind");
         }

@@ -162,6 +162,7 @@ impl Reporter {
             held_until: 0,
             content: report.into(),
             is_report: true,
+            stream_by: None,
             options,
         })
     }

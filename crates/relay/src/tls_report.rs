@@ -289,6 +289,7 @@ fn mail(hostname: &str, to: &Address, report: &Report, now: u64) -> NewMail {
         held_until: 0,
         content: content.into(),
         is_report: true,
+        stream_by: None,
         options: MailOptions::default(),
     }
 }

@@ -136,6 +136,15 @@ impl Refusal {
         }
     }
 
+    /// What stands in the way, as an operator reads it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Suppressed { why, .. } => why.to_string(),
+            _ => self.reply().2,
+        }
+    }
+
     /// SMTP code, enhanced code and words for the other side.
     #[must_use]
     pub fn reply(&self) -> (u16, Enhanced, String) {

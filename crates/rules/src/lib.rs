@@ -18,10 +18,11 @@ pub mod returned;
 pub mod seal;
 pub mod sign;
 pub mod sites;
+pub mod stream;
 pub mod suppress;
 pub mod tls;
 pub mod watch;
 
 pub use classify::{Classifier, ExampleMiss, Provider, RuleOrigin, RulesError, Said, Source, local};
 pub use evidence::{Evidence, Happening};
-pub use outcome::{Cause, Fate, LocalFailure, Outcome, Scope, Stage, Stream, Streams, Strength, UnknownWord};
+pub use outcome::{Cause, Fate, LocalFailure, Outcome, Scope, Stage, Stream, StreamBy, Streams, Strength, UnknownWord};

@@ -97,6 +97,19 @@ words! {
     Stream { Personal = "personal", Transactional = "transactional", Bulk = "bulk", Forwarded = "forwarded" }
 }
 
+words! {
+    /// What told the kind of a mail (`stream`).
+    StreamBy {
+        Login = "login", Port = "port", Org = "org",
+        /// The trusted network that it came from.
+        Network = "network",
+        /// SM2TP-Stream.
+        Field = "field",
+        ListUnsubscribe = "list-unsubscribe", ListId = "list-id", Precedence = "precedence",
+        AutoSubmitted = "auto-submitted", FeedbackId = "feedback-id", Volume = "volume",
+    }
+}
+
 /// Some of the kinds of mail: what a list or a setting is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Streams(u8);

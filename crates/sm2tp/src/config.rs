@@ -101,6 +101,10 @@ pub struct Smtp {
     pub trusted_networks: Vec<Network>,
     /// Stream of mail from the trusted networks.
     pub stream: Stream,
+    /// Addresses besides, for one kind of mail each; port 0 is a free port.
+    pub listen_for: Vec<(Stream, Vec<SocketAddr>)>,
+    /// Recipients of a sender from which it counts as a bulk sender, where nobody said what it is.
+    pub bulk_from: Rate,
     /// Fronts that begin each connection with a PROXY protocol header.
     pub proxy_protocol_from: Vec<Network>,
     /// Fronts that may say XCLIENT.
@@ -511,6 +515,7 @@ mod tests {
         let (smtp, relay) = (full.smtp.as_mut().unwrap(), full.relay.as_mut().unwrap());
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);
         assert_eq!(std::mem::take(&mut smtp.listen_tls).len(), 2);
+        assert_eq!(std::mem::take(&mut smtp.listen_for).len(), 1);
         for fronts in [&mut smtp.proxy_protocol_from, &mut smtp.xclient_from, &mut smtp.xclient_login_from] {
             assert_eq!(std::mem::take(fronts).len(), 1);
         }

@@ -14,6 +14,7 @@ use sm2tp_doors::tls::Certificates;
 use sm2tp_doors::{House, control, follow, http, returns, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
+use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
@@ -318,11 +319,22 @@ fn start_relay(
 fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)> {
     let lmtp = config.returns.as_ref().map_or(&[][..], |returns| &returns.lmtp);
     config.smtp.as_ref().map_or_else(Vec::new, |smtp| {
-        vec![
-            (&smtp.listen[..], "smtp", smtp::Entry::Clear),
+        let mut doors = vec![
+            (&smtp.listen[..], "smtp", smtp::Entry::Clear(None)),
             (&smtp.listen_tls[..], "smtps", smtp::Entry::Tls),
             (lmtp, "lmtp", smtp::Entry::Lmtp),
-        ]
+        ];
+        for (stream, listen) in &smtp.listen_for {
+            let stream = outward::stream_of(*stream);
+            let word = match stream {
+                Stream::Personal => "smtp-personal",
+                Stream::Transactional => "smtp-transactional",
+                Stream::Bulk => "smtp-bulk",
+                Stream::Forwarded => "smtp-forwarded",
+            };
+            doors.push((&listen[..], word, smtp::Entry::Clear(Some(stream))));
+        }
+        doors
     })
 }
 
@@ -385,6 +397,7 @@ fn smtp_settings(
             vouching: networks(&asked.xclient_login_from),
         },
         trusted_stream: outward::stream_of(asked.stream),
+        bulk_from: asked.bulk_from,
         scram: match asked.scram {
             config::Switch::On => ScramOffer::Yes,
             config::Switch::Off => ScramOffer::No,

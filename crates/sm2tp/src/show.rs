@@ -286,6 +286,9 @@ fn mail(out: &mut String, value: &Value) {
         if !value[key].is_null() {
             line(out, &format!("{key}: {}", word(value, key)));
         }
+        if key == "stream" && value["stream_known_by"].is_string() {
+            line(out, &format!("        ({})", word(value, "stream_known_by")));
+        }
     }
     line(out, &format!("received: {}", time(value["received_at"].as_u64().unwrap_or(0))));
     for entry in items(value, "recipients") {

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sm2tp_proto::{Address, Domain, scram};
-use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::OfOrg;
+use sm2tp_rules::{Stream, StreamBy, stream};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
@@ -53,7 +53,8 @@ pub struct Account {
     /// Sender domains and, besides them, addresses that it may use; any where there are neither.
     pub domains: Arc<[Domain]>,
     pub addresses: Arc<[Address]>,
-    pub stream: Stream,
+    /// The stream of its mail, as far as the sender tells it.
+    pub kind: stream::Kind,
 }
 
 /// The accounts of a node, in memory, followed by the ledger's file.
@@ -134,7 +135,8 @@ impl Accounts {
     pub fn local(&self, stream: Stream) -> Account {
         let limits = limits_of(&self.known.read().unwrap_or_else(PoisonError::into_inner).limits, Kind::Org, LOCAL);
         let addresses = limits.addresses.iter().filter_map(|text| Address::parse(text).ok()).collect();
-        Account { org: LOCAL.into(), login: None, domains: Arc::from([]), addresses, stream }
+        let kind = stream::Kind { stream, by: StreamBy::Network };
+        Account { org: LOCAL.into(), login: None, domains: Arc::from([]), addresses, kind }
     }
 
     /// The account of a login, if the password is right. `now` in unix seconds.
@@ -364,11 +366,14 @@ fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
     sql.rows("SELECT login, org, hash, stream, scram FROM login ORDER BY login", &[], &mut |row| {
         let login = row.text(0)?.to_owned();
         let Some(org) = known.orgs.get_mut(row.text(1)?) else { return Ok(()) };
-        let stream = row.text_or_null(3)?.map(str::parse).transpose().map_err(stored)?.unwrap_or(org.stream);
+        let own = row.text_or_null(3)?.map(str::parse).transpose().map_err(stored)?;
+        let by = if own.is_some() { StreamBy::Login } else { StreamBy::Org };
+        let stream = own.unwrap_or(org.stream);
+        let kind = stream::Kind { stream, by };
         let limits = limits_of(&known.limits, Kind::Login, &login);
         let (domains, addresses) = senders(org, &limits);
         let account =
-            Account { org: org.name.as_str().into(), login: Some(login.as_str().into()), domains, addresses, stream };
+            Account { org: org.name.as_str().into(), login: Some(login.as_str().into()), domains, addresses, kind };
         let keys = row.text_or_null(4)?.map(str::parse::<scram::Keys>).transpose();
         let keys = keys.map_err(|error| SqlError::Stored(format!("SCRAM keys of {login:?}: {error}")))?;
         org.logins.push(LoginInfo { login: login.clone(), stream, scram: keys.is_some(), limits });
@@ -440,7 +445,7 @@ mod tests {
         for accounts in [accounts.clone(), Accounts::load(ledger, KEEP).await.unwrap()] {
             let account = accounts.verify("news", "correct horse", 10).await.unwrap();
             assert_eq!(
-                (&*account.org, account.stream, &account.domains[..]),
+                (&*account.org, account.kind.stream, &account.domains[..]),
                 ("asso", Stream::Bulk, &[domain.clone()][..])
             );
             assert_eq!(accounts.verify("news", "correct horse", 11).await, Some(account));
@@ -454,7 +459,7 @@ mod tests {
         }
         accounts.put_login("asso", "news", "another one", None, 1).await.unwrap();
         assert_eq!(accounts.verify("news", "correct horse", 12).await, None);
-        assert_eq!(accounts.verify("news", "another one", 12).await.unwrap().stream, Stream::Personal);
+        assert_eq!(accounts.verify("news", "another one", 12).await.unwrap().kind.stream, Stream::Personal);
         accounts.remove_org("asso").await.unwrap();
         assert_eq!(accounts.verify("news", "another one", 13).await, None);
     }

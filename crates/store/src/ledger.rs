@@ -22,6 +22,7 @@ use rusqlite::Connection;
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
 use sm2tp_rules::classify::Classifier;
+use sm2tp_rules::stream;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -341,7 +342,11 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
 
 /// The send log (R4): the pair in clear, for as long as its retention says.
 pub(crate) fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
-    let answer = told.answer().cloned().unwrap_or_else(|| Answer { text: told.kind().to_owned(), ..Answer::default() });
+    let words = || match told.what {
+        What::Accepted { by: Some(by), .. } => format!("accepted as {}", stream::Kind { stream: told.stream, by }),
+        _ => told.kind().to_owned(),
+    };
+    let answer = told.answer().cloned().unwrap_or_else(|| Answer { text: words(), ..Answer::default() });
     let verdict = answer.verdict.as_ref();
     let weakened = if let What::Returned { weakened, .. } = told.what { Some(weakened) } else { None };
     sql.execute(
@@ -491,7 +496,7 @@ mod tests {
         let dir = TempDir::new();
         let ledger = Ledger::open(&path(dir.path())).unwrap();
         let batch = vec![
-            (1, told("jean@x.example", What::Accepted { recipients: 2 })),
+            (1, told("jean@x.example", What::Accepted { recipients: 2, by: None })),
             (2, told("jean@x.example", What::Delivered { answer: Answer::default() })),
             (3, refused("paul@x.example")),
             (4, told("anna@x.example", What::Delivered { answer: Answer::default() })),

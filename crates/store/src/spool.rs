@@ -605,6 +605,7 @@ mod tests {
             content: content.into(),
             held_until: 0,
             is_report: false,
+            stream_by: None,
             options: MailOptions::default(),
         }
     }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use sm2tp_proto::{Address, Enhanced};
-use sm2tp_rules::{Cause, Fate, Outcome, Scope, Stage, Stream, Strength};
+use sm2tp_rules::{Cause, Fate, Outcome, Scope, Stage, Stream, StreamBy, Strength};
 
 /// One entry of the outbox. It holds the pair sender–recipient in clear and is deleted as soon as the ledger and the
 /// send log have it (R11).
@@ -42,7 +42,12 @@ pub struct Told {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum What {
     /// 250 was said for so many recipients.
-    Accepted { recipients: u64 },
+    Accepted {
+        recipients: u64,
+        /// What told the stream; none for what an older version accepted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<StreamBy>,
+    },
     /// The recipient's server took it.
     Delivered { answer: Answer },
     /// Given up, and reported to the sender where there is one.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use sm2tp_proto::policy::{Action, PolicyError, Request, RequestReader, Stage};
 use sm2tp_proto::{Address, Enhanced};
-use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_rules::allowance::Holder;
+use sm2tp_rules::stream::Kind;
+use sm2tp_rules::{Stream, StreamBy};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
 use tokio::sync::Semaphore;
@@ -107,7 +108,7 @@ impl Shared {
             domains: &account.domains,
             addresses: &account.addresses,
             mail_from: request.sender.address(),
-            stream: account.stream,
+            stream: account.kind.stream,
         };
         let decided = match request.stage {
             Stage::Rcpt => {
@@ -165,8 +166,11 @@ impl Shared {
             }
         };
         // `policy_context=bulk` on the service that mailing programs use.
-        let stream = request.context.parse().unwrap_or(account.stream);
-        Some(Account { stream, ..account })
+        let kind = match request.context.parse() {
+            Ok(stream) => Kind { stream, by: StreamBy::Port },
+            Err(_) => account.kind,
+        };
+        Some(Account { kind, ..account })
     }
 
     fn measure(
@@ -180,7 +184,7 @@ impl Shared {
 
     /// Counts a refusal and says it.
     fn stop(&self, account: &Account, refusal: &admit::Refusal) -> Action {
-        self.stops.refused(account, refusal, now());
+        self.stops.refused(account, account.kind.stream, refusal, now());
         let (code, enhanced, text) = refusal.reply();
         Action::Refuse { code, enhanced, text }
     }

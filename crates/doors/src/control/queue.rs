@@ -7,6 +7,7 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::Told;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
+use sm2tp_store::sql;
 use sm2tp_store::told::What;
 
 use super::Problem;
@@ -42,11 +43,13 @@ pub(super) async fn show(house: &House, mail: u64) -> Result<Value, Problem> {
     let content = house.spool.content(mail).await;
     let header = content.as_deref().map_or_else(|error| error.to_string(), header);
     let Queued { mail, recipients } = queued;
+    let known_by = known_by(house, &mail).await?;
     Ok(json!({
         "mail": mail.id,
         "org": &*mail.org,
         "login": mail.login.as_deref(),
         "stream": mail.stream,
+        "stream_known_by": known_by,
         "mail_from": mail.mail_from.as_ref().map(Address::clear),
         "message_id": mail.message_id,
         "received_at": mail.received_at,
@@ -54,6 +57,16 @@ pub(super) async fn show(house: &House, mail: u64) -> Result<Value, Problem> {
         "recipients": recipients.iter().map(recipient).collect::<Vec<_>>(),
         "header": header,
     }))
+}
+
+/// What told the stream of a mail, as long as the send log has it.
+async fn known_by(house: &House, mail: &Mail) -> Result<Option<String>, Problem> {
+    let (id, at) = (mail.id, mail.received_at);
+    let query = "SELECT text FROM send_log WHERE at = $1 AND mail = $2 AND kind = 'accepted'";
+    let text = house
+        .ledger
+        .read(move |sql| Ok(sql::first(sql, query, &[at.into(), id.into()], |row| Ok(row.text(0)?.to_owned()))?));
+    Ok(text.await?.and_then(|text| text.split_once(": ").map(|(_, why)| why.to_owned())))
 }
 
 pub(super) async fn retry(house: &House, onward: &Onward, which: Which) -> Result<Value, Problem> {

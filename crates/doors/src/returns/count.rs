@@ -227,6 +227,7 @@ impl Counting {
             held_until: 0,
             content: content.clone(),
             is_report: true,
+            stream_by: None,
             options,
         };
         let queued = self.house.spool.accept(mail).await?;

@@ -1,10 +1,34 @@
-//! Takes Bcc out of the header: who was to stay hidden is not written to everybody (RFC 5322 §3.6.3, RFC 6409 §8).
+//! Takes fields out of the header that are not for everybody: Bcc, whose people were to stay hidden (RFC 5322 §3.6.3,
+//! RFC 6409 §8), and what a sender says to this node alone.
+
+use sm2tp_rules::stream;
 
 /// The message without its Bcc and Resent-Bcc fields, in whatever case and however folded; only the header is looked
 /// at. A field that a DKIM signature of the message covers (`h=` names it) stays: its author has signed that everybody
 /// may read it, and taking it out would make the signature false.
 pub(super) fn without_bcc(content: Vec<u8>) -> Vec<u8> {
-    let doomed: Vec<Field<'_>> = fields(&content).filter(|field| is_bcc(field.name)).collect();
+    without(content, is_bcc)
+}
+
+/// The message without the field that names its stream, likewise.
+pub(super) fn without_stream(content: Vec<u8>) -> Vec<u8> {
+    without(content, |name| name.eq_ignore_ascii_case(stream::FIELD.as_bytes()))
+}
+
+/// What the header says of the stream. Only its beginning is looked at: nobody writes so many fields.
+pub(super) fn looks(content: &[u8]) -> stream::Looks {
+    let mut looks = stream::Looks::default();
+    for field in fields(content).take(FIELDS_MAX) {
+        let Some(value) = field.octets.get(field.name.len()..) else { continue };
+        let value = String::from_utf8_lossy(&value[..value.len().min(VALUE_OCTETS_MAX)]);
+        let value = value.split_once(':').map_or("", |(_, value)| value).replace(['\r', '\n'], "");
+        looks.note(&String::from_utf8_lossy(field.name), &value);
+    }
+    looks
+}
+
+fn without(content: Vec<u8>, is_doomed: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let doomed: Vec<Field<'_>> = fields(&content).filter(|field| is_doomed(field.name)).collect();
     if doomed.is_empty() {
         return content;
     }
@@ -70,6 +94,10 @@ fn signed_by(field: Field<'_>) -> Vec<String> {
     names.map(|name| name.trim().to_owned()).collect()
 }
 
+const FIELDS_MAX: usize = 1000;
+/// A word or two is looked for.
+const VALUE_OCTETS_MAX: usize = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +119,19 @@ mod tests {
             check(same, same);
         }
         check("Subject: x\r\nno field\r\nBcc: a\r\n\r\n", "Subject: x\r\nno field\r\n\r\n");
+    }
+
+    #[test]
+    fn the_own_field_is_read_and_taken_out() {
+        let content = b"Subject: x\r\nsm2tp-stream :\r\n bulk\r\nPrecedence: list\r\n\r\nSM2TP-Stream: personal\r\n";
+        let looks = looks(content);
+        assert_eq!(looks.field, Some(sm2tp_rules::Stream::Bulk));
+        assert_eq!(looks.sign.map(|sign| sign.by), Some(sm2tp_rules::StreamBy::Precedence));
+        let left = String::from_utf8(without_stream(content.to_vec())).unwrap();
+        assert_eq!(left, "Subject: x\r\nPrecedence: list\r\n\r\nSM2TP-Stream: personal\r\n");
+        for odd in [&b""[..], b"\r\n", b":", b"SM2TP-Stream", b"SM2TP-Stream:", b"\xff\xfe: \xff\r\n", b" folded\r\n"] {
+            assert_eq!(super::looks(odd), stream::Looks::default());
+        }
     }
 
     #[test]

@@ -79,14 +79,15 @@ impl Connection {
                 let desk = Desk::for_reports(self.shared.clone(), self.client);
                 self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
             }
-            (Entry::Clear, acceptor) => {
+            (Entry::Clear(port), acceptor) => {
+                let desk = desk.at_port(port);
                 let tls = if acceptor.is_some() { Tls::Offered } else { Tls::Absent };
                 let (session, banner) = Session::open(self.offers(tls));
                 let end = self.talk(Dialogue::new(&mut stream, session, desk, banner)).await?;
                 if let (End::Handshake(session), Some(acceptor)) = (end, acceptor) {
                     let stream = self.shake_hands(&acceptor, stream).await?;
                     // A desk of its own: who logged in before is forgotten with all else (RFC 3207 §4.2).
-                    let desk = Desk::new(self.shared.clone(), self.client);
+                    let desk = Desk::new(self.shared.clone(), self.client).at_port(port);
                     self.talk(Dialogue::new(stream, session.tls_started(), desk, Vec::new())).await?;
                 }
             }

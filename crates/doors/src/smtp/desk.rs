@@ -10,7 +10,8 @@ use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_rules::allowance::{self, Holder};
-use sm2tp_rules::guess::Kind;
+use sm2tp_rules::guess;
+use sm2tp_rules::stream::{self, Kind, Looks};
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
@@ -18,7 +19,7 @@ use sm2tp_store::keys;
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
 use super::Shared;
-use super::bcc::without_bcc;
+use super::bcc::{self, without_bcc, without_stream};
 use super::client::{Client, Place};
 use super::company::Busy;
 use super::deadline::Standing;
@@ -35,6 +36,8 @@ pub(super) struct Desk {
     place: Option<Place>,
     account: Option<Account>,
     sender: Option<Address>,
+    /// The kind of mail that the port is for.
+    port: Option<Stream>,
     recipients: Vec<NewRecipient>,
     /// The mail is a report for us, and for nobody else.
     report: Option<To>,
@@ -50,8 +53,13 @@ impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
         let (place, sender, recipients, report) = (None, None, Vec::new(), None);
-        let (reports_only, seat, busy) = (false, None, None);
-        Self { client, place, account, sender, recipients, report, reports_only, seat, busy, shared }
+        let (port, reports_only, seat, busy) = (None, false, None, None);
+        Self { client, place, account, sender, port, recipients, report, reports_only, seat, busy, shared }
+    }
+
+    /// At a port that may be for one kind of mail.
+    pub(super) fn at_port(self, port: Option<Stream>) -> Self {
+        Self { port, ..self }
     }
 
     /// Takes reports and nothing else, from whatever network.
@@ -133,12 +141,12 @@ impl Desk {
     }
 
     /// A mail server on this machine, one that speaks LMTP, and one of a trusted network bring the reports of all others.
-    fn brings_as(&self) -> Kind {
-        if self.reports_only || self.client.is_local() { Kind::Shared } else { self.kind() }
+    fn brings_as(&self) -> guess::Kind {
+        if self.reports_only || self.client.is_local() { guess::Kind::Shared } else { self.kind() }
     }
 
-    fn kind(&self) -> Kind {
-        if self.client.is_shared(&self.shared.settings) { Kind::Shared } else { Kind::Client }
+    fn kind(&self) -> guess::Kind {
+        if self.client.is_shared(&self.shared.settings) { guess::Kind::Shared } else { guess::Kind::Client }
     }
 
     /// XCLIENT: for whom this front speaks. What it does not say, nobody knows.
@@ -178,8 +186,13 @@ impl Desk {
 
     /// Counts a refusal and says it.
     fn stop(&self, account: &Account, refusal: &admit::Refusal) -> Answer {
-        self.shared.stops.refused(account, refusal, now());
+        self.shared.stops.refused(account, self.told(account).stream, refusal, now());
         refused(refusal)
+    }
+
+    /// The kind of the mail, as far as it is known before its content.
+    fn told(&self, account: &Account) -> Kind {
+        stream::told(account.kind, self.port)
     }
 
     /// Asks the rules with what the account may do and has used.
@@ -213,7 +226,7 @@ impl Desk {
         {
             return answer;
         }
-        let asked = asked(&account, path.as_ref());
+        let asked = asked(&account, path.as_ref(), self.told(&account).stream);
         if let Err(answer) = self.measure(&account, |holders| admit::mail(&asked, octets, holders, now_us())) {
             return answer;
         }
@@ -233,7 +246,7 @@ impl Desk {
         if self.report.is_some() {
             return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
         }
-        let recipient = match self.decide(&account, path, options) {
+        let recipient = match self.decide(&account, self.told(&account).stream, path, options) {
             Ok(recipient) => recipient,
             Err(refusal) => return self.stop(&account, &refusal),
         };
@@ -247,9 +260,15 @@ impl Desk {
     }
 
     /// How a recipient is kept, if it is.
-    fn decide(&self, account: &Account, path: &Address, options: RcptOptions) -> Result<NewRecipient, admit::Refusal> {
+    fn decide(
+        &self,
+        account: &Account,
+        stream: Stream,
+        path: &Address,
+        options: RcptOptions,
+    ) -> Result<NewRecipient, admit::Refusal> {
         let (now, book) = (now(), &self.shared.house.book);
-        let asked = asked(account, self.sender.as_ref());
+        let asked = asked(account, self.sender.as_ref(), stream);
         let facts = book.recipient(path, &account.org, now);
         let plain = NewRecipient {
             address: path.clone(),
@@ -266,6 +285,37 @@ impl Desk {
             Verdict::Report(why) => NewRecipient { lane: Lane::Held, note: held(&why), stopped: true, ..plain },
             Verdict::Refuse(refusal) => return Err(refusal),
         })
+    }
+
+    /// Recipients that were taken for mail of one kind, when the content shows another. Those to whom this kind does not
+    /// go are reported to the sender one by one, because RCPT was answered; where it goes to none, all of it is refused
+    /// (decision 0039).
+    fn decide_again(
+        &self,
+        account: &Account,
+        stream: Stream,
+        recipients: Vec<NewRecipient>,
+    ) -> Result<Vec<NewRecipient>, Answer> {
+        let (mut kept, mut refusals) = (Vec::with_capacity(recipients.len()), Vec::new());
+        for recipient in recipients {
+            match self.decide(account, stream, &recipient.address, recipient.options.clone()) {
+                Ok(again) => kept.push(again),
+                Err(refusal) => {
+                    let note = Some(format!("{}: {}", refusal.as_str(), refusal.words()));
+                    kept.push(NewRecipient { lane: Lane::Held, note, stopped: true, canary: false, ..recipient });
+                    refusals.push(refusal);
+                }
+            }
+        }
+        match refusals.first() {
+            Some(first) if refusals.len() == kept.len() => {
+                for refusal in &refusals {
+                    self.shared.stops.refused(account, stream, refusal, now());
+                }
+                Err(refused(first))
+            }
+            _ => Ok(kept),
+        }
     }
 
     /// RCPT TO one of our return paths.
@@ -345,20 +395,39 @@ impl Desk {
             return answer;
         }
         let received_at = now();
-        let service = if account.stream == Stream::Forwarded { Service::Forwarding } else { Service::Submission };
+        let told = self.told(&account);
+        let service = if told.stream == Stream::Forwarded { Service::Forwarding } else { Service::Submission };
         let via = self.via(session, service, &envelope.params.options);
-        let content = if service == Service::Submission { without_bcc(content) } else { content };
+        let (content, looks) = match service {
+            Service::Submission => {
+                let looks = bcc::looks(&content);
+                (without_bcc(without_stream(content)), looks)
+            }
+            Service::Forwarding => (content, Looks::default()),
+        };
         let traced = trace::trace(&content, &via, received_at);
         let content: Arc<[u8]> = traced.content.into();
+        let volumes = &self.shared.volumes;
+        let is_much = volumes.is_much(&account, self.recipients.len(), traced.message_id.as_deref(), now_us());
+        let kind = stream::decided(told, &looks, is_much);
+        let recipients = std::mem::take(&mut self.recipients);
+        let recipients = match kind.stream == told.stream {
+            true => recipients,
+            false => match self.decide_again(&account, kind.stream, recipients) {
+                Ok(recipients) => recipients,
+                Err(answer) => return answer,
+            },
+        };
         let hold_s = self.shared.settings.hold_s;
         let mail = NewMail {
             org: account.org,
             login: account.login,
-            stream: account.stream,
+            stream: kind.stream,
+            stream_by: Some(kind.by),
             mail_from: envelope.sender,
             message_id: traced.message_id,
             received_at,
-            recipients: std::mem::take(&mut self.recipients),
+            recipients,
             held_until: received_at.saturating_add(hold_s),
             content: content.clone(),
             is_report: false,
@@ -407,8 +476,8 @@ fn unasked(shared: &Shared, client: Client) -> Option<Account> {
     client.is_trusted(settings).then(|| shared.house.accounts.local(settings.trusted_stream))
 }
 
-fn asked<'a>(account: &'a Account, mail_from: Option<&'a Address>) -> Sender<'a> {
-    Sender { domains: &account.domains, addresses: &account.addresses, mail_from, stream: account.stream }
+fn asked<'a>(account: &'a Account, mail_from: Option<&'a Address>, stream: Stream) -> Sender<'a> {
+    Sender { domains: &account.domains, addresses: &account.addresses, mail_from, stream }
 }
 
 fn refused(refusal: &admit::Refusal) -> Answer {

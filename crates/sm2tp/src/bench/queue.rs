@@ -169,6 +169,7 @@ fn waiting(number: usize, now: u64, content: Arc<[u8]>) -> Result<NewMail, Failu
         held_until: now + 86_400,
         content,
         is_report: false,
+        stream_by: None,
         options: sm2tp_proto::smtp::MailOptions::default(),
     })
 }

@@ -30,6 +30,8 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("listen_tls", r#"["0.0.0.0:465"]"#),
             ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
             ("stream", r#""personal""#),
+            ("listen_for", r#"[{ stream = "bulk", listen = ["127.0.0.1:2527"] }]"#),
+            ("bulk_from", r#""200/h""#),
             ("proxy_protocol_from", r#"["192.0.2.10"]"#),
             ("xclient_from", r#"["127.0.0.1/32"]"#),
             ("xclient_login_from", r#"["127.0.0.1/32"]"#),
@@ -159,6 +161,10 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
 pub(super) const LOG_FILE: SectionKeys =
     SectionKeys { name: "logs.follow", keys: &[("format", r#""postfix""#), ("path", r#""/var/log/mail.log""#)] };
 
+/// The keys of ports for one kind of mail.
+pub(super) const PORT: SectionKeys =
+    SectionKeys { name: "smtp.listen_for", keys: &[("stream", r#""bulk""#), ("listen", r#"["127.0.0.1:2527"]"#)] };
+
 /// The keys of one exit.
 pub(super) const EXIT: SectionKeys = SectionKeys {
     name: "relay.exits",
@@ -189,7 +195,7 @@ pub(super) const WEBHOOK: SectionKeys = SectionKeys {
 };
 
 /// Tables within others, so not sections that may stand alone.
-const WITHIN: [&SectionKeys; 4] = [&LOG_FILE, &EXIT, &HOP, &WEBHOOK];
+const WITHIN: [&SectionKeys; 5] = [&LOG_FILE, &PORT, &EXIT, &HOP, &WEBHOOK];
 
 /// The keys of a section of the table above; the empty name is the top of the file.
 pub(super) fn section(name: &str) -> Option<&'static SectionKeys> {

@@ -11,7 +11,7 @@ use sm2tp_rules::{Stream as Kind, Streams};
 use toml::Spanned;
 
 use super::error::ConfigError;
-use super::keys::HOP;
+use super::keys::{HOP, PORT};
 use super::outward::{self, IpUse};
 use super::reader::Section;
 use super::values::{
@@ -58,6 +58,9 @@ const STOPPED: &[(&str, Stopped)] = &[("refuse", Stopped::Refuse), ("report", St
 const SOFT_LIMIT_MAX: u32 = SOFT_DAYS_MAX as u32;
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("postfix", LogFormat::Postfix), ("exim", LogFormat::Exim)];
+
+/// A person who writes to an association of 150 in one mail stays below; a newsletter does not.
+const BULK_FROM: Rate = Rate::new(200, Per::Hour);
 
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
@@ -178,12 +181,27 @@ fn acme(section: &Section<'_>) -> Result<Acme, ConfigError> {
     })
 }
 
+/// Ports for one kind of mail each.
+fn ports(section: &Section<'_>, doors: &mut Doors) -> Result<Vec<(Stream, Vec<SocketAddr>)>, ConfigError> {
+    let mut ports = Vec::new();
+    for port in section.tables("listen_for", PORT.name)?.unwrap_or_default() {
+        let stream = port.text("stream", word(STREAMS))?.ok_or_else(|| port.missing("stream"))?;
+        if !port.has("listen") {
+            return Err(port.missing("listen"));
+        }
+        ports.push((stream, doors.listen_too(&port, "listen")?));
+    }
+    Ok(ports)
+}
+
 fn smtp(section: &Section<'_>, doors: &mut Doors, acme: Option<&Acme>) -> Result<Smtp, ConfigError> {
     let smtp = Smtp {
         listen: doors.listen(section, 2525)?,
         listen_tls: doors.listen_too(section, "listen_tls")?,
         trusted_networks: networks(section, "trusted_networks")?,
         stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+        listen_for: ports(section, doors)?,
+        bulk_from: section.text("bulk_from", rate)?.unwrap_or(BULK_FROM),
         proxy_protocol_from: networks(section, "proxy_protocol_from")?,
         xclient_from: networks(section, "xclient_from")?,
         xclient_login_from: networks(section, "xclient_login_from")?,

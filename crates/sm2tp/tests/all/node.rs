@@ -107,6 +107,11 @@ impl Node {
         self.door("smtp")
     }
 
+    /// Where mail of one kind comes in.
+    pub fn smtp_for(&self, stream: &str) -> SocketAddr {
+        self.door(&format!("smtp-{stream}"))
+    }
+
     /// Where a conversation begins with a handshake.
     pub fn smtps(&self) -> SocketAddr {
         self.door("smtps")

@@ -1,6 +1,7 @@
 //! Addresses that are not written to: by the node, by an organisation, by stream; and what the sender gets.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::node::Node;
 use crate::sink::Sink;
-use crate::wait::wait_until;
+use crate::wait::{wait_for, wait_until};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -18,6 +19,7 @@ const PASSWORD: &str = "correct horse battery";
 fn node(sink: &Sink, more: &str) -> Node {
     Node::start(&format!(
         "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         listen_for = [{{ stream = \"bulk\", listen = [\"127.0.0.1:0\"] }}]\n\
          [relay]\nroutes = {{ \"example.test\" = \"{}\", \"good.test\" = \"{}\" }}\n{more}",
         sink.address, sink.address
     ))
@@ -27,10 +29,14 @@ fn node(sink: &Sink, more: &str) -> Node {
 fn client(node: &Node, login: Option<&str>) -> Client {
     let mut client = Client::greet(node.smtp()).unwrap();
     if let Some(login) = login {
-        let plain = STANDARD.encode(format!("\0{login}\0{PASSWORD}"));
-        client.say(&format!("AUTH PLAIN {plain}"), "235").unwrap();
+        log_in(&mut client, login);
     }
     client
+}
+
+fn log_in(client: &mut Client, login: &str) {
+    let plain = STANDARD.encode(format!("\0{login}\0{PASSWORD}"));
+    client.say(&format!("AUTH PLAIN {plain}"), "235").unwrap();
 }
 
 fn dead(to: &str) -> Option<String> {
@@ -110,4 +116,81 @@ fn what_is_stopped_is_refused_or_taken_and_reported_and_never_lost() {
     let reset = node.ask(&["org", "suppression", "list", "--reset"]);
     assert_eq!((&reset["own"], &reset["limits"]["stopped"]), (&json!({}), &json!("refuse")));
     assert!(node.run(&["org", "suppression", "list"]).stdout.contains("hard expiry            400d"));
+}
+
+#[test]
+fn the_stream_is_told_by_login_port_header_and_volume_and_the_log_says_how() {
+    let sink = Sink::start();
+    let node = node(&sink, "");
+    node.ask(&["org", "add", "a", "--domain", "good.test"]);
+    node.ask_with(&["org", "login", "anna", "--org", "a"], PASSWORD);
+    node.ask_with(&["org", "login", "shop", "--org", "a", "--stream", "transactional"], PASSWORD);
+    let shown = |login: Option<&str>, port: SocketAddr, header: &str| {
+        let mut client = Client::greet(port).unwrap();
+        if let Some(login) = login {
+            log_in(&mut client, login);
+        }
+        // Nobody listens there, so that the mail waits and can be looked at.
+        let said =
+            client.mail("x@good.test", &["jean@nowhere.invalid"], &format!("{header}Subject: x\r\n\r\n")).unwrap();
+        let mail = said.trim().rsplit(' ').next().unwrap().to_owned();
+        wait_for("the log says how", Duration::from_secs(20), || {
+            let shown = node.ask(&["queue", "show", &mail]);
+            let by = shown["stream_known_by"].as_str()?.to_owned();
+            assert!(!shown["header"].as_str().unwrap().contains("SM2TP-Stream"), "{shown}");
+            Some((shown["stream"].as_str().unwrap().to_owned(), by))
+        })
+    };
+    let check = |login, port, header: &str, want: (&str, &str)| {
+        let (stream, by) = shown(login, port, header);
+        assert_eq!((stream.as_str(), by.as_str()), want, "{header}");
+    };
+    let (door, bulk) = (node.smtp(), node.smtp_for("bulk"));
+    check(Some("anna"), door, "", ("personal", "its organisation sends such mail"));
+    check(Some("anna"), bulk, "", ("bulk", "it came in on the port for such mail"));
+    check(Some("shop"), bulk, "", ("transactional", "its login sends such mail"));
+    check(None, door, "List-Unsubscribe: <mailto:x@good.test>\r\n", ("bulk", "it has a field List-Unsubscribe"));
+    let says = "it has a field SM2TP-Stream that says so";
+    check(Some("anna"), door, "SM2TP-Stream: transactional\r\nPrecedence: bulk\r\n", ("transactional", says));
+    for n in 0..25 {
+        client(&node, Some("anna")).mail("x@good.test", &["a@good.test"], "Message-ID: <1@good.test>\r\n\r\n").unwrap();
+        if n == 24 {
+            check(Some("anna"), door, "", ("bulk", "its sender has had many recipients within the last hour"));
+        }
+    }
+}
+
+#[test]
+fn a_letter_that_turns_out_a_newsletter_is_decided_again() {
+    let sink = Sink::with(dead);
+    let node = node(&sink, "");
+    // For letters a dead address may be tried again at once, for newsletters it may not.
+    node.ask(&["org", "suppression", "local", "--personal-retry-after", "0s"]);
+    let mut client = client(&node, None);
+    client.mail("news@good.test", &["dead@example.test"], "Subject: first\r\n\r\n").unwrap();
+    wait_until("the ledger knows", Duration::from_secs(20), || {
+        node.decision("dead@example.test", "bulk")["rule"] == "own-hard"
+    });
+    node.wait_for_empty_queue();
+    sink.take();
+    let newsletter = "List-Unsubscribe: <mailto:x@good.test>\r\nSubject: second\r\n\r\n.";
+    let begin = |client: &mut Client, to: &[&str]| {
+        client.say("MAIL FROM:<news@good.test>", "250").unwrap();
+        for to in to {
+            client.say(&format!("RCPT TO:<{to}>"), "250").unwrap();
+        }
+        client.say("DATA", "354").unwrap();
+    };
+    // To nobody: the client has it still.
+    begin(&mut client, &["dead@example.test"]);
+    let refused = client.say(newsletter, "550 5.1.1").unwrap();
+    assert!(refused.contains("was refused with 550 5.1.1"), "{refused}");
+    // To some: they get it, and of the others the sender hears.
+    begin(&mut client, &["dead@example.test", "anna@example.test"]);
+    client.say(newsletter, "250").unwrap();
+    let report = sink.mail_to("news@good.test").text();
+    assert!(report.contains("dead@example.test") && !report.contains("anna@example.test"), "{report}");
+    sink.mail_to("anna@example.test");
+    node.wait_for_empty_queue();
+    assert!(sink.mails().iter().all(|mail| mail.to != ["dead@example.test"]));
 }

@@ -122,7 +122,7 @@ impl Event {
         Self {
             cause,
             stream: Some(told.stream.to_string()),
-            count: if let What::Accepted { recipients } = told.what { recipients } else { 1 },
+            count: if let What::Accepted { recipients, .. } = told.what { recipients } else { 1 },
             org: Some(told.org.clone()),
             login: told.login.clone(),
             provider: told.answer().and_then(|answer| answer.provider.clone()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
-use sm2tp_rules::Stream;
+use sm2tp_rules::{Stream, StreamBy};
 
 use super::bodies::BodyAt;
 use super::mail::{Change, Lane, NewMail, NewRecipient, Notice};
@@ -50,6 +50,8 @@ pub(super) struct Envelope<'a> {
     held_until: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_report: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stream_by: Option<StreamBy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     options: Option<String>,
     recipients: Vec<To<'a>>,
@@ -168,6 +170,7 @@ impl<'a> Envelope<'a> {
             received_at: mail.received_at,
             held_until: mail.held_until,
             is_report: mail.is_report,
+            stream_by: mail.stream_by,
             options: mail.options.stored(),
             recipients: recipients.collect(),
         }
@@ -200,6 +203,7 @@ impl<'a> Envelope<'a> {
             held_until: self.held_until,
             content: Arc::default(),
             is_report: self.is_report,
+            stream_by: self.stream_by,
             options: MailOptions::from_stored(self.options.as_deref()).map_err(unreadable)?,
         })
     }

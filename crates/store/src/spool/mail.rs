@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
 use sm2tp_proto::{Address, Domain};
-use sm2tp_rules::Stream;
 use sm2tp_rules::outcome::UnknownWord;
+use sm2tp_rules::{Stream, StreamBy};
 
 use crate::told::Told;
 
@@ -110,6 +110,8 @@ pub struct NewMail {
     pub content: Arc<[u8]>,
     /// A report of ours about another mail: counted apart from what people sent.
     pub is_report: bool,
+    /// What told the stream, for the send log.
+    pub stream_by: Option<StreamBy>,
     pub options: MailOptions,
 }
 

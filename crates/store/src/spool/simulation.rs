@@ -145,6 +145,7 @@ impl Run {
             held_until: self.now + 86_400,
             content: content.into(),
             is_report,
+            stream_by: None,
             options: MailOptions { utf8: self.dice.once_in(5), ..MailOptions::default() },
         }
     }

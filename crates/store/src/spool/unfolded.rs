@@ -318,7 +318,11 @@ fn accepted(id: u64, mail: &NewMail) -> impl Iterator<Item = Told> + '_ {
         report: mail.is_report,
         what,
     };
-    let whole = if mail.is_report { What::Report } else { What::Accepted { recipients: mail.recipients.len() as u64 } };
+    let whole = if mail.is_report {
+        What::Report
+    } else {
+        What::Accepted { recipients: mail.recipients.len() as u64, by: mail.stream_by }
+    };
     let canaries = mail.recipients.iter().filter(|recipient| recipient.canary);
     std::iter::once(told(None, whole))
         .chain(canaries.map(move |recipient| told(Some(recipient.address.clear()), What::Canary)))

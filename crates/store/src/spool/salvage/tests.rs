@@ -44,6 +44,7 @@ fn mail(number: u64) -> NewMail {
         content: content(number).into(),
         held_until: 0,
         is_report: false,
+        stream_by: None,
         options: MailOptions::default(),
     }
 }
