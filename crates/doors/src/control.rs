@@ -6,6 +6,7 @@
 mod addresses;
 mod alerts;
 mod dkim;
+mod explain;
 mod queue;
 mod replies;
 mod returns;
@@ -216,7 +217,7 @@ pub async fn ask(path: &Path, request: &Request) -> io::Result<Reply> {
 /// [`Problem`] says why not, in words for a person.
 pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<Value, Problem> {
     match request {
-        Request::Explain { address, org, stream } => addresses::explain(house, &address, org, stream).await,
+        Request::Explain { address, org, stream } => explain::explain(house, &address, org, stream).await,
         Request::SuppressList { limit } => addresses::list(house, limit).await,
         Request::SuppressAdd { entry } => addresses::suppress(house, onward, entry).await,
         Request::SuppressAllow { entry } => addresses::allow(house, entry).await,

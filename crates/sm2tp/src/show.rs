@@ -1,6 +1,7 @@
 //! Answers of a node as text for people.
 
 mod alerts;
+mod explain;
 
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ use sm2tp_doors::control::Request;
 pub fn text(request: &Request, value: &Value) -> String {
     let mut out = String::new();
     match request {
-        Request::Explain { .. } => explain(&mut out, value),
+        Request::Explain { .. } => explain::explain(&mut out, value),
         Request::SuppressAdd { .. } => suppressed_now(&mut out, value),
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),
@@ -110,81 +111,6 @@ fn replayed(out: &mut String, value: &Value) {
     }
 }
 
-fn explain(out: &mut String, value: &Value) {
-    let address = word(value, "address");
-    for decision in items(value, "decisions") {
-        let sentence = match word(decision, "decision").as_str() {
-            "send" => "is written to".to_owned(),
-            "hold" => format!("is held for a person: {}", word(decision, "why")),
-            _ => format!("is not written to: {}", word(decision, "why")),
-        };
-        let until = decision["until"].as_u64().map(|at| format!(" (until {})", time(at))).unwrap_or_default();
-        line(out, &format!("{:<14} {address} {sentence}{until}", word(decision, "stream")));
-    }
-    let own = &value["own"];
-    if own.is_object() {
-        line(out, "What this node saw itself:");
-        for (label, key) in [("delivered", "delivered_at"), ("first refused", "hard_first_at"), ("refused", "hard_at")]
-        {
-            if let Some(at) = own[key].as_u64() {
-                line(out, &format!("  {label} {}", time(at)));
-            }
-        }
-        if own["reply"].is_string() {
-            let who = match own["said_by"].as_str() {
-                Some("smarthost") => "the smart host said",
-                Some(_) => "the mail server said",
-                // Without a code no server spoke: this node found it. With one, an older version did not note who.
-                None if own["code"].is_null() => "this node found",
-                None => "a mail server said",
-            };
-            line(out, &format!("  {who}: {}", word(own, "reply").replace('\n', " ")));
-            line(out, &format!("  understood by rule {}", word(own, "rule")));
-        }
-        if own["soft_count"].as_u64().is_some_and(|count| count != 0) {
-            line(out, &format!("  the mailbox could not take mail on {} day(s)", own["soft_count"]));
-        }
-    } else {
-        // What a smart host takes does not show that the address exists.
-        line(out, "No server of this address has told this node anything about it yet.");
-    }
-    for (key, sentence) in [
-        ("opted_out", "Its owner complained about or opted out of mail of this organisation."),
-        ("hosted_here", "Its domain belongs to an organisation of this node: what others say does not count."),
-    ] {
-        if value[key] == true {
-            line(out, sentence);
-        }
-    }
-    for (key, sentence) in [
-        ("listed", "An administrator put it on the suppression list"),
-        ("allowed", "An administrator put it on the allow list, which beats everything"),
-        ("listed_by_org", "The organisation put it on its own suppression list"),
-        (
-            "allowed_by_org",
-            "The organisation put it on its own allow list, which beats what servers and other nodes say",
-        ),
-    ] {
-        match value[key].as_str().unwrap_or("none") {
-            "none" => {}
-            ALL_STREAMS => line(out, &format!("{sentence}.")),
-            some => line(out, &format!("{sentence}, for {} mail.", some.replace(' ', ", "))),
-        }
-    }
-    votes(out, &value["federated"]);
-    match value["waiting"].as_u64().unwrap_or(0) {
-        0 => {}
-        count => {
-            let least = if value["waiting_more"] == true { "at least " } else { "" };
-            let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-            line(out, &format!("In the queue for it: {least}{count} (sm2tp queue list --domain {domain})"));
-        }
-    }
-    if items(value, "decisions").iter().any(|decision| decision["decision"] != "send") {
-        line(out, &format!("To write to it again: {}", word(value, "release")));
-    }
-}
-
 fn suppressed_now(out: &mut String, value: &Value) {
     line(out, &format!("{} is not written to any more{}.", word(value, "address"), meant(value)));
     match value["given_back"].as_u64().unwrap_or(0) {
@@ -220,35 +146,6 @@ fn suppression(out: &mut String, value: &Value) {
         };
         let is_own = own.get(key).is_some() || (key == "soft_limit" && own.get("soft_max").is_some());
         line(out, &format!("  {} {:<22} {shown}", if is_own { '*' } else { ' ' }, name.replace('_', " ")));
-    }
-}
-
-fn votes(out: &mut String, federated: &Value) {
-    let votes = items(federated, "votes");
-    if votes.is_empty() {
-        return line(out, "No other node has said anything about it.");
-    }
-    line(
-        out,
-        &format!(
-            "Other nodes say (score {:.2}; held from {}, suppressed from {} with two independent sources):",
-            federated["score"].as_f64().unwrap_or(0.0),
-            federated["held_from"],
-            federated["suppressed_from"]
-        ),
-    );
-    for vote in votes {
-        let class = match vote["class"].as_u64() {
-            Some(1) => "dead address",
-            Some(2) => "mailbox full",
-            Some(5) => "dead domain",
-            Some(6) => "taken back",
-            Some(8) => "delivered",
-            _ => "other",
-        };
-        let who = vote["name"].as_str().map_or_else(|| word(vote, "fingerprint"), str::to_owned);
-        let weight = vote["weight"].as_f64().unwrap_or(0.0);
-        line(out, &format!("  {who}: {class}, {} (weight {weight:.2})", time(vote["at"].as_u64().unwrap_or(0))));
     }
 }
 
@@ -491,8 +388,6 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 /// The year 2106; later times stand for "never".
 const FAR: u64 = 4_294_967_295;
-/// As the API names all of them.
-const ALL_STREAMS: &str = "personal transactional bulk forwarded";
 
 #[cfg(test)]
 mod tests {

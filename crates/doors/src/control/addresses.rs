@@ -1,12 +1,11 @@
-//! What is known about an address, why, and how to change it.
+//! What people decide about addresses, and what stands on their lists.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sm2tp_federation::belief::{self, Vote};
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
-use sm2tp_rules::suppress::{self, Decision, Level, Why};
-use sm2tp_rules::{Evidence, Stream};
+use sm2tp_rules::Stream;
+use sm2tp_rules::suppress::{Level, Why};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::ledger::Event;
@@ -15,58 +14,6 @@ use sm2tp_store::sql::{self, Row, SqlError};
 use super::{Problem, address, queue};
 use crate::smtp::Onward;
 use crate::{House, now};
-
-/// Every stream's decision, all evidence behind it, and the way out (R25).
-pub(super) async fn explain(
-    house: &House,
-    text: &str,
-    org: Option<String>,
-    stream: Option<Stream>,
-) -> Result<Value, Problem> {
-    let (address, now) = (address(text)?, now());
-    let org = org.unwrap_or_else(|| LOCAL.to_owned());
-    known(house, &org)?;
-    let limits = house.book.limits(&org);
-    let facts = house.book.recipient(&address, &org, now);
-    let streams: Vec<Stream> = stream.map_or_else(|| Stream::ALL.to_vec(), |stream| vec![stream]);
-    let decisions: Vec<Value> = streams
-        .into_iter()
-        // The chance of a canary is left out: the answer is what most mail gets.
-        .map(|stream| decision(stream, &suppress::decide(&facts, stream, &limits, now, 1.0)))
-        .collect();
-    let (tags, _) = house.book.tags(&address);
-    let last = last_reply(house, &tags).await?;
-    let names = names(house).await?;
-    let votes = house.book.votes(&address, now);
-    let (waiting, more) = queue::waiting(house, &address).await?;
-    Ok(json!({
-        "address": text,
-        "org": org,
-        "tags": tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "decisions": decisions,
-        "own": own(&facts.own, last),
-        "listed": facts.node.suppressed,
-        "listed_by_org": facts.org.suppressed,
-        "allowed": facts.node.allowed,
-        "allowed_by_org": facts.org.allowed,
-        "opted_out": facts.opted_out,
-        "hosted_here": facts.hosted,
-        "waiting": waiting,
-        "waiting_more": more,
-        "federated": {
-            "score": facts.federated.score,
-            "sources": facts.federated.sources,
-            "held_from": limits.held_score,
-            "suppressed_from": limits.suppressed_score,
-            "votes": votes.iter().map(|known| vote(known, &names, house, now)).collect::<Vec<_>>(),
-        },
-        "release": if facts.opted_out {
-            format!("sm2tp suppress remove {text} --org {org}")
-        } else {
-            format!("sm2tp suppress remove {text}")
-        },
-    }))
-}
 
 /// What a person says of an address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -158,7 +105,7 @@ impl Entry {
     }
 }
 
-fn known(house: &House, org: &str) -> Result<(), Problem> {
+pub(super) fn known(house: &House, org: &str) -> Result<(), Problem> {
     if org == LOCAL || house.accounts.orgs().iter().any(|known| known.name == org) {
         return Ok(());
     }
@@ -174,90 +121,6 @@ pub(super) async fn list(house: &House, limit: usize) -> Result<Value, Problem> 
         Ok(by_hand.into_iter().chain(by_evidence).collect::<Vec<Value>>())
     });
     Ok(Value::Array(rows.await?))
-}
-
-fn decision(stream: Stream, decision: &Decision) -> Value {
-    let (word, why, until) = match decision {
-        Decision::Send => ("send", None, None),
-        Decision::Canary(why) => ("canary", Some(why), None),
-        Decision::Hold(why) => ("hold", Some(why), None),
-        Decision::Refuse(why, until) => ("refuse", Some(why), *until),
-    };
-    json!({
-        "stream": stream,
-        "decision": word,
-        "rule": why.map(Why::as_str),
-        "why": why.map(ToString::to_string),
-        "until": until,
-    })
-}
-
-fn own(evidence: &Evidence, last: Last) -> Value {
-    if evidence.is_empty() {
-        return Value::Null;
-    }
-    let at = |at: u64| (at != 0).then_some(at);
-    json!({
-        "delivered_at": at(evidence.delivered_at),
-        "hard_first_at": at(evidence.hard_first_at),
-        "hard_at": at(evidence.hard_at),
-        "hard_explicit": evidence.hard_strong,
-        "hard_inactive": evidence.hard_inactive,
-        "code": (evidence.hard_code != 0).then_some(evidence.hard_code),
-        "enhanced": evidence.hard_enhanced.map(|enhanced| enhanced.to_string()),
-        "soft_count": evidence.soft_days.count_ones(),
-        "soft_at": at(evidence.soft_at),
-        "reply": last.reply,
-        "rule": last.rule,
-        "said_by": last.said_by,
-    })
-}
-
-/// The last words about an address.
-#[derive(Default)]
-struct Last {
-    reply: Option<String>,
-    rule: Option<String>,
-    /// `server`, `smarthost`; none where nobody spoke, or it was not yet kept.
-    said_by: Option<String>,
-}
-
-fn vote(vote: &Vote, names: &[(String, String)], house: &House, now: u64) -> Value {
-    let origin = vote.origin.to_string();
-    let name = names.iter().find(|(node, _)| *node == origin).map(|(_, name)| name.clone());
-    json!({
-        "origin": origin,
-        "name": name,
-        "fingerprint": vote.origin.fingerprint(),
-        "introducer": vote.introducer.map(|node| node.to_string()),
-        "class": vote.class.0,
-        "at": u64::from(vote.hour) * 3600,
-        "weight": belief::weight(vote, &house.book.belief),
-        "score": belief::score(std::slice::from_ref(vote), now, &house.book.belief).score,
-    })
-}
-
-async fn names(house: &House) -> Result<Vec<(String, String)>, Problem> {
-    let peers = house.federation.store.peers().await.map_err(|error| Problem::NotFound(error.to_string()))?;
-    Ok(peers.into_iter().map(|peer| (peer.node.to_string(), peer.name)).collect())
-}
-
-/// The masked reply behind the newest evidence, and the rule that understood it.
-async fn last_reply(house: &House, tags: &[Tag]) -> Result<Last, Problem> {
-    let tags = tags.to_vec();
-    let found = house.ledger.read(move |sql| {
-        for tag in tags {
-            let row = sql::first(sql, REPLY, &[tag.0[..].into()], |row| {
-                let word = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
-                Ok(Last { reply: word(0)?, rule: word(1)?, said_by: word(2)? })
-            })?;
-            if let Some(found) = row {
-                return Ok(found);
-            }
-        }
-        Ok(Last::default())
-    });
-    Ok(found.await?)
 }
 
 /// The address under every live key: a decision must hold whatever key the evidence was written under.
@@ -287,7 +150,6 @@ fn bounced(row: &Row) -> Result<Value, SqlError> {
     }))
 }
 
-const REPLY: &str = "SELECT reply, rule, said_by FROM recipient WHERE tag = $1";
 const LISTED: &str = "SELECT list, tag, domain, at, org, note FROM listed ORDER BY at DESC LIMIT $1";
 const BOUNCED: &str =
     "SELECT tag, domain, hard_at, hard_strong, reply FROM recipient WHERE hard_at <> 0 ORDER BY hard_at DESC LIMIT $1";

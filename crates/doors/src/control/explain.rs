@@ -1,0 +1,296 @@
+//! Why an address is written to or not: every decision with its numbers, all that is known, and every way out (R25).
+//!
+//! Nothing is hidden, and nobody is shown: tags, what servers said, which nodes. The clear address stands in the answer
+//! because the asker typed it, and no sender does (R11).
+
+use serde_json::{Value, json};
+use sm2tp_federation::belief::{self, Vote};
+use sm2tp_federation::tags::Tag;
+use sm2tp_proto::Address;
+use sm2tp_rules::suppress::{self, Decision, Level, Limits, Recipient, Why};
+use sm2tp_rules::{Evidence, Stream};
+use sm2tp_store::Bounce;
+use sm2tp_store::accounts::LOCAL;
+use sm2tp_store::sql::{self, Row, SqlError};
+
+use super::addresses::known;
+use super::{Problem, address, limits_in_force, queue};
+use crate::{House, now};
+
+/// Every stream's decision, all evidence behind it, and the ways out.
+pub(super) async fn explain(
+    house: &House,
+    text: &str,
+    org: Option<String>,
+    stream: Option<Stream>,
+) -> Result<Value, Problem> {
+    let (address, now) = (address(text)?, now());
+    let org = org.unwrap_or_else(|| LOCAL.to_owned());
+    known(house, &org)?;
+    let limits = house.book.limits(&org);
+    let facts = house.book.recipient(&address, &org, now);
+    let asked = Asked { text, org: &org, facts: &facts, limits: &limits, now };
+    let streams: Vec<Stream> = stream.map_or_else(|| Stream::ALL.to_vec(), |stream| vec![stream]);
+    let decisions: Vec<Value> = streams.into_iter().map(|stream| asked.decision(stream)).collect();
+    let (tags, _) = house.book.tags(&address);
+    let last = last_reply(house, &tags).await?;
+    let names = names(house).await?;
+    let votes = house.book.votes(&address, now);
+    let (waiting, more) = queue::waiting(house, &address).await?;
+    Ok(json!({
+        "address": text,
+        "org": org,
+        "tags": tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "decisions": decisions,
+        "own": own(&facts.own, &limits, last),
+        "listed": facts.node.suppressed,
+        "listed_by_org": facts.org.suppressed,
+        "allowed": facts.node.allowed,
+        "allowed_by_org": facts.org.allowed,
+        "opted_out": facts.opted_out,
+        "lists": lists(house, &tags).await?,
+        "log": log(house, &address).await?,
+        "hosted_here": facts.hosted,
+        "delivery_counts": facts.own_delivery_counts(&limits, now),
+        "waiting": waiting,
+        "waiting_more": more,
+        "federated": {
+            "score": facts.federated.score,
+            "sources": facts.federated.sources,
+            "newer_than_delivery": facts.federated.sources_after_delivery,
+            "held_from": limits.held_score,
+            "suppressed_from": limits.suppressed_score,
+            "suppressed_sources": limits.suppressed_sources_min,
+            "votes": votes.iter().map(|known| vote(known, &names, house, now)).collect::<Vec<_>>(),
+        },
+        "limits": limits_in_force(house, &org),
+        "release": asked.release(),
+    }))
+}
+
+/// What is asked, and what is known.
+struct Asked<'a> {
+    text: &'a str,
+    org: &'a str,
+    facts: &'a Recipient,
+    limits: &'a Limits,
+    now: u64,
+}
+
+impl Asked<'_> {
+    /// The chance of a canary is left out: the answer is what most mail gets.
+    fn decision(&self, stream: Stream) -> Value {
+        let decision = suppress::decide(self.facts, stream, self.limits, self.now, 1.0);
+        let (word, why, until) = match &decision {
+            Decision::Send => ("send", None, None),
+            Decision::Canary(why) => ("canary", Some(why), None),
+            Decision::Hold(why) => ("hold", Some(why), None),
+            Decision::Refuse(why, until) => ("refuse", Some(why), *until),
+        };
+        json!({
+            "stream": stream,
+            "decision": word,
+            "rule": why.map(Why::as_str),
+            "why": why.map(ToString::to_string),
+            "until": until,
+            "numbers": why.map(|why| self.numbers(why, stream)),
+            "ways_out": why.map_or_else(Vec::new, |why| self.ways_out(why, until)),
+        })
+    }
+
+    /// What the rule saw, beside the numbers that it goes by.
+    fn numbers(&self, why: &Why, stream: Stream) -> Value {
+        let limits = self.limits;
+        let strict = limits.strict.contains(stream);
+        match why {
+            Why::Listed(_) | Why::OptedOut => json!({ "streams_of_complaints": limits.complaint }),
+            Why::Hard { at, code, enhanced } => json!({
+                "refused_at": at,
+                "code": code,
+                "enhanced": enhanced.map(|enhanced| enhanced.to_string()),
+                "inactive": self.facts.own.hard_inactive,
+                "expires_after_s": self.hard_life_s(),
+                "tried_again_after_s": (!strict).then_some(limits.personal_retry_after_s),
+            }),
+            Why::NoMailDomain { at } => json!({
+                "found_at": at,
+                "expires_after_s": self.hard_life_s(),
+                "tried_again_after_s": (!strict).then_some(limits.personal_retry_after_s),
+            }),
+            Why::Soft { count, spread_s, last_at } => json!({
+                "days": count,
+                "from_days": limits.soft_max,
+                "spread_s": spread_s,
+                "from_spread_s": limits.soft_spread_s,
+                "within_s": limits.soft_window_s,
+                "last_at": last_at,
+                "half_life_s": limits.soft_half_life_s,
+            }),
+            Why::Federated { score, sources } => json!({
+                "score": score,
+                "sources": sources,
+                "held_from": limits.held_score,
+                "suppressed_from": limits.suppressed_score,
+                "suppressed_sources": limits.suppressed_sources_min,
+            }),
+        }
+    }
+
+    fn hard_life_s(&self) -> u64 {
+        if self.facts.own.hard_inactive { self.limits.inactive_recheck_s } else { self.limits.hard_expiry_s }
+    }
+
+    /// What would change the decision, and the command for it where there is one.
+    fn ways_out(&self, why: &Why, until: Option<u64>) -> Vec<Value> {
+        let (text, org) = (self.text, self.org);
+        let mut ways: Vec<Value> = until.iter().map(|at| json!({ "by": "time", "at": at })).collect();
+        let of_org = format!("--org {org}");
+        let (remove, confirm) = match why {
+            Why::Listed(Level::Node) => (format!("sm2tp suppress remove {text}"), false),
+            Why::Listed(Level::Org) => (format!("sm2tp suppress remove {text} {of_org}"), false),
+            Why::OptedOut => (format!("sm2tp suppress remove {text} {of_org}"), true),
+            _ => (format!("sm2tp suppress remove {text}"), true),
+        };
+        ways.push(json!({ "by": "person", "command": remove }));
+        if !matches!(why, Why::Listed(_) | Why::OptedOut) {
+            ways.push(json!({ "by": "delivery" }));
+            ways.push(json!({ "by": "org", "command": format!("sm2tp suppress allow {text} {of_org}") }));
+        }
+        if confirm {
+            ways.push(json!({ "by": "recipient", "command": format!("sm2tp suppress confirm {text} {of_org}") }));
+        }
+        ways
+    }
+
+    fn release(&self) -> String {
+        let (text, org) = (self.text, self.org);
+        let by_org = self.facts.opted_out || !self.facts.org.suppressed.is_empty();
+        if by_org && self.facts.node.suppressed.is_empty() {
+            format!("sm2tp suppress remove {text} --org {org}")
+        } else {
+            format!("sm2tp suppress remove {text}")
+        }
+    }
+}
+
+fn own(evidence: &Evidence, limits: &Limits, last: Last) -> Value {
+    if evidence.is_empty() {
+        return Value::Null;
+    }
+    let at = |at: u64| (at != 0).then_some(at);
+    let (counted, spread_s) = evidence.soft(limits.soft_window_s);
+    json!({
+        "delivered_at": at(evidence.delivered_at),
+        "hard_first_at": at(evidence.hard_first_at),
+        "hard_at": at(evidence.hard_at),
+        "hard_explicit": evidence.hard_strong,
+        "hard_inactive": evidence.hard_inactive,
+        "code": (evidence.hard_code != 0).then_some(evidence.hard_code),
+        "enhanced": evidence.hard_enhanced.map(|enhanced| enhanced.to_string()),
+        "soft_count": evidence.soft_days.count_ones(),
+        "soft_within_window": counted,
+        "soft_spread_s": spread_s,
+        "soft_at": at(evidence.soft_at),
+        "reply": last.reply,
+        "rule": last.rule,
+        "said_by": last.said_by,
+    })
+}
+
+/// The last words about an address.
+#[derive(Default)]
+struct Last {
+    reply: Option<String>,
+    rule: Option<String>,
+    /// `server`, `smarthost`; none where nobody spoke, or it was not yet kept.
+    said_by: Option<String>,
+}
+
+fn vote(vote: &Vote, names: &[(String, String)], house: &House, now: u64) -> Value {
+    let origin = vote.origin.to_string();
+    let name = names.iter().find(|(node, _)| *node == origin).map(|(_, name)| name.clone());
+    json!({
+        "origin": origin,
+        "name": name,
+        "fingerprint": vote.origin.fingerprint(),
+        "introducer": vote.introducer.map(|node| node.to_string()),
+        "hop": vote.hop,
+        "class": vote.class.0,
+        "at": u64::from(vote.hour) * 3600,
+        "weight": belief::weight(vote, &house.book.belief),
+        "score": belief::score(std::slice::from_ref(vote), now, &house.book.belief).score,
+    })
+}
+
+async fn names(house: &House) -> Result<Vec<(String, String)>, Problem> {
+    let peers = house.federation.store.peers().await.map_err(|error| Problem::NotFound(error.to_string()))?;
+    Ok(peers.into_iter().map(|peer| (peer.node.to_string(), peer.name)).collect())
+}
+
+/// The masked reply behind the newest evidence, and the rule that understood it.
+async fn last_reply(house: &House, tags: &[Tag]) -> Result<Last, Problem> {
+    let tags = tags.to_vec();
+    let found = house.ledger.read(move |sql| {
+        for tag in tags {
+            let row = sql::first(sql, REPLY, &[tag.0[..].into()], |row| {
+                let word = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+                Ok(Last { reply: word(0)?, rule: word(1)?, said_by: word(2)? })
+            })?;
+            if let Some(found) = row {
+                return Ok(found);
+            }
+        }
+        Ok(Last::default())
+    });
+    Ok(found.await?)
+}
+
+/// Whoever put it on a list, of the node or of any organisation, with the note.
+async fn lists(house: &House, tags: &[Tag]) -> Result<Vec<Value>, Problem> {
+    let tags = tags.to_vec();
+    let found = house.ledger.read(move |sql| {
+        let mut all = Vec::new();
+        for tag in tags {
+            all.extend(sql::all(sql, LISTS, &[tag.0[..].into()], listed)?);
+        }
+        Ok(all)
+    });
+    Ok(found.await?)
+}
+
+fn listed(row: &Row) -> Result<Value, SqlError> {
+    let (list, stream) = row.text(0)?.split_once('/').map_or((row.text(0)?, None), |(list, of)| (list, Some(of)));
+    let org = Some(row.text(1)?).filter(|org| !org.is_empty());
+    Ok(json!({ "list": list, "stream": stream, "org": org, "at": row.uint(2)?, "note": row.text_or_null(3)? }))
+}
+
+/// The last lines of the send log about it, newest first; empty where none is kept.
+async fn log(house: &House, address: &Address) -> Result<Vec<Value>, Problem> {
+    let values = [address.clear().into(), LOG_MAX.into()];
+    let found = house.ledger.read(move |sql| {
+        Ok(sql::all(sql, LOG, &values, |row| {
+            let text = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+            Ok(json!({
+                "at": row.uint(0)?,
+                "org": text(1)?,
+                "stream": text(2)?,
+                "kind": text(3)?,
+                "mx": text(4)?,
+                "stage": text(5)?,
+                "code": row.uint(6).ok(),
+                "enhanced": text(7)?,
+                "text": text(8)?,
+                "cause": text(9)?,
+                "rule": text(10)?,
+            }))
+        })?)
+    });
+    Ok(found.await?)
+}
+
+const REPLY: &str = "SELECT reply, rule, said_by FROM recipient WHERE tag = $1";
+const LISTS: &str = "SELECT list, org, at, note FROM listed WHERE tag = $1 ORDER BY at DESC";
+const LOG: &str = "SELECT at, org, stream, kind, mx, stage, code, enhanced, text, cause, rule FROM send_log \
+    WHERE recipient = $1 ORDER BY id DESC LIMIT $2";
+/// A screen full; the rest is in the send log.
+const LOG_MAX: u64 = 20;
