@@ -36,6 +36,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
+use crate::confirm::NotAsked;
 use crate::patience::Patience;
 use crate::peering::{self, PeeringError};
 use crate::smtp::Onward;
@@ -56,6 +57,7 @@ pub enum Request {
     SuppressAdd { entry: Entry },
     SuppressAllow { entry: Entry },
     SuppressRemove { entry: Entry },
+    SuppressConfirm { address: String, org: Option<String> },
     OrgList,
     OrgAdd { name: String, domains: Option<Vec<String>>, stream: Option<Stream> },
     OrgRemove { name: String },
@@ -119,6 +121,8 @@ pub enum Problem {
     Peering(#[from] PeeringError),
     #[error(transparent)]
     Dkim(#[from] DkimError),
+    #[error(transparent)]
+    NotAsked(#[from] NotAsked),
 }
 
 impl Problem {
@@ -129,6 +133,8 @@ impl Problem {
             Self::Input(_) | Self::NotFound(_) | Self::Spool(SpoolError::NotQueued { .. }) => 65,
             Self::Spool(error) if error.is_corrupt() => 65,
             Self::Ledger(LedgerError::Refused(_)) => 65,
+            Self::NotAsked(NotAsked::NothingToLift | NotAsked::NoTag) => 65,
+            Self::NotAsked(_) => 75,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
             Self::Peering(error) => error.exit(),
@@ -221,6 +227,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::SuppressList { limit } => addresses::list(house, limit).await,
         Request::SuppressAdd { entry } => addresses::suppress(house, onward, entry).await,
         Request::SuppressAllow { entry } => addresses::allow(house, entry).await,
+        Request::SuppressConfirm { address, org } => addresses::confirm(house, onward, &address, org).await,
         Request::SuppressRemove { entry } => addresses::release(house, entry).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,

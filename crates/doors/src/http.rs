@@ -1,11 +1,12 @@
 //! The HTTP doors: a status page, JSON for programs on this machine, and what peers pull (`FEDERATION.md` §6).
 //!
 //! No TLS here: a reverse proxy terminates it and passes on `/fed/v1` and `/.well-known/sm2tp`, and
-//! `/unsubscribe` where mail has such links, nothing else. `/` and
+//! `/unsubscribe` and `/confirm` where mail has such links, nothing else. `/` and
 //! `/api/v1/status` are for this machine alone in this version; a proxy that passed them on would make every visitor look
 //! like it.
 
 mod asking;
+mod confirm;
 mod fed;
 mod gate;
 mod logs;
@@ -44,10 +45,12 @@ pub use self::words::Lang;
 use crate::House;
 use crate::acme::Challenges;
 use crate::patience::Patience;
+use crate::smtp::Onward;
 
 /// What all requests share.
 pub(crate) struct Shared {
     house: House,
+    onward: Onward,
     challenges: Challenges,
     /// Of pages for a browser that asks for none that we speak.
     lang: Lang,
@@ -74,7 +77,7 @@ struct Client(SocketAddr);
 /// [`std::io::Error`] where the ledger cannot be asked at the start.
 pub async fn serve(
     listener: TcpListener,
-    house: House,
+    (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
     lang: Lang,
@@ -83,6 +86,7 @@ pub async fn serve(
     let feed = feed_id(&house).await?;
     let shared = Arc::new(Shared {
         house,
+        onward,
         challenges,
         lang,
         gate: Gate::new(authority),
@@ -131,6 +135,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/style.css", get(page::style))
         .route("/unsubscribe/style.css", get(page::style))
         .route("/unsubscribe/{link}", get(unsubscribe::page).post(unsubscribe::click))
+        .route("/confirm", get(confirm::form).post(confirm::ask))
+        .route("/confirm/style.css", get(page::style))
+        .route("/confirm/{link}", get(confirm::page).post(confirm::click))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status::status))

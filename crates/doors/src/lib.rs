@@ -4,6 +4,7 @@
 pub mod acme;
 pub mod alerts;
 pub mod beside;
+pub mod confirm;
 pub mod control;
 pub mod follow;
 pub mod http;
@@ -46,6 +47,8 @@ pub struct House {
     pub returns: Option<returns::Back>,
     /// Who is told of what goes wrong.
     pub alerts: alerts::Alerting,
+    /// Recipients that are asked whether they want mail again; none: there is no page for it.
+    pub confirm: Option<confirm::Confirm>,
 }
 
 /// The federated side of a node.

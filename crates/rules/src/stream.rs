@@ -103,7 +103,8 @@ impl Volume {
             match limit.take(self.recipients, now_us) {
                 Ok(next) => self.recipients = next,
                 Err(_) => {
-                    much = true;
+                    // It counts as one for an hour now; what comes after that is counted anew.
+                    (self.recipients, much) = (Gcra::default(), true);
                     break;
                 }
             }
@@ -250,7 +251,7 @@ mod tests {
         assert!(much, "a lull changes nothing");
         let (later, much) = state.after(1, 3, limit, now + 2 * hour_us);
         assert!(!much && !later.is_over(now + 2 * hour_us) && later.is_over(now + 4 * hour_us));
-        let (back, _) = state.after(1, 3, limit, now - 100 * hour_us);
+        let (back, _) = later.after(1, 3, limit, now - 100 * hour_us);
         assert!(back.is_over(now - 97 * hour_us), "a clock that was set back");
         let personal = Kind { stream: Stream::Personal, by: StreamBy::Network };
         let want = Kind { stream: Stream::Bulk, by: StreamBy::Volume };

@@ -171,6 +171,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Suppress::List { limit } => Request::SuppressList { limit },
             Suppress::Add(entry) => Request::SuppressAdd { entry: entry.into() },
             Suppress::Allow(entry) => Request::SuppressAllow { entry: entry.into() },
+            Suppress::Confirm { address, org } => Request::SuppressConfirm { address, org },
             Suppress::Remove(entry) => Request::SuppressRemove { entry: entry.into() },
         },
         Command::Org(org) => match org {

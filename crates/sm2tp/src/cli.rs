@@ -218,6 +218,14 @@ pub enum Suppress {
     /// Write to this address again: off the list, own evidence lifted, other nodes' word overruled. For an organisation: off
     /// its list, a complaint about it or an opt-out lifted, and nothing else.
     Remove(Entry),
+    /// Ask its owner with one mail whether mail of an organisation is wanted again; the button behind its link lifts evidence
+    /// and opt-out. Once a week at most.
+    Confirm {
+        address: String,
+        /// For mail of this organisation; without it, of the trusted networks.
+        #[arg(long, value_name = "NAME")]
+        org: Option<String>,
+    },
 }
 
 /// An address, and for which mail it is meant.

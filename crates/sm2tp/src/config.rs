@@ -344,6 +344,8 @@ pub struct Suppression {
     pub newer_sources: u32,
     /// What the sender of a stopped mail gets.
     pub stopped: Stopped,
+    /// Where recipients say that they want mail again, as they see it, without a slash at its end; `None`: nowhere.
+    pub confirm_url: Option<String>,
     /// How long an own delivery beats what others say.
     pub delivery_fresh: Duration,
 }
@@ -528,6 +530,7 @@ mod tests {
         assert!(full.dkim.default.take().is_some());
         assert_eq!(std::mem::replace(&mut full.dkim.seal, Seal::ByUs), Seal::By("relay.example.org".into()));
         assert_eq!(relay.connections_per_site_max.take(), Some(4));
+        assert!(full.suppression.confirm_url.take().is_some());
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
-use sm2tp_doors::returns::Back;
+use sm2tp_doors::confirm::Confirm;
+use sm2tp_doors::returns::{Back, Language};
 use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -21,6 +22,7 @@ use sm2tp_rules::sites::SiteBook;
 use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::Book;
 use sm2tp_store::accounts::{Accounts, Scram};
+use sm2tp_store::confirm::Confirmations;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, PeerState, Publisher};
 use sm2tp_store::keys::{self, Keys};
@@ -87,6 +89,8 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     };
     let returns = config.returns.as_ref().map(|asked| returns(config, asked, &ledger)).transpose()?;
     let alerts = alerts::alerting(config, config_file, &ledger)?;
+    let url = config.suppression.confirm_url.as_ref();
+    let confirm = url.map(|url| confirm(config, url, returns.as_ref(), &ledger)).transpose()?;
     let hostname = config.hostname.as_str().into();
     let turned_away = TurnedAway::default();
     let house = House {
@@ -101,6 +105,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         meters: Arc::default(),
         returns,
         alerts,
+        confirm,
     };
     Ok(Opened { house, rulebook, lock })
 }
@@ -115,6 +120,20 @@ fn returns(config: &Config, asked: &config::Returns, ledger: &Ledger) -> Result<
     let (spool, name) = (dir.join("spool"), fresh_name(dir)?);
     let inbox = Inbox::open(&spool, &name).map_err(|error| unusable(&spool, &error))?;
     Ok(Back::new(domain, returns, inbox, asked.unsubscribe_url.clone()))
+}
+
+/// Recipients that are asked whether they want mail again. The keys of links are those of mail that comes back.
+fn confirm(config: &Config, url: &str, back: Option<&Back>, ledger: &Ledger) -> Result<Confirm, Failure> {
+    let keys = config.data_dir.join("keys");
+    let returns = match back {
+        Some(back) => back.returns.clone(),
+        None => Returns::open(&keys, ledger.clone(), now()).map_err(|error| unusable(&keys, &error))?,
+    };
+    let language = match config.language {
+        config::Language::En => Language::English,
+        config::Language::Fr => Language::French,
+    };
+    Ok(Confirm::new(url, Confirmations::new(returns, ledger.clone()), language))
 }
 
 /// The data directory of a node that does not run, for nobody else while the answer lives.

@@ -179,7 +179,7 @@ fn start_doors(
             config::Language::En => http::Lang::En,
             config::Language::Fr => http::Lang::Fr,
         };
-        let serving = http::serve(listener, house, authority, challenges, lang, stop);
+        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, lang, stop);
         doors.spawn(async move { said(serving.await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.

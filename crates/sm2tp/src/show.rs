@@ -28,6 +28,9 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
         Request::OrgReturns { .. } => wishes(&mut out, value),
         Request::OrgSuppression { .. } => suppression(&mut out, value),
+        Request::SuppressConfirm { .. } => {
+            line(&mut out, &format!("A mail with a link is on its way to {}.", word(value, "address")));
+        }
         Request::SuppressAllow { .. } => allowed_now(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);

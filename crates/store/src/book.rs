@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sm2tp_federation::belief::{BeliefLimits, Believed};
 use sm2tp_federation::sealed::TagKeyGrant;
 use sm2tp_federation::tags::{KeyId, Tag, TagKey};
-use sm2tp_proto::Address;
+use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::suppress::{self, Recipient};
 
 use crate::accounts::Accounts;
@@ -72,6 +72,13 @@ impl Book {
     pub fn all_tags(&self, address: &Address) -> Vec<(KeyId, Tag)> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.iter().filter_map(|key| Some((key.key_id(), key.tag_address(address).ok()?))).collect()
+    }
+
+    /// The tags under which a domain may be published, with their keys.
+    #[must_use]
+    pub fn all_domain_tags(&self, domain: &Domain) -> Vec<(KeyId, Tag)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().filter_map(|key| Some((key.key_id(), key.tag_domain(domain).ok()?))).collect()
     }
 
     /// The address under every live key, and its domain likewise.

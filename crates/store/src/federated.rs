@@ -6,7 +6,7 @@
 mod history;
 mod index;
 mod peers;
-mod publish;
+pub(crate) mod publish;
 mod settings;
 
 use std::fs::{self, File, OpenOptions};

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod alerts;
 pub mod book;
+pub mod confirm;
 pub mod dkim;
 pub mod federated;
 pub mod keys;

@@ -16,7 +16,7 @@ pub use self::inbox::{Arrived, Inbox, Line, Mark, Waiting};
 pub(crate) use self::kept::keep;
 pub use self::kept::{Counted, Sent};
 use self::keys::ReturnKeys;
-pub use self::links::Link;
+pub use self::links::{Confirmation, Link};
 pub use self::settle::{Failed, Found, Offered, Settled};
 use crate::keys::{KeysError, random};
 use crate::ledger::{self, Ledger, LedgerError};
@@ -131,6 +131,20 @@ impl Returns {
         let mut nonce = [0; 12];
         nonce.copy_from_slice(&random().ok()?[..12]);
         self.known(|known| links::seal(&known.keys, link, nonce))
+    }
+
+    /// The last part of the URL with which a person says that mail is wanted again.
+    #[must_use]
+    pub fn confirmation_link(&self, confirmation: &Confirmation) -> Option<String> {
+        let mut nonce = [0; 12];
+        nonce.copy_from_slice(&random().ok()?[..12]);
+        self.known(|known| links::seal_confirmation(&known.keys, confirmation, nonce))
+    }
+
+    /// What such a part says, if we made it; its time may be over.
+    #[must_use]
+    pub fn open_confirmation(&self, text: &str) -> Option<Confirmation> {
+        self.known(|known| links::open_confirmation(&known.keys, text))
     }
 
     /// What such a part says, if we made it.

@@ -12,6 +12,7 @@ use sm2tp_store::ledger::Event;
 use sm2tp_store::sql::{self, Row, SqlError};
 
 use super::{Problem, address, queue};
+use crate::confirm::Asker;
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -82,6 +83,18 @@ pub(super) async fn release(house: &House, entry: Entry) -> Result<Value, Proble
     let events = kinds.iter().flat_map(|kind| tags.iter().map(|tag| entry.event(kind, &address, *tag, now)));
     house.ledger.append(events.collect()).await?;
     Ok(json!({ "address": entry.address, "org": entry.org, "stream": entry.stream, "lifted": kinds }))
+}
+
+/// Asks the recipient whether mail is wanted again.
+pub(super) async fn confirm(house: &House, onward: &Onward, text: &str, org: Option<String>) -> Result<Value, Problem> {
+    let address = address(text)?;
+    let org = org.unwrap_or_else(|| LOCAL.to_owned());
+    known(house, &org)?;
+    let Some(confirm) = &house.confirm else {
+        return Err(Problem::Input("there is no page for it: [suppression] has no confirm_url".into()));
+    };
+    confirm.ask(house, onward, &address, (Some(&org), Asker::Member), now()).await?;
+    Ok(json!({ "address": text, "org": org, "asked": true }))
 }
 
 impl Entry {

@@ -82,7 +82,7 @@ fn named<'a>(link: &'a Link, shared: &'a Shared) -> &'a str {
 
 impl Clicks {
     /// For all clients together: behind a proxy they look like one.
-    fn take(&self) -> Result<(), Refusal> {
+    pub(super) fn take(&self) -> Result<(), Refusal> {
         let now_us = crate::now_us();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = CLICKS_MAX.take(*state, now_us);
@@ -103,7 +103,7 @@ fn show(status: StatusCode, lang: Lang, hostname: &str, org: &str, state: PageSt
     Ok((status, fields, Html(html)).into_response())
 }
 
-fn language(headers: &HeaderMap, otherwise: Lang) -> Lang {
+pub(super) fn language(headers: &HeaderMap, otherwise: Lang) -> Lang {
     let accept = headers.get(header::ACCEPT_LANGUAGE).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     Lang::of(accept, otherwise)
 }

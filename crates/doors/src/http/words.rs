@@ -160,6 +160,46 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "Ce lien n’est pas valable, ou ne l’est plus. Rien n’a été changé. Prenez le lien d’un message plus récent, ou \
          répondez au message.",
     ),
+    ("confirm", "Get mail again", "Recevoir de nouveau les messages"),
+    (
+        "confirm-form",
+        "Is mail to your address stopped, and do you want it again? Then ask here. A mail with a link goes to that \
+         address, and to no other.",
+        "Les messages à votre adresse sont bloqués et vous voulez de nouveau les recevoir\u{202f}? Demandez-le ici. Un message \
+         avec un lien part à cette adresse, et à aucune autre.",
+    ),
+    ("confirm-address", "Your mail address", "Votre adresse électronique"),
+    (
+        "confirm-org",
+        "The organisation whose mail you miss, if you know it",
+        "L’organisation dont les messages vous manquent, si vous la connaissez",
+    ),
+    ("confirm-ask", "Ask", "Demander"),
+    ("confirm-no-address", "This is no mail address.", "Ce n’est pas une adresse électronique."),
+    (
+        "confirm-sent",
+        "If mail to this address is stopped here, and nobody has asked within the last week, a mail is on its way to it. \
+         It has a link; the page behind it has a button.",
+        "Si des messages à cette adresse sont bloqués ici et que personne ne l’a demandé depuis une semaine, un message part \
+         vers elle. Il contient un lien\u{202f}; la page derrière ce lien a un bouton.",
+    ),
+    (
+        "confirm-asks",
+        "Do you want mail of {who} at your address again?",
+        "Voulez-vous de nouveau recevoir les messages de {who} à votre adresse\u{202f}?",
+    ),
+    ("confirm-button", "Yes, I want it", "Oui, je le veux"),
+    (
+        "confirm-done",
+        "Done: mail of {who} comes to you again. Ask its senders to send once more what you have missed.",
+        "C’est fait\u{a0}: les messages de {who} vous parviennent de nouveau. Demandez aux expéditeurs de renvoyer ce qui vous \
+         a manqué.",
+    ),
+    (
+        "confirm-unknown",
+        "This link is not valid, or not any more. Nothing was changed.",
+        "Ce lien n’est pas valable, ou ne l’est plus. Rien n’a été changé.",
+    ),
     ("returned", "Given up after delivery", "Rejeté après remise"),
     ("complained", "Complaints", "Plaintes"),
     ("unsubscribed", "Unsubscribed", "Désinscriptions"),

@@ -187,7 +187,18 @@ impl Desk {
     /// Counts a refusal and says it.
     fn stop(&self, account: &Account, refusal: &admit::Refusal) -> Answer {
         self.shared.stops.refused(account, self.told(account).stream, refusal, now());
-        refused(refusal)
+        self.refused(refusal)
+    }
+
+    /// The reason, and the page where the recipient can do something about it.
+    fn refused(&self, refusal: &admit::Refusal) -> Answer {
+        let (code, enhanced, text) = refusal.reply();
+        match &self.shared.house.confirm {
+            Some(confirm) if matches!(refusal, admit::Refusal::Suppressed { .. }) => {
+                no(code, enhanced, &format!("{text}; see {}", confirm.url))
+            }
+            _ => no(code, enhanced, &text),
+        }
     }
 
     /// The kind of the mail, as far as it is known before its content.
@@ -312,7 +323,7 @@ impl Desk {
                 for refusal in &refusals {
                     self.shared.stops.refused(account, stream, refusal, now());
                 }
-                Err(refused(first))
+                Err(self.refused(first))
             }
             _ => Ok(kept),
         }
@@ -478,11 +489,6 @@ fn unasked(shared: &Shared, client: Client) -> Option<Account> {
 
 fn asked<'a>(account: &'a Account, mail_from: Option<&'a Address>, stream: Stream) -> Sender<'a> {
     Sender { domains: &account.domains, addresses: &account.addresses, mail_from, stream }
-}
-
-fn refused(refusal: &admit::Refusal) -> Answer {
-    let (code, enhanced, text) = refusal.reply();
-    no(code, enhanced, &text)
 }
 
 fn no(code: u16, enhanced: Enhanced, text: &str) -> Answer {

@@ -69,9 +69,10 @@ impl Node {
         let authority = listener.local_addr().unwrap().to_string();
         let house = open(dir.path(), data, name, &authority).await;
         let (stop, mut stopped) = watch::channel(false);
+        let (onward, _) = sm2tp_doors::smtp::Onward::new(1);
         let served = http::serve(
             listener,
-            house.clone(),
+            (house.clone(), onward),
             vec!["relay.example.org".into(), authority.clone()],
             sm2tp_doors::acme::Challenges::default(),
             http::Lang::En,
@@ -256,6 +257,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         meters: Arc::default(),
         returns: None,
         alerts: Alerting::new(Alerts::new(alerting), Targets::default(), Language::English),
+        confirm: None,
     }
 }
 

@@ -142,6 +142,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("delivery_fresh", r#""30d""#),
             ("newer_sources", "2"),
             ("stopped", r#""refuse""#),
+            ("confirm_url", r#""https://relay.example.org/confirm""#),
         ],
     },
     SectionKeys {

@@ -283,6 +283,11 @@ pub(super) fn webhook_url(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// Where recipients say that they want mail again.
+pub(super) fn confirm_url(text: &str) -> Result<String, Wrong> {
+    public_url(text, "/confirm", "would be followed in clear")
+}
+
 /// An address of this node as others see it, which ends in `ending`; `in_clear` says what is wrong with http.
 fn public_url(text: &str, ending: &str, in_clear: &str) -> Result<String, Wrong> {
     let wrong = |what: &str| {

@@ -386,6 +386,7 @@ fn suppression(section: &Section<'_>) -> Result<Suppression, ConfigError> {
         delivery_fresh: any(section, "delivery_fresh", 30 * DAY)?,
         newer_sources: sources("newer_sources")?,
         stopped: section.text("stopped", word(STOPPED))?.unwrap_or(Stopped::Refuse),
+        confirm_url: section.text("confirm_url", net::confirm_url)?,
     };
     if suppression.soft_window < suppression.soft_spread {
         let set = if section.has("soft_spread") { "soft_spread" } else { "soft_window" };

@@ -126,6 +126,17 @@ pub fn get(address: SocketAddr, path: &str) -> String {
     rest_of(&stream)
 }
 
+/// `POST path` with a form: all that the server sends until it closes.
+pub fn post(address: SocketAddr, path: &str, form: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = form.len();
+    let fields = "Connection: close\r\nContent-Type: application/x-www-form-urlencoded";
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\n{fields}\r\nContent-Length: {length}\r\n\r\n{form}")
+        .unwrap();
+    rest_of(&stream)
+}
+
 /// Writes these octets, says that there are no more, and reads all that the server says until it closes.
 pub fn exchange(address: SocketAddr, octets: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();

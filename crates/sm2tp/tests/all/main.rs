@@ -10,6 +10,7 @@ mod client;
 mod clients;
 mod commands;
 mod config;
+mod confirm;
 mod crash;
 mod dane;
 mod demo;

@@ -40,6 +40,8 @@ const IMPURE: &[&str] = &[
 
 /// I2: the files in which an address may leave `Address` in clear, and why.
 const MAY_SHOW: &[(&str, &str)] = &[
+    ("crates/doors/src/confirm.rs", "the question to a recipient, at that address"),
+    ("crates/doors/src/control/explain.rs", "to find lines of the send log"),
     ("crates/doors/src/control/queue.rs", "`queue list` and `show`, to who may read the queue's file anyway"),
     ("crates/doors/src/alerts/mail.rs", "the alert to an administrator, at the address in the configuration"),
     ("crates/doors/src/returns.rs", "the local part of a return path, which is a token"),

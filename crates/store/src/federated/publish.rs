@@ -4,7 +4,7 @@ use sm2tp_federation::chain::Head;
 use sm2tp_federation::header::{Position, Sealing};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::publish::{self, Pending, Publish, Said, SealRules, Seen};
-use sm2tp_federation::record::{Class, RECORD_OCTETS, Record, Source, Witness};
+use sm2tp_federation::record::{Class, RECORD_OCTETS, Record, RetractReason, Source, Witness};
 use sm2tp_federation::segment;
 use sm2tp_federation::tags::{KeyId, Tag, TagKey};
 use sm2tp_proto::Address;
@@ -117,6 +117,32 @@ impl Publisher {
     }
 }
 
+/// Takes back what this node told others about these tags, because the person says otherwise; nothing where it told
+/// nothing. What waits to be told is dropped. Runs inside the transaction that keeps the event.
+pub(crate) fn retract(sql: &mut dyn Sql, tags: &[(KeyId, Tag)], now: u64) -> Result<(), SqlError> {
+    for (key_id, tag) in tags {
+        let values = [tag.0[..].into(), u32::from(Class::RETRACT.0).into()];
+        sql.execute("DELETE FROM publish WHERE tag = $1 AND class <> $2", &values)?;
+        if sql::first(sql, TOLD, &values, |_| Ok(()))?.is_none() {
+            continue;
+        }
+        let source = Source::new(Witness::ByHand, None);
+        let record = Record::retract(*tag, RetractReason::Revalidated, source, now);
+        sql.execute(
+            "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                key_id.0[..].into(),
+                tag.0[..].into(),
+                u32::from(Class::RETRACT.0).into(),
+                now.into(),
+                now.into(),
+                record.encode()[..].into(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
 /// The classifier's word as the rules speak it.
 fn outcome(answer: &Answer) -> Option<Outcome> {
     let verdict = answer.verdict.as_ref()?;
@@ -150,7 +176,9 @@ fn collect(sql: &mut dyn Sql, views: &Views, hold_down_s: u64, now: u64) -> Resu
     let mut tick = Tick { due: due.len(), ..Tick::default() };
     for event in &due {
         let hold_down_s = publish::hold_down_s(event.class).min(hold_down_s);
-        let last_success_at = views.evidence(&event.tag).map(|known| known.delivered_at).filter(|at| *at != 0);
+        let delivered_at = views.evidence(&event.tag).map(|known| known.delivered_at).filter(|at| *at != 0);
+        // A delivery proves a death wrong, and what is taken back right.
+        let last_success_at = delivered_at.filter(|_| event.class != Class::RETRACT);
         let state = Pending { event_at: event.at, last_success_at, anomaly_until: None };
         match publish::may_publish(&state, now, hold_down_s) {
             Publish::Now if !repeats(sql, event, now)? => add(sql, event, now)?,
@@ -244,6 +272,10 @@ fn next(origin: NodeKey, head: Option<Head>, epoch: u32, key_id: KeyId, sealed_a
     }
 }
 
+/// Something was told of the tag, which is neither taken back nor about to be.
+const TOLD: &str = "SELECT 1 FROM published WHERE tag = $1 AND class <> $2 \
+    AND at > COALESCE((SELECT MAX(at) FROM published WHERE tag = $1 AND class = $2), -1) \
+    AND NOT EXISTS (SELECT 1 FROM publish WHERE tag = $1 AND class = $2)";
 const DUE: &str = "SELECT id, key_id, tag, class, at, record FROM publish WHERE due <= $1 ORDER BY due, id LIMIT $2";
 /// Events that one round moves; the rest waits for the next.
 const COLLECT_MAX: u64 = 5000;

@@ -288,7 +288,8 @@ impl Event {
     /// What the event is for the fold of one address; none for lists, which have a view of their own.
     pub(super) fn happening(&self) -> Option<Happening> {
         match self.kind.as_str() {
-            "delivered" => Some(Happening::Delivered),
+            // Whoever answered from there has got it.
+            "delivered" | "confirmed" => Some(Happening::Delivered),
             "released" => Some(Happening::Released),
             "soft" => Some(Happening::Soft),
             "hard" => Some(Happening::Hard(Hard {

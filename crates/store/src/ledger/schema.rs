@@ -44,10 +44,11 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
 /// rules. 7: returns, and what orgs want of them. 8: reports are read again too; what strangers bring is a tally.
 /// 9: the days of soft failures, and how orgs have suppression.
 /// 10: incidents, and messages about them.
-const FORMAT: i64 = 10;
+/// 11: who was asked for a confirmation.
+const FORMAT: i64 = 11;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -64,6 +65,8 @@ const MIGRATIONS: [&str; 9] = [
     // What is not known is put together from what there was (`event::evidence`).
     "ALTER TABLE recipient ADD COLUMN soft_days INTEGER NOT NULL DEFAULT 0;",
     // Four tables, which are made below.
+    "",
+    // A table, which is made below.
     "",
 ];
 
@@ -131,6 +134,8 @@ CREATE TABLE IF NOT EXISTS org_returns (
     org TEXT PRIMARY KEY, return_path TEXT NOT NULL, unsubscribe TEXT NOT NULL, contact TEXT,
     noticed_at INTEGER NOT NULL, complaints INTEGER NOT NULL, optouts INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS org_suppression (org TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS confirmation (
+    tag BLOB NOT NULL, at INTEGER NOT NULL, org TEXT NOT NULL, PRIMARY KEY (tag, at)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS returned (
     name BLOB PRIMARY KEY, day INTEGER NOT NULL, entry BLOB NOT NULL, bounced INTEGER NOT NULL,
     complained INTEGER NOT NULL, passed_on INTEGER NOT NULL) WITHOUT ROWID;

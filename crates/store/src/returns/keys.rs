@@ -1,4 +1,4 @@
-//! The keys of return tokens and of links to unsubscribe: made by themselves, changed every three months, kept for as long
+//! The keys of return tokens and of links: made by themselves, changed every three months, kept for as long
 //! as anything that they made may come back.
 
 use std::path::{Path, PathBuf};
@@ -62,10 +62,11 @@ impl ReturnKeys {
         TokenKeys::new(terms.collect())
     }
 
-    /// What links to unsubscribe are sealed with, with the number of its key; the newest where none is named.
-    pub(super) fn link(&self, number: Option<u8>) -> Option<(u8, Zeroizing<[u8; 32]>)> {
+    /// What links of a kind are sealed with, with the number of its key; the newest where none is named. `label` keeps a
+    /// link of one kind from being one of another.
+    pub(super) fn link(&self, label: &str, number: Option<u8>) -> Option<(u8, Zeroizing<[u8; 32]>)> {
         let made = self.made.iter().find(|made| number.is_none_or(|number| made.number == number))?;
-        let key = Sha256::new().chain_update(b"SM2TP unsubscribe links v1").chain_update(made.secret.as_ref());
+        let key = Sha256::new().chain_update(label.as_bytes()).chain_update(made.secret.as_ref());
         Some((made.number, Zeroizing::new(key.finalize().into())))
     }
 }
@@ -118,8 +119,9 @@ mod tests {
         let thief = TokenKeys::new(vec![Term { number: 0, key: TokenKey::new(*late), last_day: u16::MAX }]);
         let forged = thief.make(Row([2; 10]), day(NOW + 95 * DAY)).unwrap();
         assert!(Token::open(&forged, &reread.tokens(), day(NOW + 95 * DAY), 35).is_err());
-        assert_ne!(reread.link(None).unwrap(), reread.link(Some(0)).unwrap());
-        assert!(reread.link(Some(9)).is_none());
+        assert_ne!(reread.link("a", None).unwrap(), reread.link("a", Some(0)).unwrap());
+        assert_ne!(reread.link("a", None).unwrap(), reread.link("b", None).unwrap());
+        assert!(reread.link("a", Some(9)).is_none());
     }
 
     #[test]
