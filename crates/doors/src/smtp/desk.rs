@@ -176,6 +176,14 @@ impl Desk {
         Answer::Yes
     }
 
+    /// The account as it is now: people may have changed or removed it while the connection was open.
+    fn still_there(&mut self, account: Account) -> Option<Account> {
+        let Some(login) = &account.login else { return Some(account) };
+        let now = self.shared.house.accounts.account(login)?;
+        self.account = Some(now.clone());
+        Some(now)
+    }
+
     fn take_seat(&mut self, account: &Account) -> Result<(), Answer> {
         // First the old one: who logs in on a trusted connection leaves the organisation of that.
         self.seat = None;
@@ -231,6 +239,10 @@ impl Desk {
                 return Answer::Yes;
             }
             return no(530, Enhanced(5, 7, 0), "Authentication required: this server relays for its members only");
+        };
+        let Some(account) = self.still_there(account) else {
+            (self.account, self.seat) = (None, None);
+            return no(530, Enhanced(5, 7, 0), "This login is not known any more, log in again");
         };
         if self.seat.is_none()
             && let Err(answer) = self.take_seat(&account)
@@ -418,16 +430,9 @@ impl Desk {
         };
         let traced = trace::trace(&content, &via, received_at);
         let content: Arc<[u8]> = traced.content.into();
-        let volumes = &self.shared.volumes;
-        let is_much = volumes.is_much(&account, self.recipients.len(), traced.message_id.as_deref(), now_us());
-        let kind = stream::decided(told, &looks, is_much);
-        let recipients = std::mem::take(&mut self.recipients);
-        let recipients = match kind.stream == told.stream {
-            true => recipients,
-            false => match self.decide_again(&account, kind.stream, recipients) {
-                Ok(recipients) => recipients,
-                Err(answer) => return answer,
-            },
+        let (kind, recipients) = match self.kind_of(&account, &looks, traced.message_id.as_deref()) {
+            Ok(decided) => decided,
+            Err(answer) => return answer,
         };
         let hold_s = self.shared.settings.hold_s;
         let mail = NewMail {
@@ -444,6 +449,11 @@ impl Desk {
             is_report: false,
             options: envelope.params.options,
         };
+        self.keep(mail, content, busy).await
+    }
+
+    /// Puts a mail into the spool, and hands it on.
+    async fn keep(&self, mail: NewMail, content: Arc<[u8]>, busy: Option<Busy>) -> Answer {
         let spool = &self.shared.house.spool;
         let kept = match busy.as_ref().is_some_and(Busy::is_alone) {
             true => spool.accept_alone(mail).await,
@@ -465,6 +475,23 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// The kind of the mail whose content is here, and how its recipients are kept now.
+    fn kind_of(
+        &mut self,
+        account: &Account,
+        looks: &Looks,
+        message_id: Option<&str>,
+    ) -> Result<(Kind, Vec<NewRecipient>), Answer> {
+        let told = self.told(account);
+        let is_much = self.shared.volumes.is_much(account, self.recipients.len(), message_id, now_us());
+        let kind = stream::decided(told, looks, is_much);
+        let recipients = std::mem::take(&mut self.recipients);
+        if kind.stream == told.stream {
+            return Ok((kind, recipients));
+        }
+        self.decide_again(account, kind.stream, recipients).map(|recipients| (kind, recipients))
     }
 
     fn via<'a>(&'a self, session: &'a Session, service: Service, options: &MailOptions) -> Via<'a> {

@@ -120,7 +120,8 @@ fn what_is_stopped_is_refused_or_taken_and_reported_and_never_lost() {
 
 #[test]
 fn the_stream_is_told_by_login_port_header_and_volume_and_the_log_says_how() {
-    let sink = Sink::start();
+    // So that the mail waits and can be looked at.
+    let sink = Sink::with(|to| to.starts_with("late").then(|| "451 4.3.0 Later".to_owned()));
     let node = node(&sink, "");
     node.ask(&["org", "add", "a", "--domain", "good.test"]);
     node.ask_with(&["org", "login", "anna", "--org", "a"], PASSWORD);
@@ -130,9 +131,7 @@ fn the_stream_is_told_by_login_port_header_and_volume_and_the_log_says_how() {
         if let Some(login) = login {
             log_in(&mut client, login);
         }
-        // Nobody listens there, so that the mail waits and can be looked at.
-        let said =
-            client.mail("x@good.test", &["jean@nowhere.invalid"], &format!("{header}Subject: x\r\n\r\n")).unwrap();
+        let said = client.mail("x@good.test", &["late@example.test"], &format!("{header}Subject: x\r\n\r\n")).unwrap();
         let mail = said.trim().rsplit(' ').next().unwrap().to_owned();
         wait_for("the log says how", Duration::from_secs(20), || {
             let shown = node.ask(&["queue", "show", &mail]);
@@ -193,4 +192,37 @@ fn a_letter_that_turns_out_a_newsletter_is_decided_again() {
     sink.mail_to("anna@example.test");
     node.wait_for_empty_queue();
     assert!(sink.mails().iter().all(|mail| mail.to != ["dead@example.test"]));
+}
+
+#[test]
+fn an_org_that_is_removed_while_it_sends_keeps_what_was_taken_and_sends_no_more() {
+    let sink = Sink::start();
+    let node = node(&sink, "");
+    node.ask(&["org", "add", "a", "--domain", "good.test"]);
+    for login in ["a1", "a2"] {
+        node.ask_with(&["org", "login", login, "--org", "a"], PASSWORD);
+    }
+    node.ask(&["suppress", "add", "jean@example.test", "--org", "a"]);
+    let (mut first, mut second) = (client(&node, Some("a1")), client(&node, Some("a2")));
+    first.mail("anna@good.test", &["bob@example.test"], "Subject: taken\r\n\r\n").unwrap();
+    second.say("MAIL FROM:<anna@good.test>", "250").unwrap();
+    node.ask(&["org", "remove", "a"]);
+    // What had begun ends; the next mail does not begin, and a new login fails.
+    second.say("RCPT TO:<carl@example.test>", "250").unwrap();
+    second.say("DATA", "354").unwrap();
+    second.say("Subject: begun\r\n\r\n.", "250").unwrap();
+    for client in [&mut first, &mut second] {
+        client.say("MAIL FROM:<anna@good.test>", "530").unwrap();
+    }
+    let plain = STANDARD.encode(format!("\0a1\0{PASSWORD}"));
+    Client::greet(node.smtp()).unwrap().say(&format!("AUTH PLAIN {plain}"), "535").unwrap();
+    for to in ["bob@example.test", "carl@example.test"] {
+        sink.mail_to(to);
+    }
+    node.wait_for_empty_queue();
+    // Its list is there again with an organisation of its name.
+    assert_eq!(node.run(&["explain", "jean@example.test", "--org", "a"]).exit, 65);
+    node.ask(&["org", "add", "a", "--domain", "good.test"]);
+    let explained = node.ask(&["explain", "jean@example.test", "--org", "a", "--stream", "personal"]);
+    assert_eq!(explained["decisions"][0]["rule"], "listed-by-org", "{explained}");
 }
