@@ -186,6 +186,7 @@ async fn mail_out(house: &House, onward: &Onward, message: &Message) -> Result<(
             held_until: 0,
             content: content.clone(),
             is_report: true,
+            stream_by: None,
             options: sm2tp_proto::smtp::MailOptions { utf8: to.needs_utf8(), ..Default::default() },
         };
         let queued = house.spool.accept(mail).await?;

@@ -1,11 +1,13 @@
 //! `sm2tp bench relay`: how fast a relay takes mail and delivers it, measured from outside, the same for any relay.
 //! `sm2tp bench queue`: what a long queue costs ([`queue`]). `sm2tp bench report`: how fast reports are read ([`report`]);
-//! `sm2tp bench classify`: how fast replies ([`classify`]).
+//! `sm2tp bench classify`: how fast replies ([`classify`]). `sm2tp bench admit`: what the question of every door costs
+//! ([`admit`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
 //! one machine and nothing else.
 
+mod admit;
 mod classify;
 mod load;
 mod node;
@@ -22,6 +24,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 
+pub use self::admit::{AdmitArgs, admit};
 pub use self::classify::{ClassifyArgs, classify};
 use self::node::{BenchNode, Place, Sign, Usage};
 pub use self::queue::{QueueArgs, queue};

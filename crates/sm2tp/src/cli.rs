@@ -17,7 +17,7 @@ use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 pub use self::beside::{Exim, Log, Postfix};
-use crate::bench::{ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::bench::{AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::simulate::SendersArgs;
 
 /// Outgoing mail relay and federated bounce service.
@@ -533,6 +533,8 @@ pub enum Bench {
     Queue(QueueArgs),
     /// Read and classify reports on one core.
     Report(ReportArgs),
+    /// Ask the question of every door, of a node that knows millions of addresses.
+    Admit(AdmitArgs),
     /// Classify replies on one core.
     Classify(ClassifyArgs),
 }

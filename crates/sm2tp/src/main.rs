@@ -104,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
         Command::Bench(cli::Bench::Relay(args)) => block_on_one(bench::relay(args, json))?,
         Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
+        Command::Bench(cli::Bench::Admit(args)) => block_on(bench::admit(args, json))?,
         Command::Bench(cli::Bench::Classify(args)) => bench::classify(&open::classifier(&cli.config)?, &args, json),
         Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
         Command::Simulate(cli::Simulate::Senders(args)) => simulate::senders(&args, json),

@@ -97,8 +97,8 @@ impl Views {
         }
     }
 
-    /// Puts evidence back to what it was before something that is not believed any more.
-    pub(super) fn restore(&self, evidence: &[(Tag, Evidence)]) {
+    /// Puts evidence in the place of what is known: what it was before something that is not believed any more.
+    pub fn restore(&self, evidence: &[(Tag, Evidence)]) {
         let mut known = self.write();
         for (tag, evidence) in evidence {
             known.evidence.change(*tag, |_| (!evidence.is_empty()).then(|| (*evidence).into()));
