@@ -10,6 +10,7 @@ mod explain;
 mod queue;
 mod replies;
 mod returns;
+pub(crate) mod stats;
 
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
@@ -75,9 +76,12 @@ pub enum Request {
     DkimList { domain: Option<String> },
     DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
     DkimRemove { domain: String, selector: String, which: Removal },
+    Stats { org: Option<String>, days: Option<u64> },
+    StatsOf { address: String },
     LedgerRebuild,
     AlertsList,
     AlertsTest,
+    LedgerProgress,
     BreakerList,
     BreakerDecide { provider: String, verdict: Verdict },
     UnknownReplies,
@@ -235,7 +239,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::QueueHold { which } => queue::hold(house, onward, which).await,
         Request::QueueRelease { which } => queue::release(house, onward, which).await,
         Request::QueueDrop { which } => queue::drop(house, onward, which).await,
-        Request::OrgList => Ok(json!(house.accounts.orgs())),
+        Request::OrgList => orgs(house).await,
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => {
             house.accounts.remove_org(&name).await?;
@@ -278,7 +282,25 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::UnknownReplies => replies::unknown(house).await,
         Request::ReplayReplies { mode } => replies::replay(house, mode).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
+        Request::Stats { org, days } => stats::stats(house, org, days.unwrap_or(stats::DAYS)).await,
+        Request::StatsOf { address } => stats::of_address(house, &address).await,
+        Request::LedgerProgress => Ok(house
+            .ledger
+            .progress()
+            .now()
+            .map_or(Value::Null, |(done, total)| json!({ "done": done, "total": total }))),
     }
+}
+
+/// The organisations, each with its score of the last weeks where it has sent anything.
+async fn orgs(house: &House) -> Result<Value, Problem> {
+    let lights = stats::lights(house).await?;
+    let mut list = json!(house.accounts.orgs());
+    for org in list.as_array_mut().into_iter().flatten() {
+        let score = lights.iter().find(|(name, _)| org["name"] == name.as_str()).map(|(_, score)| score);
+        org["score"] = json!(score);
+    }
+    Ok(list)
 }
 
 /// What is not given stays as it is: an org that loses its domains by a forgotten word could write as anybody.

@@ -15,6 +15,7 @@ pub mod pace;
 pub mod rate;
 pub mod retry;
 pub mod returned;
+pub mod score;
 pub mod seal;
 pub mod sign;
 pub mod sites;

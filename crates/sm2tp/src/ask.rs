@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::cli::{self, Alerts, Breaker, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
 use crate::password::password;
-use crate::{Exit, Failure, open, say, show};
+use crate::{Exit, Failure, open, progress, say, show};
 
 /// Asks, and prints the answer.
 pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
@@ -91,7 +91,11 @@ async fn confirmed(config: &Config, config_file: &Path, who: &str) -> Result<Str
 /// Asks, and gives the answer back.
 pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Result<Value, Failure> {
     let socket = config.data_dir.join("control.sock");
-    let answered = timeout(patience(request), control::ask(&socket, request)).await;
+    let asking = timeout(patience(request), control::ask(&socket, request));
+    let answered = match request {
+        Request::LedgerRebuild => progress::watched(asking, async || rebuilding(&socket).await).await,
+        _ => asking.await,
+    };
     let reply = match answered {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) if no_node(&error) => here(config, config_file, request.clone()).await?,
@@ -102,6 +106,13 @@ pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Resu
         Reply::Ok(value) => Ok(value),
         Reply::Error { exit, message } => Err(Failure { exit, message }),
     }
+}
+
+/// How far a running node is with making its views again.
+async fn rebuilding(socket: &Path) -> Option<(u64, u64)> {
+    let asked = timeout(open::ASK_TIMEOUT, control::ask(socket, &Request::LedgerProgress)).await;
+    let Ok(Ok(Reply::Ok(value))) = asked else { return None };
+    Some((value["done"].as_u64()?, value["total"].as_u64()?))
 }
 
 /// How long an answer may take: what goes through a whole queue or ledger takes its time.
@@ -135,7 +146,9 @@ async fn here(config: &Config, config_file: &Path, request: Request) -> Result<R
     let opened = open::open(config, config_file).await?;
     // Nobody is there to be told: a node that starts reads the spool.
     let (onward, _) = Onward::new(1);
-    Ok(control::reply(control::answer(&opened.house, &onward, request).await))
+    let ledger = opened.house.ledger.clone();
+    let answering = control::answer(&opened.house, &onward, request);
+    Ok(control::reply(progress::watched(answering, async || ledger.progress().now()).await))
 }
 
 /// What may be said before the first start; anything else would make a node only to say that it is empty.
@@ -203,6 +216,10 @@ fn request(command: Command) -> Result<Request, Failure> {
             Breaker::List => Request::BreakerList,
             Breaker::Forget { provider } => Request::BreakerDecide { provider, verdict: Verdict::Forget },
             Breaker::Believe { provider } => Request::BreakerDecide { provider, verdict: Verdict::Believe },
+        },
+        Command::Stats(asked) => match asked.address {
+            Some(address) => Request::StatsOf { address },
+            None => Request::Stats { org: asked.org, days: asked.days },
         },
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,

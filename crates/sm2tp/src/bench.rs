@@ -1,12 +1,13 @@
 //! `sm2tp bench relay`: how fast a relay takes mail and delivers it, measured from outside, the same for any relay.
 //! `sm2tp bench queue`: what a long queue costs ([`queue`]). `sm2tp bench report`: how fast reports are read ([`report`]);
 //! `sm2tp bench classify`: how fast replies ([`classify`]). `sm2tp bench admit`: what the question of every door costs
-//! ([`admit`]).
+//! ([`admit`]); `sm2tp bench absorb`: how fast outcomes are counted ([`absorb`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
 //! one machine and nothing else.
 
+mod absorb;
 mod admit;
 mod classify;
 mod load;
@@ -24,6 +25,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::time::{interval, timeout};
 
+pub use self::absorb::{AbsorbArgs, absorb};
 pub use self::admit::{AdmitArgs, admit};
 pub use self::classify::{ClassifyArgs, classify};
 use self::node::{BenchNode, Place, Sign, Usage};

@@ -17,7 +17,7 @@ use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 pub use self::beside::{Exim, Log, Postfix};
-use crate::bench::{AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::simulate::SendersArgs;
 
 /// Outgoing mail relay and federated bounce service.
@@ -101,6 +101,8 @@ pub enum Command {
     /// Providers that say "no such user" in bulk and are not believed.
     #[command(subcommand)]
     Breaker(Breaker),
+    /// What became of the mail of the last days, and the score that it gives (docs/scores.md).
+    Stats(Stats),
     /// The list of all that happened.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -525,6 +527,20 @@ pub enum Algorithms {
     Both,
 }
 
+/// `sm2tp stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Of this organisation; without it, of the whole node.
+    #[arg(long, value_name = "NAME")]
+    pub org: Option<String>,
+    /// So many days back, today among them; 30 by default.
+    #[arg(long, value_name = "N")]
+    pub days: Option<u64>,
+    /// What is counted of one address instead.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["org", "days"])]
+    pub address: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Bench {
     /// Send mail through a relay into a sink: accept rate, end-to-end rate, CPU, memory.
@@ -537,6 +553,8 @@ pub enum Bench {
     Admit(AdmitArgs),
     /// Classify replies on one core.
     Classify(ClassifyArgs),
+    /// Give the ledger outcomes to count, and make its views again.
+    Absorb(AbsorbArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,7 @@ mod open;
 mod outward;
 mod password;
 mod postfix;
+mod progress;
 mod report;
 mod rules;
 mod salvage;
@@ -27,6 +28,7 @@ mod serve;
 mod settings;
 mod show;
 mod simulate;
+mod stats;
 mod take;
 
 use std::io::Write;
@@ -105,6 +107,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(cli::Bench::Relay(args)) => block_on_one(bench::relay(args, json))?,
         Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
         Command::Bench(cli::Bench::Admit(args)) => block_on(bench::admit(args, json))?,
+        Command::Bench(cli::Bench::Absorb(args)) => block_on(bench::absorb(args, json))?,
         Command::Bench(cli::Bench::Classify(args)) => bench::classify(&open::classifier(&cli.config)?, &args, json),
         Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
         Command::Simulate(cli::Simulate::Senders(args)) => simulate::senders(&args, json),

@@ -20,6 +20,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::PeerShow { .. } => peer(&mut out, value),
         Request::AlertsList => alerts::list(&mut out, value),
         Request::AlertsTest => alerts::tried(&mut out, value),
+        Request::Stats { .. } => out = crate::stats::text(value),
+        Request::StatsOf { .. } => out = crate::stats::of_address(value),
         Request::BreakerList => breakers(&mut out, value),
         Request::UnknownReplies => unknown_replies(&mut out, value),
         Request::ReplayReplies { .. } => replayed(&mut out, value),
@@ -276,6 +278,9 @@ fn orgs(out: &mut String, value: &Value) {
         let domains: Vec<_> = items(entry, "domains").iter().filter_map(Value::as_str).collect();
         let domains = if domains.is_empty() { "any domain".to_owned() } else { domains.join(", ") };
         line(out, &format!("{} ({}; {domains})", word(entry, "name"), word(entry, "stream")));
+        if let Some(score) = crate::stats::in_a_line(&entry["score"]) {
+            line(out, &format!("  {score}"));
+        }
         limits(out, &entry["limits"], "  ");
         for login in items(entry, "logins") {
             // Nothing is wrong with it; it matters to who wants to switch PLAIN off in a mail program.

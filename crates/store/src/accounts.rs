@@ -514,8 +514,10 @@ mod tests {
                  hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
              CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, recipient TEXT); \
              CREATE TABLE peer (node BLOB PRIMARY KEY, polled_at INTEGER, trouble TEXT) WITHOUT ROWID; \
-             CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT); \
-             CREATE TABLE recipient (tag BLOB PRIMARY KEY, delivered_at INTEGER NOT NULL, hard_first_at INTEGER NOT NULL, \
+             CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, \
+                 cause TEXT, sub TEXT, stream TEXT, count INTEGER NOT NULL, key_id BLOB, tag BLOB, domain TEXT, org TEXT, \
+                 login TEXT, provider TEXT, code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT); \
+             CREATE TABLE recipient (tag BLOB PRIMARY KEY, key_id BLOB, domain TEXT, delivered_at INTEGER NOT NULL, hard_first_at INTEGER NOT NULL, \
                  hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL, hard_inactive INTEGER NOT NULL, \
                  hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL, \
                  soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT) WITHOUT ROWID; \

@@ -5,11 +5,14 @@
 
 mod breaker;
 mod event;
+pub mod figures;
 mod listed;
 mod packed;
+mod progress;
 mod refused;
 mod replay;
 mod schema;
+pub mod sends;
 pub(crate) mod unknown;
 mod views;
 mod withdrawn;
@@ -29,8 +32,9 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use self::breaker::Bounced;
 use self::breaker::Watching;
 pub use self::breaker::{Breakers, Tripped, Verdict};
-pub(crate) use self::event::hour;
 pub use self::event::{Event, Subject};
+pub(crate) use self::event::{domain, hour, kind};
+pub use self::progress::Progress;
 pub use self::refused::{RefusedExit, refused_exits};
 use self::replay::Replaying;
 pub use self::replay::{Change, Replay, Replayed};
@@ -49,6 +53,7 @@ pub struct Ledger {
     views: Views,
     breakers: Breakers,
     watching: Arc<Mutex<Watching>>,
+    progress: Progress,
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -83,20 +88,28 @@ impl Ledger {
     /// [`LedgerError`] where the file cannot be opened or has a newer format.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let mut connection = sql::open_sqlite(path)?;
-        schema::prepare(&connection)?;
-        let views = Views::default();
+        let (views, progress) = (Views::default(), Progress::default());
+        if schema::prepare(&connection)? {
+            sql::transaction::<_, LedgerError>(&mut connection, |sql| Ok(rebuild(sql, &progress)?))?;
+        }
         views.load(&mut connection)?;
         let breakers = Breakers::default();
         breakers.load(&mut connection)?;
         let reader = sql::open_sqlite(path)?;
         reader.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
         let (writer, reader) = (owner("ledger", connection)?, owner("ledger-reader", reader)?);
-        Ok(Self { writer, reader, views, breakers, watching: Arc::default() })
+        Ok(Self { writer, reader, views, breakers, watching: Arc::default(), progress })
     }
 
     #[must_use]
     pub fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// How far the views were made again, while they are.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The providers that are not believed at the moment.
@@ -176,8 +189,15 @@ impl Ledger {
     pub async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
         let views = self.views.clone();
         ask(&self.writer, move |connection| {
-            sql::transaction(connection, |sql| events.iter().try_for_each(|event| keep(sql, event)))?;
-            views.follow(&events);
+            let (recipients, others): (Vec<_>, Vec<_>) =
+                events.into_iter().partition(|event| event.subject == Subject::Recipient);
+            // Whoever is refused a thousand times in a second is one line.
+            let others = Event::together(others);
+            sql::transaction(connection, |sql| {
+                recipients.iter().chain(&others).try_for_each(|event| put(sql, event))?;
+                figures::count(sql, recipients.iter().chain(&others), 1)
+            })?;
+            views.follow(&recipients);
             Ok::<_, LedgerError>(())
         })
         .await
@@ -225,6 +245,14 @@ impl Ledger {
         self.write(move |sql| Ok(sql.execute("DELETE FROM send_log WHERE at < $1", &[before.into()])?)).await
     }
 
+    /// Makes days of the hours that are old enough, and forgets days that are too old. `now` in unix seconds.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: it will be tried again.
+    pub async fn roll_up(&self, now: u64) -> Result<(), LedgerError> {
+        self.write(move |sql| Ok(figures::roll_up(sql, now)?)).await
+    }
+
     /// Reads the answers of the send log again with `rules`, and with [`Replay::Apply`] records what they mean now.
     /// `tags` answers with the tags that an address may have been recorded under, the one of today first.
     ///
@@ -257,9 +285,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: the views are as they were.
     pub async fn rebuild(&self) -> Result<u64, LedgerError> {
-        let views = self.views.clone();
+        let (views, progress) = (self.views.clone(), self.progress.clone());
         ask(&self.writer, move |connection| {
-            let count = sql::transaction::<_, LedgerError>(connection, |sql| Ok(rebuild(sql)?))?;
+            let count = sql::transaction::<_, LedgerError>(connection, |sql| Ok(rebuild(sql, &progress)?))?;
             views.load(connection)?;
             Ok(count)
         })
@@ -283,8 +311,11 @@ fn absorb(
         let tag = address.as_ref().and_then(tagger);
         for event in Event::from_told(told, address.as_ref(), tag) {
             if event.subject == Subject::Recipient {
-                keep(sql, &event)?;
-                publish(sql, told, &event)?;
+                put(sql, &event)?;
+                // Others hear what is known of the address only.
+                if event.kind != "refused" {
+                    publish(sql, told, &event)?;
+                }
                 recipients.push(event);
             } else {
                 others.push(event);
@@ -301,7 +332,9 @@ fn absorb(
             returns::keep(sql, told, (tag, address.domain().as_str()), line, &before)?;
         }
     }
-    Event::together(others).iter().try_for_each(|event| keep(sql, event))?;
+    let others = Event::together(others);
+    others.iter().try_for_each(|event| put(sql, event))?;
+    figures::count(sql, recipients.iter().chain(&others), 1)?;
     if let Some((last, _)) = batch.last() {
         sql.execute(
             "INSERT INTO read_to (source, last) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET last = excluded.last",
@@ -312,6 +345,12 @@ fn absorb(
 }
 
 pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
+    put(sql, event)?;
+    figures::count(sql, [event], 1)
+}
+
+/// Keeps an event that is counted with others.
+fn put(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
     event.insert(sql)?;
     event.apply(sql)
 }
@@ -321,7 +360,9 @@ pub(crate) fn tally(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
     event.tally(sql)
 }
 
-fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
+fn rebuild(sql: &mut dyn Sql, progress: &Progress) -> Result<u64, SqlError> {
+    let total = sql::first(sql, "SELECT COUNT(*) FROM event", &[], |row| row.uint(0))?.unwrap_or(0);
+    let progress = progress.begin(total);
     for (statement, values) in schema::EMPTY_VIEWS {
         sql.execute(statement, values)?;
     }
@@ -331,13 +372,18 @@ fn rebuild(sql: &mut dyn Sql) -> Result<u64, SqlError> {
     loop {
         let query = format!("SELECT {}, id FROM event WHERE id > $1 ORDER BY id LIMIT $2", event::COLUMNS);
         let page = sql::all(sql, &query, &[Value::from(after), REBUILD_PAGE.into()], |row| {
-            Ok((row.uint(19)?, Event::read(row)?))
+            Ok((row.uint(20)?, Event::read(row)?))
         })?;
-        let Some((last, _)) = page.last() else { return Ok(count) };
+        let Some((last, _)) = page.last() else { break };
         after = *last;
         count += page.len() as u64;
-        page.iter().filter(|(id, event)| !withdrawn.covers(*id, event)).try_for_each(|(_, event)| event.apply(sql))?;
+        let believed = || page.iter().filter(|(id, event)| !withdrawn.covers(*id, event)).map(|(_, event)| event);
+        believed().try_for_each(|event| event.apply(sql))?;
+        figures::count(sql, believed(), 1)?;
+        progress.at(count);
     }
+    figures::roll_up_again(sql)?;
+    Ok(count)
 }
 
 /// The send log (R4): the pair in clear, for as long as its retention says.

@@ -61,6 +61,9 @@ impl Outbox {
         if let Err(error) = self.ledger.prune_send_log(now.saturating_sub(self.send_log_s)).await {
             tracing::warn!(%error, "the send log could not be pruned; it will be tried again");
         }
+        if let Err(error) = self.ledger.roll_up(now).await {
+            tracing::warn!(%error, "hours could not be added up to days; it will be tried again");
+        }
     }
 
     /// Carries one batch; answers with how many entries it had.

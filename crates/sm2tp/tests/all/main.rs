@@ -42,6 +42,7 @@ mod salvage;
 mod scram;
 mod script;
 mod sink;
+mod stats;
 mod suppression;
 mod tidy;
 mod tls;

@@ -13,7 +13,7 @@ use sm2tp_rules::Evidence;
 use sm2tp_rules::breaker::{self, Answers, Limits};
 
 use super::event::{self, Event, Subject};
-use super::{LedgerError, Views, keep};
+use super::{LedgerError, Views, figures, keep};
 use crate::sql::{self, Row, Sql, SqlError};
 use crate::told::Told;
 
@@ -260,6 +260,7 @@ fn park(sql: &mut dyn Sql, refused: &[Refused]) -> Result<Vec<(Tag, Evidence)>, 
     for Refused { event, before } in refused {
         let Some((key_id, tag)) = event.recipient else { continue };
         Event { kind: "hard-parked".to_owned(), ..event.clone() }.insert(sql)?;
+        figures::count(sql, [event], -1)?;
         sql.execute("DELETE FROM publish WHERE tag = $1 AND at = $2", &[tag.0[..].into(), event.at.into()])?;
         let (_, _, expected) = tags.entry(tag).or_insert((key_id, *before, *before));
         if let Some(happening) = event.happening() {

@@ -42,6 +42,8 @@ pub struct Event {
     pub rule: Option<String>,
     /// A masked reply, or a person's note.
     pub note: Option<String>,
+    /// Of a site: the way out that its mail took.
+    pub exit: Option<String>,
     /// Whose words the reply is; none where no server spoke, or an older version wrote the event.
     pub said_by: Option<Speaker>,
 }
@@ -75,6 +77,7 @@ impl Event {
             strength: None,
             rule: None,
             note: None,
+            exit: None,
             said_by: None,
         }
     }
@@ -123,6 +126,7 @@ impl Event {
             cause,
             stream: Some(told.stream.to_string()),
             count: if let What::Accepted { recipients, .. } = told.what { recipients } else { 1 },
+            domain: told.mail_from.as_deref().and_then(domain),
             org: Some(told.org.clone()),
             login: told.login.clone(),
             provider: told.answer().and_then(|answer| answer.provider.clone()),
@@ -135,6 +139,7 @@ impl Event {
             cause: answer.verdict.as_ref().map(|verdict| verdict.cause.to_string()),
             domain: Some(address.domain().to_string()),
             provider: answer.provider.clone(),
+            exit: answer.exit.clone(),
             ..Self::new(hour(told.at), Subject::Site, told.kind())
         }
     }
@@ -142,7 +147,7 @@ impl Event {
     fn about_recipient(told: &Told, answer: &Answer, address: &Address, tag: (KeyId, Tag)) -> Option<Self> {
         let kind = match &told.what {
             What::Delivered { .. } if !answer.relayed => "delivered",
-            What::Bounced { expired, .. } => hard_or_soft(answer, *expired)?,
+            What::Bounced { expired, .. } => bounced(answer, *expired)?,
             _ => return None,
         };
         let verdict = answer.verdict.as_ref();
@@ -204,6 +209,7 @@ impl Event {
                 self.rule.as_deref().into(),
                 self.note.as_deref().into(),
                 self.said_by.map(Speaker::as_str).into(),
+                self.exit.as_deref().into(),
             ],
         )?;
         Ok(())
@@ -268,16 +274,17 @@ impl Event {
             rule: owned(16)?,
             note: owned(17)?,
             said_by: row.text_or_null(18)?.and_then(Speaker::parse),
+            exit: owned(19)?,
         })
     }
 
-    /// Puts the event into every view it belongs to.
+    /// Puts the event into every view it belongs to, but for those of `figures`.
     pub(super) fn apply(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         match self.subject {
-            Subject::Sender | Subject::Site if self.kind == "recounted" => self.recount(sql),
+            Subject::Sender if self.kind == "recounted" => self.recount(sql),
             Subject::Site if self.kind.starts_with("breaker-") => self.believe_or_not(sql),
             Subject::Sender => self.count_for_sender(sql, self.count.into()),
-            Subject::Site => self.count_for_domain(sql, self.count.into()),
+            Subject::Site => Ok(()),
             Subject::Recipient => match Listing::of(self) {
                 Some(listing) => listing.apply(self, sql),
                 None => self.fold(sql),
@@ -333,10 +340,7 @@ impl Event {
         let lost = Self { cause: self.note.clone(), kind: kind.clone(), ..self.clone() };
         let won = Self { kind, ..self.clone() };
         for (event, count) in [(lost, -count), (won, count)] {
-            match self.subject {
-                Subject::Sender => event.count_for_sender(sql, Value::Int(count))?,
-                _ => event.count_for_domain(sql, Value::Int(count))?,
-            }
+            event.count_for_sender(sql, Value::Int(count))?;
         }
         Ok(())
     }
@@ -355,21 +359,6 @@ impl Event {
                 word(&self.provider),
                 self.kind.as_str().into(),
                 word(&self.cause),
-                count,
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn count_for_domain(&self, sql: &mut dyn Sql, count: Value) -> Result<(), SqlError> {
-        sql.execute(
-            "INSERT INTO domain_counter (day, domain, kind, cause, count) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (day, domain, kind, cause) DO UPDATE SET count = domain_counter.count + excluded.count",
-            &[
-                (self.at / DAY_S).into(),
-                self.domain.as_deref().unwrap_or("").into(),
-                self.kind.as_str().into(),
-                self.cause.as_deref().unwrap_or("").into(),
                 count,
             ],
         )?;
@@ -494,12 +483,26 @@ fn soft_first_at(evidence: &Evidence) -> u64 {
     evidence.soft_at.saturating_sub(u64::from(days) * 24 * HOUR_S)
 }
 
-fn hard_or_soft(answer: &Answer, expired: bool) -> Option<&'static str> {
+/// What a mail that was given up is for its recipient; none where no server spoke of it.
+fn bounced(answer: &Answer, expired: bool) -> Option<&'static str> {
     let verdict = answer.verdict.as_ref()?;
-    says(verdict.cause, verdict.fate, expired).map(|says| match says {
-        Says::Hard => "hard",
-        Says::Soft => "soft",
-    })
+    let says = says(verdict.cause, verdict.fate, expired);
+    (says.is_some() || answer.code.is_some()).then(|| kind(says))
+}
+
+/// The kind of an event about a recipient whose mail was given up. What says nothing about the address is counted too: the
+/// mail did not arrive.
+pub(crate) fn kind(says: Option<Says>) -> &'static str {
+    match says {
+        Some(Says::Hard) => "hard",
+        Some(Says::Soft) => "soft",
+        None => "refused",
+    }
+}
+
+/// Of a sender's address as it was told; none of the null path.
+pub(crate) fn domain(address: &str) -> Option<String> {
+    Address::parse(address).ok().map(|address| address.domain().to_string())
 }
 
 /// The hour that a time is in, as its first second.
@@ -511,12 +514,12 @@ const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
 const INSERT: &str = "INSERT INTO event (at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
-    provider, code, enhanced, strength, rule, note, said_by) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+    provider, code, enhanced, strength, rule, note, said_by, exit) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 /// The columns that [`Event::read`] expects.
 pub(super) const COLUMNS: &str = "at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
-    provider, code, enhanced, strength, rule, note, said_by";
+    provider, code, enhanced, strength, rule, note, said_by, exit";
 
 /// What [`Event::of_tally`] reads.
 pub(super) const TALLY: &str = "SELECT day, org, login, stream, kind, cause, count FROM tally";

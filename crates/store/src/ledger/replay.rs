@@ -14,7 +14,7 @@ use sm2tp_rules::classify::{Classifier, Said};
 use sm2tp_rules::evidence::{Says, says};
 use sm2tp_rules::{Cause, Fate, Outcome, Stage, Strength};
 
-use super::event::{Event, Subject};
+use super::event::{self, Event, Subject};
 use super::{LedgerError, keep};
 use crate::sql::{self, Row, Sql, SqlError};
 use crate::told::mask;
@@ -71,6 +71,9 @@ struct Logged {
     org: String,
     login: Option<String>,
     stream: String,
+    /// Of the sender's address.
+    domain: Option<String>,
+    exit: Option<String>,
     recipient: Option<Address>,
     kind: String,
     mx: Option<String>,
@@ -176,20 +179,21 @@ impl<'a> Replaying<'a> {
         }
         let tags = (self.tags)(address);
         let mut events = Vec::new();
+        let withdrawn = format!("{}-withdrawn", event::kind(before));
+        events.extend(tags.iter().map(|tag| logged.event(&withdrawn, *tag, address, now)));
         if let Some(said) = before {
-            let kind = if said == Says::Hard { "hard-withdrawn" } else { "soft-withdrawn" };
             *self.counter(said, Step::Withdrawn) += 1;
-            events.extend(tags.iter().map(|tag| logged.event(kind, *tag, address, now)));
         }
-        if let (Some(said), Some(tag)) = (after, tags.first()) {
+        let Some(tag) = tags.first() else { return Ok(events) };
+        if let Some(said) = after {
             let delivered = "SELECT delivered_at FROM recipient WHERE tag = $1";
             let delivered = sql::first(sql, delivered, &[tag.1.0[..].into()], |row| row.uint(0))?.unwrap_or(0);
-            if delivered <= logged.at {
-                let kind = if said == Says::Hard { "hard" } else { "soft" };
-                *self.counter(said, Step::Added) += 1;
-                events.push(logged.event(kind, *tag, address, now));
+            if logged.at < delivered {
+                return Ok(events);
             }
+            *self.counter(said, Step::Added) += 1;
         }
+        events.push(logged.event(event::kind(after), *tag, address, now));
         Ok(events)
     }
 
@@ -262,14 +266,16 @@ impl Logged {
         };
         let sender = Event {
             stream: Some(self.stream.clone()),
+            domain: self.domain.clone(),
             org: Some(self.org.clone()),
             login: self.login.clone(),
             ..event(Subject::Sender)
         };
-        let site = self
-            .recipient
-            .as_ref()
-            .map(|address| Event { domain: Some(address.domain().to_string()), ..event(Subject::Site) });
+        let site = self.recipient.as_ref().map(|address| Event {
+            domain: Some(address.domain().to_string()),
+            exit: self.exit.clone(),
+            ..event(Subject::Site)
+        });
         [sender].into_iter().chain(site).collect()
     }
 
@@ -335,6 +341,8 @@ fn logged(row: &Row) -> Result<Option<Logged>, SqlError> {
         org: row.text(2)?.to_owned(),
         login: owned(3)?,
         stream: row.text(4)?.to_owned(),
+        domain: row.text_or_null(19)?.and_then(event::domain),
+        exit: owned(20)?,
         recipient: row.text_or_null(5)?.and_then(|text| Address::parse(text).ok()),
         kind: kind.to_owned(),
         mx: owned(7)?,
@@ -352,7 +360,7 @@ fn logged(row: &Row) -> Result<Option<Logged>, SqlError> {
 /// What a server said and what was made of its words: our own failures have no code and are typed, and circumstances cannot
 /// be read again. Reports were read whether they name a code or not.
 const PAGE: &str = "SELECT id, at, org, login, stream, recipient, kind, mx, stage, code, enhanced, cause, sub, fate, \
-    strength, text, provider, expired, weakened FROM send_log \
+    strength, text, provider, expired, weakened, mail_from, exit FROM send_log \
     WHERE $1 < id AND (code IS NOT NULL OR kind = 'returned') AND cause IS NOT NULL \
     AND rule NOT LIKE 'behaviour-%' \
     AND kind IN ('bounced', 'deferred', 'report-bounced', 'report-deferred', 'returned') ORDER BY id LIMIT $2";

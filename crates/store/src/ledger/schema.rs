@@ -6,9 +6,11 @@ use crate::sql::{SqlError, Value};
 
 /// Makes the tables of a new file, or brings an older one up.
 ///
+/// Answers whether the views must be made again: an older format had not all of them.
+///
 /// # Errors
 /// [`SqlError::Stored`] where the file was written by a newer version.
-pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
+pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if FORMAT < found {
         return Err(SqlError::Stored(format!(
@@ -27,16 +29,18 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), SqlError> {
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
-    Ok(())
+    Ok((1..VIEWS_SINCE).contains(&found))
 }
 
 /// Empties every view, so that it can be rebuilt from the events (I3).
-pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
+pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
     ("DELETE FROM breaker", &[]),
     ("DELETE FROM recipient", &[]),
     ("DELETE FROM listed", &[]),
     ("DELETE FROM counter", &[]),
-    ("DELETE FROM domain_counter", &[]),
+    ("DELETE FROM figure", &[]),
+    ("DELETE FROM figure_names", &[]),
+    ("DELETE FROM recipient_figure", &[]),
 ];
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
@@ -44,11 +48,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 5] = [
 /// rules. 7: returns, and what orgs want of them. 8: reports are read again too; what strangers bring is a tally.
 /// 9: the days of soft failures, and how orgs have suppression.
 /// 10: incidents, and messages about them.
-/// 11: who was asked for a confirmation.
-const FORMAT: i64 = 11;
+/// 11: who was asked for a confirmation. 12: events name the exit; more is counted.
+const FORMAT: i64 = 12;
+
+/// The format that has all views of today.
+const VIEWS_SINCE: i64 = 12;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -68,6 +75,8 @@ const MIGRATIONS: [&str; 10] = [
     "",
     // A table, which is made below.
     "",
+    // Another view takes its place.
+    "ALTER TABLE event ADD COLUMN exit TEXT; DROP TABLE IF EXISTS domain_counter;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -77,7 +86,7 @@ const EVENTS: &str = "
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT, sub TEXT,
     stream TEXT, count INTEGER NOT NULL, key_id BLOB, tag BLOB, domain TEXT, org TEXT, login TEXT, provider TEXT,
-    code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT, said_by TEXT);
+    code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT, said_by TEXT, exit TEXT);
 CREATE TABLE IF NOT EXISTS tally (
     day INTEGER NOT NULL, org TEXT NOT NULL, login TEXT NOT NULL, stream TEXT NOT NULL, kind TEXT NOT NULL,
     cause TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, org, login, stream, kind, cause)) WITHOUT ROWID;
@@ -101,9 +110,15 @@ CREATE TABLE IF NOT EXISTS counter (
     PRIMARY KEY (hour, org, login, stream, provider, kind, cause)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS breaker (
     provider TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, parked INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS domain_counter (
-    day INTEGER NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, count INTEGER NOT NULL,
-    PRIMARY KEY (day, domain, kind, cause)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS figure (
+    subject TEXT NOT NULL, name TEXT NOT NULL, hour INTEGER NOT NULL, part TEXT NOT NULL, kind TEXT NOT NULL,
+    cause TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (subject, name, hour, part, kind, cause)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS figure_names (
+    day INTEGER NOT NULL, subject TEXT NOT NULL, part TEXT NOT NULL, names INTEGER NOT NULL,
+    PRIMARY KEY (day, subject, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recipient_figure (
+    tag BLOB PRIMARY KEY, delivered INTEGER NOT NULL, hard INTEGER NOT NULL, soft INTEGER NOT NULL,
+    refused INTEGER NOT NULL, complained INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// What is kept beside the ledger: the send log (the only place besides the queue with pairs in clear; goes with its
@@ -118,6 +133,7 @@ CREATE TABLE IF NOT EXISTS send_log (
     expired INTEGER, provider TEXT, rules TEXT, weakened INTEGER);
 CREATE INDEX IF NOT EXISTS send_log_at ON send_log (at);
 CREATE INDEX IF NOT EXISTS send_log_recipient ON send_log (recipient);
+CREATE TABLE IF NOT EXISTS rolled (id INTEGER PRIMARY KEY, hours INTEGER NOT NULL, days INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS unknown_reply (
     shape TEXT PRIMARY KEY, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, code INTEGER,
     enhanced TEXT, stage TEXT, provider TEXT, several INTEGER NOT NULL, tag TEXT NOT NULL) WITHOUT ROWID;
@@ -188,9 +204,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ledger_of_format_7_learns_how_reports_were_weakened_and_keeps_its_lines() {
+    fn a_ledger_of_format_7_learns_how_reports_were_weakened_which_exit_was_taken_and_keeps_its_lines() {
         let connection = Connection::open_in_memory().unwrap();
-        let (before, _) = EVENTS.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
+        let before = EVENTS.replace(", exit TEXT", "");
+        let (before, _) = before.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
         connection.execute_batch(before).unwrap();
         let views = VIEWS.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
         for tables in [&views, FEDERATION, &KEPT.replace(", weakened INTEGER", "")] {
@@ -203,6 +220,7 @@ mod tests {
             prepare(&connection).unwrap();
             let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, Option<i64>>(0)).unwrap();
             assert_eq!(of("SELECT weakened FROM send_log"), None);
+            assert_eq!(of("SELECT COUNT(exit) FROM event"), Some(0));
             assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery"), Some(0));
         }
     }
@@ -210,7 +228,7 @@ mod tests {
     #[test]
     fn a_ledger_of_format_9_learns_what_an_incident_is() {
         let connection = Connection::open_in_memory().unwrap();
-        for tables in [EVENTS, VIEWS, KEPT, FEDERATION] {
+        for tables in [&EVENTS.replace(", exit TEXT", ""), VIEWS, KEPT, FEDERATION] {
             connection.execute_batch(tables).unwrap();
         }
         connection.execute_batch("PRAGMA user_version = 9;").unwrap();
@@ -228,6 +246,7 @@ mod tests {
         for tables in [EVENTS, VIEWS, FEDERATION] {
             let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
             let before = before.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
+            let before = before.replace(", exit TEXT", "");
             connection.execute_batch(&before).unwrap();
         }
         let (columns, rest) = KEPT.split_once(", sub TEXT").unwrap();

@@ -1,7 +1,7 @@
 //! Refusals that are not believed any more: events are never changed (I3), so another event says so.
 //!
-//! `hard-withdrawn`, `soft-withdrawn` (rules that improved) and `hard-parked` (a provider that erred in bulk) are about an
-//! earlier `hard` or `soft` of the same tag and time. What is folded is what nothing later withdraws.
+//! `hard-withdrawn`, `soft-withdrawn`, `refused-withdrawn` (rules that improved) and `hard-parked` (a provider that erred in
+//! bulk) are about an earlier `hard`, `soft` or `refused` of the same tag and time. What is folded is what nothing later withdraws.
 
 use std::collections::HashMap;
 
@@ -18,10 +18,11 @@ impl Withdrawn {
     /// Reads them. They are as many as refusals were withdrawn, ever: few beside the events.
     pub(super) fn read(sql: &mut dyn Sql) -> Result<Self, SqlError> {
         let mut found = Self::default();
-        let query =
-            "SELECT id, at, tag, kind FROM event WHERE kind IN ('hard-withdrawn', 'soft-withdrawn', 'hard-parked')";
+        let query = "SELECT id, at, tag, kind FROM event \
+            WHERE kind IN ('hard-withdrawn', 'soft-withdrawn', 'refused-withdrawn', 'hard-parked')";
         sql.rows(query, &[], &mut |row| {
-            let kind = if row.text(3)?.starts_with("hard") { "hard" } else { "soft" };
+            let kind = KINDS.into_iter().find(|kind| row.text(3).is_ok_and(|found| found.starts_with(kind)));
+            let Some(kind) = kind else { return Ok(()) };
             let last = found.0.entry((Tag(row.octets(2)?), row.uint(1)?, kind)).or_default();
             *last = row.uint(0)?.max(*last);
             Ok(())
@@ -31,11 +32,9 @@ impl Withdrawn {
 
     /// Whether a later event withdraws the one with number `id`.
     pub(super) fn covers(&self, id: u64, event: &Event) -> bool {
-        let kind = match event.kind.as_str() {
-            "hard" => "hard",
-            "soft" => "soft",
-            _ => return false,
-        };
+        let Some(kind) = KINDS.into_iter().find(|kind| event.kind == *kind) else { return false };
         event.recipient.is_some_and(|(_, tag)| self.0.get(&(tag, event.at, kind)).is_some_and(|last| id < *last))
     }
 }
+
+const KINDS: [&str; 3] = ["hard", "soft", "refused"];

@@ -4,7 +4,7 @@
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
 use sm2tp_proto::token::{Token, day};
-use sm2tp_rules::evidence::{Says, says};
+use sm2tp_rules::evidence::says;
 use sm2tp_rules::outcome::Fate;
 use sm2tp_rules::returned::{self, Before, Counts, Kind, Names};
 use sm2tp_rules::{Stream, Strength};
@@ -217,11 +217,8 @@ fn bounce(
             ..Event::new(ledger::hour(now), Subject::Site, "returned")
         },
     ];
-    let kind = verdict.and_then(|verdict| says(verdict.cause, verdict.fate, true)).map(|says| match says {
-        Says::Hard => "hard",
-        Says::Soft => "soft",
-    });
-    events.extend(kind.map(|kind| Event {
+    let kind = ledger::kind(verdict.and_then(|verdict| says(verdict.cause, verdict.fate, true)));
+    events.push(Event {
         cause,
         sub: verdict.and_then(|verdict| verdict.sub.clone()),
         stream: Some(sent.stream.to_string()),
@@ -235,7 +232,7 @@ fn bounce(
         // Without an address to take out of it, nobody knows whom the text names.
         note: failed.recipient.as_ref().map(|address| masked(&answer.text, address, failed.led_to.as_ref())),
         ..Event::new(now, Subject::Recipient, kind)
-    }));
+    });
     let named = [&failed.recipient, &failed.led_to].into_iter().flatten().cloned().collect();
     Decision { counts: Counts::Bounce, events, answer: Some(answer), weakened, named }
 }
@@ -287,6 +284,7 @@ pub(super) fn opted_out(link: &Link, now: u64) -> Vec<Event> {
 fn about_sender(sent: &Sent, kind: &str, now: u64) -> Event {
     Event {
         stream: Some(sent.stream.to_string()),
+        domain: sent.mail_from.as_deref().and_then(ledger::domain),
         org: Some(sent.org.clone()),
         login: sent.login.clone(),
         ..Event::new(ledger::hour(now), Subject::Sender, kind)
@@ -346,7 +344,8 @@ fn write(
     };
     ledger::log(sql, &told)?;
     let about = decision.events.iter().find(|event| event.subject == Subject::Recipient);
-    if let Some(event) = about.filter(|_| bounced) {
+    // Others hear what is known of the address only.
+    if let Some(event) = about.filter(|event| bounced && event.kind != "refused") {
         publish(sql, &told, event)?;
     }
     Ok(())

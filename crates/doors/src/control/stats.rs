@@ -1,0 +1,103 @@
+//! `sm2tp stats`: what became of the mail of some days, and the score that it gives.
+
+use serde_json::{Value, json};
+use sm2tp_rules::score::{Limits, Score, Sends, score};
+use sm2tp_store::LedgerError;
+use sm2tp_store::ledger::figures::{self, Of};
+use sm2tp_store::ledger::sends::{self, By, Named};
+
+use super::{Problem, address};
+use crate::{House, now};
+
+/// What happened within `days`, of one organisation or of the node.
+pub(super) async fn stats(house: &House, org: Option<String>, days: u64) -> Result<Value, Problem> {
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(Problem::Input(format!("days are from 1 to {DAYS_MAX}")));
+    }
+    if let Some(name) = org.as_deref().filter(|name| !knows(house, name)) {
+        return Err(Problem::NotFound(format!("there is no organisation {name}; sm2tp org list names them")));
+    }
+    let since = since(days);
+    let found = house.ledger.read(move |sql| {
+        let one = org.as_deref();
+        let time = if days <= HOURS_SHOWN_DAYS { By::Hour } else { By::Day };
+        let series = sends::by(sql, time, one, since)?;
+        let sum = sends::sum(&series);
+        let mut value = json!({
+            "org": one,
+            "days": days,
+            "since": since,
+            "sends": sum,
+            "score": judged(&sum),
+            "providers": list(&sends::by(sql, By::Provider, one, since)?, "name"),
+            "sender_domains": list(&sends::of(sql, Of::SenderDomain, one, since, NAMES_MAX)?, "org"),
+            "series": series.iter().map(point).collect::<Vec<_>>(),
+        });
+        match one {
+            Some(_) => value["logins"] = list(&sends::by(sql, By::Login, one, since)?, "name"),
+            // Which organisation writes to which domain, or leaves through which exit, is not counted (R11).
+            None => {
+                value["orgs"] = list(&sends::by(sql, By::Org, None, since)?, "name");
+                value["exits"] = list(&sends::of(sql, Of::Exit, None, since, NAMES_MAX)?, "provider");
+                value["domains"] = list(&sends::of(sql, Of::Domain, None, since, NAMES_MAX)?, "name");
+            }
+        }
+        Ok::<_, LedgerError>(value)
+    });
+    Ok(found.await?)
+}
+
+/// What is counted of one address, under any tag that it may have.
+pub(super) async fn of_address(house: &House, text: &str) -> Result<Value, Problem> {
+    let address = address(text)?;
+    let tags: Vec<_> = house.book.all_tags(&address).into_iter().map(|(_, tag)| tag).collect();
+    let found = house.ledger.read(move |sql| Ok(figures::of_recipient(sql, &tags)?)).await?;
+    Ok(json!({ "address": text.trim(), "figures": found }))
+}
+
+/// The score of each organisation over the usual days, for those who list them.
+pub(super) async fn lights(house: &House) -> Result<Vec<(String, Score)>, Problem> {
+    let since = since(DAYS);
+    let found = house.ledger.read(move |sql| Ok::<_, LedgerError>(sends::by(sql, By::Org, None, since)?)).await?;
+    Ok(found.into_iter().map(|Named { name, sends, .. }| (name, judged(&sends))).collect())
+}
+
+/// The beginning of the day so many days ago, today among them: days are what is left of old hours.
+pub(crate) fn since(days: u64) -> u64 {
+    (now() / DAY_S).saturating_sub(days.saturating_sub(1)) * DAY_S
+}
+
+pub(crate) fn judged(sends: &Sends) -> Score {
+    score(sends, &Limits::default())
+}
+
+fn knows(house: &House, name: &str) -> bool {
+    name == sm2tp_store::accounts::LOCAL || house.accounts.orgs().iter().any(|org| org.name == name)
+}
+
+/// Rows with their numbers; `part` is the name of what tells them apart beside their own.
+fn list(named: &[Named], part: &str) -> Value {
+    let row = |Named { name, part: of, sends }: &Named| {
+        let mut row = json!({ "name": name, "sends": sends, "score": judged(sends) });
+        if part != "name" {
+            row[part] = of.as_str().into();
+        }
+        row
+    };
+    // Reports of ours went there, and nothing else.
+    named.iter().filter(|named| named.sends != Sends::default()).map(row).collect()
+}
+
+fn point(named: &Named) -> Value {
+    json!({ "at": named.name.parse::<u64>().unwrap_or_default(), "sends": named.sends })
+}
+
+const DAY_S: u64 = 86_400;
+/// Days of a score where nobody says how many: a monthly newsletter is in it.
+pub(crate) const DAYS: u64 = 30;
+/// Counts are kept so long.
+const DAYS_MAX: u64 = 800;
+/// Up to so many days every hour is shown.
+const HOURS_SHOWN_DAYS: u64 = 2;
+/// Names of each list: a person reads the first.
+const NAMES_MAX: u64 = 50;
