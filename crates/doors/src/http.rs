@@ -1,7 +1,7 @@
 //! The HTTP doors: a status page, JSON for programs on this machine, and what peers pull (`FEDERATION.md` §6).
 //!
 //! No TLS here: a reverse proxy terminates it and passes on `/fed/v1` and `/.well-known/sm2tp`, and
-//! `/unsubscribe` and `/confirm` where mail has such links, nothing else. `/` and
+//! `/unsubscribe` and `/confirm` where mail has such links, `/score` where everybody may see it, nothing else. `/` and
 //! `/api/v1/status` are for this machine alone in this version; a proxy that passed them on would make every visitor look
 //! like it.
 
@@ -12,6 +12,7 @@ mod gate;
 mod logs;
 mod page;
 mod refusal;
+mod score;
 mod status;
 pub(crate) mod troubles;
 mod unsubscribe;
@@ -41,6 +42,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::gate::Gate;
+pub use self::score::Scores;
 pub use self::words::Lang;
 use crate::House;
 use crate::acme::Challenges;
@@ -61,6 +63,8 @@ pub(crate) struct Shared {
     /// Long polls under way.
     waiting: Semaphore,
     clicks: unsubscribe::Clicks,
+    scores: Scores,
+    said: score::Said,
 }
 
 type Door = State<Arc<Shared>>;
@@ -71,7 +75,7 @@ struct Client(SocketAddr);
 
 /// Serves until `stop`, then lets running requests end. `authority`: the `host[:port]` values under which this node's
 /// `/fed/v1` is configured; signatures are checked against them and never against what a request says. `lang` is the
-/// language of pages where a browser asks for none that they have.
+/// language of pages where a browser asks for none that they have; `scores` says whether there is a score page.
 ///
 /// # Errors
 /// [`std::io::Error`] where the ledger cannot be asked at the start.
@@ -80,7 +84,7 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    lang: Lang,
+    (lang, scores): (Lang, Scores),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
@@ -94,6 +98,8 @@ pub async fn serve(
         asking: Mutex::new(()),
         waiting: Semaphore::new(WAITING_MAX),
         clicks: unsubscribe::Clicks::default(),
+        scores,
+        said: score::Said::default(),
     });
     let router = router(shared);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -134,6 +140,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(page::page))
         .route("/style.css", get(page::style))
         .route("/unsubscribe/style.css", get(page::style))
+        .route("/score", get(score::page))
+        .route("/score.json", get(score::json))
+        .route("/score/style.css", get(page::style))
         .route("/unsubscribe/{link}", get(unsubscribe::page).post(unsubscribe::click))
         .route("/confirm", get(confirm::form).post(confirm::ask))
         .route("/confirm/style.css", get(page::style))

@@ -15,6 +15,7 @@ pub mod publish;
 pub mod quota;
 pub mod record;
 pub mod request;
+pub mod score;
 pub mod sealed;
 pub mod segment;
 pub mod tags;

@@ -165,6 +165,8 @@ pub struct TlsFiles {
 pub struct Http {
     /// At least one; port 0 is a free port.
     pub listen: Vec<SocketAddr>,
+    /// Whether everybody may see how well mail of this node arrives.
+    pub public_score: Switch,
 }
 
 /// `[relay]`

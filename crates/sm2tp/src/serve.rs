@@ -179,7 +179,11 @@ fn start_doors(
             config::Language::En => http::Lang::En,
             config::Language::Fr => http::Lang::Fr,
         };
-        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, lang, stop);
+        let scores = match config.http.as_ref().map(|http| http.public_score) {
+            Some(config::Switch::On) => http::Scores::Public,
+            _ => http::Scores::Off,
+        };
+        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, (lang, scores), stop);
         doors.spawn(async move { said(serving.await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.

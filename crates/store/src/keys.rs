@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use sm2tp_federation::keys::{LogKey, NodeKey};
+use sm2tp_federation::score::{self, PublicScore, ScoreError, SignedScore};
 use sm2tp_federation::sealed::{SealedError, TagKeyGrant};
 use sm2tp_federation::tags::TagKey;
 use thiserror::Error;
@@ -71,6 +72,14 @@ impl Keys {
     #[must_use]
     pub fn node_key(&self) -> NodeKey {
         NodeKey::of(&self.node)
+    }
+
+    /// The score of this node, signed.
+    ///
+    /// # Errors
+    /// [`ScoreError`] where it is another node's.
+    pub fn sign_score(&self, score: &PublicScore) -> Result<SignedScore, ScoreError> {
+        score::sign(score, &self.node)
     }
 
     #[must_use]

@@ -126,6 +126,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn clicks_with_a_link_of_ours_have_a_limit_for_all_together() {
+        let clicks = Clicks::default();
+        let taken = (0..4000).filter(|_| clicks.take().is_ok()).count();
+        assert!((3000..3200).contains(&taken), "{taken}");
+        assert!(matches!(clicks.take(), Err(Refusal::TooMany { after_s: 1..=60, .. })));
+    }
+
+    #[test]
     fn the_words_of_one_click_are_read_in_both_encodings_of_forms() {
         #[track_caller]
         fn check(body: &str, want: bool) {

@@ -75,7 +75,7 @@ impl Node {
             (house.clone(), onward),
             vec!["relay.example.org".into(), authority.clone()],
             sm2tp_doors::acme::Challenges::default(),
-            http::Lang::En,
+            (http::Lang::En, http::Scores::Off),
             async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             },

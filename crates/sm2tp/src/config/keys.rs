@@ -56,7 +56,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("root", r#""/etc/sm2tp/authority.pem""#),
         ],
     },
-    SectionKeys { name: "http", keys: &[("listen", r#"["127.0.0.1:8025"]"#)] },
+    SectionKeys { name: "http", keys: &[("listen", r#"["127.0.0.1:8025"]"#), ("public_score", r#""off""#)] },
     SectionKeys {
         name: "relay",
         keys: &[

@@ -257,7 +257,10 @@ fn tls_files(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {
 }
 
 fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
-    Ok(Http { listen: doors.listen(section, 8025)? })
+    Ok(Http {
+        listen: doors.listen(section, 8025)?,
+        public_score: section.text("public_score", word(SWITCH))?.unwrap_or(Switch::Off),
+    })
 }
 
 fn policy(section: &Section<'_>, doors: &mut Doors) -> Result<Policy, ConfigError> {

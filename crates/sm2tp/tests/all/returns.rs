@@ -436,6 +436,32 @@ fn reports_come_by_lmtp_and_nothing_else_does() {
 }
 
 #[test]
+fn a_report_that_breaks_off_in_the_middle_of_a_chunk_is_none() {
+    let sink = Sink::start();
+    let node = node(&config(free_address(), sink.address, ""));
+    send(&node, &["anna@recipients.test"]);
+    let path = format!("{}@returns.test", token_of(&sink.mail_to("anna@recipients.test")));
+    wait_for_count(&node, "delivered", 1);
+    let report = dsn("anna@recipients.test");
+    let begin = || {
+        let mut client = Client::greet(node.smtp()).unwrap();
+        client.say("MAIL FROM:<>", "250").unwrap();
+        client.say(&format!("RCPT TO:<{path}>"), "250").unwrap();
+        client
+    };
+    for command in [format!("BDAT {} LAST", report.len()), "BDAT 100000 LAST".to_owned()] {
+        let mut client = begin();
+        client.write(format!("{command}\r\n{}", &report[..report.len() - 1]).as_bytes()).unwrap();
+        drop(client);
+    }
+    let mut client = begin();
+    client.write(format!("BDAT {} LAST\r\n{report}", report.len()).as_bytes()).unwrap();
+    client.expect("250").unwrap();
+    wait_for_count(&node, "returned", 1);
+    assert_eq!(count(&node, "report-read") + count(&node, "unattributed"), 0);
+}
+
+#[test]
 fn a_report_about_a_mail_that_nobody_recorded_keeps_no_other_waiting() {
     let sink = Sink::start();
     let node = node(&config(free_address(), sink.address, ""));

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::send;
+use crate::client::{exchange, send};
 use crate::node::Node;
+use crate::programs::run;
 use crate::sink::Sink;
 use crate::wait::wait_until;
 
@@ -16,6 +17,38 @@ fn node(sink: &Sink) -> Node {
          \"senders.test\" = \"{0}\" }}\n",
         sink.address
     ))
+}
+
+/// Verifies it with another library than ours (libsodium).
+const VERIFY: &str = r#"
+import base64, json, sys
+from nacl.signing import VerifyKey
+signed = json.loads(sys.stdin.read())
+payload = base64.b64decode(signed["payload"])
+said = json.loads(payload)
+key = base64.urlsafe_b64decode(said["node"] + "=")
+VerifyKey(key).verify(b"sm2tp-score-v1\n" + payload, base64.b64decode(signed["sig"]))
+print(said["hostname"], said["v"], said["sends"]["accepted"], said["score"]["light"])
+"#;
+
+#[test]
+fn a_score_is_shown_to_everybody_only_where_the_administrator_wants_it() {
+    let sink = Sink::start();
+    let hidden = node(&sink);
+    for path in ["/score", "/score.json"] {
+        assert!(hidden.get(path).starts_with("HTTP/1.1 404"), "{path}");
+    }
+    let shown =
+        Node::start("hostname = \"relay.example.org\"\n[http]\nlisten = [\"127.0.0.1:0\"]\npublic_score = \"on\"\n");
+    let page = shown.get("/score");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("Too few mails to judge"), "{page}");
+    assert!(page.to_ascii_lowercase().contains("cache-control: public, max-age=600"), "{page}");
+    let french =
+        exchange(shown.http(), b"GET /score HTTP/1.1\r\nHost: x\r\nAccept-Language: fr\r\nConnection: close\r\n\r\n");
+    assert!(french.contains("Adresses inexistantes") && french.contains("0,00"), "{french}");
+    let answer = shown.get("/score.json");
+    let json = answer.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(run("/usr/bin/python3", &["-c", VERIFY], json), "relay.example.org 1 0 unjudged\n");
 }
 
 fn row<'a>(value: &'a Value, key: &str, name: &str) -> &'a Value {

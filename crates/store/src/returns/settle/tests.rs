@@ -394,3 +394,27 @@ async fn a_provider_that_errs_in_bulk_in_its_reports_is_not_believed() {
     assert!(!bench.ledger.breakers().is_tripped("google", NOW + 70));
     assert!((0..30).all(|n| bench.facts(&format!("{n}@x.example")).own.hard_at != 0));
 }
+
+#[tokio::test]
+async fn an_org_is_told_once_a_day_and_again_when_there_is_more() {
+    use crate::accounts::{Accounts, Scram, WishesChange};
+    let mut bench = Bench::new();
+    let accounts = Accounts::load(bench.ledger.clone(), Scram::Off).await.unwrap();
+    accounts.put_org("asso", Vec::new(), Stream::Bulk, 1).await.unwrap();
+    let change = WishesChange { contact: Some("boss@asso.example".into()), ..WishesChange::default() };
+    accounts.change_wishes("asso", change).await.unwrap();
+    let untold = |now: u64| accounts.untold(now - DAY);
+    let first = bench.send("jean@x.example").await;
+    bench.offer(1, Some(first), complaint(), NOW + 60).await;
+    let found = untold(NOW + 60).await.unwrap();
+    assert_eq!((found.len(), found[0].complaints, found[0].optouts), (1, 1, 0));
+    // One more comes while the notice is on its way.
+    let second = bench.send("paul@x.example").await;
+    bench.offer(2, Some(second), complaint(), NOW + 61).await;
+    accounts.told(&found[0], NOW + 62).await.unwrap();
+    assert!(untold(NOW + DAY).await.unwrap().is_empty(), "once a day");
+    let found = untold(NOW + DAY + 63).await.unwrap();
+    assert_eq!((found.len(), found[0].complaints), (1, 1), "what came meanwhile");
+    accounts.told(&found[0], NOW + DAY + 63).await.unwrap();
+    assert!(untold(NOW + 9 * DAY).await.unwrap().is_empty(), "nothing new");
+}
