@@ -58,17 +58,24 @@ impl Node {
     /// Starts `sm2tp serve` and waits until it is ready.
     #[track_caller]
     pub fn serve(&mut self) {
-        if let Err(status) = self.try_serve() {
+        self.serve_with(&[]);
+    }
+
+    /// As [`Node::serve`], with these in its environment.
+    #[track_caller]
+    pub fn serve_with(&mut self, environment: &[(&str, &str)]) {
+        if let Err(status) = self.try_serve(environment) {
             panic!("the node did not start ({status}):\n{}", self.log());
         }
     }
 
-    fn try_serve(&mut self) -> Result<(), ExitStatus> {
+    fn try_serve(&mut self, environment: &[(&str, &str)]) -> Result<(), ExitStatus> {
         let log = OpenOptions::new().create(true).append(true).open(self.folder.join("log")).unwrap();
         let mut child = Command::new(SM2TP)
             .args(["serve", "--config"])
             .arg(&self.config)
             .env_remove("SM2TP_LOG")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -21,6 +21,14 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
 }
 
+/// A library of a package, in the folder of this machine's kind.
+#[track_caller]
+pub fn library(name: &str) -> PathBuf {
+    let kinds = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let found = kinds.map(|kind| kind.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
+}
+
 /// Runs swaks, which must succeed. It is a script of Perl, and its TLS is a package of its own.
 #[track_caller]
 pub fn swaks(args: &[&str]) -> String {

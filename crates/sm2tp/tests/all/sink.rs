@@ -34,6 +34,8 @@ pub struct Sink {
 
 /// What the server says to a recipient; none: it takes it.
 type Opinion = dyn Fn(&str) -> Option<String> + Send + Sync;
+/// What it says to a whole message; none: it takes it.
+type Judge = dyn Fn(&Mail) -> Option<String> + Send + Sync;
 
 impl Sink {
     /// Takes everything.
@@ -51,6 +53,19 @@ impl Sink {
         offers: &'static [&'static str],
         opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
+        Self::serving(offers, opinion, |_| None)
+    }
+
+    /// Takes every recipient, and asks `judge` about each message when it has it.
+    pub fn judging(judge: impl Fn(&Mail) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::serving(OFFERS, |_| None, judge)
+    }
+
+    fn serving(
+        offers: &'static [&'static str],
+        opinion: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        judge: impl Fn(&Mail) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let sink = Self { address, mails: Arc::default(), asked: Arc::default(), open: Arc::default() };
@@ -59,13 +74,14 @@ impl Sink {
             asked.fetch_add(1, Ordering::Relaxed);
             opinion(to)
         });
+        let judge: Arc<Judge> = Arc::new(judge);
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().flatten().enumerate() {
-                let (mails, opinion, open) = (mails.clone(), opinion.clone(), open.clone());
+                let (mails, opinion, judge, open) = (mails.clone(), opinion.clone(), judge.clone(), open.clone());
                 open.fetch_add(1, Ordering::Relaxed);
                 thread::spawn(move || {
                     // A client that breaks off is that client's trouble.
-                    let service = Service { mails: &mails, opinion: &*opinion, offers, connection };
+                    let service = Service { mails: &mails, opinion: &*opinion, judge: &*judge, offers, connection };
                     drop(serve(&stream, &service));
                     open.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -86,7 +102,7 @@ impl Sink {
     }
 
     fn plain(&self) -> Service<'_> {
-        Service { mails: &self.mails, opinion: &|_| None, offers: OFFERS, connection: 0 }
+        Service { mails: &self.mails, opinion: &|_| None, judge: &|_| None, offers: OFFERS, connection: 0 }
     }
 
     /// How many recipients were named to it.
@@ -134,6 +150,7 @@ impl Mail {
 struct Service<'a> {
     mails: &'a Mutex<Vec<Mail>>,
     opinion: &'a Opinion,
+    judge: &'a Judge,
     offers: &'a [&'a str],
     connection: usize,
 }
@@ -144,7 +161,7 @@ fn serve(mut stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
 }
 
 fn converse(stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
-    let Service { mails, opinion, offers, connection } = *service;
+    let Service { mails, opinion, judge, offers, connection } = *service;
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     let mut mail = None;
@@ -174,9 +191,10 @@ fn converse(stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
             ("DATA", Some(open)) if !open.to.is_empty() => {
                 writer.write_all(b"354 go on\r\n")?;
                 open.content = content(&mut reader)?;
+                let refused = judge(open);
                 // Kept before it is answered: a sender that dies in between sends it again.
-                mails.lock().unwrap().extend(mail.take());
-                "250 2.0.0 Ok, kept".to_owned()
+                mails.lock().unwrap().extend(mail.take().filter(|_| refused.is_none()));
+                refused.unwrap_or_else(|| "250 2.0.0 Ok, kept".to_owned())
             }
             ("DATA", _) => "554 5.5.1 No valid recipients".to_owned(),
             ("RSET", _) => {
