@@ -220,6 +220,6 @@ fn author(fields: &[Field<'_>]) -> Author {
 
 /// Up to here an Ed25519 signature with the hash of the body takes a fraction of a millisecond, less than handing it to
 /// another thread is worth.
-const INLINE_OCTETS_MAX: usize = 64 * 1024;
+const INLINE_OCTETS_MAX: usize = 128 * 1024;
 /// Seconds between two complaints in the log.
 const COMPLAIN_S: u64 = 60;
