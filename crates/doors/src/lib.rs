@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod control;
 pub mod follow;
 pub mod http;
+pub mod logs;
 mod meters;
 mod patience;
 pub mod peering;

@@ -63,6 +63,8 @@ impl<'a> Delivery<'a> {
     /// status in front. At most 2 000 octets: Postfix cuts there, and a sentence that was cut is read as far as it goes.
     #[must_use]
     pub fn by_postfix(text: &'a str) -> Self {
+        // Our own status filter put its reason in front (docs/beside.md).
+        let text = text.strip_prefix("sm2tp: ").and_then(|own| own.split_once("): ")).map_or(text, |(_, text)| text);
         if text.starts_with("delivery temporarily suspended: ") {
             return Self::of(What::Again);
         }
@@ -272,6 +274,9 @@ mod tests {
         postfix(data, mx, reply(Asked::EndOfData, "451 4.7.1 later"));
         let mail = "host mx.dest.test[192.0.2.1] said: 550 no (in reply to MAIL FROM command)";
         postfix(mail, mx, reply(Asked::Mail, "550 no"));
+        let ours = "sm2tp: message refused, the address is valid (laposte-LPN007_510): host mx.dest.test[192.0.2.1] said: 421 \
+                    later (in reply to end of DATA command)";
+        postfix(ours, mx, reply(Asked::EndOfData, "421 later"));
         let banner = "host mx.dest.test[192.0.2.1] refused to talk to me: 554 5.7.1 blocked using zen";
         postfix(banner, mx, reply(Asked::Connect, "554 5.7.1 blocked using zen"));
         postfix("250 2.0.0 Ok: queued as 1", None, reply(Asked::EndOfData, "250 2.0.0 Ok: queued as 1"));

@@ -4,8 +4,11 @@ use std::future::Future;
 
 use sm2tp_doors::beside::{Listener, Place, policy, socketmap};
 use sm2tp_doors::stops::Stops;
-use sm2tp_doors::{House, smtp};
+use sm2tp_doors::{House, logs, smtp};
+use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
+use sm2tp_store::ledger::SendLog;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
@@ -54,6 +57,30 @@ impl Listeners {
         for listener in self.socketmap {
             doors.spawn(socketmap::serve(listener, rulebook.clone(), until()));
         }
+    }
+}
+
+/// Starts to follow the logs that the configuration names.
+pub fn follow_logs(
+    config: &Config,
+    offset_s: i64,
+    house: &House,
+    rulebook: &Rulebook,
+    stopped: &watch::Receiver<bool>,
+    doors: &mut JoinSet<()>,
+) {
+    let settings = logs::Settings {
+        send_log: if config.send_log_keep.is_zero() { SendLog::Off } else { SendLog::Keep },
+        stream: config.policy.as_ref().map_or(Stream::Personal, |policy| outward::stream_of(policy.stream)),
+        offset_s,
+    };
+    for file in config.logs.iter().flat_map(|logs| &logs.follow) {
+        let writer = match file.format {
+            config::LogFormat::Postfix => logs::Writer::Postfix,
+            config::LogFormat::Exim => logs::Writer::Exim,
+        };
+        let log = logs::Log { writer, path: file.path.clone(), smarthost: file.smarthost.clone() };
+        doors.spawn(logs::follow(log, house.clone(), rulebook.clone(), settings.clone(), stopped.clone()));
     }
 }
 

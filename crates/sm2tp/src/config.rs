@@ -64,7 +64,7 @@ pub struct Config {
     pub socketmap: Option<Socketmap>,
     /// The milter door; see [`Config::unbuilt`].
     pub milter: Option<Door>,
-    /// Logs of another mail server; see [`Config::unbuilt`].
+    /// Logs of another mail server.
     pub logs: Option<Logs>,
 }
 
@@ -391,6 +391,8 @@ pub struct LogFile {
     pub format: LogFormat,
     /// Where it is.
     pub path: PathBuf,
+    /// The host to which that mail server gives all its mail, if it does.
+    pub smarthost: Option<String>,
 }
 
 /// The mail server that writes a log.
@@ -427,7 +429,7 @@ impl Config {
     /// Sections that the file has and this version cannot serve. Whoever starts the node refuses them by name: a door
     /// that stays closed without a word would be believed to be open.
     pub fn unbuilt(&self) -> Vec<&'static str> {
-        let sections = [("milter", self.milter.is_some()), ("logs", self.logs.is_some())];
+        let sections = [("milter", self.milter.is_some())];
         sections.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect()
     }
 }
@@ -506,7 +508,7 @@ mod tests {
         let shipped = valid(&example());
         assert_eq!(shipped, valid("hostname = \"relay.example.org\"\n[smtp]\n[http]\n[relay]\n"));
         let mut full = valid(&uncommented());
-        assert_eq!(full.unbuilt(), ["milter", "logs"]);
+        assert_eq!(full.unbuilt(), ["milter"]);
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
         assert!(
             full.returns

@@ -109,9 +109,14 @@ fn in_json(outcome: &Outcome<'_>, meaning: Option<&sm2tp_rules::Outcome>) -> ser
     })
 }
 
+/// Seconds east of Greenwich on this machine; 0 where it cannot be known, as in a process with several threads.
+pub fn offset_s() -> i64 {
+    time::UtcOffset::current_local_offset().map_or(0, |offset| i64::from(offset.whole_seconds()))
+}
+
 /// Standard input, a file, or a compressed one; and what its lines leave out of their times.
 fn open(file: &Path) -> Result<(Box<dyn BufRead>, Clock), Failure> {
-    let offset_s = time::UtcOffset::current_local_offset().map_or(0, |offset| i64::from(offset.whole_seconds()));
+    let offset_s = offset_s();
     let clock = |at: SystemTime| {
         let latest = at.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
         Clock { latest, offset_s }

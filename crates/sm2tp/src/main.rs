@@ -135,7 +135,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;
-            block_on_most(serve::serve(config, &cli.config))?
+            // Asked while there is one thread alone: later nobody may look at the zone.
+            let offset_s = log::offset_s();
+            block_on_most(serve::serve(config, &cli.config, offset_s))?
         }
         other => {
             let config = serve::load(&cli.config)?;

@@ -76,8 +76,8 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the node until it is told to stop.
-pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failure> {
+/// Runs the node until it is told to stop. `offset_s`: seconds east of Greenwich, for logs whose times have no zone.
+pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<ExitCode, Failure> {
     log();
     // A limit on the size of files (RLIMIT_FSIZE) shall be an error of a write, not the end of the process.
     let _too_large = signal(SignalKind::from_raw(SIGXFSZ))
@@ -105,6 +105,7 @@ pub async fn serve(config: Config, config_file: &Path) -> Result<ExitCode, Failu
     start_alerts(&config, &house, &onward, tls.certificates.clone(), &stopped, &mut doors);
     let stops = Stops::start(house.ledger.clone());
     beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
+    beside::follow_logs(&config, offset_s, &house, &rulebook, &stopped, &mut doors);
     start_doors(&config, &house, &onward, (listeners, stops), tls, &stopped, &mut doors)?;
     start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
     let outbox = Outbox {

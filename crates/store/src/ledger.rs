@@ -155,6 +155,19 @@ impl Ledger {
         ask(&self.reader, move |connection| question(connection)).await
     }
 
+    /// The number of the last entry that was taken from this source; 0: none was.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it cannot be read.
+    pub async fn read_to(&self, source: &str) -> Result<u64, LedgerError> {
+        let source = source.to_owned();
+        self.read(move |sql| {
+            let last = "SELECT last FROM read_to WHERE source = $1";
+            Ok(sql::first(sql, last, &[source.as_str().into()], |row| row.uint(0))?.unwrap_or(0))
+        })
+        .await
+    }
+
     /// Takes a batch of an outbox: events, counters, views and send log in one transaction. What was taken before is
     /// skipped, so a batch may be offered again after a crash. Answers with the events about recipients, for those who
     /// publish them.

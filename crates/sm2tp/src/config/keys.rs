@@ -159,8 +159,10 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
 ];
 
 /// The keys of one followed log file; a table within a list, so not a section that may stand alone.
-pub(super) const LOG_FILE: SectionKeys =
-    SectionKeys { name: "logs.follow", keys: &[("format", r#""postfix""#), ("path", r#""/var/log/mail.log""#)] };
+pub(super) const LOG_FILE: SectionKeys = SectionKeys {
+    name: "logs.follow",
+    keys: &[("format", r#""postfix""#), ("path", r#""/var/log/mail.log""#), ("smarthost", r#""mail.example.org""#)],
+};
 
 /// The keys of ports for one kind of mail.
 pub(super) const PORT: SectionKeys =
@@ -257,7 +259,7 @@ pub(super) fn check_names(source: &Source<'_>, root: &DeTable<'_>) -> Result<(),
 }
 
 /// Sections that are read, so that a file for a later version is checked, and then refused by name.
-const UNBUILT: [&str; 2] = ["milter", "logs"];
+const UNBUILT: [&str; 1] = ["milter"];
 
 fn unknown_at_top(source: &Source<'_>, span: Range<usize>, name: &str, value: &DeValue<'_>) -> ConfigError {
     let sections = || SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());

@@ -428,6 +428,7 @@ fn log_file(file: &Section<'_>) -> Result<LogFile, ConfigError> {
     Ok(LogFile {
         format: file.text("format", word(LOG_FORMATS))?.ok_or_else(|| file.missing("format"))?,
         path: file.text("path", path)?.ok_or_else(|| file.missing("path"))?,
+        smarthost: file.text("smarthost", net::domain)?,
     })
 }
 

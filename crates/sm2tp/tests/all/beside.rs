@@ -168,6 +168,84 @@ fn exim_refuses_whom_the_node_stops_and_goes_on_without_it() {
     assert_eq!(refusal(&server, "gone@recipients.test"), "", "a node that is down stops nothing (I8)");
 }
 
+#[test]
+fn what_postfix_logs_of_a_french_provider_stops_the_next_mail_at_its_door() {
+    let refused = "550 5.5.0 Adresse d au moins un destinataire invalide. Invalid recipient. OFR204_416 [416]";
+    let sink = Sink::with(move |to| to.starts_with("gone").then(|| refused.to_owned()));
+    let sockets = sockets("postfix");
+    let postfix = postfix(sockets.path(), &sink);
+    let mut node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[policy]\nlisten = [\"unix:{}/policy.sock\"]\n\
+         [logs]\nfollow = [{{ format = \"postfix\", path = \"{}\" }}]\n",
+        sockets.path().display(),
+        postfix.dir().join("maillog").display()
+    ));
+    let server = postfix.address.to_string();
+    assert_eq!(refusal(&server, "gone@recipients.test"), "", "nothing is known of it yet");
+    let stopped = "550 5.5.0 <gone@recipients.test>: Recipient address rejected: not sent: earlier mail to this address was refused";
+    wait_until("the log was read", LONG, || refusal(&server, "gone@recipients.test").starts_with(stopped));
+
+    // What is written while the node is down is read later.
+    node.kill();
+    assert_eq!(refusal(&server, "gone.too@recipients.test"), "");
+    wait_until("Postfix has tried", LONG, || postfix.log().contains("to=<gone.too@recipients.test>"));
+    node.serve();
+    wait_until("the rest was read", LONG, || node.decision("gone.too@recipients.test", "bulk")["decision"] == "refuse");
+}
+
+#[test]
+fn a_log_is_followed_over_rotation_and_truncation_and_half_lines() {
+    let folder = Folder::new("log");
+    let path = folder.join("mail.log");
+    let time = run("date", &["-u", "+%Y-%m-%dT%H:%M:%S+00:00"], "");
+    let line = |n: usize| {
+        format!(
+            "{} vm postfix/smtp[1]: 4jX8763w{n}: to=<gone{n}@dest.test>, relay=mx.dest.test[192.0.2.1]:25, delay=1, \
+             delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.dest.test[192.0.2.1] said: 550 5.1.1 User unknown (in reply to \
+             RCPT TO command))\n",
+            time.trim()
+        )
+    };
+    let append = |text: &str| {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    append(&line(1));
+    let mut node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[logs]\nfollow = [{{ format = \"postfix\", path = \"{}\" }}]\n",
+        path.display()
+    ));
+    let knows = |node: &Node, n: usize| node.decision(&format!("gone{n}@dest.test"), "bulk")["decision"] == "refuse";
+    let events = |node: &Node| node.ask(&["ledger", "rebuild"])["events"].as_u64().unwrap();
+    wait_until("the first line", LONG, || knows(&node, 1));
+    let of_one_line = events(&node);
+    let two = line(2);
+    append(&two[..100]);
+    append(&two[100..]);
+    wait_until("a line in two pieces", LONG, || knows(&node, 2));
+    // Renamed, with a last line that was written to the old file after that.
+    std::fs::rename(&path, folder.join("mail.log.1")).unwrap();
+    let mut old = std::fs::OpenOptions::new().append(true).open(folder.join("mail.log.1")).unwrap();
+    std::io::Write::write_all(&mut old, line(3).as_bytes()).unwrap();
+    append(&line(4));
+    wait_until("both files", LONG, || knows(&node, 3) && knows(&node, 4));
+    // After a start the end of the file is read once more, for who sent what; nothing counts twice.
+    let before = events(&node);
+    node.kill();
+    append(&line(5));
+    node.serve();
+    wait_until("what was written meanwhile", LONG, || knows(&node, 5));
+    assert_eq!(events(&node), before + of_one_line);
+    // Cut in its place, as copytruncate does.
+    std::fs::write(&path, "").unwrap();
+    wait_until("the cut was seen", LONG, || {
+        append(&line(6));
+        knows(&node, 6)
+    });
+    let explained = node.ask(&["explain", "gone1@dest.test"]);
+    assert_eq!(explained["own"]["reply"], "550 5.1.1 User unknown", "{explained}");
+}
+
 /// Around an own ACL that takes everything, as Debian's takes what logged in.
 const EXIM: &str = r"
 primary_hostname = exim.test

@@ -34,9 +34,6 @@ fn a_section_that_is_not_built_is_refused_by_name() {
         let said = refused(command, "hostname = \"relay.example.org\"\n[milter]\n", 78);
         assert!(said.contains("3 | [milter]\n  |  ^^^"), "{said}");
     }
-    let logs =
-        "hostname = \"relay.example.org\"\n[logs]\nfollow = [{ format = \"exim\", path = \"/var/log/mainlog\" }]\n";
-    assert!(refused("serve", logs, 78).contains("[logs]"));
     // A door that takes mail with nobody behind it that delivers.
     assert!(
         refused("serve", "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n", 78)
