@@ -13,6 +13,7 @@ pub mod classify;
 mod config;
 pub mod front;
 pub mod header;
+pub mod lists;
 pub mod log;
 pub mod mta;
 pub mod policies;

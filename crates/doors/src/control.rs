@@ -7,6 +7,7 @@ mod addresses;
 mod alerts;
 mod dkim;
 mod explain;
+mod lists;
 mod queue;
 mod replies;
 mod returns;
@@ -14,6 +15,7 @@ pub(crate) mod stats;
 
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
+pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
 pub use self::queue::{Those, Which};
 
 use std::io;
@@ -59,6 +61,8 @@ pub enum Request {
     SuppressAllow { entry: Entry },
     SuppressRemove { entry: Entry },
     SuppressConfirm { address: String, org: Option<String> },
+    SuppressImport { import: Import },
+    SuppressExport { org: Option<String>, after: After },
     OrgList,
     OrgAdd { name: String, domains: Option<Vec<String>>, stream: Option<Stream> },
     OrgRemove { name: String },
@@ -233,6 +237,8 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::SuppressAllow { entry } => addresses::allow(house, entry).await,
         Request::SuppressConfirm { address, org } => addresses::confirm(house, onward, &address, org).await,
         Request::SuppressRemove { entry } => addresses::release(house, entry).await,
+        Request::SuppressImport { import } => lists::import(house, import).await,
+        Request::SuppressExport { org, after } => lists::export(house, org, after).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,

@@ -23,7 +23,7 @@ pub struct Address {
 pub struct Domain(Arc<str>);
 
 /// Why a text is not an address that we would send to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum AddressError {
     #[error("there is no @ in it")]
     NoAt,
@@ -42,7 +42,7 @@ pub enum AddressError {
 }
 
 /// Why a text is not a domain name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum DomainError {
     #[error("the domain is empty")]
     Empty,

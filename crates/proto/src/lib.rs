@@ -1,8 +1,10 @@
 //! Bytes ⇄ types: addresses, replies, SMTP sessions. No I/O, no clock, no randomness (I1).
 
 pub mod address;
+pub mod date;
 pub mod delivery;
 pub mod header;
+pub mod lists;
 pub mod log;
 pub mod mta_sts;
 pub mod policy;

@@ -150,7 +150,7 @@ impl Rules<'_> {
                 "listed" => Holder::Listed,
                 "listed-by-org" => Holder::Org,
                 "opted-out" => Holder::Recipient,
-                "own-hard" | "own-soft" => Holder::Evidence,
+                "own-hard" | "own-soft" | "imported" => Holder::Evidence,
                 _ => Holder::Unknown,
             };
             let what = What::Stopped { federated: why == "federated", why: why.to_owned(), reported: true };

@@ -21,6 +21,7 @@ use reqwest::{Url, redirect};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 use sm2tp_proto::Address;
+use sm2tp_proto::date::iso;
 use sm2tp_proto::smtp::params::MailOptions;
 use sm2tp_proto::tls_rpt::{Destination, destinations};
 use sm2tp_rules::Stream;
@@ -206,8 +207,8 @@ fn report(hostname: &str, domain: &str, day: u64, counts: &[Counts]) -> Report {
     let json = json!({
         "organization-name": hostname,
         "date-range": {
-            "start-datetime": format!("{}T00:00:00Z", date(day)),
-            "end-datetime": format!("{}T23:59:59Z", date(day)),
+            "start-datetime": format!("{}T00:00:00Z", iso(day)),
+            "end-datetime": format!("{}T23:59:59Z", iso(day)),
         },
         "contact-info": format!("postmaster@{hostname}"),
         "report-id": id,
@@ -292,18 +293,6 @@ fn mail(hostname: &str, to: &Address, report: &Report, now: u64) -> NewMail {
         stream_by: None,
         options: MailOptions::default(),
     }
-}
-
-/// A day since 1970 as `2026-11-25`, by counting from 0000-03-01 in spans of 400 years.
-fn date(day: u64) -> String {
-    let since = day + 719_468;
-    let (era, of_era) = (since / 146_097, since % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    format!("{:04}-{month:02}-{day:02}", year + era * 400 + carry)
 }
 
 /// How often the clock is looked at, and the counts kept on disk: what a crash may cost.

@@ -169,7 +169,7 @@ impl Refusal {
                     Why::NoMailDomain { .. } => Enhanced(5, 1, 2),
                     Why::Soft { .. } => Enhanced(5, 2, 2),
                     Why::Listed(_) | Why::OptedOut => Enhanced(5, 7, 1),
-                    Why::Hard { .. } | Why::Federated { .. } => Enhanced(5, 1, 1),
+                    Why::Hard { .. } | Why::Imported { .. } | Why::Federated { .. } => Enhanced(5, 1, 1),
                 };
                 (550, enhanced, format!("not sent: {why}"))
             }

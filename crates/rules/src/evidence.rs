@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sm2tp_proto::Enhanced;
 
+use crate::imported::Imported;
 use crate::outcome::{Cause, Fate, Strength};
 
 /// One happening about an address, as the ledger keeps it. Times are unix seconds.
@@ -25,6 +26,8 @@ pub struct Hard {
     pub inactive: bool,
     pub code: u16,
     pub enhanced: Option<Enhanced>,
+    /// This node did not hear it itself.
+    pub imported: Option<Imported>,
 }
 
 /// The fold of all happenings of one address. Small on purpose: a node keeps millions of them in memory.
@@ -40,6 +43,8 @@ pub struct Evidence {
     pub hard_inactive: bool,
     pub hard_code: u16,
     pub hard_enhanced: Option<Enhanced>,
+    /// Where the last refusal is known from, if not from a server that this node spoke to.
+    pub hard_imported: Option<Imported>,
     /// Days with a soft failure: bit n is the day n days before that of the last one. At most one counts in 24 hours.
     pub soft_days: u64,
     pub soft_at: u64,
@@ -69,6 +74,7 @@ impl Evidence {
             hard_inactive: hard.inactive,
             hard_code: hard.code,
             hard_enhanced: hard.enhanced,
+            hard_imported: hard.imported,
             ..self
         }
     }
@@ -140,7 +146,13 @@ mod tests {
     use super::*;
 
     fn hard(strength: Strength) -> Happening {
-        Happening::Hard(Hard { strength, inactive: false, code: 550, enhanced: Some(Enhanced(5, 1, 1)) })
+        Happening::Hard(Hard {
+            strength,
+            inactive: false,
+            code: 550,
+            enhanced: Some(Enhanced(5, 1, 1)),
+            imported: None,
+        })
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod evidence;
 pub mod exits;
 pub mod guess;
+pub mod imported;
 #[macro_use]
 pub mod outcome;
 pub mod pace;

@@ -8,6 +8,7 @@ use sm2tp_proto::Enhanced;
 
 pub use self::settings::{Doubtful, Limits, OfOrg, Stopped};
 use crate::evidence::Evidence;
+use crate::imported::Imported;
 use crate::outcome::{Stream, Streams};
 
 /// All that is known about one recipient when an organisation asks. Filled by the store from memory; no look-up waits.
@@ -75,6 +76,13 @@ pub enum Why {
         code: u16,
         enhanced: Option<Enhanced>,
     },
+    /// A list of another program says that mail to it came back.
+    Imported {
+        at: u64,
+        code: u16,
+        enhanced: Option<Enhanced>,
+        imported: Imported,
+    },
     /// No server refused it: the DNS says that there is none to ask.
     NoMailDomain {
         at: u64,
@@ -135,15 +143,16 @@ impl Recipient {
 
 /// A refusal that is dated in the future counts as one of now: it stands, but not for longer than any other.
 fn own(evidence: &Evidence, stream: Stream, limits: &Limits, now: u64) -> Option<Decision> {
-    let hard_at = evidence.hard_at.min(now);
+    let (at, enhanced) = (evidence.hard_at.min(now), evidence.hard_enhanced);
     if is_hard(evidence, limits) {
-        let why = match (hard_at, evidence.hard_code) {
+        let why = match (evidence.hard_imported, evidence.hard_code) {
+            (Some(imported), code) => Why::Imported { at, code, enhanced, imported },
             // A server always says a code; what is known about an address without one is known from the DNS.
-            (at, 0) => Why::NoMailDomain { at },
-            (at, code) => Why::Hard { at, code, enhanced: evidence.hard_enhanced },
+            (None, 0) => Why::NoMailDomain { at },
+            (None, code) => Why::Hard { at, code, enhanced },
         };
-        let expiry = hard_at.saturating_add(hard_life_s(evidence, limits));
-        if let Some(refusal) = by_stream(why, stream, hard_at, expiry, limits, now) {
+        let expiry = at.saturating_add(hard_life_s(evidence, limits));
+        if let Some(refusal) = by_stream(why, stream, at, expiry, limits, now) {
             return Some(refusal);
         }
     }
@@ -207,6 +216,7 @@ impl Why {
             Self::Listed(Level::Org) => "listed-by-org",
             Self::OptedOut => "opted-out",
             Self::Hard { .. } | Self::NoMailDomain { .. } => "own-hard",
+            Self::Imported { .. } => "imported",
             Self::Soft { .. } => "own-soft",
             Self::Federated { .. } => "federated",
         }
@@ -223,6 +233,13 @@ impl fmt::Display for Why {
                 write!(f, "earlier mail to this address was refused with {code}")?;
                 enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
             }
+            Self::Imported { code, enhanced, imported, .. } => {
+                write!(f, "{imported}: mail to this address came back")?;
+                if *code != 0 {
+                    write!(f, " with {code}")?;
+                }
+                enhanced.map_or(Ok(()), |enhanced| write!(f, " {enhanced}"))
+            }
             Self::NoMailDomain { .. } => f.write_str("its domain does not exist or takes no mail, as the DNS says"),
             Self::Soft { count, .. } => write!(f, "the mailbox could not take mail on {count} days"),
             Self::Federated { score, sources } => {
@@ -237,6 +254,8 @@ const CLOCK_SLACK_S: u64 = 3600;
 
 #[cfg(test)]
 mod tests {
+    use sm2tp_proto::lists::Format;
+
     use super::*;
     use crate::evidence::{DAY_S, Happening, Hard};
     use crate::outcome::Strength;
@@ -248,7 +267,7 @@ mod tests {
     }
 
     fn refused(strength: Strength, inactive: bool, at: u64) -> Evidence {
-        let hard = Hard { strength, inactive, code: 550, enhanced: Some(Enhanced(5, 1, 1)) };
+        let hard = Hard { strength, inactive, code: 550, enhanced: Some(Enhanced(5, 1, 1)), imported: None };
         Evidence::default().after(Happening::Hard(hard), at)
     }
 
@@ -279,7 +298,8 @@ mod tests {
 
     #[test]
     fn no_server_is_said_to_have_refused_what_the_dns_knows() {
-        let hard = |code, enhanced| Hard { strength: Strength::Strong, inactive: false, code, enhanced };
+        let hard =
+            |code, enhanced| Hard { strength: Strength::Strong, inactive: false, code, enhanced, imported: None };
         #[track_caller]
         fn check(hard: Hard, want: &str) {
             let recipient = with(Evidence::default().after(Happening::Hard(hard), NOW - 60));
@@ -293,6 +313,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_list_says_is_told_as_that_and_expires_by_its_own_date() {
+        let imported = Some(Imported { from: Format::Mailgun, day: 20_783 });
+        let hard = Hard {
+            strength: Strength::Strong,
+            inactive: false,
+            code: 550,
+            enhanced: Some(Enhanced(5, 1, 1)),
+            imported,
+        };
+        let recipient = with(Evidence::default().after(Happening::Hard(hard), NOW - 300 * DAY_S));
+        check(&recipient, Stream::Bulk, "refuse 100");
+        check(&recipient, Stream::Personal, "send");
+        let decision = decide(&recipient, Stream::Bulk, &Limits::default(), NOW, 0.5);
+        let Decision::Refuse(why, _) = decision else { panic!("{decision:?}") };
+        let said = "imported from mailgun on 2026-11-26: mail to this address came back with 550 5.1.1";
+        assert_eq!((why.as_str(), why.to_string().as_str()), ("imported", said));
+        // What this node hears itself is not from a list any more.
+        let own = Hard { imported: None, ..hard };
+        let after = recipient.own.after(Happening::Hard(own), NOW - 60);
+        let Decision::Refuse(why, _) = decide(&with(after), Stream::Bulk, &Limits::default(), NOW, 0.5) else {
+            panic!()
+        };
+        assert_eq!(why.as_str(), "own-hard");
+    }
+
+    #[test]
     fn an_inactive_address_is_tried_again_after_90_days() {
         check(&with(refused(Strength::Strong, true, NOW - 89 * DAY_S)), Stream::Bulk, "refuse 1");
         check(&with(refused(Strength::Strong, true, NOW - 91 * DAY_S)), Stream::Bulk, "send");
@@ -300,7 +346,13 @@ mod tests {
 
     #[test]
     fn an_ambiguous_refusal_needs_a_second_on_another_day() {
-        let weak = Happening::Hard(Hard { strength: Strength::Weak, inactive: false, code: 550, enhanced: None });
+        let weak = Happening::Hard(Hard {
+            strength: Strength::Weak,
+            inactive: false,
+            code: 550,
+            enhanced: None,
+            imported: None,
+        });
         let once = Evidence::default().after(weak, NOW - 2 * DAY_S);
         check(&with(once), Stream::Bulk, "send");
         check(&with(once.after(weak, NOW - 2 * DAY_S + 3600)), Stream::Bulk, "send");
@@ -424,7 +476,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_decided_by_the_order_in_which_they_were_heard() {
-        let hard = Hard { strength: Strength::Strong, inactive: false, code: 550, enhanced: None };
+        let hard = Hard { strength: Strength::Strong, inactive: false, code: 550, enhanced: None, imported: None };
         let second = Evidence::default().after(Happening::Hard(hard), NOW).after(Happening::Delivered, NOW);
         check(&with(second), Stream::Bulk, "send");
         check(&with(second.after(Happening::Hard(hard), NOW)), Stream::Bulk, "refuse 400");

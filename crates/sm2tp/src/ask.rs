@@ -102,6 +102,38 @@ pub async fn ask(config: &Config, config_file: &Path, request: &Request) -> Resu
         Ok(Err(error)) => return Err(open::unusable(&socket, &error)),
         Err(_) => return Err(Failure::new(Exit::Temporary, "the node does not answer")),
     };
+    heard(reply)
+}
+
+/// A node that is asked many times: one that runs, or its directory, opened once.
+pub struct Node<'a> {
+    config: &'a Config,
+    config_file: &'a Path,
+    opened: Option<open::Opened>,
+}
+
+impl<'a> Node<'a> {
+    pub fn new(config: &'a Config, config_file: &'a Path) -> Self {
+        Self { config, config_file, opened: None }
+    }
+
+    pub async fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
+        if self.opened.is_none() {
+            let socket = self.config.data_dir.join("control.sock");
+            let answered = timeout(patience(request), control::ask(&socket, request)).await;
+            match answered.map_err(|_| Failure::new(Exit::Temporary, "the node does not answer"))? {
+                Err(error) if no_node(&error) => self.opened = Some(own(self.config, self.config_file, request).await?),
+                answered => return heard(answered.map_err(|error| open::unusable(&socket, &error))?),
+            }
+        }
+        let Some(opened) = &self.opened else { return Err(asks_nobody()) };
+        // Nobody is there to be told: a node that starts reads the spool.
+        let (onward, _) = Onward::new(1);
+        heard(control::reply(control::answer(&opened.house, &onward, request.clone()).await))
+    }
+}
+
+fn heard(reply: Reply) -> Result<Value, Failure> {
     match reply {
         Reply::Ok(value) => Ok(value),
         Reply::Error { exit, message } => Err(Failure { exit, message }),
@@ -136,19 +168,23 @@ fn no_node(error: &std::io::Error) -> bool {
 
 /// No node runs: the directory is ours for a moment.
 async fn here(config: &Config, config_file: &Path, request: Request) -> Result<Reply, Failure> {
-    if !open::is_begun(config) && !begins(&request) {
+    let opened = own(config, config_file, &request).await?;
+    // Nobody is there to be told: a node that starts reads the spool.
+    let (onward, _) = Onward::new(1);
+    let ledger = opened.house.ledger.clone();
+    let answering = control::answer(&opened.house, &onward, request);
+    Ok(control::reply(progress::watched(answering, async || ledger.progress().now()).await))
+}
+
+async fn own(config: &Config, config_file: &Path, request: &Request) -> Result<open::Opened, Failure> {
+    if !open::is_begun(config) && !begins(request) {
         let message = format!(
             "{}: no node was ever started here; `sm2tp serve` starts one (or the configuration names another data_dir)",
             config.data_dir.display()
         );
         return Err(Failure::new(Exit::Unavailable, message));
     }
-    let opened = open::open(config, config_file).await?;
-    // Nobody is there to be told: a node that starts reads the spool.
-    let (onward, _) = Onward::new(1);
-    let ledger = opened.house.ledger.clone();
-    let answering = control::answer(&opened.house, &onward, request);
-    Ok(control::reply(progress::watched(answering, async || ledger.progress().now()).await))
+    open::open(config, config_file).await
 }
 
 /// What may be said before the first start; anything else would make a node only to say that it is empty.
@@ -163,6 +199,7 @@ fn begins(request: &Request) -> bool {
             | Request::SuppressAdd { .. }
             | Request::SuppressAllow { .. }
             | Request::SuppressRemove { .. }
+            | Request::SuppressImport { .. }
             | Request::PeerInvite { .. }
             | Request::DkimNew { .. }
     )
@@ -181,6 +218,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Queue::Drop(which) => Request::QueueDrop { which: which.into() },
         },
         Command::Suppress(suppress) => match suppress {
+            Suppress::Import(_) | Suppress::Export { .. } => return Err(asks_nobody()),
             Suppress::List { limit } => Request::SuppressList { limit },
             Suppress::Add(entry) => Request::SuppressAdd { entry: entry.into() },
             Suppress::Allow(entry) => Request::SuppressAllow { entry: entry.into() },

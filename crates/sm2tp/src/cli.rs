@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 mod beside;
+mod suppress;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 pub use self::beside::{Exim, Log, Postfix};
+pub use self::suppress::Suppress;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::simulate::SendersArgs;
 
@@ -202,51 +204,6 @@ impl From<Those> for control::Those {
 impl From<Which> for control::Which {
     fn from(which: Which) -> Self {
         which.mail.map_or_else(|| Self::Those(which.those.into()), Self::Mail)
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Suppress {
-    /// List what is suppressed. Addresses are kept as tags, so their domain is shown.
-    List {
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-    },
-    /// Do not write to this address any more; mail that waits for it goes back to its senders.
-    Add(Entry),
-    /// Write to this address whatever servers and other nodes say of it. For an organisation: neither against the node's
-    /// own list, nor against the recipient who complained or left.
-    Allow(Entry),
-    /// Write to this address again: off the list, own evidence lifted, other nodes' word overruled. For an organisation: off
-    /// its list, a complaint about it or an opt-out lifted, and nothing else.
-    Remove(Entry),
-    /// Ask its owner with one mail whether mail of an organisation is wanted again; the button behind its link lifts evidence
-    /// and opt-out. Once a week at most.
-    Confirm {
-        address: String,
-        /// For mail of this organisation; without it, of the trusted networks.
-        #[arg(long, value_name = "NAME")]
-        org: Option<String>,
-    },
-}
-
-/// An address, and for which mail it is meant.
-#[derive(Debug, Args)]
-pub struct Entry {
-    pub address: String,
-    /// For mail of this organisation only.
-    #[arg(long, value_name = "NAME")]
-    pub org: Option<String>,
-    /// For this kind of mail only: personal, transactional, bulk, forwarded.
-    #[arg(long, value_parser = stream)]
-    pub stream: Option<Stream>,
-    #[arg(long)]
-    pub note: Option<String>,
-}
-
-impl From<Entry> for control::Entry {
-    fn from(Entry { address, org, stream, note }: Entry) -> Self {
-        Self { address, org, stream, note }
     }
 }
 

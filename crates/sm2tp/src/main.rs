@@ -13,6 +13,7 @@ mod dkim;
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
 mod exim;
+mod lists;
 mod log;
 mod open;
 mod outward;
@@ -132,6 +133,15 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             log::scan(&open::classifier(&cli.config)?, format, &files, json)
         }
         Command::Exim(cli::Exim::Config) => exim::run(&serve::load(&cli.config)?, json),
+        Command::Suppress(cli::Suppress::Import(asked)) => {
+            let config = serve::load(&cli.config)?;
+            block_on(lists::import(&config, &cli.config, asked, json))?
+        }
+        Command::Suppress(cli::Suppress::Export { org, format }) => {
+            let config = serve::load(&cli.config)?;
+            let format = if json { lists::ExportFormat::Json } else { format };
+            block_on(lists::export(&config, &cli.config, org, format))?
+        }
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {
             let config = serve::load(&cli.config)?;

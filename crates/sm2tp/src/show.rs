@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 use sm2tp_doors::control::Request;
+use sm2tp_proto::date::iso;
 
 /// The answer to a request, in words.
 pub fn text(request: &Request, value: &Value) -> String {
@@ -372,26 +373,13 @@ pub fn time(at: u64) -> String {
         return "-".to_owned();
     }
     let (days, second) = (at / 86_400, at % 86_400);
-    let (year, month, day) = date(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    format!("{} {:02}:{:02}:{:02} UTC", iso(days), second / 3600, second / 60 % 60, second % 60)
 }
 
 /// As programs read it: `2026-11-22T04:05:06Z`.
 pub fn rfc3339(at: u64) -> String {
-    let (second, (year, month, day)) = (at % 86_400, date(at / 86_400));
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-}
-
-/// The Gregorian date of a number of days since 1970-01-01, by eras of 400 years that begin in March.
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    let second = at % 86_400;
+    format!("{}T{:02}:{:02}:{:02}Z", iso(at / 86_400), second / 3600, second / 60 % 60, second % 60)
 }
 
 /// The year 2106; later times stand for "never".

@@ -67,6 +67,12 @@ impl Book {
         key.tag_address(address).ok().map(|tag| (key.key_id(), tag))
     }
 
+    /// Whether tags under this key can be made here.
+    #[must_use]
+    pub fn has_key(&self, id: KeyId) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).iter().any(|key| key.key_id() == id)
+    }
+
     /// The tags under which an address may be recorded, with their keys.
     #[must_use]
     pub fn all_tags(&self, address: &Address) -> Vec<(KeyId, Tag)> {

@@ -6,6 +6,7 @@
 mod breaker;
 mod event;
 pub mod figures;
+mod imported;
 mod listed;
 mod packed;
 mod progress;

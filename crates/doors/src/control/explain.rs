@@ -112,6 +112,15 @@ impl Asked<'_> {
                 "expires_after_s": self.hard_life_s(),
                 "tried_again_after_s": (!strict).then_some(limits.personal_retry_after_s),
             }),
+            Why::Imported { at, code, enhanced, imported } => json!({
+                "refused_at": at,
+                "code": code,
+                "enhanced": enhanced.map(|enhanced| enhanced.to_string()),
+                "imported": imported.to_string(),
+                "inactive": self.facts.own.hard_inactive,
+                "expires_after_s": self.hard_life_s(),
+                "tried_again_after_s": (!strict).then_some(limits.personal_retry_after_s),
+            }),
             Why::NoMailDomain { at } => json!({
                 "found_at": at,
                 "expires_after_s": self.hard_life_s(),

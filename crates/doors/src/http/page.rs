@@ -368,7 +368,9 @@ mod tests {
         }
         ["rules", "breaker"].iter().for_each(|kind| has(&format!("waiting-{kind}")));
         Cause::ALL.iter().for_each(|cause| has(&format!("cause-{cause}")));
-        ["own-hard", "own-soft", "federated", "listed", "opted-out"].iter().for_each(|why| has(&format!("stop-{why}")));
+        ["own-hard", "own-soft", "imported", "federated", "listed", "opted-out"]
+            .iter()
+            .for_each(|why| has(&format!("stop-{why}")));
         let source = include_str!("page.rs").split("#[cfg(test)]").next().unwrap();
         for call in ["line(\"", "lang.word(\"", "=> \"light-", "=> \"state-"] {
             let prefix = call.rsplit('"').next().unwrap();

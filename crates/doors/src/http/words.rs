@@ -114,6 +114,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("stopped", "Stopped before sending", "Bloqués avant l’envoi"),
     ("stopped-why", "Reason", "Raison"),
     ("stop-own-hard", "Known here as dead: hard bounce before", "Adresse déjà connue comme inexistante"),
+    ("stop-imported", "Came back elsewhere: from an imported list", "Déjà revenue ailleurs\u{a0}: liste importée"),
     ("stop-own-soft", "Failed here again and again", "Échecs répétés depuis ce nœud"),
     ("stop-federated", "Other nodes reported it as dead", "Signalée comme inexistante par d’autres nœuds"),
     ("stop-listed", "Put on the suppression list by hand", "Mise à la main sur la liste d’exclusion"),

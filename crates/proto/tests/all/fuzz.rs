@@ -6,6 +6,8 @@ pub mod drive;
 mod front;
 #[path = "../../../../fuzz/src/header.rs"]
 mod header;
+#[path = "../../../../fuzz/src/lists.rs"]
+mod lists;
 #[path = "../../../../fuzz/src/log.rs"]
 mod log;
 #[path = "../../../../fuzz/src/mta.rs"]
@@ -82,4 +84,9 @@ fn a_sentence_about_a_delivery_that_holds_a_reply_begins_it_with_its_code() {
 #[test]
 fn no_line_of_a_log_confuses_its_reader() {
     drive::drive("log", ROUNDS, log::log);
+}
+
+#[test]
+fn a_list_of_another_program_is_read_the_same_however_it_is_cut() {
+    drive::drive("lists", ROUNDS, lists::lists);
 }

@@ -19,13 +19,6 @@ use crate::tally::Kind;
 use crate::testing::Zone;
 use crate::tls::{TlsClient, TlsUse};
 
-#[test]
-fn days_have_their_dates() {
-    for (day, want) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (16_891, "2016-03-31"), (20_782, "2026-11-25")] {
-        assert_eq!(date(day), want);
-    }
-}
-
 fn counts() -> Vec<Counts> {
     let policy = Policy {
         kind: Kind::Sts,

@@ -136,7 +136,7 @@ fn own_domain() -> Result<Domain, Failure> {
 
 /// One in twenty is dead, one in twenty full now and then, the others got mail.
 fn evidence(n: u64) -> Evidence {
-    let hard = Hard { strength: Strength::Strong, inactive: false, code: 550, enhanced: None };
+    let hard = Hard { strength: Strength::Strong, inactive: false, code: 550, enhanced: None, imported: None };
     let at = NOW - n % 10_000_000;
     match n % 20 {
         0 => Evidence::default().after(Happening::Hard(hard), at),

@@ -24,6 +24,7 @@ mod hops;
 mod hostile;
 mod libraries;
 mod limits;
+mod lists;
 mod logs;
 mod mta;
 mod names;

@@ -304,6 +304,7 @@ impl Event {
                 inactive: self.sub.as_deref() == Some("inactive"),
                 code: self.code.unwrap_or(0),
                 enhanced: self.enhanced.as_deref().and_then(Enhanced::at_start),
+                imported: self.rule.as_deref().and_then(|rule| rule.parse().ok()),
             })),
             _ => None,
         }
@@ -389,6 +390,7 @@ impl Event {
                 self.note.as_deref().into(),
                 self.rule.as_deref().into(),
                 self.said_by.map(Speaker::as_str).into(),
+                after.hard_imported.map(|imported| imported.to_string()).into(),
             ],
         )?;
         Ok(())
@@ -432,7 +434,7 @@ pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Resu
     sql.execute(
         "UPDATE recipient SET delivered_at = $2, hard_first_at = $3, hard_at = $4, hard_strong = $5, hard_inactive = $6, \
          hard_code = $7, hard_enhanced = $8, soft_count = $9, soft_first_at = $10, soft_at = $11, soft_days = $12, \
-         reply = NULL, rule = NULL WHERE tag = $1",
+         hard_imported = $13, reply = NULL, rule = NULL WHERE tag = $1",
         &[
             tag,
             evidence.delivered_at.into(),
@@ -446,6 +448,7 @@ pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Resu
             soft_first_at(evidence).into(),
             evidence.soft_at.into(),
             Value::Int(evidence.soft_days.cast_signed()),
+            evidence.hard_imported.map(|imported| imported.to_string()).into(),
         ],
     )?;
     Ok(())
@@ -468,6 +471,7 @@ pub(super) fn evidence(row: &Row) -> Result<Evidence, SqlError> {
             (days, _) => days.cast_unsigned(),
         },
         soft_at: row.uint(9)?,
+        hard_imported: row.text_or_null(11)?.and_then(|imported| imported.parse().ok()),
     })
 }
 
@@ -526,20 +530,20 @@ pub(super) const TALLY: &str = "SELECT day, org, login, stream, kind, cause, cou
 
 /// The columns that [`evidence`] expects.
 pub(super) const EVIDENCE_COLUMNS: &str = "delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, \
-    hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days";
+    hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, hard_imported";
 
 /// How many they are.
-pub(super) const EVIDENCE_WIDTH: usize = 11;
+pub(super) const EVIDENCE_WIDTH: usize = 12;
 
 const EVIDENCE: &str = "SELECT delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, hard_code, \
-    hard_enhanced, soft_count, soft_first_at, soft_at, soft_days FROM recipient WHERE tag = $1";
+    hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, hard_imported FROM recipient WHERE tag = $1";
 
 const PUT_EVIDENCE: &str = "INSERT INTO recipient (tag, key_id, domain, delivered_at, hard_first_at, hard_at, \
-    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, reply, rule, said_by) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, reply, rule, said_by, \
+    hard_imported) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
     ON CONFLICT (tag) DO UPDATE SET delivered_at = excluded.delivered_at, hard_first_at = excluded.hard_first_at, \
     hard_at = excluded.hard_at, hard_strong = excluded.hard_strong, hard_inactive = excluded.hard_inactive, \
     hard_code = excluded.hard_code, hard_enhanced = excluded.hard_enhanced, soft_count = excluded.soft_count, \
     soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, \
     soft_days = excluded.soft_days, reply = excluded.reply, rule = excluded.rule, \
-    said_by = excluded.said_by";
+    said_by = excluded.said_by, hard_imported = excluded.hard_imported";

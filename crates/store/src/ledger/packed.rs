@@ -5,7 +5,9 @@
 
 use sm2tp_federation::tags::Tag;
 use sm2tp_proto::Enhanced;
+use sm2tp_proto::lists::Format;
 use sm2tp_rules::Evidence;
+use sm2tp_rules::imported::Imported;
 
 /// A map from tags, or from tags and something small, to something small.
 #[derive(Debug)]
@@ -27,10 +29,11 @@ pub(super) struct Small {
     hard_at: u32,
     soft_at: u32,
     soft_days: [u32; 2],
-    /// The enhanced code: subject and detail of ten bits each, class of four, and that there is one.
-    enhanced: u32,
+    /// The enhanced code: subject and detail of ten bits each, class of four, and that there is one; whether it was strong, and
+    /// inactive; whose list it is from, counted from 1.
+    said: u32,
     code: u16,
-    flags: u8,
+    imported_day: u16,
 }
 
 impl<K: Tagged, V: Copy> Packed<K, V> {
@@ -99,6 +102,8 @@ impl From<Evidence> for Small {
         let enhanced = evidence.hard_enhanced.map_or(0, |Enhanced(class, subject, detail)| {
             1 << 24 | u32::from(class & 0xf) << 20 | part(subject) << 10 | part(detail)
         });
+        let imported = evidence.hard_imported.map_or(0, |imported| number(imported.from));
+        let flags = u32::from(evidence.hard_strong) << STRONG | u32::from(evidence.hard_inactive) << INACTIVE;
         let days = evidence.soft_days;
         Self {
             delivered_at: at(evidence.delivered_at),
@@ -106,29 +111,38 @@ impl From<Evidence> for Small {
             hard_at: at(evidence.hard_at),
             soft_at: at(evidence.soft_at),
             soft_days: [(days >> 32) as u32, days as u32],
-            enhanced,
+            said: enhanced | flags | imported << IMPORTED,
             code: evidence.hard_code,
-            flags: u8::from(evidence.hard_strong) | u8::from(evidence.hard_inactive) << 1,
+            imported_day: evidence.hard_imported.map_or(0, |imported| imported.day),
         }
     }
 }
 
 impl From<Small> for Evidence {
     fn from(small: Small) -> Self {
-        let part = |shift: u32| (small.enhanced >> shift & PART_MASK) as u16;
-        let enhanced = Enhanced((small.enhanced >> 20 & 0xf) as u8, part(10), part(0));
+        let part = |shift: u32| (small.said >> shift & PART_MASK) as u16;
+        let is_set = |bit: u32| small.said >> bit & 1 != 0;
+        let from = (small.said >> IMPORTED).checked_sub(1).and_then(|place| Format::ALL.get(place as usize));
+        let enhanced = Enhanced((small.said >> 20 & 0xf) as u8, part(10), part(0));
         Self {
             delivered_at: small.delivered_at.into(),
             hard_first_at: small.hard_first_at.into(),
             hard_at: small.hard_at.into(),
-            hard_strong: small.flags & 1 != 0,
-            hard_inactive: small.flags & 2 != 0,
+            hard_strong: is_set(STRONG),
+            hard_inactive: is_set(INACTIVE),
             hard_code: small.code,
-            hard_enhanced: (small.enhanced >> 24 != 0).then_some(enhanced),
+            hard_enhanced: is_set(24).then_some(enhanced),
+            hard_imported: from.map(|from| Imported { from: *from, day: small.imported_day }),
             soft_days: u64::from(small.soft_days[0]) << 32 | u64::from(small.soft_days[1]),
             soft_at: small.soft_at.into(),
         }
     }
+}
+
+/// Of a format, from 1.
+fn number(format: Format) -> u32 {
+    let place = Format::ALL.iter().position(|known| *known == format);
+    place.map_or(0, |place| place as u32 + 1)
 }
 
 /// By the first bits.
@@ -142,6 +156,10 @@ const SHARDS: usize = 1 << SHARD_BITS;
 /// A list grows by a sixteenth of its length, and by four at least.
 const GROWTH: usize = 16;
 const GROWTH_MIN: usize = 4;
+/// Bits of [`Small::said`] above the enhanced code; five are left for the list.
+const STRONG: u32 = 25;
+const INACTIVE: u32 = 26;
+const IMPORTED: u32 = 27;
 /// RFC 3463 §2: a part has three digits.
 const PART_MASK: u32 = 0x3ff;
 
@@ -219,6 +237,7 @@ mod tests {
             hard_inactive: true,
             hard_code: 550,
             hard_enhanced: Some(Enhanced(5, 999, 1)),
+            hard_imported: None,
             soft_days: u64::MAX - 2,
             soft_at: 1_700_000_003,
         };
@@ -228,6 +247,10 @@ mod tests {
                 let evidence = Evidence { hard_strong, hard_inactive, hard_enhanced, ..evidence };
                 assert_eq!(Evidence::from(Small::from(evidence)), evidence);
             }
+        }
+        for from in Format::ALL {
+            let evidence = Evidence { hard_imported: Some(Imported { from, day: 20_783 }), ..evidence };
+            assert_eq!(Evidence::from(Small::from(evidence)), evidence);
         }
         assert_eq!(Evidence::from(Small::from(evidence)), evidence);
         assert_eq!(Evidence::from(Small::from(Evidence::default())), Evidence::default());

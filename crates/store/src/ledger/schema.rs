@@ -49,13 +49,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
 /// 9: the days of soft failures, and how orgs have suppression.
 /// 10: incidents, and messages about them.
 /// 11: who was asked for a confirmation. 12: events name the exit; more is counted.
-const FORMAT: i64 = 12;
+/// 13: which list evidence was imported from.
+const FORMAT: i64 = 13;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 12;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -77,6 +78,7 @@ const MIGRATIONS: [&str; 11] = [
     "",
     // Another view takes its place.
     "ALTER TABLE event ADD COLUMN exit TEXT; DROP TABLE IF EXISTS domain_counter;",
+    "ALTER TABLE recipient ADD COLUMN hard_imported TEXT;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -100,7 +102,7 @@ CREATE TABLE IF NOT EXISTS recipient (
     hard_first_at INTEGER NOT NULL, hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL,
     hard_inactive INTEGER NOT NULL, hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL,
     soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT, said_by TEXT,
-    soft_days INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listed (
     tag BLOB NOT NULL, list TEXT NOT NULL, org TEXT NOT NULL, key_id BLOB NOT NULL, domain TEXT NOT NULL,
     at INTEGER NOT NULL, note TEXT, PRIMARY KEY (tag, list, org)) WITHOUT ROWID;
@@ -209,7 +211,7 @@ mod tests {
         let before = EVENTS.replace(", exit TEXT", "");
         let (before, _) = before.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
         connection.execute_batch(before).unwrap();
-        let views = VIEWS.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
+        let views = VIEWS.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT", "");
         for tables in [&views, FEDERATION, &KEPT.replace(", weakened INTEGER", "")] {
             connection.execute_batch(tables).unwrap();
         }
@@ -221,6 +223,7 @@ mod tests {
             let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, Option<i64>>(0)).unwrap();
             assert_eq!(of("SELECT weakened FROM send_log"), None);
             assert_eq!(of("SELECT COUNT(exit) FROM event"), Some(0));
+            assert_eq!(of("SELECT COUNT(hard_imported) FROM recipient"), Some(0));
             assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery"), Some(0));
         }
     }
@@ -228,7 +231,8 @@ mod tests {
     #[test]
     fn a_ledger_of_format_9_learns_what_an_incident_is() {
         let connection = Connection::open_in_memory().unwrap();
-        for tables in [&EVENTS.replace(", exit TEXT", ""), VIEWS, KEPT, FEDERATION] {
+        let views = VIEWS.replace(", hard_imported TEXT", "");
+        for tables in [&EVENTS.replace(", exit TEXT", ""), &views, KEPT, FEDERATION] {
             connection.execute_batch(tables).unwrap();
         }
         connection.execute_batch("PRAGMA user_version = 9;").unwrap();
@@ -246,7 +250,7 @@ mod tests {
         for tables in [EVENTS, VIEWS, FEDERATION] {
             let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
             let before = before.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
-            let before = before.replace(", exit TEXT", "");
+            let before = before.replace(", exit TEXT", "").replace(", hard_imported TEXT", "");
             connection.execute_batch(&before).unwrap();
         }
         let (columns, rest) = KEPT.split_once(", sub TEXT").unwrap();
@@ -265,6 +269,7 @@ mod tests {
                 connection.prepare(&format!("SELECT said_by FROM {table}")).unwrap();
             }
             connection.prepare("SELECT soft_days FROM recipient").unwrap();
+            connection.prepare("SELECT hard_imported FROM recipient").unwrap();
         }
     }
 }

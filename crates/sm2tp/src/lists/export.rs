@@ -1,0 +1,122 @@
+//! Our own list as a file: tags, never addresses, because this node keeps none.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::Value;
+use sm2tp_doors::control::{After, Request};
+
+use super::args::ExportFormat;
+use crate::ask::Node;
+use crate::config::Config;
+use crate::{Exit, Failure, show};
+
+/// Writes the list to standard output, page by page.
+pub async fn export(
+    config: &Config,
+    config_file: &Path,
+    org: Option<String>,
+    format: ExportFormat,
+) -> Result<ExitCode, Failure> {
+    let mut node = Node::new(config, config_file);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let (mut after, mut count) = (After::default(), 0_u64);
+    let mut write = |text: &str| writeln!(out, "{text}");
+    // Whoever reads us may have had enough: then there is nobody left to write for.
+    let begun = match format {
+        ExportFormat::Csv => write(&COLUMNS.join(",")),
+        ExportFormat::Json => write("["),
+    };
+    if begun.is_err() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
+        let page = node.ask(&Request::SuppressExport { org: org.clone(), after }).await?;
+        for entry in page["entries"].as_array().map_or(&[][..], Vec::as_slice) {
+            let text = match format {
+                ExportFormat::Csv => row(entry),
+                ExportFormat::Json => object(entry, count),
+            };
+            count += 1;
+            if write(&text).is_err() {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        if page["next"].is_null() {
+            break;
+        }
+        after = serde_json::from_value(page["next"].clone()).map_err(|error| {
+            Failure::new(Exit::Unavailable, format!("the node's answer is not understood: {error}"))
+        })?;
+    }
+    let ended = if format == ExportFormat::Json { write("]") } else { Ok(()) };
+    let _ = ended.and_then(|()| out.flush());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A field of a CSV file. A spreadsheet takes what begins like a formula for one, and the words of strangers may: an
+/// apostrophe makes it text.
+pub fn cell(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '|', '%']);
+    let text = if is_formula { format!("'{text}") } else { text };
+    if text.contains([',', ';', '"', '\'', '\t']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+fn row(entry: &Value) -> String {
+    COLUMNS.map(|column| cell(&value(entry, column))).join(",")
+}
+
+fn object(entry: &Value, before: u64) -> String {
+    let fields: Vec<(&str, String)> = COLUMNS.iter().map(|column| (*column, value(entry, column))).collect();
+    let fields = fields.iter().filter(|(_, value)| !value.is_empty());
+    let fields = fields.map(|(column, value)| format!("{}:{}", Value::from(*column), Value::from(value.as_str())));
+    format!("{}{{{}}}", if before == 0 { " " } else { "," }, fields.collect::<Vec<_>>().join(","))
+}
+
+fn value(entry: &Value, column: &str) -> String {
+    if column == "date" {
+        return show::rfc3339(entry["at"].as_u64().unwrap_or(0));
+    }
+    match &entry[column] {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.as_u64() != Some(0) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+const COLUMNS: [&str; 11] =
+    ["tag", "key_id", "domain", "reason", "org", "stream", "date", "code", "enhanced", "strength", "note"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        #[track_caller]
+        fn check(text: &str, want: &str) {
+            assert_eq!(cell(text), want);
+        }
+        check("x.example", "x.example");
+        check("=HYPERLINK(\"http://x\",\"y\")", "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
+        check(" +1", "\"' +1\"");
+        check("@SUM(A1)", "\"'@SUM(A1)\"");
+        check("\t=1", "\"' =1\"");
+        check("a\r\nb", "a  b");
+        check("a, b", "\"a, b\"");
+    }
+
+    #[test]
+    fn an_entry_is_a_row_or_an_object() {
+        let entry = serde_json::json!({
+            "tag": "00ff", "key_id": "01", "domain": "x.example", "reason": "bounce", "org": "", "at": 1_580_927_145,
+            "code": 550, "enhanced": "5.1.1", "strength": "strong", "note": "no, not here",
+        });
+        let want = "00ff,01,x.example,bounce,,,2020-02-05T18:25:45Z,550,5.1.1,strong,\"no, not here\"";
+        assert_eq!(row(&entry), want);
+        let object: Value = serde_json::from_str(object(&entry, 0).trim()).unwrap();
+        assert_eq!((&object["date"], &object["code"]), (&"2020-02-05T18:25:45Z".into(), &"550".into()));
+    }
+}
