@@ -11,12 +11,15 @@ mod lists;
 mod queue;
 mod replies;
 mod returns;
+mod senders;
 pub(crate) mod stats;
 
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
 pub use self::queue::{Those, Which};
+pub(crate) use self::queue::{Waiting, of_sender};
+pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -63,6 +66,10 @@ pub enum Request {
     SuppressConfirm { address: String, org: Option<String> },
     SuppressImport { import: Import },
     SuppressExport { org: Option<String>, after: After },
+    SenderList { only: Only },
+    SenderShow { who: Who },
+    SenderDecide { who: Who, deciding: Deciding, note: String },
+    SenderAnnounce { who: Who, recipients: u32, until: u64, note: String },
     OrgList,
     OrgAdd { name: String, domains: Option<Vec<String>>, stream: Option<Stream> },
     OrgRemove { name: String },
@@ -245,10 +252,17 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::QueueHold { which } => queue::hold(house, onward, which).await,
         Request::QueueRelease { which } => queue::release(house, onward, which).await,
         Request::QueueDrop { which } => queue::drop(house, onward, which).await,
+        Request::SenderList { only } => Ok(senders::list(house, only)),
+        Request::SenderShow { who } => senders::show(house, &who).await,
+        Request::SenderDecide { who, deciding, note } => senders::decide(house, onward, &who, &deciding, &note).await,
+        Request::SenderAnnounce { who, recipients, until, note } => {
+            senders::announce(house, &who, recipients, until, &note).await
+        }
         Request::OrgList => orgs(house).await,
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => {
             house.accounts.remove_org(&name).await?;
+            house.senders.forget(&name);
             Ok(json!({ "removed": name }))
         }
         Request::OrgLogin { org, login, password, stream } => {

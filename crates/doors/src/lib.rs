@@ -13,6 +13,7 @@ mod meters;
 mod patience;
 pub mod peering;
 pub mod returns;
+pub mod senders;
 pub mod smtp;
 pub mod stops;
 pub mod tls;
@@ -26,7 +27,7 @@ use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::Keys;
-use sm2tp_store::{Book, Ledger, Spool};
+use sm2tp_store::{Book, Ledger, Senders, Spool};
 use tokio::sync::watch;
 
 pub use self::meters::Meters;
@@ -41,6 +42,7 @@ pub struct House {
     pub accounts: Accounts,
     pub book: Book,
     pub dkim: DkimKeys,
+    pub senders: Senders,
     pub federation: Federation,
     pub turned_away: TurnedAway,
     pub meters: Arc<Meters>,

@@ -5,6 +5,7 @@ use sm2tp_proto::{Address, Domain, Enhanced};
 use crate::allowance::{self, Exceeded, Holder};
 use crate::outcome::Stream;
 use crate::suppress::{self, Decision, Recipient, Stopped, Why};
+use crate::watch::{Patience, Standing};
 
 /// Who asks, as the door learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,16 @@ pub struct Sender<'a> {
     /// MAIL FROM; none for the null return path of reports.
     pub mail_from: Option<&'a Address>,
     pub stream: Stream,
+    /// What the sender watch says of it.
+    pub standing: Standing,
+}
+
+/// Which way accepted mail of this sender goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Normal,
+    /// The slow lane, but for what is held anyway.
+    Slow,
 }
 
 /// What the door does.
@@ -45,6 +56,8 @@ pub enum Refusal {
         until: Option<u64>,
     },
     Limit(Exceeded),
+    /// The sender watch blocked it, or a person did.
+    Blocked(Patience),
 }
 
 /// Asked at MAIL FROM: may this org use this sender address (R3)?
@@ -52,6 +65,7 @@ pub enum Refusal {
 /// # Errors
 /// The refusal to hand to the client.
 pub fn sender(sender: &Sender<'_>) -> Result<(), Refusal> {
+    way(sender)?;
     let Some(from) = sender.mail_from else { return Ok(()) };
     let any = sender.domains.is_empty() && sender.addresses.is_empty();
     if any
@@ -63,6 +77,18 @@ pub fn sender(sender: &Sender<'_>) -> Result<(), Refusal> {
         Err(Refusal::SenderAddress)
     } else {
         Err(Refusal::SenderDomain { domain: from.domain().clone() })
+    }
+}
+
+/// Asked when a recipient was counted, and before a mail is kept: does the sender watch let it go on, and which way?
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn way(sender: &Sender<'_>) -> Result<Way, Refusal> {
+    match sender.standing {
+        Standing::Normal => Ok(Way::Normal),
+        Standing::Slow => Ok(Way::Slow),
+        Standing::Blocked(patience) => Err(Refusal::Blocked(patience)),
     }
 }
 
@@ -133,6 +159,7 @@ impl Refusal {
             Self::SenderAddress => "sender-address",
             Self::Suppressed { why, .. } => why.as_str(),
             Self::Limit(exceeded) => exceeded.as_str(),
+            Self::Blocked(_) => "sender-blocked",
         }
     }
 
@@ -159,6 +186,17 @@ impl Refusal {
                 Enhanced(5, 7, 1),
                 "you may not send as this address: it is none of those that you may use".to_owned(),
             ),
+            // A mailing program that is told 550 strikes its readers off; one that is told 450 asks again, and a person at
+            // a mail program sees either at once.
+            Self::Blocked(Patience::TryAgain) => (
+                450,
+                Enhanced(4, 7, 1),
+                "mail of this sender is stopped because it is unusual, until the administrator has looked; try again later"
+                    .to_owned(),
+            ),
+            Self::Blocked(Patience::GiveUp) => {
+                (550, Enhanced(5, 7, 1), "mail of this sender is stopped, ask the administrator".to_owned())
+            }
             Self::Limit(exceeded) => {
                 let (code, enhanced) = exceeded.codes();
                 (code, enhanced, exceeded.to_string())
@@ -189,13 +227,15 @@ mod tests {
         let lists = suppress::Lists { suppressed: Streams::ALL, ..suppress::Lists::default() };
         let listed = Recipient { node: lists, ..Recipient::default() };
         let ask = |mail_from, domains| {
-            let from = Sender { domains, addresses: &[], mail_from, stream: Stream::Personal };
+            let standing = Standing::Normal;
+            let from = Sender { domains, addresses: &[], mail_from, stream: Stream::Personal, standing };
             recipient(&from, &Recipient::default(), &suppress::Limits::default(), 0, 0.0)
         };
         assert_eq!(ask(Some(&mine), &own), Verdict::Accept { canary: None });
         assert!(matches!(ask(Some(&other), &own), Verdict::Refuse(Refusal::SenderDomain { .. })));
         assert_eq!(ask(Some(&other), &[]), Verdict::Accept { canary: None });
-        let null = Sender { domains: &own, addresses: &[], mail_from: None, stream: Stream::Transactional };
+        let (stream, standing) = (Stream::Transactional, Standing::Normal);
+        let null = Sender { domains: &own, addresses: &[], mail_from: None, stream, standing };
         let limits = suppress::Limits::default();
         assert_eq!(recipient(&null, &listed, &limits, 0, 0.0), Verdict::Accept { canary: None });
         // What is stopped is refused, or taken and reported, as its org has it.
@@ -214,7 +254,8 @@ mod tests {
         #[track_caller]
         fn check(domains: &[Domain], addresses: &[Address], from: &str, want: Result<(), &str>) {
             let from = Address::parse(from).unwrap();
-            let asked = Sender { domains, addresses, mail_from: Some(&from), stream: Stream::Personal };
+            let (stream, standing) = (Stream::Personal, Standing::Normal);
+            let asked = Sender { domains, addresses, mail_from: Some(&from), stream, standing };
             assert_eq!(sender(&asked).map_err(|refusal| refusal.as_str()), want);
         }
         check(&own, &addresses, "bob@asso.example", Ok(()));
@@ -226,6 +267,23 @@ mod tests {
         check(&[], &addresses, "Anna@home.example", Ok(()));
         check(&[], &addresses, "bob@asso.example", Err("sender-address"));
         check(&[], &[], "bob@bank.example", Ok(()));
+    }
+
+    #[test]
+    fn who_is_blocked_sends_nothing_and_who_is_slow_sends_slowly() {
+        let from = Address::parse("a@asso.example").unwrap();
+        #[track_caller]
+        fn check(from: Option<&Address>, standing: Standing, want: Result<Way, (u16, &str)>) {
+            let stream = Stream::Personal;
+            let asked = Sender { domains: &[], addresses: &[], mail_from: from, stream, standing };
+            let said = |refusal: Refusal| (refusal.reply().0, refusal.as_str());
+            assert_eq!(way(&asked).map_err(said), want);
+            assert_eq!(sender(&asked).map_err(said), want.map(drop));
+        }
+        check(Some(&from), Standing::Normal, Ok(Way::Normal));
+        check(Some(&from), Standing::Slow, Ok(Way::Slow));
+        check(Some(&from), Standing::Blocked(Patience::TryAgain), Err((450, "sender-blocked")));
+        check(None, Standing::Blocked(Patience::GiveUp), Err((550, "sender-blocked")));
     }
 
     #[test]

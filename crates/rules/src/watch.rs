@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use self::judge::Question;
 use self::known::Known;
-pub use self::limits::{Floors, Limits, Share};
+pub use self::limits::{BlocksEnd, Floors, Limits, Share};
 pub use self::networks::Network;
 use self::networks::Networks;
 pub use self::org::Org;
@@ -168,13 +168,35 @@ pub struct Change {
 }
 
 /// A mailing that somebody announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
     /// How many recipients it has, and how many may still come.
     pub recipients: u32,
     pub left: u32,
     /// Unix seconds.
     pub until: u64,
+    /// What the person said; at most [`NOTE_MAX`] octets.
+    pub note: String,
+}
+
+/// What follows for the mail of a sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Normal,
+    /// Its mail goes into the slow lane.
+    Slow,
+    /// Its mail is not taken.
+    Blocked(Patience),
+}
+
+/// What a blocked sender is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A person will look: keep the mail and try again.
+    TryAgain,
+    /// A person had time to look: give it back.
+    GiveUp,
 }
 
 /// What a person says when a sender is released.
@@ -244,12 +266,12 @@ impl Watch {
 
     /// The next recipient would be one of a campaign that was announced.
     fn is_announced(&self, now: u64) -> bool {
-        self.campaign.is_some_and(|campaign| now <= campaign.until && campaign.left != 0)
+        self.campaign.as_ref().is_some_and(|campaign| now <= campaign.until && campaign.left != 0)
     }
 
     fn named(&mut self, fact: &Attempt, is_announced: bool, org: Level, limits: &Limits, now: u64) -> Level {
         self.advance(limits, now);
-        if self.level == Level::Blocked && !self.is_org {
+        if self.level == Level::Blocked && !self.may_calm(limits) {
             self.turned_away = self.turned_away.saturating_add(1);
             return self.level;
         }
@@ -299,7 +321,7 @@ impl Watch {
 
     /// How the sender stands: the slow lane may have ended meanwhile.
     pub fn level(&mut self, org: Level, limits: &Limits, now: u64) -> Level {
-        if self.level == Level::Slow || self.is_org {
+        if self.may_calm(limits) {
             self.advance(limits, now);
             self.weigh(org, limits, now);
         }
@@ -325,9 +347,33 @@ impl Watch {
         self.change(Level::Normal, By::Person, note, now);
     }
 
+    /// What the watch made of a sender while nobody was to be stopped is over; its profile stays.
+    pub fn forgive(&mut self, now: u64) {
+        if self.by == By::Watch && self.level != Level::Normal {
+            self.recent = Recent::new(now);
+            self.turned_away = 0;
+            self.reasons.clear();
+            self.change(Level::Normal, By::Watch, "", now);
+        }
+    }
+
     /// A mailing to so many recipients will come until then; it takes the place of an earlier announcement.
-    pub fn announce(&mut self, recipients: u32, until: u64) {
-        self.campaign = Some(Campaign { recipients, left: recipients, until });
+    pub fn announce(&mut self, recipients: u32, until: u64, note: &str) {
+        self.campaign = Some(Campaign { recipients, left: recipients, until, note: shortened(note) });
+    }
+
+    /// What follows for its mail, as it was judged last.
+    #[must_use]
+    pub fn standing(&self, limits: &Limits, now: u64) -> Standing {
+        match self.level {
+            Level::Normal => Standing::Normal,
+            Level::Slow => Standing::Slow,
+            Level::Blocked => {
+                let since = self.changes.last().map_or(now, |change| change.at);
+                let is_over = limits.give_up_after_s <= now.saturating_sub(since);
+                Standing::Blocked(if is_over { Patience::GiveUp } else { Patience::TryAgain })
+            }
+        }
     }
 
     /// When it did something last, unix seconds.
@@ -376,14 +422,19 @@ impl Watch {
         found.into_iter().for_each(|reason| self.remember(reason));
         if self.level < worst {
             self.change(worst, By::Watch, "", now);
-        } else if self.may_calm() {
+        } else if self.may_calm(limits) {
             self.calm(org, limits, now);
         }
     }
 
     /// Blocked senders wait for a person, and so do those whom a person slowed.
-    fn may_calm(&self) -> bool {
-        (self.level == Level::Slow && self.by == By::Watch) || (self.is_org && self.level != Level::Normal)
+    fn may_calm(&self, limits: &Limits) -> bool {
+        let by_itself = self.is_org || self.by == By::Watch;
+        match self.level {
+            Level::Normal => false,
+            Level::Slow => by_itself,
+            Level::Blocked => self.is_org || (by_itself && limits.blocks_end == BlocksEnd::Calm),
+        }
     }
 
     /// Back to normal only after a while well below the limits, so that nobody goes to and fro.
@@ -410,8 +461,7 @@ impl Watch {
         if CHANGES_MAX <= self.changes.len() {
             self.changes.remove(0);
         }
-        let end = (0..=NOTE_MAX.min(note.len())).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
-        self.changes.push(Change { at: now, level, by, note: note[..end].to_owned() });
+        self.changes.push(Change { at: now, level, by, note: shortened(note) });
     }
 
     fn floors<'a>(&self, limits: &'a Limits) -> &'a Floors {
@@ -441,6 +491,11 @@ impl Told {
 impl Window {
     /// Those of which all counts are kept.
     pub(crate) const RECENT: &'static [Self] = &[Self::Minutes, Self::Hour, Self::Day];
+}
+
+fn shortened(note: &str) -> String {
+    let end = (0..=NOTE_MAX.min(note.len())).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
+    note[..end].to_owned()
 }
 
 /// A note of a person: a sentence or two.

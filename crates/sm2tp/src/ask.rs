@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::cli::{self, Alerts, Breaker, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
 use crate::password::password;
-use crate::{Exit, Failure, open, progress, say, show};
+use crate::{Exit, Failure, open, progress, say, sender, show};
 
 /// Asks, and prints the answer.
 pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
@@ -261,6 +261,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Classify(asked) if asked.replay => {
             Request::ReplayReplies { mode: if asked.apply { Replay::Apply } else { Replay::Show } }
         }
+        Command::Sender(command) => sender::request(command),
         Command::Serve
         | Command::Check
         | Command::Demo { .. }

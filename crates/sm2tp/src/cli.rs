@@ -20,6 +20,7 @@ use sm2tp_rules::{Stream, Streams};
 pub use self::beside::{Exim, Log, Postfix};
 pub use self::suppress::Suppress;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::sender::Sender;
 use crate::simulate::SendersArgs;
 
 /// Outgoing mail relay and federated bounce service.
@@ -88,6 +89,9 @@ pub enum Command {
     /// Addresses that are not written to.
     #[command(subcommand)]
     Suppress(Suppress),
+    /// Those who send, and what the watch makes of them.
+    #[command(subcommand)]
+    Sender(Sender),
     /// Organisations that may send, and their logins.
     #[command(subcommand)]
     Org(Org),

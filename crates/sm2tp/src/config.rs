@@ -11,6 +11,7 @@ mod outward;
 mod reader;
 mod sections;
 mod values;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
 use sm2tp_rules::Streams;
 use sm2tp_rules::rate::Rate;
 use sm2tp_rules::suppress::{Doubtful, Stopped};
+pub use watch::Watch;
 
 /// The whole file: one field per section, so that it reads as the documentation does.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,7 @@ pub struct Config {
     pub federation: Federation,
     /// When addresses are stopped, and for how long.
     pub suppression: Suppression,
+    pub watch: Watch,
     /// The door for policy requests of another mail server.
     pub policy: Option<Policy>,
     /// The door for table look-ups of another mail server.

@@ -23,6 +23,7 @@ mod progress;
 mod report;
 mod rules;
 mod salvage;
+mod sender;
 mod serve;
 #[cfg(test)]
 #[path = "../../../fuzz/src/settings.rs"]

@@ -20,7 +20,6 @@ use sm2tp_proto::Domain;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::sites::SiteBook;
 use sm2tp_rules::{Classifier, Source, suppress};
-use sm2tp_store::Book;
 use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::confirm::Confirmations;
 use sm2tp_store::dkim::DkimKeys;
@@ -29,6 +28,7 @@ use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
+use sm2tp_store::{Book, Senders};
 
 use crate::config::{self, Config, Switch};
 use crate::{Exit, Failure, alerts};
@@ -63,6 +63,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         Some(Switch::On) | None => Scram::Keep { pretend: keys.scram_secret() },
     };
     let accounts = Accounts::load(ledger.clone(), scram).await.map_err(|error| unusable(&file, &error))?;
+    let watch_key = keys.watch_secret();
     let segments = dir.join("segments");
     let federated = Federated::open(ledger.clone(), &segments, keys.node_key())
         .await
@@ -91,6 +92,10 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let alerts = alerts::alerting(config, config_file, &ledger)?;
     let url = config.suppression.confirm_url.as_ref();
     let confirm = url.map(|url| confirm(config, url, returns.as_ref(), &ledger)).transpose()?;
+    let watch = &config.watch;
+    let senders = Senders::open(&ledger, watch.mode, watch.limits.clone(), watch_key)
+        .await
+        .map_err(|error| unusable(&file, &error))?;
     let hostname = config.hostname.as_str().into();
     let turned_away = TurnedAway::default();
     let house = House {
@@ -100,6 +105,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         accounts,
         book,
         dkim,
+        senders,
         federation,
         turned_away,
         meters: Arc::default(),

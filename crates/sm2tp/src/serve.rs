@@ -11,7 +11,7 @@ use sm2tp_doors::alerts::Watched;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
-use sm2tp_doors::{House, control, follow, http, returns, smtp};
+use sm2tp_doors::{House, control, follow, http, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::Stream;
@@ -113,6 +113,7 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
         ledger: house.ledger.clone(),
         book: house.book.clone(),
         publisher: house.federation.publisher.clone(),
+        senders: house.senders.clone(),
         send_log_s: config.send_log_keep.as_secs(),
     };
     let (outbox_stopping, outbox_stopped) = watch::channel(false);
@@ -191,13 +192,14 @@ fn start_doors(
     let (socket, stop) = (config.data_dir.join("control.sock"), until(stopped));
     let listener = control::listen(&socket)
         .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", socket.display())))?;
-    let (at_control, onward) = (house.clone(), onward.clone());
+    let (at_control, to_senders, onward) = (house.clone(), onward.clone(), onward.clone());
     doors.spawn(async move {
         tokio::select! {
             () = control::serve(listener, at_control, onward) => {}
             () = stop => {}
         }
     });
+    doors.spawn(senders::run(house.clone(), to_senders, stopped.clone()));
     let (house, stop) = (house.clone(), stopped.clone());
     doors.spawn(follow::run(house, stop));
     Ok(())

@@ -27,6 +27,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::UnknownReplies => unknown_replies(&mut out, value),
         Request::ReplayReplies { .. } => replayed(&mut out, value),
         Request::PeerList => peers(&mut out, value),
+        Request::SenderList { .. } => crate::sender::list(&mut out, value),
+        Request::SenderShow { .. } => crate::sender::show(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
         Request::OrgReturns { .. } => wishes(&mut out, value),

@@ -97,6 +97,16 @@ impl Keys {
             .into()
     }
 
+    /// The secret of what the sender watch remembers of recipients: nobody can ask a copy of it for an address.
+    #[must_use]
+    pub fn watch_secret(&self) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(b"SM2TP recipients of senders v1")
+            .chain_update(self.node.to_bytes())
+            .finalize()
+            .into()
+    }
+
     /// Keeps tag keys of a federation. `join`: publish under them from now on; the old ones stay for look-ups, because
     /// what was recorded under them still counts. Answers with whether anything was new.
     ///

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod ledger;
 pub mod outbox;
 pub mod returns;
+pub mod senders;
 pub mod spool;
 pub mod sql;
 pub mod told;
@@ -19,5 +20,6 @@ mod testing;
 
 pub use book::{Book, Bounce};
 pub use ledger::{Ledger, LedgerError};
+pub use senders::Senders;
 pub use spool::{Spool, SpoolError};
 pub use told::Told;

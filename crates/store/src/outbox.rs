@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::book::Book;
 use crate::federated::Publisher;
 use crate::ledger::{Ledger, LedgerError, SendLog};
+use crate::senders::{self, Senders};
 use crate::spool::Spool;
 
 /// The way from one spool to the ledger.
@@ -17,6 +18,7 @@ pub struct Outbox {
     pub ledger: Ledger,
     pub book: Book,
     pub publisher: Publisher,
+    pub senders: Senders,
     /// Seconds that the send log keeps an entry; 0 keeps none.
     pub send_log_s: u64,
 }
@@ -57,8 +59,7 @@ impl Outbox {
     }
 
     async fn prune(&self) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        if let Err(error) = self.ledger.prune_send_log(now.saturating_sub(self.send_log_s)).await {
+        if let Err(error) = self.ledger.prune_send_log(unix_s().saturating_sub(self.send_log_s)).await {
             tracing::warn!(%error, "the send log could not be pruned; it will be tried again");
         }
         if let Err(error) = self.ledger.roll_up(now).await {
@@ -72,7 +73,7 @@ impl Outbox {
         let Some((last, _)) = batch.last() else { return Ok(0) };
         let (last, count) = (*last, batch.len());
         let (book, publisher) = (self.book.clone(), self.publisher.clone());
-        let key = book.current_key();
+        let (key, heard) = (book.current_key(), senders::heard(&batch));
         self.ledger
             .absorb(
                 self.spool.name(),
@@ -85,9 +86,14 @@ impl Outbox {
                 },
             )
             .await?;
+        self.senders.learn(&heard, unix_s());
         self.spool.outbox_taken(last).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
         Ok(count)
     }
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Entries of one transaction of the ledger.

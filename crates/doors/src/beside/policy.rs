@@ -10,6 +10,7 @@ use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict};
 use sm2tp_rules::allowance::Holder;
 use sm2tp_rules::stream::Kind;
+use sm2tp_rules::watch::Standing;
 use sm2tp_rules::{Stream, StreamBy};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
@@ -109,6 +110,9 @@ impl Shared {
             addresses: &account.addresses,
             mail_from: request.sender.address(),
             stream: account.kind.stream,
+            // Asked twice about a mail, by a server that may not tell who writes, this door would count wrongly: it leaves
+            // the watch to the SMTP door.
+            standing: Standing::Normal,
         };
         let decided = match request.stage {
             Stage::Rcpt => {

@@ -6,6 +6,7 @@ use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::Told;
+use sm2tp_store::senders::SenderId;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
 use sm2tp_store::sql;
 use sm2tp_store::told::What;
@@ -125,6 +126,70 @@ fn of_domain(address: &Address) -> Those {
 /// The same mailbox, however its address is written.
 fn is_same(house: &House, one: &Address, other: &Address) -> bool {
     one == other || house.book.tag(one).is_some_and(|tag| house.book.tag(other) == Some(tag))
+}
+
+/// What becomes of the mail of a sender that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Held, until a person decides.
+    Hold,
+    Slow,
+    /// What was slow goes on as usual; what is held stays so.
+    NoLongerSlow,
+    /// What was held with its sender goes on, and what was slow as well.
+    Send,
+    /// What was held with its sender is removed.
+    Drop,
+}
+
+/// Moves what waits of a sender. Answers with how many recipients.
+pub(crate) async fn of_sender(
+    house: &House,
+    onward: &Onward,
+    id: &SenderId,
+    waiting: Waiting,
+) -> Result<usize, Problem> {
+    let now = now();
+    let to = |mail: &Mail, it: &Recipient| {
+        let is_its = is_of(mail, id);
+        let (is_held, is_slow) = (is_held_with_sender(it), it.lane == Lane::Slow);
+        match waiting {
+            _ if !is_its => None,
+            Waiting::Hold if it.lane != Lane::Held => Some(moved(mail, it, Lane::Held, FOREVER, Some(SENDER_BLOCKED))),
+            Waiting::Slow if it.lane == Lane::Normal => {
+                Some(moved(mail, it, Lane::Slow, it.next_at, it.note.as_deref()))
+            }
+            Waiting::Send if is_held => Some(moved(mail, it, Lane::Normal, now, None)),
+            Waiting::Send | Waiting::NoLongerSlow if is_slow => {
+                Some(moved(mail, it, Lane::Normal, it.next_at, it.note.as_deref()))
+            }
+            Waiting::Drop if is_held => Some(dropped(mail, it)),
+            _ => None,
+        }
+    };
+    change_those(house, onward, &Those { org: Some(id.org.to_string()), ..Those::default() }, to).await
+}
+
+/// How many recipients are held with their sender.
+pub(super) async fn held_with_sender(house: &House, id: &SenderId) -> Result<usize, Problem> {
+    let held = Those { org: Some(id.org.to_string()), lane: Some("held".to_owned()), ..Those::default() };
+    let (filter, mut after, mut count, mut seen) = (held.filter()?, (0, 0), 0, 0);
+    while seen < LOOKED_AT_MAX {
+        let page = house.spool.list(Filter { after, limit: CHANGED_AT_ONCE, ..filter.clone() }).await?;
+        let Some(last) = page.last() else { break };
+        after = (last.mail.id, last.recipient.index);
+        seen += page.len();
+        count += page.iter().filter(|entry| is_of(&entry.mail, id) && is_held_with_sender(&entry.recipient)).count();
+    }
+    Ok(count)
+}
+
+fn is_of(mail: &Mail, id: &SenderId) -> bool {
+    SenderId::new(&mail.org, mail.login.as_deref(), mail.mail_from.as_ref()).is_some_and(|of| of == *id)
+}
+
+fn is_held_with_sender(recipient: &Recipient) -> bool {
+    recipient.lane == Lane::Held && recipient.note.as_deref() == Some(SENDER_BLOCKED)
 }
 
 /// Removes mail without delivering it. No report is sent: the person who drops it knows why.
@@ -253,5 +318,7 @@ const CHANGED_AT_ONCE: usize = 1000;
 /// Recipients of one domain among which those of one address are counted: a second's work.
 const LOOKED_AT_MAX: usize = 100_000;
 const HEADER_OCTETS_MAX: usize = 64 * 1024;
+/// Why mail is held whose sender is blocked: `queue list` shows it, and `sender release` knows it by it.
+const SENDER_BLOCKED: &str = "sender-blocked: its sender is blocked, see sm2tp sender show";
 /// Until a person decides; fits every column and clock.
 const FOREVER: u64 = 253_402_300_799;

@@ -366,7 +366,7 @@ mod tests {
         for call in ["self.w(\"", "self.label(\""] {
             template.split(call).skip(1).for_each(|rest| has(rest.split('"').next().unwrap()));
         }
-        ["rules", "breaker"].iter().for_each(|kind| has(&format!("waiting-{kind}")));
+        ["rules", "breaker", "sender"].iter().for_each(|kind| has(&format!("waiting-{kind}")));
         Cause::ALL.iter().for_each(|cause| has(&format!("cause-{cause}")));
         ["own-hard", "own-soft", "imported", "federated", "listed", "opted-out"]
             .iter()

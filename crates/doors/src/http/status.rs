@@ -33,7 +33,8 @@ pub(super) struct Status {
 /// One thing that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Waiting {
-    /// `rules`: a file of rules for replies that cannot be used; `breaker`: a provider that is not believed.
+    /// `rules`: a file of rules for replies that cannot be used; `breaker`: a provider that is not believed;
+    /// `sender`: senders that the watch has blocked, or would block.
     pub kind: &'static str,
     /// Unix seconds; null where it is not known.
     pub since: Option<u64>,
@@ -136,7 +137,14 @@ fn waiting(house: &House) -> Vec<Waiting> {
         since: Some(tripped.since),
         detail: format!("{}: {} refusals set aside; sm2tp breaker list", tripped.provider, tripped.parked),
     });
-    rules.into_iter().chain(breakers).collect()
+    // Nobody is named on a page that may be shown to others.
+    let blocked = house.senders.blocked();
+    let senders = (blocked != 0).then(|| Waiting {
+        kind: "sender",
+        since: None,
+        detail: format!("{blocked}: sm2tp sender list"),
+    });
+    rules.into_iter().chain(breakers).chain(senders).collect()
 }
 
 impl Status {

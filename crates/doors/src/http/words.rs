@@ -64,6 +64,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "Un fournisseur répond en masse «\u{a0}adresse inconnue\u{a0}», même pour des adresses qui recevaient encore\u{202f}; on ne le croit pas",
     ),
     (
+        "waiting-sender",
+        "Senders are blocked because they are unusual, or would be if the watch were to enforce it",
+        "Des émetteurs au comportement inhabituel sont bloqués, ou le seraient si la surveillance n’était pas en simple observation",
+    ),
+    (
         "waiting-rules",
         "Your rules for replies cannot be used; the ones before them stay",
         "Vos règles de lecture des réponses sont inutilisables\u{202f}; les précédentes restent en vigueur",

@@ -9,7 +9,7 @@ use sm2tp_proto::token::Token;
 use sm2tp_proto::{Address, smtp};
 use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
-use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX, Kind};
+use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX, Counts, Kind};
 use sm2tp_store::returns::{Arrived, Counted, Line, Offered, Sent, Settled};
 use sm2tp_store::spool::{NewMail, NewRecipient};
 use sm2tp_store::{LedgerError, SpoolError};
@@ -130,12 +130,17 @@ impl Counting {
             Some((sent, counted)) => self.pass_on(sent, *counted, &reading, arrived, now).await?,
             None => 0,
         };
+        let verdict = reading.found.failed.first().and_then(|failed| failed.answer.verdict.as_ref());
+        let cause = verdict.map(|verdict| verdict.cause);
         let settled = self.settle((line, number), token, reading, passed_on, now).await;
+        if let (Ok(Some(counts)), Some((sent, _))) = (&settled, &known) {
+            self.house.senders.returned(sent, *counts, cause, now);
+        }
         if settled.is_err() && passed_on != 0 && !arrived.passed_on {
             // Nobody shall get a copy each second, nor after a restart.
             back.inbox.passed_on(number).await?;
         }
-        settled.map(|()| Turn::Counted)
+        settled.map(|_| Turn::Counted)
     }
 
     /// On a thread of its own: a report takes its time, and one that brings the reader down shall not do it again at every
@@ -159,7 +164,7 @@ impl Counting {
         reading: Reading,
         passed_on: u32,
         now: u64,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Counts>, Trouble> {
         let (word, by) = (reading.found.word.clone(), reading.whose.map(|(by, _)| by));
         let source = self.back.inbox.name(line);
         let offered = Offered { source, number, token, found: reading.found, passed_on, now };
@@ -172,12 +177,15 @@ impl Counting {
         });
         match settled.await? {
             Settled::Before => tracing::debug!(number, "a report was counted before"),
-            Settled::Attributed(counts) => tracing::info!(number, word, ?by, ?counts, "a report was counted"),
+            Settled::Attributed(counts) => {
+                tracing::info!(number, word, ?by, ?counts, "a report was counted");
+                return Ok(Some(counts));
+            }
             Settled::Unattributed => {
                 tracing::info!(number, word, "a report without a token of ours; it changes nothing")
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The sender wrote with another return path and waits for its reports there. Not for complaints, which are for the

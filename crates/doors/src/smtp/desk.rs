@@ -8,14 +8,16 @@ use sm2tp_proto::smtp::xclient::Xclient;
 use sm2tp_proto::smtp::{MailOptions, RECEIVED_MAX, RcptOptions, Refusal, Secret, count_received};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::Stream;
-use sm2tp_rules::admit::{self, Sender, Verdict};
+use sm2tp_rules::admit::{self, Sender, Verdict, Way};
 use sm2tp_rules::allowance::{self, Holder};
 use sm2tp_rules::guess;
 use sm2tp_rules::stream::{self, Kind, Looks};
 use sm2tp_rules::suppress::Why;
+use sm2tp_rules::watch;
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
 use sm2tp_store::keys;
+use sm2tp_store::senders::{Named, SenderId};
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
 use super::Shared;
@@ -249,7 +251,8 @@ impl Desk {
         {
             return answer;
         }
-        let asked = asked(&account, path.as_ref(), self.told(&account).stream);
+        let standing = self.stands(&account, path.as_ref());
+        let asked = asked(&account, path.as_ref(), self.told(&account).stream, standing);
         if let Err(answer) = self.measure(&account, |holders| admit::mail(&asked, octets, holders, now_us())) {
             return answer;
         }
@@ -269,7 +272,9 @@ impl Desk {
         if self.report.is_some() {
             return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
         }
-        let recipient = match self.decide(&account, self.told(&account).stream, path, options) {
+        let decided = self.decide(&account, self.told(&account).stream, path, options);
+        let watched = self.watched(&account, path, &decided);
+        let recipient = match watched.and(decided) {
             Ok(recipient) => recipient,
             Err(refusal) => return self.stop(&account, &refusal),
         };
@@ -291,7 +296,8 @@ impl Desk {
         options: RcptOptions,
     ) -> Result<NewRecipient, admit::Refusal> {
         let (now, book) = (now(), &self.shared.house.book);
-        let asked = asked(account, self.sender.as_ref(), stream);
+        let standing = self.stands(account, self.sender.as_ref());
+        let asked = asked(account, self.sender.as_ref(), stream, standing);
         let facts = book.recipient(path, &account.org, now);
         let plain = NewRecipient {
             address: path.clone(),
@@ -302,7 +308,8 @@ impl Desk {
             options,
         };
         let held = |why: &Why| Some(format!("{}: {why}", why.as_str()));
-        Ok(match admit::recipient(&asked, &facts, &book.limits(&account.org), now, random()) {
+        let verdict = admit::recipient(&asked, &facts, &book.limits(&account.org), now, random());
+        Ok(match verdict {
             Verdict::Accept { canary } => NewRecipient { canary: canary.is_some(), ..plain },
             Verdict::Hold(why) => NewRecipient { lane: Lane::Held, note: held(&why), ..plain },
             Verdict::Report(why) => NewRecipient { lane: Lane::Held, note: held(&why), stopped: true, ..plain },
@@ -339,6 +346,33 @@ impl Desk {
             }
             _ => Ok(kept),
         }
+    }
+
+    /// What the sender watch says, where there is a sender.
+    fn stands(&self, account: &Account, mail_from: Option<&Address>) -> watch::Standing {
+        let id = SenderId::new(&account.org, account.login.as_deref(), mail_from);
+        id.map_or(watch::Standing::Normal, |id| self.shared.house.senders.standing(&id, now()))
+    }
+
+    /// Counts a recipient with its sender, who may have become one to stop by it. `decided` is what became of it.
+    fn watched(
+        &self,
+        account: &Account,
+        recipient: &Address,
+        decided: &Result<NewRecipient, admit::Refusal>,
+    ) -> Result<(), admit::Refusal> {
+        let suppressed = match decided {
+            Ok(kept) => kept.lane == Lane::Held,
+            Err(admit::Refusal::Suppressed { .. }) => true,
+            // Neither the address nor the sender had anything to do with it.
+            Err(_) => return Ok(()),
+        };
+        let mail_from = self.sender.as_ref();
+        let Some(id) = SenderId::new(&account.org, account.login.as_deref(), mail_from) else { return Ok(()) };
+        let (before, client, stream) = (self.recipients.len(), self.client.known(), account.kind.stream);
+        let named = Named { recipient, before, client, stream, suppressed };
+        let standing = self.shared.house.senders.named(&id, &named, now());
+        admit::way(&asked(account, mail_from, stream, standing)).map(drop)
     }
 
     /// RCPT TO one of our return paths.
@@ -434,6 +468,10 @@ impl Desk {
             Ok(decided) => decided,
             Err(answer) => return answer,
         };
+        let recipients = match self.sent_by_way(&account, envelope.sender.as_ref(), kind.stream, recipients) {
+            Ok(recipients) => recipients,
+            Err(refusal) => return self.stop(&account, &refusal),
+        };
         let hold_s = self.shared.settings.hold_s;
         let mail = NewMail {
             org: account.org,
@@ -450,6 +488,22 @@ impl Desk {
             options: envelope.params.options,
         };
         self.keep(mail, content, busy).await
+    }
+
+    /// The lane of a mail whose sender the watch slowed; or nothing goes at all.
+    fn sent_by_way(
+        &self,
+        account: &Account,
+        mail_from: Option<&Address>,
+        stream: Stream,
+        mut recipients: Vec<NewRecipient>,
+    ) -> Result<Vec<NewRecipient>, admit::Refusal> {
+        let standing = self.stands(account, mail_from);
+        if admit::way(&asked(account, mail_from, stream, standing))? == Way::Slow {
+            let normal = recipients.iter_mut().filter(|recipient| recipient.lane == Lane::Normal);
+            normal.for_each(|recipient| recipient.lane = Lane::Slow);
+        }
+        Ok(recipients)
     }
 
     /// Puts a mail into the spool, and hands it on.
@@ -514,8 +568,13 @@ fn unasked(shared: &Shared, client: Client) -> Option<Account> {
     client.is_trusted(settings).then(|| shared.house.accounts.local(settings.trusted_stream))
 }
 
-fn asked<'a>(account: &'a Account, mail_from: Option<&'a Address>, stream: Stream) -> Sender<'a> {
-    Sender { domains: &account.domains, addresses: &account.addresses, mail_from, stream }
+fn asked<'a>(
+    account: &'a Account,
+    mail_from: Option<&'a Address>,
+    stream: Stream,
+    standing: watch::Standing,
+) -> Sender<'a> {
+    Sender { domains: &account.domains, addresses: &account.addresses, mail_from, stream, standing }
 }
 
 fn no(code: u16, enhanced: Enhanced, text: &str) -> Answer {

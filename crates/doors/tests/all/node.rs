@@ -14,6 +14,7 @@ use sm2tp_federation::publish::SealRules;
 use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
 use sm2tp_proto::Address;
 use sm2tp_rules::classify::Rulebook;
+use sm2tp_rules::watch::Limits;
 use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::alerts::Alerts;
@@ -21,8 +22,9 @@ use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Peer, PeerState, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::ledger::{self, SendLog};
+use sm2tp_store::senders::Mode;
 use sm2tp_store::told::{Answer, Told, Verdict, What};
-use sm2tp_store::{Book, Ledger, Spool};
+use sm2tp_store::{Book, Ledger, Senders, Spool};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -222,6 +224,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     let ledger = Ledger::open(&ledger::path(data)).unwrap();
     let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
     let store = Federated::open(ledger.clone(), &data.join("segments"), keys.node_key()).await.unwrap();
+    let keys_of_recipients = keys.watch_secret();
     let limits = suppress::Limits::default();
     let book = Book::new(ledger.views().clone(), store.clone(), accounts.clone(), limits, &keys.tags);
     let publisher = Publisher {
@@ -245,6 +248,8 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     };
     let turned_away = TurnedAway::default();
     let alerting = ledger.clone();
+    let watched = Limits::default();
+    let senders = Senders::open(&ledger, Mode::Observe, watched, keys_of_recipients).await.unwrap();
     House {
         hostname: format!("{name}.example").into(),
         spool,
@@ -252,6 +257,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         accounts,
         book,
         dkim,
+        senders,
         federation,
         turned_away,
         meters: Arc::default(),

@@ -43,6 +43,18 @@ pub struct Limits {
     pub strange_s: u64,
     /// The slow lane ends after so many seconds without a reason.
     pub calm_s: u64,
+    /// How a block ends that the watch made.
+    pub blocks_end: BlocksEnd,
+    /// How long a blocked sender is told to try again, in seconds; then its mail is refused for good.
+    pub give_up_after_s: u64,
+}
+
+/// How a block ends that the watch made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlocksEnd {
+    ByPerson,
+    /// Like slow, after a calm while: where nobody is really stopped, nobody should have to be released.
+    Calm,
 }
 
 /// Recipients in ten minutes, an hour and a day that are in order whoever sends them.
@@ -135,6 +147,8 @@ impl Default for Limits {
             warm_up_percent: 75,
             strange_s: 3 * 86_400,
             calm_s: 6 * 3600,
+            blocks_end: BlocksEnd::ByPerson,
+            give_up_after_s: 86_400,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Answer, Attempt, Level, Limits, Told, Watch};
+use super::{Answer, Attempt, Level, Limits, Standing, Told, Watch};
 use crate::outcome::Stream;
 
 /// The memory of one organisation.
@@ -11,13 +11,15 @@ use crate::outcome::Stream;
 pub struct Org {
     pub(super) whole: Watch,
     pub(super) senders: BTreeMap<Arc<str>, Watch>,
+    /// Who was forgotten since it was asked last.
+    pub(super) forgotten: Vec<Arc<str>>,
 }
 
 impl Org {
     #[must_use]
     pub fn new(now: u64) -> Self {
         let whole = Watch { is_org: true, ..Watch::new(Stream::Personal, now) };
-        Self { whole, senders: BTreeMap::new() }
+        Self { whole, senders: BTreeMap::new(), forgotten: Vec::new() }
     }
 
     /// Counts a recipient whom `sender` names, and says how it stands.
@@ -42,6 +44,28 @@ impl Org {
     pub fn level(&mut self, sender: &str, limits: &Limits, now: u64) -> Level {
         let whole = self.whole.level(Level::Normal, limits, now);
         self.known_mut(sender).map_or(Level::Normal, |watch| watch.level(whole, limits, now))
+    }
+
+    /// What follows for the mail of `sender`.
+    pub fn standing(&mut self, sender: &str, limits: &Limits, now: u64) -> Standing {
+        self.level(sender, limits, now);
+        self.known_mut(sender).map_or(Standing::Normal, |watch| watch.standing(limits, now))
+    }
+
+    /// How `sender` stood when it was judged last.
+    #[must_use]
+    pub fn stood(&self, sender: &str) -> Level {
+        self.senders.get(sender).or_else(|| self.senders.get(OTHERS)).map_or(Level::Normal, |watch| watch.level)
+    }
+
+    /// Who was forgotten since this was asked last, because there were too many.
+    pub fn take_forgotten(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// What the watch made of everybody while nobody was to be stopped is over.
+    pub fn forgive(&mut self, now: u64) {
+        self.senders.values_mut().chain([&mut self.whole]).for_each(|watch| watch.forgive(now));
     }
 
     /// All senders together.
@@ -76,7 +100,12 @@ impl Org {
         let calm = self.senders.iter().filter(|(_, watch)| watch.level == Level::Normal);
         let mut gone: Vec<_> = calm.map(|(name, watch)| (watch.is_settled, watch.last, name.clone())).collect();
         gone.sort();
-        gone.iter().take(SENDERS_MAX / 8).for_each(|(_, _, name)| drop(self.senders.remove(name)));
+        for (_, _, name) in gone.into_iter().take(SENDERS_MAX / 8) {
+            self.senders.remove(&name);
+            if self.forgotten.len() < SENDERS_MAX {
+                self.forgotten.push(name);
+            }
+        }
     }
 }
 

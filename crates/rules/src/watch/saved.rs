@@ -52,7 +52,7 @@ impl Org {
     #[must_use]
     pub fn restored(whole: Watch, senders: impl IntoIterator<Item = (Arc<str>, Watch)>) -> Self {
         let senders: BTreeMap<Arc<str>, Watch> = senders.into_iter().collect();
-        Self { whole: Watch { is_org: true, ..whole }, senders }
+        Self { whole: Watch { is_org: true, ..whole }, senders, forgotten: Vec::new() }
     }
 }
 
@@ -71,10 +71,11 @@ impl Out {
         self.u32(watch.turned_away);
         self.list(&watch.reasons, Self::reason);
         self.list(&watch.changes, Self::change);
-        self.list(&watch.campaign.map_or_else(Vec::new, |campaign| vec![campaign]), |out, campaign| {
+        self.list(watch.campaign.as_slice(), |out, campaign| {
             out.u32(campaign.recipients);
             out.u32(campaign.left);
             out.u64(campaign.until);
+            out.note(&campaign.note);
         });
         self.u64(watch.recent.now);
         for counts in watch.recent.minutes.iter().chain(&watch.recent.hours) {
@@ -122,7 +123,11 @@ impl Out {
         self.u64(change.at);
         self.word(Level::ALL, change.level);
         self.word(super::By::ALL, change.by);
-        self.list(change.note.as_bytes(), |out, octet| out.0.push(*octet));
+        self.note(&change.note);
+    }
+
+    fn note(&mut self, note: &str) {
+        self.list(note.as_bytes(), |out, octet| out.0.push(*octet));
     }
 
     fn filter(&mut self, filter: &Filter) {
@@ -227,7 +232,7 @@ impl Read<'_> {
     }
 
     fn campaign(&mut self) -> Option<Campaign> {
-        Some(Campaign { recipients: self.u32()?, left: self.u32()?, until: self.u64()? })
+        Some(Campaign { recipients: self.u32()?, left: self.u32()?, until: self.u64()?, note: self.note()? })
     }
 
     fn reason(&mut self) -> Option<Reason> {
@@ -238,8 +243,11 @@ impl Read<'_> {
 
     fn change(&mut self) -> Option<Change> {
         let (at, level, by) = (self.u64()?, self.word(Level::ALL)?, self.word(super::By::ALL)?);
-        let note = String::from_utf8(self.list(NOTE_MAX, Self::u8)?).ok()?;
-        Some(Change { at, level, by, note })
+        Some(Change { at, level, by, note: self.note()? })
+    }
+
+    fn note(&mut self) -> Option<String> {
+        String::from_utf8(self.list(NOTE_MAX, Self::u8)?).ok()
     }
 
     fn list<T>(&mut self, len_max: usize, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {

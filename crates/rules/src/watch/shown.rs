@@ -73,7 +73,7 @@ impl Watch {
             french: self.reasons.iter().map(Reason::french).collect(),
             changes: self.changes.clone(),
             turned_away: self.turned_away,
-            campaign: self.campaign,
+            campaign: self.campaign.clone(),
             since: self.born,
             last: self.last,
             newcomer: !self.is_settled,

@@ -80,11 +80,11 @@ fn shares_count_once_they_cannot_be_chance() {
 fn an_announced_campaign_is_not_punished_and_a_bought_list_is() {
     let (watch, limits, now) = person();
     let mut announced = watch.clone();
-    announced.announce(2000, now + 3600);
+    announced.announce(2000, now + 3600, "");
     let mail = |n: u64| Attempt { stream: Stream::Bulk, ..attempt(now + n, 5000 + n) };
     assert_eq!(until(&mut announced, &limits, Level::Slow, 1, mail), 2051, "what was announced and what is in order");
     let mut bought = watch;
-    bought.announce(2000, now + 3600);
+    bought.announce(2000, now + 3600, "");
     let mail = |n: u64| Attempt { suppressed: n.is_multiple_of(6), ..mail(n) };
     assert!(until(&mut bought, &limits, Level::Slow, 1, mail) < 120);
 }
@@ -125,6 +125,27 @@ fn a_persons_decision_stays_until_a_person_takes_it_back() {
     assert_eq!(watch.attempt(&attempt(now, 1), Level::Normal, &limits, now), Level::Blocked);
     let shown = watch.shown(&limits);
     assert_eq!((shown.turned_away, shown.changes.last().map(|change| change.note.len())), (1, Some(NOTE_MAX)));
+}
+
+#[test]
+fn where_nobody_is_stopped_a_block_ends_by_itself_and_is_forgiven_on_the_day_when_it_would_stop() {
+    let (mut watch, limits, now) = person();
+    let only_shown = Limits { blocks_end: BlocksEnd::Calm, ..limits.clone() };
+    assert_eq!(until(&mut watch, &only_shown, Level::Blocked, 1, |n| attempt(now + n, 1000 + n)), 141);
+    let mut forgiven = watch.clone();
+    for hours in [1, 30] {
+        let at = now + hours * 3600;
+        let want = if hours == 1 { Level::Blocked } else { Level::Normal };
+        assert_eq!(watch.level(Level::Normal, &only_shown, at), want, "{hours} h");
+    }
+    forgiven.forgive(now + 200);
+    assert_eq!(forgiven.standing(&limits, now + 200), Standing::Normal);
+    assert_eq!(until(&mut forgiven, &limits, Level::Slow, 1, |n| attempt(now + 300 + n, 2000 + n)), 71);
+    // A person's decision is none of the watch's.
+    forgiven.set(Level::Blocked, "", now + 1000);
+    forgiven.forgive(now + 1001);
+    assert_eq!(forgiven.standing(&limits, now + 1001), Standing::Blocked(Patience::TryAgain));
+    assert_eq!(forgiven.standing(&limits, now + 1000 + limits.give_up_after_s), Standing::Blocked(Patience::GiveUp));
 }
 
 #[test]
@@ -185,7 +206,7 @@ fn anything(org: &mut Org, dice: &mut Dice, now: &mut u64, limits: &Limits) {
             match what {
                 0 => watch.release(Release::Mended, "", *now),
                 1 => watch.release(Release::WasNormal, "", *now),
-                2 => watch.announce(dice.below(1 << 32) as u32, at),
+                2 => watch.announce(dice.below(1 << 32) as u32, at, "note"),
                 _ => watch.set(Level::ALL[dice.below(3) as usize], "note", *now),
             }
         }

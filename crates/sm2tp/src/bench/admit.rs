@@ -11,6 +11,7 @@ use serde::Serialize;
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::admit::{self, Sender};
 use sm2tp_rules::evidence::{Happening, Hard};
+use sm2tp_rules::watch::Standing;
 use sm2tp_rules::{Evidence, Stream, Strength};
 use sm2tp_store::Bounce;
 use sm2tp_store::ledger::Views;
@@ -81,7 +82,13 @@ fn measure(args: &AdmitArgs, mut book: sm2tp_store::Book) -> Result<Figures, Fai
     let grown = resident_octets().saturating_sub(before);
     book.views = views;
     let (domains, sender) = ([own_domain()?], address(0));
-    let from = Sender { domains: &domains, addresses: &[], mail_from: Some(&sender), stream: Stream::Bulk };
+    let from = Sender {
+        domains: &domains,
+        addresses: &[],
+        mail_from: Some(&sender),
+        stream: Stream::Bulk,
+        standing: Standing::Normal,
+    };
     let asked: Vec<Address> = (0..args.questions).map(|n| address(asked(n, args.addresses))).collect();
     let (mut took, mut accepted) = (Vec::with_capacity(asked.len()), 0);
     for to in &asked {

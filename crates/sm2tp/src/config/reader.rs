@@ -161,6 +161,28 @@ impl<'s> Section<'s> {
         Err(self.wrong(value.span(), key, &Wrong::new(format!("`{integer}` is out of range"), allowed)))
     }
 
+    /// Three whole numbers in `range`, none larger than the next.
+    pub(super) fn three(&self, key: &'static str, range: RangeInclusive<u32>) -> Result<Option<[u32; 3]>, ConfigError> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let DeValue::Array(items) = value.get_ref() else { return Err(self.not_a("list", key, value)) };
+        let number = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+            DeValue::Integer(integer) => u32::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            _ => None,
+        };
+        let numbers: Option<Vec<u32>> = items.iter().map(number).collect();
+        match numbers.as_deref() {
+            Some(&[one, two, three])
+                if one <= two && two <= three && range.contains(&one) && range.contains(&three) =>
+            {
+                Ok(Some([one, two, three]))
+            }
+            _ => {
+                let allowed = format!("three rising numbers from {} to {}", range.start(), range.end());
+                Err(self.wrong(value.span(), key, &Wrong::new("these are not three rising numbers", allowed)))
+            }
+        }
+    }
+
     /// A number from 0 to 1.
     pub(super) fn share(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
         let wrong = |text: &str| Wrong::new(format!("`{text}` is not a share"), "0.0 (none) to 1.0 (all)");

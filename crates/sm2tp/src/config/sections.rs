@@ -21,6 +21,7 @@ use super::values::{
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
     Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, alerts, net,
+    watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -93,6 +94,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
+        watch: watch::watch(&top.open_or_empty("watch"))?,
         policy: top.open("policy").map(|section| policy(&section, &mut doors)).transpose()?,
         socketmap: top
             .open("socketmap")

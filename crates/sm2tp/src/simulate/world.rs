@@ -130,7 +130,7 @@ impl<'a> World<'a> {
 
     pub(super) fn announce(&mut self, sender: usize, recipients: u32, now: u64, until: u64) {
         let Some(Sender { name, stream, .. }) = self.senders.get(sender) else { return };
-        self.org.sender(name, *stream, now).announce(recipients, until);
+        self.org.sender(name, *stream, now).announce(recipients, until, "");
     }
 
     /// From now on what the watch does to this sender is right.

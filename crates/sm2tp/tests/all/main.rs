@@ -50,4 +50,5 @@ mod tidy;
 mod tls;
 mod trouble;
 mod wait;
+mod watch;
 mod wishes;

@@ -24,7 +24,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    for tables in [EVENTS, VIEWS, KEPT, ALERTS, FEDERATION] {
+    for tables in [EVENTS, VIEWS, KEPT, ALERTS, WATCH, FEDERATION] {
         transaction.execute_batch(tables)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -49,14 +49,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
 /// 9: the days of soft failures, and how orgs have suppression.
 /// 10: incidents, and messages about them.
 /// 11: who was asked for a confirmation. 12: events name the exit; more is counted.
-/// 13: which list evidence was imported from.
-const FORMAT: i64 = 13;
+/// 13: which list evidence was imported from. 14: the memories of senders.
+const FORMAT: i64 = 14;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 12;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -79,6 +79,8 @@ const MIGRATIONS: [&str; 12] = [
     // Another view takes its place.
     "ALTER TABLE event ADD COLUMN exit TEXT; DROP TABLE IF EXISTS domain_counter;",
     "ALTER TABLE recipient ADD COLUMN hard_imported TEXT;",
+    // A table, which is made below.
+    "",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -177,6 +179,13 @@ CREATE TABLE IF NOT EXISTS refused_exit (
     count INTEGER NOT NULL, text TEXT NOT NULL, sub TEXT, PRIMARY KEY (exit, provider)) WITHOUT ROWID;
 ";
 
+/// What the sender watch remembers: of each sender, and under an empty name of all senders of an organisation together.
+/// No view: only counts and filters are kept of what they were learned from.
+const WATCH: &str = "
+CREATE TABLE IF NOT EXISTS sender_watch (
+    org TEXT NOT NULL, sender TEXT NOT NULL, memory BLOB NOT NULL, PRIMARY KEY (org, sender)) WITHOUT ROWID;
+";
+
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
 /// segment; `segment` names the files.
 const FEDERATION: &str = "
@@ -224,7 +233,7 @@ mod tests {
             assert_eq!(of("SELECT weakened FROM send_log"), None);
             assert_eq!(of("SELECT COUNT(exit) FROM event"), Some(0));
             assert_eq!(of("SELECT COUNT(hard_imported) FROM recipient"), Some(0));
-            assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery"), Some(0));
+            assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery, sender_watch"), Some(0));
         }
     }
 

@@ -1,0 +1,98 @@
+//! Senders that are suddenly unusual: slowed, blocked, looked at and released by a person.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::client::Client;
+use crate::node::Node;
+use crate::sink::Sink;
+use crate::wait::wait_until;
+
+fn node_and_sink(watch: &str) -> (Node, Sink) {
+    let sink = Sink::start();
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\nsmarthost = \"{}\"\n{watch}",
+        sink.address
+    ));
+    node.add_login("anna", "correct horse", "good.test", "personal");
+    (node, sink)
+}
+
+fn logged_in(node: &Node) -> Client {
+    let mut client = Client::greet(node.smtp()).unwrap();
+    client.say(&format!("AUTH PLAIN {}", STANDARD.encode("\0anna\0correct horse")), "235").unwrap();
+    client
+}
+
+/// Writes to strangers, one mail each, until one is refused. Answers with how many were taken, and with the refusal.
+fn blast(node: &Node, strangers: std::ops::Range<usize>) -> (usize, String) {
+    let mut client = logged_in(node);
+    for (sent, n) in strangers.clone().enumerate() {
+        if let Err(refusal) = client.mail("anna@good.test", &[&format!("r{n}@example.test")], "Subject: x\r\n") {
+            return (sent, refusal.to_string());
+        }
+    }
+    (strangers.len(), String::new())
+}
+
+#[test]
+fn a_login_that_blasts_is_slowed_and_blocked_and_a_person_releases_it() {
+    let (mut node, sink) = node_and_sink("[watch]\nmode = \"enforce\"\n");
+    let (taken, refusal) = blast(&node, 0..300);
+    assert!((53..110).contains(&taken), "{taken}");
+    assert!(refusal.contains("450 4.7.1 mail of this sender is stopped"), "{refusal}");
+    let all_held = |node: &Node| node.queue().iter().all(|it| it["lane"] == "held");
+    wait_until("what waits is held", Duration::from_secs(30), || all_held(&node) && !node.queue().is_empty());
+    let (left, held) = (sink.mails().len(), node.queue().len());
+    assert!(left < 60 && left + held == taken, "{left} left, {held} are held, {taken} were taken");
+    let shown = node.ask(&["sender", "show", "anna"]);
+    assert_eq!((&shown["evidence"]["level"], &shown["held"]), (&"blocked".into(), &held.into()));
+    let why = shown["evidence"]["english"].to_string();
+    assert!(why.contains("to whom this sender never wrote before"), "{why}");
+    assert!(node.run(&["sender", "show", "anna"]).stdout.contains("sm2tp sender release anna"));
+    let waiting = node.get("/api/v1/status");
+    assert!(waiting.contains("1: sm2tp sender list") && !waiting.contains("anna@"), "{waiting}");
+
+    // It stays so over a restart, also for who is connected.
+    node.terminate(Duration::from_secs(20));
+    node.serve();
+    assert_eq!(node.ask(&["sender", "list"])["senders"][0]["level"], "blocked");
+    assert_eq!(blast(&node, 0..1).0, 0);
+    // The cause is removed: new mail goes, and what was held waits for whoever knows whose it is.
+    let released = node.ask(&["sender", "release", "anna", "--note", "new password"]);
+    assert_eq!((&released["level"], &released["held"]), (&"normal".into(), &held.into()));
+    assert_eq!(blast(&node, 0..3).0, 3);
+    // All of it was in order: it goes, too, and as many again are usual now.
+    node.ask(&["sender", "release", "anna", "--normal"]);
+    node.wait_for_empty_queue();
+    assert_eq!(sink.mails().len(), taken + 3);
+    let changes = node.ask(&["sender", "show", "anna"])["evidence"]["changes"].to_string();
+    assert!(changes.contains("new password"), "{changes}");
+    // By hand, and back.
+    node.ask(&["sender", "block", "anna"]);
+    assert_eq!(blast(&node, 0..1).0, 0);
+    node.ask(&["sender", "release", "anna", "--waiting", "drop"]);
+    assert_eq!(blast(&node, 0..1).0, 1);
+    assert_eq!(node.run(&["sender", "show", "nobody"]).exit, 65);
+}
+
+#[test]
+fn an_announced_campaign_passes_and_an_observing_node_lets_everything_pass() {
+    let (node, sink) = node_and_sink("[watch]\nmode = \"enforce\"\n");
+    let told = node.ask(&["sender", "announce", "anna", "150", "--until", "2h", "--note", "the party"]);
+    assert_eq!((&told["org"], &told["recipients"]), (&"org-anna".into(), &150.into()));
+    assert_eq!(blast(&node, 0..130), (130, String::new()));
+    node.wait_for_empty_queue();
+    assert_eq!(sink.mails().len(), 130);
+    assert_eq!(node.ask(&["sender", "list"])["senders"].as_array().map(Vec::len), Some(0));
+    assert_eq!(node.run(&["sender", "announce", "anna", "150", "--until", "1999-01-01"]).exit, 65);
+
+    let (node, sink) = node_and_sink("");
+    assert_eq!(blast(&node, 0..130), (130, String::new()));
+    node.wait_for_empty_queue();
+    assert_eq!(sink.mails().len(), 130);
+    let listed = node.ask(&["sender", "list"]);
+    assert_eq!((&listed["mode"], &listed["senders"][0]["level"]), (&"observe".into(), &"blocked".into()));
+}
