@@ -26,6 +26,8 @@ pub enum Finding {
     PeerUnusable { peer: String, trouble: String },
     /// The administrator's rules for replies cannot be used.
     RulesBroken { detail: String },
+    /// The watch blocked a sender, or would have if it were to enforce it; why, as sentences.
+    SenderBlocked { org: String, sender: String, observed: bool, english: Vec<String>, french: Vec<String> },
     /// Nothing is wrong: a person wants to see an alert.
     Test,
 }
@@ -120,6 +122,7 @@ impl Finding {
             Self::PeerSilent { .. } => "peer-silent",
             Self::PeerUnusable { .. } => "peer-unusable",
             Self::RulesBroken { .. } => "rules-broken",
+            Self::SenderBlocked { .. } => "sender-blocked",
             Self::Test => "test",
         }
     }
@@ -131,6 +134,7 @@ impl Finding {
             Self::BreakerTripped { provider, .. } => provider.clone(),
             Self::ExitRefused { exit, provider, .. } => format!("{exit} {provider}"),
             Self::PeerSilent { peer, .. } | Self::PeerUnusable { peer, .. } => peer.clone(),
+            Self::SenderBlocked { org, sender, .. } => format!("{org} {sender}"),
             Self::DiskLow { .. } | Self::CertificateEnds { .. } | Self::RulesBroken { .. } | Self::Test => {
                 String::new()
             }

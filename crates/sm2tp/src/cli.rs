@@ -21,7 +21,7 @@ pub use self::beside::{Exim, Log, Postfix};
 pub use self::suppress::Suppress;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::sender::Sender;
-use crate::simulate::SendersArgs;
+use crate::simulate::Simulate;
 
 /// Outgoing mail relay and federated bounce service.
 #[derive(Debug, Parser)]
@@ -516,12 +516,6 @@ pub enum Bench {
     Classify(ClassifyArgs),
     /// Give the ledger outcomes to count, and make its views again.
     Absorb(AbsorbArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Simulate {
-    /// A year of honest senders and of takeovers before the sender watch: who is stopped, and when.
-    Senders(SendersArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,6 +23,13 @@ use self::thieves::{Abuse, Goal};
 use self::world::World;
 use crate::{Exit, Failure, say};
 
+/// `sm2tp simulate`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Simulate {
+    /// A year of honest senders and of takeovers before the sender watch: who is stopped, and when.
+    Senders(SendersArgs),
+}
+
 /// `sm2tp simulate senders`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SendersArgs {

@@ -59,7 +59,8 @@ impl Outbox {
     }
 
     async fn prune(&self) {
-        if let Err(error) = self.ledger.prune_send_log(unix_s().saturating_sub(self.send_log_s)).await {
+        let now = unix_s();
+        if let Err(error) = self.ledger.prune_send_log(now.saturating_sub(self.send_log_s)).await {
             tracing::warn!(%error, "the send log could not be pruned; it will be tried again");
         }
         if let Err(error) = self.ledger.roll_up(now).await {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use sm2tp_proto::Address;
 use sm2tp_rules::returned::Counts;
 use sm2tp_rules::watch::{
-    Answer, Attempt, BlocksEnd, Level, Limits, Org, Reason, Release, Shown, Standing, Told as Became, Watch,
+    Answer, Attempt, BlocksEnd, By, Level, Limits, Org, Reason, Release, Shown, Standing, Told as Became, Watch,
 };
 use sm2tp_rules::{Cause, Fate, Stream};
 use tokio::sync::Notify;
@@ -71,6 +71,7 @@ pub struct Listed {
     pub org: String,
     pub sender: String,
     pub level: Level,
+    pub by: By,
     /// Unix seconds.
     pub last: u64,
     /// Why, as sentences.
@@ -272,6 +273,7 @@ impl Senders {
                     org: name.to_string(),
                     sender: sender.to_string(),
                     level,
+                    by: watch.stood().1,
                     last: watch.last(),
                     english,
                     french,

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use sm2tp_rules::alerts::Finding;
 use sm2tp_rules::classify::Said;
+use sm2tp_rules::watch::{By, Level};
 use sm2tp_store::alerts::Space;
 use sm2tp_store::federated::{Peer, PeerState};
 use sm2tp_store::ledger::{RefusedExit, refused_exits};
+use sm2tp_store::senders::{Listed, Mode};
 
 use super::{AlertError, Watched};
 use crate::House;
@@ -17,6 +19,7 @@ pub(super) async fn all(house: &House, watched: &Watched, now: u64) -> Result<Ve
     let mut found = Vec::new();
     found.extend(rules(house));
     found.extend(breakers(house, now));
+    found.extend(senders(house, now));
     found.extend(exits(house, now).await?);
     found.extend(disk(&watched.data_dir));
     let life = watched.certificates.as_ref().and_then(|certificates| certificates.life());
@@ -33,6 +36,15 @@ fn rules(house: &House) -> Option<Finding> {
 fn breakers(house: &House, now: u64) -> Vec<Finding> {
     let tripped = house.ledger.breakers().list(now).into_iter();
     tripped.map(|found| Finding::BreakerTripped { provider: found.provider, parked: found.parked }).collect()
+}
+
+/// Whom a person blocked, a person knows.
+fn senders(house: &House, now: u64) -> Vec<Finding> {
+    let observed = house.senders.mode() == Mode::Observe;
+    let blocked = house.senders.list(now).into_iter().filter(|it| (it.level, it.by) == (Level::Blocked, By::Watch));
+    let finding =
+        |Listed { org, sender, english, french, .. }| Finding::SenderBlocked { org, sender, observed, english, french };
+    blocked.map(finding).collect()
 }
 
 async fn exits(house: &House, now: u64) -> Result<Vec<Finding>, AlertError> {

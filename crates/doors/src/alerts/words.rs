@@ -151,6 +151,17 @@ fn english(finding: &Finding) -> Words {
             format!("The rules before them stay. {detail}"),
             "sm2tp check says where; a mended file is taken within seconds.".to_owned(),
         ),
+        Finding::SenderBlocked { org, sender, observed, english, .. } => words(
+            match observed {
+                true => format!("The sender {sender} of {org} is unusual; its mail goes on"),
+                false => format!("The sender {sender} of {org} is blocked"),
+            },
+            format!("{}.", english.join(".\n")),
+            format!(
+                "Ask its owner; a stolen password has to be changed. sm2tp sender show {sender} has the evidence, sm2tp \
+                 sender release {sender} lets it go on, with --normal if nothing was wrong."
+            ),
+        ),
         Finding::Test => words(
             "This is a test".to_owned(),
             "Somebody said sm2tp alerts test. Nothing is wrong.".to_owned(),
@@ -212,6 +223,17 @@ fn french(finding: &Finding) -> Words {
             "Vos règles pour les réponses sont inutilisables".to_owned(),
             format!("Les règles précédentes restent en vigueur. {detail}"),
             "sm2tp check dit où est l’erreur ; un fichier corrigé est pris en compte en quelques secondes.".to_owned(),
+        ),
+        Finding::SenderBlocked { org, sender, observed, french, .. } => words(
+            match observed {
+                true => format!("L’émetteur {sender} ({org}) est inhabituel ; son courrier continue de partir"),
+                false => format!("L’émetteur {sender} ({org}) est bloqué"),
+            },
+            format!("{}.", french.join(".\n")),
+            format!(
+                "Demandez à la personne concernée ; un mot de passe volé doit être changé. sm2tp sender show {sender} montre \
+                 les faits, sm2tp sender release {sender} lui rend la main, avec --normal si tout était en ordre."
+            ),
         ),
         Finding::Test => words(
             "Ceci est un essai".to_owned(),
@@ -284,13 +306,21 @@ mod tests {
             Finding::PeerSilent { peer: "B".into(), since: 1_800_000_000, trouble: Some("away".into()) },
             Finding::PeerUnusable { peer: "B".into(), trouble: "forged".into() },
             Finding::RulesBroken { detail: "replies.toml:3: what".into() },
+            Finding::SenderBlocked {
+                org: "asso".into(),
+                sender: "anna".into(),
+                observed: false,
+                english: vec!["141 recipients".into()],
+                french: vec!["141 destinataires".into()],
+            },
             Finding::Test,
         ]
     }
 
     #[test]
     fn each_finding_is_said_in_both_languages_with_its_numbers() {
-        let wants = ["21", "https://lists.example/", "5 Mi", "2027-01-15", "away", "forged", "replies.toml:3", "sm2tp"];
+        let wants =
+            ["21", "https://lists.example/", "5 Mi", "2027-01-15", "away", "forged", "replies.toml:3", "141", "sm2tp"];
         for (finding, want) in all().into_iter().zip(wants) {
             for language in [Language::English, Language::French] {
                 for turn in [Turn::Opened, Turn::Still] {
@@ -309,7 +339,7 @@ mod tests {
         let parts: Vec<Part> =
             all().into_iter().map(|finding| Part { turn: Turn::Opened, opened_at: 1_800_000_000, finding }).collect();
         let message = Message { id: 1, at: 1_800_000_000, parts };
-        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 8 alertes");
+        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 9 alertes");
         let event: Value = serde_json::from_str(&event("relay.example", &message, Language::English)).unwrap();
         assert_eq!(
             (event["type"].as_str(), event["timestamp"].as_str()),

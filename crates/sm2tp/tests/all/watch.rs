@@ -54,6 +54,9 @@ fn a_login_that_blasts_is_slowed_and_blocked_and_a_person_releases_it() {
     assert!(node.run(&["sender", "show", "anna"]).stdout.contains("sm2tp sender release anna"));
     let waiting = node.get("/api/v1/status");
     assert!(waiting.contains("1: sm2tp sender list") && !waiting.contains("anna@"), "{waiting}");
+    wait_until("an administrator would be told", Duration::from_secs(60), || {
+        node.ask(&["alerts", "list"]).to_string().contains("sender-blocked")
+    });
 
     // It stays so over a restart, also for who is connected.
     node.terminate(Duration::from_secs(20));
