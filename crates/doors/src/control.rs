@@ -260,11 +260,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         }
         Request::OrgList => orgs(house).await,
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
-        Request::OrgRemove { name } => {
-            house.accounts.remove_org(&name).await?;
-            house.senders.forget(&name);
-            Ok(json!({ "removed": name }))
-        }
+        Request::OrgRemove { name } => org_remove(house, &name).await,
         Request::OrgLogin { org, login, password, stream } => {
             house.accounts.put_login(&org, &login, &password, stream, now()).await?;
             Ok(json!({ "org": org, "login": login, "stream": stream }))
@@ -304,12 +300,20 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
         Request::Stats { org, days } => stats::stats(house, org, days.unwrap_or(stats::DAYS)).await,
         Request::StatsOf { address } => stats::of_address(house, &address).await,
-        Request::LedgerProgress => Ok(house
-            .ledger
-            .progress()
-            .now()
-            .map_or(Value::Null, |(done, total)| json!({ "done": done, "total": total }))),
+        Request::LedgerProgress => Ok(progress(house)),
     }
+}
+
+async fn org_remove(house: &House, name: &str) -> Result<Value, Problem> {
+    house.accounts.remove_org(name).await?;
+    house.senders.forget(name);
+    Ok(json!({ "removed": name }))
+}
+
+/// How far a rebuild of the views has come; null where none runs.
+fn progress(house: &House) -> Value {
+    let now = house.ledger.progress().now();
+    now.map_or(Value::Null, |(done, total)| json!({ "done": done, "total": total }))
 }
 
 /// The organisations, each with its score of the last weeks where it has sent anything.

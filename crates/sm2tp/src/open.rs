@@ -51,11 +51,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let rulebook = Rulebook::new(classifier(config_file)?);
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
     let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
-    let spool = dir.join("spool");
-    let spool = Spool::open(&spool, &fresh_name(dir)?).map_err(|error| match error.is_corrupt() {
-        true => Failure::new(Exit::Input, format!("{}: {error}", spool.display())),
-        false => unusable(&spool, &error),
-    })?;
+    let spool = spool(dir)?;
     let file = ledger::path(dir);
     let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
     let scram = match config.smtp.as_ref().map(|smtp| smtp.scram) {
@@ -114,6 +110,14 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         confirm,
     };
     Ok(Opened { house, rulebook, lock })
+}
+
+fn spool(data_dir: &Path) -> Result<Spool, Failure> {
+    let dir = data_dir.join("spool");
+    Spool::open(&dir, &fresh_name(data_dir)?).map_err(|error| match error.is_corrupt() {
+        true => Failure::new(Exit::Input, format!("{}: {error}", dir.display())),
+        false => unusable(&dir, &error),
+    })
 }
 
 /// Mail that comes back: keys of tokens, and reports that wait.

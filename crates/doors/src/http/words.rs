@@ -158,7 +158,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("score-stopped", "Stopped by our list", "Bloqués par notre liste"),
     (
         "score-explained",
-        "The first is a share of all mail that came to an end; house goal: under 0.4 %. The second is a share of delivered mail, the third of all that was to be sent. Mail that the list stopped is not in the first.",
+        "The first is a share of all mail that came to an end; house goal: under 0.4\u{a0}%. The second is a share of delivered mail, the third of all that was to be sent. Mail that the list stopped is not in the first.",
         "La première part se rapporte à tous les messages menés à terme\u{202f}; notre objectif\u{a0}: moins de 0,4\u{a0}%. La deuxième se rapporte aux messages remis, la troisième à tous ceux qui devaient partir. Ce que la liste a bloqué n’entre pas dans la première.",
     ),
     (
