@@ -320,6 +320,7 @@ fn absorb(
     let read = sql::first(sql, "SELECT last FROM read_to WHERE source = $1", &[source.into()], |row| row.uint(0))?;
     let read = read.unwrap_or(0);
     let (mut recipients, mut others) = (Vec::new(), Vec::new());
+    let mut any_refused = refused::any(sql)?;
     for (_, told) in batch.iter().filter(|(number, _)| read < *number) {
         let address = told.recipient.as_deref().and_then(|text| Address::parse(text).ok());
         let tag = address.as_ref().and_then(tagger);
@@ -339,7 +340,7 @@ fn absorb(
             log(sql, told)?;
         }
         unknown::count(sql, told, tag.map(|(_, tag)| tag))?;
-        refused::note(sql, told, address.as_ref())?;
+        refused::note(sql, &mut any_refused, told, address.as_ref())?;
         if let Some((address, tag)) = address.as_ref().zip(tag) {
             let line = if send_log == SendLog::Keep && told.token.is_some() { last_line(sql)? } else { None };
             let before = views.evidence(&tag.1).unwrap_or_default();

@@ -47,13 +47,28 @@ pub fn refused_exits(sql: &mut dyn Sql) -> Result<Vec<RefusedExit>, SqlError> {
     sql::all(sql, query, &[], read)
 }
 
-/// Hears of an entry. Answers of a smart host are about its own ways out.
-pub(super) fn note(sql: &mut dyn Sql, told: &Told, recipient: Option<&Address>) -> Result<(), SqlError> {
+/// Whether any exit is refused now; mostly none is, and then nobody needs to look at each delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Any {
+    Some,
+    None,
+}
+
+/// # Errors
+/// [`SqlError`] of the database.
+pub(super) fn any(sql: &mut dyn Sql) -> Result<Any, SqlError> {
+    let one = sql::first(sql, "SELECT count FROM refused_exit LIMIT 1", &[], |row| row.uint(0))?;
+    Ok(if one.is_some() { Any::Some } else { Any::None })
+}
+
+/// Hears of an entry, and of whether there are any before and after it. Answers of a smart host are about its own ways out.
+pub(super) fn note(sql: &mut dyn Sql, any: &mut Any, told: &Told, recipient: Option<&Address>) -> Result<(), SqlError> {
     let Some(answer) = told.answer().filter(|answer| !answer.relayed) else { return Ok(()) };
     let Some(provider) = answer.provider.as_deref().or(answer.mx.as_deref()) else { return Ok(()) };
     let exit = answer.exit.as_deref().unwrap_or_default();
     let verdict = answer.verdict.as_ref().filter(|verdict| verdict.cause == Cause::Ip);
     match (&told.what, verdict) {
+        (What::Delivered { .. }, _) if *any == Any::None => Ok(()),
         (What::Delivered { .. }, _) => {
             let taken = "DELETE FROM refused_exit WHERE exit = $1 AND provider = $2";
             sql.execute(taken, &[exit.into(), provider.into()]).map(drop)
@@ -61,6 +76,7 @@ pub(super) fn note(sql: &mut dyn Sql, told: &Told, recipient: Option<&Address>) 
         (What::Bounced { expired: false, .. } | What::Deferred { .. }, Some(verdict)) => {
             let text = recipient.map_or_else(String::new, |recipient| shown(answer, recipient));
             let sub = verdict.sub.as_deref();
+            *any = Any::Some;
             refused(sql, (exit, provider), told.at, &text, sub)
         }
         _ => Ok(()),
