@@ -13,22 +13,56 @@ pub(super) struct Recent {
     pub now: u64,
     pub minutes: [Counts; MINUTES],
     pub hours: [Counts; HOURS],
+    /// What all slots of a ring hold together: every recipient asks for these sums a dozen times.
+    hour: Total,
+    day: Total,
 }
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Total([u64; Count::ALL.len()]);
 
 impl Counts {
     pub(super) fn of(&self, what: Count) -> u32 {
         self.0[what as usize]
     }
 
-    fn add(&mut self, what: Count, by: u32) {
+    /// Answers with what there was room for.
+    fn add(&mut self, what: Count, by: u32) -> u32 {
         let place = &mut self.0[what as usize];
+        let before = *place;
         *place = place.saturating_add(by);
+        *place - before
+    }
+}
+
+impl Total {
+    fn of(slots: &[Counts]) -> Self {
+        let mut total = Self::default();
+        slots.iter().for_each(|slot| total.add(slot));
+        total
+    }
+
+    fn add(&mut self, slot: &Counts) {
+        self.0.iter_mut().zip(&slot.0).for_each(|(sum, count)| *sum += u64::from(*count));
+    }
+
+    fn take(&mut self, slot: &Counts) {
+        self.0.iter_mut().zip(&slot.0).for_each(|(sum, count)| *sum -= u64::from(*count));
+    }
+
+    fn count(&self, what: Count) -> u32 {
+        u32::try_from(self.0[what as usize]).unwrap_or(u32::MAX)
     }
 }
 
 impl Recent {
     pub(super) fn new(now_s: u64) -> Self {
-        Self { now: now_s / SLOT_S, minutes: [Counts::default(); MINUTES], hours: [Counts::default(); HOURS] }
+        Self::of(now_s / SLOT_S, [Counts::default(); MINUTES], [Counts::default(); HOURS])
+    }
+
+    /// With slots that were kept somewhere.
+    pub(super) fn of(now: u64, minutes: [Counts; MINUTES], hours: [Counts; HOURS]) -> Self {
+        Self { now, hour: Total::of(&minutes), day: Total::of(&hours), minutes, hours }
     }
 
     /// Forgets what has become too old. A clock that was set back takes what was seen along: it lies as far back as before.
@@ -39,11 +73,11 @@ impl Recent {
             return;
         }
         for slot in (self.now + 1..=now).rev().take(MINUTES) {
-            self.minutes[place(slot, MINUTES)] = Counts::default();
+            self.hour.take(&std::mem::take(&mut self.minutes[place(slot, MINUTES)]));
         }
         let (hour_before, hour) = (self.now / SLOTS_AN_HOUR, now / SLOTS_AN_HOUR);
         for slot in (hour_before + 1..=hour).rev().take(HOURS) {
-            self.hours[place(slot, HOURS)] = Counts::default();
+            self.day.take(&std::mem::take(&mut self.hours[place(slot, HOURS)]));
         }
         self.now = now;
     }
@@ -52,24 +86,23 @@ impl Recent {
     pub(super) fn add(&mut self, at_s: u64, what: Count, by: u32) {
         let at = (at_s / SLOT_S).min(self.now);
         if self.now - at < MINUTES as u64 {
-            self.minutes[place(at, MINUTES)].add(what, by);
+            self.hour.0[what as usize] += u64::from(self.minutes[place(at, MINUTES)].add(what, by));
         }
         if self.now / SLOTS_AN_HOUR - at / SLOTS_AN_HOUR < HOURS as u64 {
-            self.hours[place(at / SLOTS_AN_HOUR, HOURS)].add(what, by);
+            self.day.0[what as usize] += u64::from(self.hours[place(at / SLOTS_AN_HOUR, HOURS)].add(what, by));
         }
     }
 
     /// How often in the window that ends now.
     pub(super) fn sum(&self, what: Count, window: Window) -> u32 {
-        let sum = |slots: &[Counts]| slots.iter().fold(0_u32, |sum, slot| sum.saturating_add(slot.of(what)));
         match window {
             Window::Minutes => {
                 let slot = |at: u64| self.minutes[place(at, MINUTES)].of(what);
                 slot(self.now).saturating_add(slot(self.now.saturating_sub(1)))
             }
-            Window::Hour => sum(&self.minutes),
+            Window::Hour => self.hour.count(what),
             // A week is counted elsewhere; of it the rings hold the last day.
-            Window::Day | Window::Week => sum(&self.hours),
+            Window::Day | Window::Week => self.day.count(what),
         }
     }
 
@@ -89,8 +122,8 @@ fn place(slot: u64, len: usize) -> usize {
 /// Seconds of a slot of the last hour.
 const SLOT_S: u64 = 300;
 const SLOTS_AN_HOUR: u64 = 3600 / SLOT_S;
-const MINUTES: usize = SLOTS_AN_HOUR as usize;
-const HOURS: usize = 24;
+pub(super) const MINUTES: usize = SLOTS_AN_HOUR as usize;
+pub(super) const HOURS: usize = 24;
 
 #[cfg(test)]
 mod tests {

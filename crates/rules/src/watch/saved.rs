@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::known::{FILTERS_MAX, Filter, Known, WORDS_MAX};
 use super::networks::{NETWORKS_MAX, Networks, Seen};
-use super::recent::{Counts, Recent};
+use super::recent::{Counts, HOURS, MINUTES, Recent};
 use super::usual::Usual;
 use super::{CHANGES_MAX, Campaign, Change, Count, Level, NOTE_MAX, Network, Org, Reason, Sign, Watch, Window};
 use crate::outcome::Stream;
@@ -183,12 +183,12 @@ impl Read<'_> {
     }
 
     fn recent(&mut self) -> Option<Recent> {
-        let mut recent = Recent::new(0);
-        recent.now = self.u64()?;
-        for counts in recent.minutes.iter_mut().chain(&mut recent.hours) {
+        let now = self.u64()?;
+        let (mut minutes, mut hours) = ([Counts::default(); MINUTES], [Counts::default(); HOURS]);
+        for counts in minutes.iter_mut().chain(&mut hours) {
             *counts = Counts(self.numbers(Self::u32)?);
         }
-        Some(recent)
+        Some(Recent::of(now, minutes, hours))
     }
 
     fn usual(&mut self) -> Option<Usual> {
