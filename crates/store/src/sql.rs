@@ -52,7 +52,8 @@ pub enum SqlError {
 }
 
 /// Opens an SQLite file: WAL so that readers do not stop the writer, FULL because a segment that a peer has pulled must
-/// not be forgotten by a power cut: the next one would fork our log.
+/// not be forgotten by a power cut: the next one would fork our log. Tags lie all over their trees, so that a batch changes
+/// many pages a little: they are copied into the file once for 16 MiB of log, and not once for each batch or two.
 ///
 /// # Errors
 /// [`SqlError`] where the file cannot be opened.
@@ -60,7 +61,8 @@ pub fn open_sqlite(path: &Path) -> Result<Connection, SqlError> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
-         PRAGMA cache_size = -32000; PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST;",
+         PRAGMA cache_size = -32000; PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST; \
+         PRAGMA wal_autocheckpoint = 4000;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
