@@ -146,8 +146,8 @@ fn rest_of_line(file: &File, at: u64) -> io::Result<u64> {
     Ok(octets.iter().position(|octet| *octet == b'\n').unwrap_or(0) as u64)
 }
 
-/// What is read and told at once: some ten thousand lines.
-const PIECE_OCTETS: u64 = 1024 * 1024;
+/// What is read and told at once: a thousand lines, some milliseconds of a thread on which others wait, too.
+const PIECE_OCTETS: u64 = 128 * 1024;
 /// Octets that are read once more after a start, so that what is under way has its sender: a day of a small hoster.
 const AGAIN_OCTETS: u64 = 4 * 1024 * 1024;
 const FIRST_LINE_OCTETS: u64 = 64 * 1024;

@@ -1,10 +1,12 @@
 //! Times at the start of lines. Syslog's old form has neither year nor zone; who reads must know both.
 
+use crate::date;
+
 /// A time as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// None in syslog's old form (RFC 3164 §4.1.2).
-    year: Option<i64>,
+    year: Option<u64>,
     month: u8,
     day: u8,
     second_of_day: u32,
@@ -71,17 +73,17 @@ impl Stamp {
     #[must_use]
     pub fn unix(&self, clock: &Clock) -> u64 {
         let offset_s = self.offset_s.unwrap_or(clock.offset_s);
-        let in_year = |year| days(year, self.month, self.day) * DAY_S + i64::from(self.second_of_day) - offset_s;
-        let latest = i64::try_from(clock.latest).unwrap_or(i64::MAX - DAY_S);
-        let seconds = match self.year {
-            Some(year) => in_year(year),
-            None => {
-                let this = year_of(latest);
-                let seconds = in_year(this);
-                if latest + DAY_S < seconds { in_year(this - 1) } else { seconds }
-            }
+        // A day that there is not, such as the 30th of February, is as old as can be.
+        let in_year = |year: u64| {
+            let day = date::day(year, u64::from(self.month), u64::from(self.day)).unwrap_or(0);
+            (day * DAY_S + u64::from(self.second_of_day)).saturating_add_signed(-offset_s)
         };
-        u64::try_from(seconds).unwrap_or(0)
+        if let Some(year) = self.year {
+            return in_year(year);
+        }
+        let (this, _, _) = date::date(clock.latest / DAY_S);
+        let seconds = in_year(this);
+        if clock.latest + DAY_S < seconds { in_year(this - 1) } else { seconds }
     }
 }
 
@@ -121,25 +123,7 @@ fn zone(text: &str) -> (Option<i64>, &str) {
     }
 }
 
-/// Days from 1970-01-01 to this one, in the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms").
-fn days(year: i64, month: u8, day: u8) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let month = (i64::from(month) + 9) % 12;
-    let of_year = (153 * month + 2) / 5 + i64::from(day) - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The year in which this second lies.
-fn year_of(seconds: i64) -> i64 {
-    let day = seconds.div_euclid(DAY_S);
-    let guess = 1970 + day.div_euclid(365);
-    (guess - 2..=guess + 1).rev().find(|year| days(*year, 1, 1) <= day).unwrap_or(guess)
-}
-
-const DAY_S: i64 = 86_400;
+const DAY_S: u64 = 86_400;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
