@@ -120,9 +120,11 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     let carrying = tokio::spawn(outbox.run(outbox_stopped));
     drop(onward);
     tracing::info!(hostname = %config.hostname, data = %config.data_dir.display(), "the node runs");
+    // Heard from here on: who reads "ready" may end the node at once.
+    let ending = ending()?;
     say("ready");
 
-    wait_for_signal().await?;
+    ending.await;
     tracing::info!("stopping: no new mail, what is under way may end");
     // First the doors, then the relay that they fed, last the ledger that both told. Receivers may be gone already.
     let _ = stopping.send(true);
@@ -467,15 +469,17 @@ fn hang_ups() -> Result<[Arc<Notify>; 2], Failure> {
     Ok(told)
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
+/// Done when somebody wants the node to end. Signals are heard from the call on, not only once it is awaited.
+fn ending() -> Result<impl Future<Output = ()>, Failure> {
     let trouble = |error: std::io::Error| Failure::new(Exit::Temporary, format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Logs to standard error, which the journal keeps; `SM2TP_LOG=debug` shows more.

@@ -235,7 +235,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "This link is not valid, or not any more. Nothing was changed.",
         "Ce lien n’est pas valable, ou ne l’est plus. Rien n’a été changé.",
     ),
-    ("returned", "Given up after delivery", "Rejeté après remise"),
+    ("returned", "Given up after delivery", "Rejetés après remise"),
     ("complained", "Complaints", "Plaintes"),
     ("unsubscribed", "Unsubscribed", "Désinscriptions"),
     ("known", "Addresses met before", "Adresses déjà rencontrées"),
