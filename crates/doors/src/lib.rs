@@ -10,6 +10,7 @@ pub mod follow;
 pub mod http;
 pub mod logs;
 mod meters;
+mod outgoing;
 mod patience;
 pub mod peering;
 pub mod returns;

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::log::path;
+
 /// One delivery, as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery<'a> {
@@ -129,26 +131,17 @@ impl<'a> Delivery<'a> {
 
 /// `name[address]:port rest`: the name, and the rest behind the bracket.
 fn host_and(text: &str) -> Option<(&str, &str)> {
-    let (name, behind) = text.split_once('[').or_else(|| text.split_once(" ["))?;
+    let (name, behind) = text.split_once('[')?;
     let (_, rest) = behind.split_once(']')?;
     let name = name.trim_end();
     (!name.is_empty() && !name.contains(' ')).then_some((name, rest))
 }
 
-/// What follows the path of MAIL FROM and RCPT TO; a quoted local part can hold anything (RFC 5321 §4.1.2).
+/// What follows the path of MAIL FROM and RCPT TO.
 fn behind_path(command: &str) -> &str {
-    let Some((_, path)) = command.split_once(":<") else { return command };
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, octet) in path.bytes().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return &path[at + 1..],
-            _ => {}
-        }
-    }
-    path
+    let Some(at) = command.find(":<") else { return command };
+    let text = &command[at + 1..];
+    path(text).map_or(text, |(_, rest)| rest)
 }
 
 /// Takes the last ` (in reply to X command)` off. Where it is missing, because the line was cut, nothing is known; RCPT is

@@ -122,7 +122,7 @@ impl<'a> Line<'a> {
 
 /// What is between `<` and the `>` that ends it, and the rest behind that. A quoted local part can hold anything (RFC 5321
 /// §4.1.2), and does where somebody hopes to write fields of his own into the log.
-fn path(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn path(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('<')?;
     let (mut quoted, mut escaped) = (inside.starts_with('"'), false);
     for (at, octet) in inside.bytes().enumerate().skip(usize::from(quoted)) {

@@ -84,6 +84,11 @@ pub fn follow_logs(
     }
 }
 
+/// The place that a mail server is told of: a Unix socket before TCP, because no other user of the machine reaches it.
+pub fn preferred(places: &[config::Place]) -> Option<&config::Place> {
+    places.iter().find(|place| matches!(place, config::Place::Unix(_))).or(places.first())
+}
+
 /// Membership in any of them, as doors ask for it.
 pub fn networks(networks: &[config::Network]) -> smtp::Networks {
     let networks = networks.to_vec();

@@ -4,14 +4,13 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::beside::preferred;
 use crate::config::{Config, Place};
 use crate::{Exit, Failure, say};
 
 pub fn run(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
     let listen = config.policy.as_ref().map_or(&[][..], |policy| &policy.listen);
-    // A Unix socket before TCP, because no other user of the machine reaches it.
-    let place = listen.iter().find(|place| matches!(place, Place::Unix(_))).or(listen.first());
-    let Some(place) = place else {
+    let Some(place) = preferred(listen) else {
         let message = "[policy] is not in the configuration of the node: Exim would have nobody to ask";
         return Err(Failure::new(Exit::Configuration, message));
     };

@@ -3,7 +3,7 @@
 mod table;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use sm2tp_rules::Classifier;
 
 use self::table::Table;
 use crate::config::LogFormat;
-use crate::{Exit, Failure, show};
+use crate::{Exit, Failure, lines, show};
 
 /// How many results of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn scan(classifier: &Classifier, format: LogFormat, files: &[PathBuf], as_js
         let (mut input, clock) = open(file)?;
         let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", file.display()));
         let mut octets = Vec::new();
-        while next(&mut *input, &mut octets).map_err(unreadable)? {
+        while lines::next(&mut *input, &mut octets, LINE_OCTETS_MAX).map_err(unreadable)? {
             let line = String::from_utf8_lossy(&octets);
             let mut gone = false;
             let each = |outcome: Outcome<'_>| {
@@ -134,21 +134,6 @@ fn open(file: &Path) -> Result<(Box<dyn BufRead>, Clock), Failure> {
         false => Box::new(input),
     };
     Ok((input, clock(written)))
-}
-
-/// The next line without its end, cut at [`LINE_OCTETS_MAX`]; what is beyond it is read and forgotten.
-fn next(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    if input.take(LINE_OCTETS_MAX).read_until(b'\n', line)? == 0 {
-        return Ok(false);
-    }
-    if !line.ends_with(b"\n") && line.len() as u64 == LINE_OCTETS_MAX {
-        input.skip_until(b'\n')?;
-    }
-    while line.last().is_some_and(|octet| matches!(octet, b'\n' | b'\r')) {
-        line.pop();
-    }
-    Ok(true)
 }
 
 /// Postfix cuts a text at 2 000 octets, Exim does not cut.

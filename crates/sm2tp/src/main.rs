@@ -13,6 +13,7 @@ mod dkim;
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
 mod exim;
+mod lines;
 mod lists;
 mod log;
 mod open;

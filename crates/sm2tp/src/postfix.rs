@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::plan::{At, Change, Found, PARAMETERS, Place, Plan, Sockets};
+use crate::beside::preferred;
 use crate::config::{self, Config};
 use crate::{Exit, Failure, say};
 
@@ -218,11 +219,10 @@ fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
 }
 
-/// The first place of each door; a Unix socket before TCP, because no other user of the machine reaches it.
+/// The place of each door at which Postfix is to ask.
 fn sockets(config: &Config) -> Sockets {
     let at = |places: &[config::Place]| {
-        let unix = places.iter().find(|place| matches!(place, config::Place::Unix(_)));
-        unix.or(places.first()).map(|place| match place {
+        preferred(places).map(|place| match place {
             config::Place::Tcp(address) => At::Tcp(address.to_string()),
             config::Place::Unix(path) => At::Unix(path.display().to_string()),
         })

@@ -1,7 +1,6 @@
 //! An alert as a call of a program, signed as Standard Webhooks (standardwebhooks.com) say: `webhook-id`,
 //! `webhook-timestamp`, and `webhook-signature` with an HMAC-SHA-256 over both and the body.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,10 +8,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::{StatusCode, redirect};
+use reqwest::StatusCode;
 use sha2::Sha256;
 use sm2tp_store::alerts::Refused;
 use thiserror::Error;
+
+use crate::outgoing;
 
 /// The key that a receiver shares with us.
 #[derive(Clone)]
@@ -69,7 +70,7 @@ pub(super) async fn call(url: &str, secret: &Secret, message: u64, body: &str, n
         .header("webhook-timestamp", now)
         .header("webhook-signature", secret.sign(&id, now, body))
         .body(body.to_owned());
-    let answer = request.send().await.map_err(|error| refused(chain(&error.without_url())))?;
+    let answer = request.send().await.map_err(|error| refused(outgoing::chain(&error.without_url())))?;
     let status = answer.status();
     if status.is_success() {
         return Ok(());
@@ -86,29 +87,9 @@ pub(super) async fn call(url: &str, secret: &Secret, message: u64, body: &str, n
 fn client() -> &'static Result<reqwest::Client, String> {
     static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
     CLIENT.get_or_init(|| {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        }
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_MAX)
-            .timeout(ANSWER_MAX)
-            .pool_max_idle_per_host(1)
-            .user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
-            .build();
-        http.map_err(|error| chain(&error))
+        let http = outgoing::client().connect_timeout(CONNECT_MAX).timeout(ANSWER_MAX).build();
+        http.map_err(|error| outgoing::chain(&error))
     })
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(&format!(": {inner}"));
-        source = inner.source();
-    }
-    text
 }
 
 const CONNECT_MAX: Duration = Duration::from_secs(10);

@@ -1,14 +1,15 @@
 //! Asks other nodes over HTTP: signed, one host, no redirects, and never more octets than were agreed.
 
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use reqwest::{Method, Url, redirect};
+use reqwest::{Method, Url};
 use sm2tp_federation::request::{self, RequestError, RequestParts, SignatureTerm};
 use sm2tp_store::keys::{self, KeysError};
 use thiserror::Error;
+
+use crate::outgoing;
 
 /// Where the paths of a node begin: `https://host/fed/v1`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,20 +140,9 @@ impl Client {
     /// # Errors
     /// [`FetchError::Client`] where this machine has no certificates of authorities.
     pub(crate) fn new(log_key: SigningKey) -> Result<Self, FetchError> {
-        // The command installs it at start; asking again costs nothing and spares a panic to whoever embeds this.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        }
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_MAX)
-            .read_timeout(SILENCE_MAX)
-            .timeout(ANSWER_MAX)
-            .pool_max_idle_per_host(1)
-            .user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let http = http.map_err(|error| FetchError::Client(chain(&error)))?;
+        let http = outgoing::client();
+        let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX).build();
+        let http = http.map_err(|error| FetchError::Client(outgoing::chain(&error)))?;
         Ok(Self { http, log_key })
     }
 
@@ -212,8 +202,10 @@ impl Client {
         octets_max: usize,
     ) -> Result<Answer, FetchError> {
         let host = api.authority();
-        let unreachable =
-            |error: reqwest::Error| FetchError::Unreachable { host: host.clone(), why: chain(&error.without_url()) };
+        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+            host: host.clone(),
+            why: outgoing::chain(&error.without_url()),
+        };
         let mut answer = asked.send().await.map_err(unreachable)?;
         let path = path.split('?').next().unwrap_or_default().to_owned();
         match answer.status().as_u16() {
@@ -252,18 +244,6 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// An error with its sources in one line: reqwest says "error sending request" and hides the reason behind it.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 /// A server that is there answers a connection at once.

@@ -248,21 +248,6 @@ fn a_log_is_followed_over_rotation_and_truncation_and_half_lines() {
 
 /// Around an own ACL that takes everything, as Debian's takes what logged in.
 const EXIM: &str = r"
-primary_hostname = exim.test
-spool_directory = {dir}/spool
-log_file_path = {dir}/log/%slog
-pid_file_path = {dir}/spool/exim.pid
-daemon_smtp_ports = {port}
-local_interfaces = 127.0.0.1
-disable_ipv6 = true
-exim_path = {exim}
-exim_user = Debian-exim
-exim_group = Debian-exim
-host_lookup =
-rfc1413_query_timeout = 0s
-never_users =
-keep_environment =
-tls_advertise_hosts =
 {main}
 acl_smtp_rcpt = MAIN_ACL_CHECK_RCPT
 acl_smtp_data = acl_data

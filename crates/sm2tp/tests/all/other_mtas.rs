@@ -34,7 +34,7 @@ impl Mta {
         Self::exim_with(address, &text)
     }
 
-    /// Exim with this configuration, in which `{exim}`, `{dir}` and `{port}` are filled in.
+    /// Exim with this configuration behind [`EXIM_MAIN`], in which places and ports are filled in.
     pub fn exim_with(address: SocketAddr, text: &str) -> Self {
         let (exim, folder) = (program("exim4"), folder());
         for name in ["spool", "log"] {
@@ -42,7 +42,7 @@ impl Mta {
         }
         let dir = folder.path().display().to_string();
         run("chown", &["-R", "Debian-exim", &dir], "");
-        let text = text
+        let text = format!("{EXIM_MAIN}{text}")
             .replace("{exim}", &exim.display().to_string())
             .replace("{dir}", &dir)
             .replace("{port}", &address.port().to_string());
@@ -157,7 +157,8 @@ fn open_smtpd_sends_through_a_node_and_takes_from_it() {
     check_both_ways(Mta::open_smtpd);
 }
 
-const EXIM: &str = "\
+/// The beginning of each configuration of Exim.
+const EXIM_MAIN: &str = "\
 primary_hostname = exim.test
 spool_directory = {dir}/spool
 log_file_path = {dir}/log/%slog
@@ -173,6 +174,9 @@ rfc1413_query_timeout = 0s
 never_users =
 keep_environment =
 tls_advertise_hosts =
+";
+
+const EXIM: &str = "\
 accept_8bitmime = true
 acl_smtp_rcpt = acl_rcpt
 acl_smtp_data = acl_data
