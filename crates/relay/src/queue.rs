@@ -1,14 +1,16 @@
 //! The queue as a value: what is due when, whose turn it is at which site. Deterministic; time is an argument.
 //!
-//! Two levels: a scheduled queue for each (org, stream, lane, domain), where mail waits; and for each site the order in
-//! which those queues take turns when a connection asks. Mail stays in its scheduled queue until the moment it is sent,
-//! so no site can hold more than its connections carry, and one org's newsletter never stands before another's letter.
+//! Two levels: a scheduled queue for each (org, stream, lane, domain), and in the slow lane for each sender, where mail
+//! waits; and for each site the order in which those queues take turns when a connection asks. Mail stays in its
+//! scheduled queue until the moment it is sent, so no site can hold more than its connections carry, and one org's
+//! newsletter never stands before another's letter.
 //!
 //! A waiting mail is a line of some fifty octets that says where to find it in the spool; only mail that has just come
 //! in is held whole, and not more than [`FRESH_MAX`] of it.
 
 mod entry;
 mod scheduled;
+mod slow;
 mod turns;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,12 +18,13 @@ use std::sync::Arc;
 
 use sm2tp_proto::Domain;
 use sm2tp_rules::Stream;
-use sm2tp_store::spool::{Lane, Queued, Recipient, Stub};
+use sm2tp_store::spool::{Lane, Mail, Queued, Recipient, SlowSender, Stub};
 
 use self::entry::{Entry, Fresh, Indexes};
 pub use self::entry::{Job, Ticket};
 use self::scheduled::{Place, QueueId, QueueKey, Scheduled, ScheduledQueues};
-use self::turns::{SlowNext, Turns};
+use self::slow::SlowLane;
+use self::turns::Turns;
 use crate::body::Body;
 use crate::route::{Site, SiteKey};
 
@@ -51,7 +54,7 @@ pub struct Queue {
     sites: HashMap<SiteKey, Turns>,
     /// Sites that could not open a connection because too many were open.
     starved: VecDeque<SiteKey>,
-    slow_next: SlowNext,
+    slow_lane: SlowLane,
     /// Mails that were changed: their entries up to this serial are void.
     withdrawn: HashMap<u64, u64>,
     /// Domains that have been at their site for long.
@@ -72,8 +75,14 @@ struct Head<'a> {
     stream: Stream,
 }
 
-/// What recipients that are served together have in common.
-type Together = (u64, Lane, Domain);
+/// Where a recipient waits: what recipients that are served together have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Together {
+    at: u64,
+    lane: Lane,
+    slow: Option<SlowSender>,
+    domain: Domain,
+}
 
 impl Queue {
     /// `connections_max` bounds all open connections.
@@ -89,7 +98,7 @@ impl Queue {
             locating: HashMap::new(),
             sites: HashMap::new(),
             starved: VecDeque::new(),
-            slow_next: HashMap::new(),
+            slow_lane: SlowLane::default(),
             withdrawn: HashMap::new(),
             moved: Vec::new(),
         }
@@ -101,12 +110,11 @@ impl Queue {
         let head = Head { mail: mail.id, octets: mail.octets, org: &mail.org, stream: mail.stream };
         let mut groups = BTreeMap::<Together, Vec<Recipient>>::new();
         for recipient in recipients {
-            let key = (recipient.next_at, recipient.lane, recipient.address.domain().clone());
-            groups.entry(key).or_default().push(recipient);
+            groups.entry(Together::of(&mail, &recipient)).or_default().push(recipient);
         }
         for (key, recipients) in groups {
             let who = Indexes::new(recipients.iter().map(|recipient| recipient.index).collect());
-            let whole = self.fresh < FRESH_MAX && key.0 <= now;
+            let whole = self.fresh < FRESH_MAX && key.at <= now;
             let fresh = whole.then(|| Fresh { mail: mail.clone(), recipients, content: content.clone() });
             self.enter(&head, key, who, fresh);
         }
@@ -117,8 +125,8 @@ impl Queue {
     pub fn add_stored(&mut self, queued: &Queued, now: u64) -> Vec<Todo> {
         let mail = &queued.mail;
         let head = Head { mail: mail.id, octets: mail.octets, org: &mail.org, stream: mail.stream };
-        let key = |recipient: &Recipient| (recipient.next_at, recipient.lane, recipient.address.domain().clone());
-        self.enter_all(&head, queued.recipients.iter().map(|recipient| (key(recipient), recipient.index)));
+        let together = |recipient: &Recipient| (Together::of(mail, recipient), recipient.index);
+        self.enter_all(&head, queued.recipients.iter().map(together));
         self.tick(now)
     }
 
@@ -127,10 +135,7 @@ impl Queue {
         for stubs in stubs.chunk_by(|a, b| a.mail == b.mail) {
             let Some(first) = stubs.first() else { continue };
             let head = Head { mail: first.mail, octets: first.octets, org: &first.org, stream: first.stream };
-            self.enter_all(
-                &head,
-                stubs.iter().map(|stub| ((stub.next_at, stub.lane, stub.domain.clone()), stub.index)),
-            );
+            self.enter_all(&head, stubs.iter().map(|stub| (Together::from(stub), stub.index)));
         }
         self.tick(now)
     }
@@ -199,11 +204,11 @@ impl Queue {
     pub fn next(&mut self, site: &SiteKey, now: u64) -> Option<Ticket> {
         let turns = self.sites.get_mut(site)?;
         let too_many = turns.pace.limit(now) < turns.connections;
-        if too_many || !turns.may_go(&self.slow_next, now) || !turns.pace.may_send(now) {
+        if too_many || turns.ready(&self.slow_lane, now) == 0 || !turns.pace.may_send(now) {
             return None;
         }
         loop {
-            let entry = self.sites.get_mut(site)?.take(&mut self.queues, &mut self.slow_next, now)?;
+            let entry = self.sites.get_mut(site)?.take(&mut self.queues, &mut self.slow_lane, now)?;
             let id = entry.queue;
             self.look_for_move(id, now);
             let ticket = self.ticket(entry);
@@ -292,8 +297,9 @@ impl Queue {
         }
     }
 
-    fn enter(&mut self, head: &Head<'_>, (at, lane, domain): Together, who: Indexes, fresh: Option<Fresh>) {
-        let queue = self.queues.id(QueueKey { org: head.org.clone(), stream: head.stream, lane, domain });
+    fn enter(&mut self, head: &Head<'_>, together: Together, who: Indexes, fresh: Option<Fresh>) {
+        let Together { at, lane, slow, domain } = together;
+        let queue = self.queues.id(QueueKey { org: head.org.clone(), stream: head.stream, lane, slow, domain });
         self.fresh += usize::from(fresh.is_some());
         self.serial += 1;
         let (serial, fresh) = (self.serial, fresh.map(Box::new));
@@ -346,7 +352,8 @@ impl Queue {
         if turns.is_idle() {
             return Vec::new();
         }
-        let slow = (!turns.may_go(&self.slow_next, now)).then(|| turns.slow_at(&self.slow_next)).flatten();
+        let ready = turns.ready(&self.slow_lane, now);
+        let slow = (ready == 0).then(|| turns.slow_at(&self.slow_lane)).flatten();
         if let Some(until) = turns.pace.paused_until(now).max(slow) {
             if turns.wakes_at != until {
                 turns.wakes_at = until;
@@ -355,7 +362,7 @@ impl Queue {
             }
             return Vec::new();
         }
-        let goal = turns.pace.limit(now).min(turns.ready());
+        let goal = turns.pace.limit(now).min(ready);
         let mut todo = Vec::new();
         while turns.connections < goal {
             if self.connections_max <= self.open {
@@ -424,6 +431,19 @@ impl Queue {
         // No ticket comes of them, but what they held is counted off.
         self.tickets(void.into_iter().map(|(_, entry)| entry).collect());
         self.withdrawn.clear();
+    }
+}
+
+impl Together {
+    fn of(mail: &Mail, recipient: &Recipient) -> Self {
+        let (at, lane, domain) = (recipient.next_at, recipient.lane, recipient.address.domain().clone());
+        Self { at, lane, slow: mail.slow_sender(lane), domain }
+    }
+}
+
+impl From<&Stub> for Together {
+    fn from(stub: &Stub) -> Self {
+        Self { at: stub.next_at, lane: stub.lane, slow: stub.slow, domain: stub.domain.clone() }
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Sender {
     },
     /// Show the evidence about one sender: what it does now, what is usual for it, and why it stands as it does.
     Show(Named),
-    /// Send its mail one by one, a mail a minute, until it is released.
+    /// Send its mail one by one, to one recipient a minute, until it is released.
     Slow(Decided),
     /// Take no mail of this sender, and hold what waits, until it is released.
     Block(Decided),

@@ -37,7 +37,7 @@ pub use self::bodies::BodyAt;
 use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
 use self::disk::{Disk, RealDisk};
 use self::line::Line;
-pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, Stub};
+pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, SlowSender, Stub};
 use self::record::Salt;
 use self::replay::Start;
 use self::rows::OutboxPage;

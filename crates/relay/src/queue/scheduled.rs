@@ -1,11 +1,12 @@
-//! The scheduled queues: one for each (org, stream, lane, recipient domain), there as long as mail waits in it.
+//! The scheduled queues: one for each (org, stream, lane, recipient domain), and in the slow lane for each sender, there as
+//! long as mail waits in it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use sm2tp_proto::Domain;
 use sm2tp_rules::Stream;
-use sm2tp_store::spool::Lane;
+use sm2tp_store::spool::{Lane, SlowSender};
 
 use super::entry::Entry;
 use crate::route::SiteKey;
@@ -16,6 +17,8 @@ pub(super) struct QueueKey {
     pub org: Arc<str>,
     pub stream: Stream,
     pub lane: Lane,
+    /// In the slow lane, where each sender has its own.
+    pub slow: Option<SlowSender>,
     pub domain: Domain,
 }
 

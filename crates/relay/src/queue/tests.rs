@@ -43,6 +43,7 @@ fn stub(mail: u64, next_at: u64) -> Stub {
         lane: Lane::Normal,
         next_at,
         octets: 1,
+        slow: None,
     }
 }
 
@@ -221,6 +222,60 @@ fn slow_mail_goes_one_a_minute_and_holds_nobody_up() {
     // The clock is put back by a day: the lane does not stop for a day.
     place.now = 0;
     assert_eq!(place.order(), [3]);
+}
+
+/// A slow mail of a login, or of an address in a trusted network.
+fn slow(id: u64, login: Option<&str>, from: &str, recipients: &[&str]) -> Queued {
+    let mut queued = mail(id, "a", Stream::Personal, recipients);
+    let mail = Arc::get_mut(&mut queued.mail).unwrap();
+    (mail.login, mail.mail_from) = (login.map(Into::into), Some(Address::parse(from).unwrap()));
+    queued.recipients.iter_mut().for_each(|recipient| recipient.lane = Lane::Slow);
+    queued
+}
+
+#[test]
+fn one_slow_sender_does_not_slow_another_of_its_organisation() {
+    let mut place = Place::new(10, SiteLimits::default());
+    let anna = |id| slow(id, Some("anna"), "a@x.example", &["a@x.example"]);
+    (1..=50).for_each(|id| _ = place.add(anna(id)));
+    assert_eq!(place.order(), [1]);
+    // The size of a mail does not let another one go in its place.
+    let mut bob = slow(60, Some("bob"), "a@x.example", &["b@x.example"]);
+    Arc::get_mut(&mut bob.mail).unwrap().octets = 10_000_000;
+    place.add(bob);
+    assert_eq!(place.order(), [60]);
+    // What was in the spool at the start waits in the same order.
+    let stubs: Vec<Stub> =
+        [anna(70), slow(71, Some("claire"), "a@x.example", &["c@x.example"])].iter().flat_map(Queued::stubs).collect();
+    let todo = place.queue.add_stubs(&stubs, place.now);
+    place.locate(todo);
+    assert_eq!(place.order(), [71]);
+    place.now = 60;
+    assert_eq!(place.order(), [2]);
+}
+
+#[test]
+fn a_slow_mail_to_many_is_many_mails() {
+    let mut place = Place::new(10, SiteLimits::default());
+    place.add(slow(1, Some("anna"), "a@x.example", &["a@x.example", "b@x.example", "c@y.example"]));
+    let mut sent = Vec::new();
+    while place.now < 200 {
+        sent.extend(sizes(&mut place).into_iter().map(|size| (place.now, size)));
+        place.now += 10;
+    }
+    assert_eq!(sent, [(0, 1), (60, 1), (120, 1)]);
+}
+
+#[test]
+fn senders_that_are_invented_without_a_login_do_not_make_the_slow_lane_fast() {
+    let mut place = Place::new(10, SiteLimits::default());
+    (0..1000).for_each(|n| _ = place.add(slow(n, None, &format!("u{n}@x.example"), &["a@x.example"])));
+    place.add(slow(2000, Some("anna"), "a@x.example", &["a@x.example"]));
+    let sent = (0..600).map(|now| {
+        place.now = now;
+        place.order().len()
+    });
+    assert_eq!(sent.sum::<usize>(), 101, "ten a minute, and the one of a login");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Whose turn it is at one site: letters before newsletters, the slow lane last; inside a class deficit round robin
-//! between orgs, and inside an org its domains in turn (Shreedhar and Varghese, 1996).
+//! between orgs, and inside an org its domains in turn (Shreedhar and Varghese, 1996). In the slow lane senders take turns.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use sm2tp_store::spool::Lane;
 
 use super::entry::Entry;
 use super::scheduled::{Place, QueueId, QueueKey, ScheduledQueues};
+use super::slow::{Party, SlowLane};
 use crate::route::Site;
 
 /// One site: the queues that have a turn there, its connections and its pace.
@@ -25,19 +26,16 @@ pub(super) struct Turns {
     ready: usize,
 }
 
-/// When each org may send its next mail of the slow lane.
-pub(super) type SlowNext = HashMap<Arc<str>, u64>;
-
 #[derive(Debug, Default)]
 struct Class {
-    order: VecDeque<Arc<str>>,
-    orgs: HashMap<Arc<str>, OrgTurn>,
+    order: VecDeque<Party>,
+    parties: HashMap<Party, Turn>,
 }
 
 #[derive(Debug, Default)]
-struct OrgTurn {
+struct Turn {
     queues: VecDeque<QueueId>,
-    /// What the org may still send in this round, in octets.
+    /// What the party may still send in this round, in octets.
     deficit: u64,
 }
 
@@ -50,10 +48,10 @@ impl Turns {
     /// Gives a queue with due entries a turn.
     pub(super) fn add(&mut self, id: QueueId, key: &QueueKey, entries: usize) {
         self.ready += entries;
-        let class = &mut self.classes[class_of(key)];
-        let turn = class.orgs.entry(key.org.clone()).or_insert_with(|| {
-            class.order.push_back(key.org.clone());
-            OrgTurn::default()
+        let (class, party) = (&mut self.classes[class_of(key)], Party::of(key));
+        let turn = class.parties.entry(party.clone()).or_insert_with(|| {
+            class.order.push_back(party);
+            Turn::default()
         });
         turn.queues.push_back(id);
     }
@@ -63,54 +61,52 @@ impl Turns {
         self.ready += 1;
     }
 
-    /// How many entries wait here.
-    pub(super) fn ready(&self) -> usize {
-        self.ready
-    }
-
     pub(super) fn is_idle(&self) -> bool {
         self.ready == 0
     }
 
-    /// Whether something may go at `now`; the slow lane may have to wait.
-    pub(super) fn may_go(&self, slow_next: &SlowNext, now: u64) -> bool {
+    /// How many entries may go at `now`, at most: of the slow lane not more than one of each sender whose minute is over.
+    pub(super) fn ready(&self, slow_lane: &SlowLane, now: u64) -> usize {
         let [letters, bulk, slow] = &self.classes;
-        !letters.order.is_empty()
-            || !bulk.order.is_empty()
-            || slow.order.iter().any(|org| may_slow(slow_next, org, now))
+        match letters.order.is_empty() && bulk.order.is_empty() {
+            true => slow.order.iter().filter(|party| slow_lane.may_go(party, now)).count(),
+            false => self.ready,
+        }
     }
 
     /// When the slow lane may go on, where nothing else waits.
-    pub(super) fn slow_at(&self, slow_next: &SlowNext) -> Option<u64> {
-        self.classes[SLOW].order.iter().filter_map(|org| slow_next.get(org)).min().copied()
+    pub(super) fn slow_at(&self, slow_lane: &SlowLane) -> Option<u64> {
+        self.classes[SLOW].order.iter().filter_map(|party| slow_lane.at(party)).min()
     }
 
     /// Takes the entry whose turn it is. Queues that become empty lose their turn and stand nowhere.
-    pub(super) fn take(&mut self, queues: &mut ScheduledQueues, slow_next: &mut SlowNext, now: u64) -> Option<Entry> {
+    pub(super) fn take(&mut self, queues: &mut ScheduledQueues, slow_lane: &mut SlowLane, now: u64) -> Option<Entry> {
         let number = self.classes.iter().position(|class| !class.order.is_empty())?;
         let class = &mut self.classes[number];
-        if number == SLOW {
-            let first = class.order.iter().position(|org| may_slow(slow_next, org, now))?;
+        let (entry, splits) = if number == SLOW {
+            let first = class.order.iter().position(|party| slow_lane.may_go(party, now))?;
             class.order.rotate_left(first);
-            slow_next.insert(class.order.front()?.clone(), now.saturating_add(SLOW_LANE_S));
-        }
-        let (entry, splits) = class.take(queues, self.site.limits.recipients_max)?;
+            slow_lane.went(class.order.front()?, now);
+            class.serve(queues, 1)?
+        } else {
+            class.take(queues, self.site.limits.recipients_max)?
+        };
         self.ready = self.ready.saturating_sub(1) + splits;
         Some(entry)
     }
 
     /// Takes a queue's turn away: it has moved to another site.
     pub(super) fn remove(&mut self, id: QueueId, key: &QueueKey, entries: usize) {
-        let class = &mut self.classes[class_of(key)];
-        let Some(turn) = class.orgs.get_mut(&key.org) else { return };
+        let (class, party) = (&mut self.classes[class_of(key)], Party::of(key));
+        let Some(turn) = class.parties.get_mut(&party) else { return };
         let before = turn.queues.len();
         turn.queues.retain(|queue| *queue != id);
         if turn.queues.len() < before {
             self.ready = self.ready.saturating_sub(entries);
         }
         if turn.queues.is_empty() {
-            class.orgs.remove(&key.org);
-            class.order.retain(|org| *org != key.org);
+            class.parties.remove(&party);
+            class.order.retain(|other| *other != party);
         }
     }
 
@@ -124,7 +120,7 @@ impl Turns {
     pub(super) fn drain(&mut self, queues: &mut ScheduledQueues) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(self.ready);
         for class in std::mem::take(&mut self.classes) {
-            for id in class.orgs.into_values().flat_map(|turn| turn.queues) {
+            for id in class.parties.into_values().flat_map(|turn| turn.queues) {
                 if let Some(queue) = queues.find_mut(id) {
                     queue.place = Place::Nowhere;
                     entries.extend(queue.due.drain(..));
@@ -141,11 +137,8 @@ impl Class {
     /// more of the site than one that sends small ones.
     fn take(&mut self, queues: &mut ScheduledQueues, recipients_max: usize) -> Option<(Entry, usize)> {
         loop {
-            let org = self.order.front()?.clone();
-            let turn = self.orgs.get_mut(&org)?;
-            let id = *turn.queues.front()?;
-            let queue = queues.find_mut(id)?;
-            let cost = cost(queue.due.front()?);
+            let turn = self.parties.get_mut(self.order.front()?)?;
+            let cost = cost(queues.find(*turn.queues.front()?)?.due.front()?);
             if turn.deficit < cost {
                 turn.deficit += QUANTUM;
                 if turn.deficit < cost {
@@ -154,25 +147,34 @@ impl Class {
                 }
             }
             turn.deficit -= cost;
-            let mut entry = queue.due.pop_front()?;
-            let rest = entry.split(recipients_max);
-            let splits = usize::from(rest.is_some());
-            rest.into_iter().for_each(|rest| queue.due.push_front(rest));
-            turn.queues.pop_front();
-            if queue.due.is_empty() {
-                queue.place = Place::Nowhere;
-            } else {
-                turn.queues.push_back(id);
-            }
-            if turn.queues.is_empty() {
-                // What is left of its round is lost: credit is not saved up for later (Shreedhar and Varghese §3).
-                self.orgs.remove(&org);
-                self.order.pop_front();
-            } else if turn.deficit < QUANTUM {
-                self.order.rotate_left(1);
-            }
-            return Some((entry, splits));
+            return self.serve(queues, recipients_max);
         }
+    }
+
+    /// Takes the first entry of the party in front, with so many recipients, and moves the turns on. Answers with how
+    /// many entries were made of what it left.
+    fn serve(&mut self, queues: &mut ScheduledQueues, recipients_max: usize) -> Option<(Entry, usize)> {
+        let party = self.order.front()?;
+        let turn = self.parties.get_mut(party)?;
+        let id = turn.queues.pop_front()?;
+        let queue = queues.find_mut(id)?;
+        let mut entry = queue.due.pop_front()?;
+        let rest = entry.split(recipients_max);
+        let splits = usize::from(rest.is_some());
+        rest.into_iter().for_each(|rest| queue.due.push_front(rest));
+        if queue.due.is_empty() {
+            queue.place = Place::Nowhere;
+        } else {
+            turn.queues.push_back(id);
+        }
+        if turn.queues.is_empty() {
+            // What is left of its round is lost: credit is not saved up for later (Shreedhar and Varghese §3).
+            self.parties.remove(party);
+            self.order.pop_front();
+        } else if turn.deficit < QUANTUM {
+            self.order.rotate_left(1);
+        }
+        Some((entry, splits))
     }
 }
 
@@ -189,14 +191,7 @@ fn cost(entry: &Entry) -> u64 {
     u64::from(entry.octets).clamp(QUANTUM, COST_MAX)
 }
 
-/// A clock that was put back must not stop the slow lane for longer than its own wait.
-fn may_slow(slow_next: &SlowNext, org: &Arc<str>, now: u64) -> bool {
-    slow_next.get(org).is_none_or(|next| *next <= now || now.saturating_add(SLOW_LANE_S) < *next)
-}
-
 const SLOW: usize = 2;
-/// The slow lane: one mail a minute for each org (DESIGN §1).
-const SLOW_LANE_S: u64 = 60;
 /// Octets that an org may send in one round.
 const QUANTUM: u64 = 64 * 1024;
 /// A mail costs at most so many rounds, so that the search for the next one is short.

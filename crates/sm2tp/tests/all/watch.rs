@@ -81,6 +81,40 @@ fn a_login_that_blasts_is_slowed_and_blocked_and_a_person_releases_it() {
     assert_eq!(node.run(&["sender", "show", "nobody"]).exit, 65);
 }
 
+/// Sends so many mails as this login, all to one address.
+fn write(node: &Node, login: &str, to: &str, mails: usize) {
+    let mut client = Client::greet(node.smtp()).unwrap();
+    client.say(&format!("AUTH PLAIN {}", STANDARD.encode(format!("\0{login}\0correct horse"))), "235").unwrap();
+    for _ in 0..mails {
+        client.mail(&format!("{login}@good.test"), &[to], "Subject: x\r\n").unwrap();
+    }
+}
+
+#[test]
+fn a_slow_sender_slows_nobody_else_of_its_organisation_also_after_a_restart() {
+    let (mut node, sink) = node_and_sink("[watch]\nmode = \"enforce\"\n");
+    for login in ["bob", "claire"] {
+        node.ask_with(&["org", "login", login, "--org", "org-anna", "--stream", "personal"], "correct horse");
+    }
+    node.ask(&["sender", "slow", "anna"]);
+    node.ask(&["sender", "slow", "bob"]);
+    let came = |to: &str| sink.mails().iter().filter(|mail| mail.to.contains(&to.to_owned())).count();
+    let soon = Duration::from_secs(15);
+    write(&node, "anna", "a@example.test", 4);
+    wait_until("one of anna's mails left", soon, || came("a@example.test") == 1);
+    // Anna's minute has just begun; bob has his own, and claire has none.
+    write(&node, "bob", "b@example.test", 2);
+    write(&node, "claire", "c@example.test", 3);
+    wait_until("bob's and claire's mail left", soon, || came("b@example.test") == 1 && came("c@example.test") == 3);
+    assert_eq!((came("a@example.test"), came("b@example.test")), (1, 1));
+
+    node.terminate(Duration::from_secs(20));
+    node.serve();
+    wait_until("each goes on where it was", soon, || came("a@example.test") == 2 && came("b@example.test") == 2);
+    node.ask(&["sender", "release", "anna"]);
+    wait_until("who is released is not slow any more", soon, || came("a@example.test") == 4);
+}
+
 #[test]
 fn an_announced_campaign_passes_and_an_observing_node_lets_everything_pass() {
     let (node, sink) = node_and_sink("[watch]\nmode = \"enforce\"\n");

@@ -1,5 +1,6 @@
 //! The queue's nouns: a mail, its recipients, and what can become of them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
@@ -66,7 +67,32 @@ impl Queued {
             lane: recipient.lane,
             next_at: recipient.next_at,
             octets: self.mail.octets,
+            slow: self.mail.slow_sender(recipient.lane),
         })
+    }
+}
+
+impl Mail {
+    /// Whose turn it takes in this lane, where a lane is shared by sender.
+    #[must_use]
+    pub fn slow_sender(&self, lane: Lane) -> Option<SlowSender> {
+        (lane == Lane::Slow).then(|| SlowSender::of(self.login.as_deref(), self.mail_from.as_ref()))
+    }
+}
+
+impl SlowSender {
+    pub(super) fn of(login: Option<&str>, mail_from: Option<&Address>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        match login {
+            Some(login) => {
+                login.hash(&mut hasher);
+                Self::Login(hasher.finish())
+            }
+            None => {
+                mail_from.hash(&mut hasher);
+                Self::Address(hasher.finish() as u8)
+            }
+        }
     }
 }
 
@@ -82,13 +108,25 @@ pub struct Stub {
     /// Unix seconds; not before.
     pub next_at: u64,
     pub octets: u32,
+    /// In the slow lane.
+    pub slow: Option<SlowSender>,
+}
+
+/// Who has a place of its own in the slow lane of its organisation, in few octets. It is the same as long as the process
+/// lives, and is kept nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SlowSender {
+    /// A hash of the login.
+    Login(u64),
+    /// Without a login anybody may write as any address: however many are invented, they share 256 places.
+    Address(u8),
 }
 
 /// How a recipient is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     Normal,
-    /// One mail a minute by default.
+    /// One recipient a minute for each sender.
     Slow,
     /// Waits for a person.
     Held,

@@ -10,7 +10,7 @@ use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Domain};
 
 use super::bodies::{BodyAt, End, Removal};
-use super::mail::{Lane, Mail, Queued, Recipient, Stub};
+use super::mail::{Lane, Mail, Queued, Recipient, SlowSender, Stub};
 use super::{Depth, Filter, Listed, SpoolError};
 use crate::told::Told;
 
@@ -263,7 +263,8 @@ pub(super) fn stubs(
         .query_row(params![after, up_to, mails_max], |row| row.get(0))?;
     let Some(last) = last else { return Ok(None) };
     let mut statement = connection.prepare_cached(
-        "SELECT r.mail, r.idx, m.org, m.stream, r.domain, r.lane, r.next_at, m.octets FROM rcpt r \
+        "SELECT r.mail, r.idx, m.org, m.stream, r.domain, r.lane, r.next_at, m.octets, \
+         CASE r.lane WHEN 'slow' THEN m.login END, CASE r.lane WHEN 'slow' THEN m.mail_from END FROM rcpt r \
          JOIN mail m ON m.id = r.mail WHERE r.mail > ?1 AND r.mail <= ?2 ORDER BY r.mail, r.idx",
     )?;
     let mut rows = statement.query([after, last])?;
@@ -284,16 +285,24 @@ pub(super) fn stubs(
 /// `last_org` is shared where the next row has the same one: most have.
 fn stub(row: &Row<'_>, last_org: &Arc<str>) -> rusqlite::Result<Stub> {
     let org: String = row.get(2)?;
+    let lane = row.get::<_, String>(5)?.parse().map_err(|error| unreadable(5, error))?;
     Ok(Stub {
         mail: row.get(0)?,
         index: row.get(1)?,
         org: if **last_org == *org { last_org.clone() } else { org.into() },
         stream: row.get::<_, String>(3)?.parse().map_err(|error| unreadable(3, error))?,
         domain: Domain::parse(&row.get::<_, String>(4)?).map_err(|error| unreadable(4, error))?,
-        lane: row.get::<_, String>(5)?.parse().map_err(|error| unreadable(5, error))?,
+        lane,
         next_at: row.get(6)?,
         octets: row.get(7)?,
+        slow: (lane == Lane::Slow).then(|| slow_sender(row)).transpose()?,
     })
+}
+
+fn slow_sender(row: &Row<'_>) -> rusqlite::Result<SlowSender> {
+    let (login, mail_from): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
+    let mail_from = mail_from.map(|text| Address::parse(&text)).transpose().map_err(|error| unreadable(9, error))?;
+    Ok(SlowSender::of(login.as_deref(), mail_from.as_ref()))
 }
 
 /// The mails whose bodies lie in one file.
