@@ -88,6 +88,14 @@ fn keys_have_their_texts_and_the_node_its_fingerprint() {
 }
 
 #[test]
+fn weak_signatures_are_refused() {
+    for weak in list(&vectors()["weak_keys"]) {
+        let good = NodeKey(array(&weak["key"])).signed(text(&weak["message"]).as_bytes(), &array(&weak["sig"]));
+        assert!(!good, "{}", weak["why"]);
+    }
+}
+
+#[test]
 fn tags_are_those_of_every_node() {
     let tags = &vectors()["tags"];
     let key = TagKey::new(array(&tags["key"]));

@@ -22,6 +22,7 @@ mod fronts;
 mod fuzz;
 mod hops;
 mod hostile;
+mod interop;
 mod libraries;
 mod limits;
 mod lists;

@@ -21,6 +21,14 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
 }
 
+/// Something that a program needs and that this command finds: a module, an extension.
+#[track_caller]
+pub fn need(program: &Path, command: &[&str], packages: &str) {
+    let said = said(Command::new(program).args(command), "");
+    let missing = "a package is missing. Install it: apt-get install --no-install-recommends";
+    assert_eq!(said.exit, 0, "{}: {missing} {packages}\n{}", program.display(), said.stderr);
+}
+
 /// A library of a package, in the folder of this machine's kind.
 #[track_caller]
 pub fn library(name: &str) -> PathBuf {
