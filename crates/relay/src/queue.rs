@@ -1,6 +1,6 @@
 //! The queue as a value: what is due when, whose turn it is at which site. Deterministic; time is an argument.
 //!
-//! Two levels: a scheduled queue for each (org, stream, lane, domain), and in the slow lane for each sender, where mail
+//! Two levels: a scheduled queue for each (org, stream, lane, domain, posture), and in the slow lane for each sender, where mail
 //! waits; and for each site the order in which those queues take turns when a connection asks. Mail stays in its
 //! scheduled queue until the moment it is sent, so no site can hold more than its connections carry, and one org's
 //! newsletter never stands before another's letter.
@@ -73,6 +73,14 @@ struct Head<'a> {
     octets: u32,
     org: &'a Arc<str>,
     stream: Stream,
+    tls_waived: bool,
+}
+
+impl<'a> Head<'a> {
+    fn of(mail: &'a Mail) -> Self {
+        let tls_waived = mail.options.tls_waived;
+        Self { mail: mail.id, octets: mail.octets, org: &mail.org, stream: mail.stream, tls_waived }
+    }
 }
 
 /// Where a recipient waits: what recipients that are served together have in common.
@@ -107,7 +115,7 @@ impl Queue {
     /// Takes over a mail that has just come in: recipients of one domain that are due together become one entry.
     pub fn add(&mut self, queued: Queued, content: Option<Arc<Body>>, now: u64) -> Vec<Todo> {
         let Queued { mail, recipients } = queued;
-        let head = Head { mail: mail.id, octets: mail.octets, org: &mail.org, stream: mail.stream };
+        let head = Head::of(&mail);
         let mut groups = BTreeMap::<Together, Vec<Recipient>>::new();
         for recipient in recipients {
             groups.entry(Together::of(&mail, &recipient)).or_default().push(recipient);
@@ -124,7 +132,7 @@ impl Queue {
     /// Takes over a mail that lies in the spool and is read from there in its turn.
     pub fn add_stored(&mut self, queued: &Queued, now: u64) -> Vec<Todo> {
         let mail = &queued.mail;
-        let head = Head { mail: mail.id, octets: mail.octets, org: &mail.org, stream: mail.stream };
+        let head = Head::of(mail);
         let together = |recipient: &Recipient| (Together::of(mail, recipient), recipient.index);
         self.enter_all(&head, queued.recipients.iter().map(together));
         self.tick(now)
@@ -134,7 +142,8 @@ impl Queue {
     pub fn add_stubs(&mut self, stubs: &[Stub], now: u64) -> Vec<Todo> {
         for stubs in stubs.chunk_by(|a, b| a.mail == b.mail) {
             let Some(first) = stubs.first() else { continue };
-            let head = Head { mail: first.mail, octets: first.octets, org: &first.org, stream: first.stream };
+            let Stub { mail, octets, ref org, stream, tls_waived, .. } = *first;
+            let head = Head { mail, octets, org, stream, tls_waived };
             self.enter_all(&head, stubs.iter().map(|stub| (Together::from(stub), stub.index)));
         }
         self.tick(now)
@@ -163,7 +172,10 @@ impl Queue {
         let mut met = Vec::<SiteKey>::new();
         for id in self.locating.remove(domain).unwrap_or_default() {
             let Some(queue) = self.queues.find_mut(id) else { continue };
-            let site = site_of(&queue.key.org, queue.key.stream);
+            let mut site = site_of(&queue.key.org, queue.key.stream);
+            if queue.key.tls_waived {
+                site = Arc::new(site.tls_waived());
+            }
             if !met.contains(&site.key) {
                 met.push(site.key.clone());
             }
@@ -299,7 +311,8 @@ impl Queue {
 
     fn enter(&mut self, head: &Head<'_>, together: Together, who: Indexes, fresh: Option<Fresh>) {
         let Together { at, lane, slow, domain } = together;
-        let queue = self.queues.id(QueueKey { org: head.org.clone(), stream: head.stream, lane, slow, domain });
+        let (org, stream, tls_waived) = (head.org.clone(), head.stream, head.tls_waived);
+        let queue = self.queues.id(QueueKey { org, stream, lane, slow, domain, tls_waived });
         self.fresh += usize::from(fresh.is_some());
         self.serial += 1;
         let (serial, fresh) = (self.serial, fresh.map(Box::new));

@@ -198,6 +198,12 @@ impl Site {
         Self { key: SiteKey(format!("{}@{exit}", self.key).into()), ..self.clone() }
     }
 
+    /// The site as it is met with mail that need not be encrypted: what stops the others there does not stop this.
+    #[must_use]
+    pub fn tls_waived(&self) -> Self {
+        Self { key: SiteKey(format!("{}+open", self.key).into()), ..self.clone() }
+    }
+
     /// A site of hosts, best first.
     #[must_use]
     pub fn found(hosts: Vec<MxHost>, port: u16, found: FoundBy) -> Self {

@@ -162,25 +162,23 @@ impl Worker {
                 open.connection.quit().await;
             }
         }
-        let asked = if job.mail.options.require_tls { Asked::Required } else { Asked::Nothing };
+        let asked = match &job.mail.options {
+            options if options.require_tls => Asked::Required,
+            options if options.tls_waived => Asked::Waived,
+            _ => Asked::Nothing,
+        };
         let wish = Wish { domain: &job.domain, asked, exits: &exits };
         let trouble = match self.open(wish).await {
             Ok(open) => return Ok(send(open, job, content).await.0),
             Err(trouble) => trouble,
         };
-        match &trouble {
+        match trouble {
             // The wish of this mail says nothing about the others that wait for the site.
             Trouble::Local { failure: LocalFailure::RequireTls, host } => {
                 let heard = vec![Heard::Local(LocalFailure::RequireTls); job.recipients.len()];
-                Ok(Attempt { open: None, mx: host.clone(), exit: None, hop: Hop::Plain, heard })
+                Ok(Attempt { open: None, mx: host, exit: None, hop: Hop::Plain, heard })
             }
-            // RFC 8689 §4.2.2: this mail may go where the others may not. Its connection is for it alone.
-            Trouble::Local { failure, .. } if is_policy(*failure) && waives_tls(content.content) => {
-                let open = self.open(Wish { asked: Asked::Waived, ..wish }).await?;
-                let (attempt, _) = send(open, job, content).await;
-                Ok(Attempt { open: None, ..attempt })
-            }
-            _ => Err(trouble),
+            trouble => Err(trouble),
         }
     }
 
@@ -429,19 +427,6 @@ async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
     let heard = results.into_iter().map(|result| settle::heard(result, lost)).collect();
     let open = connection.map(|connection| Open { connection, exit: exit.clone() });
     (Attempt { open, mx, exit: Some(exit), hop, heard }, stale)
-}
-
-/// The domain's own wish for TLS stands in the way, or the administrator's.
-fn is_policy(failure: LocalFailure) -> bool {
-    matches!(failure, LocalFailure::StsFailure | LocalFailure::DaneFailure | LocalFailure::TlsFailure)
-}
-
-/// The header field `TLS-Required: No` (RFC 8689 §3).
-fn waives_tls(content: &[u8]) -> bool {
-    let header = crate::report::header_of(content);
-    header.split("\r\n").filter_map(|line| line.split_once(':')).any(|(name, value)| {
-        name.trim_end().eq_ignore_ascii_case("tls-required") && value.trim().eq_ignore_ascii_case("no")
-    })
 }
 
 /// What is still to be done of a job's mail.

@@ -817,8 +817,13 @@ mod tests {
         let dir = TempDir::new();
         let spool = Spool::open(dir.path(), "one").unwrap();
         let mut asking = mail(&["a@x.example", "b@x.example"], b"hello\r\n");
-        asking.options =
-            MailOptions { utf8: true, require_tls: true, ret: Some(Ret::Full), envid: Some("my + 1".into()) };
+        asking.options = MailOptions {
+            utf8: true,
+            require_tls: true,
+            tls_waived: true,
+            ret: Some(Ret::Full),
+            envid: Some("my + 1".into()),
+        };
         asking.recipients[1].options =
             RcptOptions::from_stored(Some("NOTIFY=NEVER ORCPT=utf-8;\\x{E9}@x.test")).unwrap();
         let kept = spool.accept(asking.clone()).await.unwrap();

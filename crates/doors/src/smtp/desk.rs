@@ -473,6 +473,9 @@ impl Desk {
             Err(refusal) => return self.stop(&account, &refusal),
         };
         let hold_s = self.shared.settings.hold_s;
+        let mut options = envelope.params.options;
+        // RFC 8689 §3: REQUIRETLS goes before the field.
+        options.tls_waived = traced.tls_waived && !options.require_tls;
         let mail = NewMail {
             org: account.org,
             login: account.login,
@@ -485,7 +488,7 @@ impl Desk {
             held_until: received_at.saturating_add(hold_s),
             content: content.clone(),
             is_report: false,
-            options: envelope.params.options,
+            options,
         };
         self.keep(mail, content, busy).await
     }

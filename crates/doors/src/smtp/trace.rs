@@ -30,6 +30,8 @@ pub(super) enum Service {
 pub(super) struct Traced {
     pub content: Vec<u8>,
     pub message_id: Option<String>,
+    /// RFC 8689 §3: its author would rather have it read by others than not delivered.
+    pub tls_waived: bool,
 }
 
 /// Adds a Received line and, to a submission, Date and Message-ID where they are missing (RFC 6409 §8.1 and §8.2).
@@ -60,13 +62,15 @@ pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
     if completes && field(content, "date").is_none() {
         header.push_str(&format!("Date: {date}\r\n"));
     }
+    let tls_waived = field(content, "tls-required").is_some_and(|value| value.eq_ignore_ascii_case("no"));
     // Without any header the first line would be taken for one.
     if !starts_with_header(content) {
         header.push_str("\r\n");
     }
     let mut traced = header.into_bytes();
     traced.extend_from_slice(content);
-    Traced { content: traced, message_id: Some(message_id).filter(|id| !id.is_empty() && id.len() <= ID_OCTETS_MAX) }
+    let message_id = Some(message_id).filter(|id| !id.is_empty() && id.len() <= ID_OCTETS_MAX);
+    Traced { content: traced, message_id, tls_waived }
 }
 
 /// RFC 5321 §4.4: the name that the client gave, and the address that it has.
@@ -118,8 +122,8 @@ mod tests {
         traced_for(Service::Submission, content, login)
     }
 
-    fn traced_for(service: Service, content: &str, login: bool) -> (String, Option<String>) {
-        let via = Via {
+    fn via(service: Service, login: bool) -> Via<'static> {
+        Via {
             hostname: "relay.example.org",
             helo: "laptop\" (evil",
             client: "192.0.2.7".parse().ok(),
@@ -128,8 +132,11 @@ mod tests {
             esmtp: true,
             utf8: login,
             service,
-        };
-        let traced = trace(content.as_bytes(), &via, 1_800_000_000);
+        }
+    }
+
+    fn traced_for(service: Service, content: &str, login: bool) -> (String, Option<String>) {
+        let traced = trace(content.as_bytes(), &via(service, login), 1_800_000_000);
         (String::from_utf8(traced.content).unwrap(), traced.message_id)
     }
 
@@ -144,6 +151,17 @@ mod tests {
         assert!(content.ends_with(message));
         assert_eq!(id.as_deref(), Some("1@a.example"));
         assert_eq!(content.matches("Date:").count(), 1);
+    }
+
+    #[test]
+    fn whether_it_may_go_in_clear_is_its_authors_word_alone() {
+        let waived =
+            |content: &str| trace(content.as_bytes(), &via(Service::Submission, false), 1_800_000_000).tls_waived;
+        assert!(waived("TLS-Required: No\r\n\r\nx"));
+        assert!(waived("Subject: x\r\ntls-required:\r\n\tNO \r\n\r\nx"));
+        for content in ["TLS-Required: Yes\r\n\r\nx", "\r\nTLS-Required: No", "Subject: x\r\n\r\nTLS-Required: No"] {
+            assert!(!waived(content), "{content}");
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct MailOptions {
     pub utf8: bool,
     /// RFC 8689: rather no delivery than one without verified TLS.
     pub require_tls: bool,
+    /// RFC 8689 §3: rather read by others than no delivery. The author says it in the header, so no command carries it.
+    pub tls_waived: bool,
     /// RFC 3461 §4.3: what a report attaches.
     pub ret: Option<Ret>,
     /// RFC 3461 §4.4: what the sender calls this mail; decoded, printable ASCII.
@@ -83,6 +85,9 @@ impl MailOptions {
         if self.require_tls {
             out.push_str(" REQUIRETLS");
         }
+        if self.tls_waived {
+            out.push_str(" TLS-REQUIRED=NO");
+        }
         self.dsn(&mut out);
         stored(&out)
     }
@@ -93,7 +98,13 @@ impl MailOptions {
     /// [`ParamError`] where a newer version or a damaged disk wrote it.
     pub fn from_stored(text: Option<&str>) -> Result<Self, ParamError> {
         let mut options = Self::default();
-        each(text.unwrap_or_default(), |key, value| options.take(key, value))?;
+        each(text.unwrap_or_default(), |key, value| match (key, value) {
+            TLS_WAIVED => {
+                options.tls_waived = true;
+                Ok(())
+            }
+            _ => options.take(key, value),
+        })?;
         Ok(options)
     }
 
@@ -360,6 +371,8 @@ pub fn unitext(address: &str, form: Form) -> String {
 }
 
 const UTF8: &str = "utf-8";
+/// How the spool keeps it; no client may say so.
+const TLS_WAIVED: (&str, Option<&str>) = ("TLS-REQUIRED", Some("NO"));
 /// RFC 3461 §4.4, in characters as it is written.
 pub const ENVID_OCTETS_MAX: usize = 100;
 /// RFC 3461 §4.2, in characters as it is written, with the kind.
@@ -403,6 +416,10 @@ mod tests {
         assert_eq!(MailOptions::default().stored(), None);
         assert_eq!(RcptOptions::default().stored(), None);
         assert_eq!(MailOptions::from_stored(None), Ok(MailOptions::default()));
+        // What the header said is kept, and nobody can say it in a command.
+        let waived = MailOptions { tls_waived: true, ..MailOptions::default() };
+        assert_eq!(MailOptions::from_stored(waived.stored().as_deref()), Ok(waived));
+        assert_eq!(MailOptions::default().take("TLS-REQUIRED", Some("NO")), Err(ParamError::Unknown));
     }
 
     #[test]

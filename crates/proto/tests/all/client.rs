@@ -65,7 +65,8 @@ fn plain(path: &Address) -> Rcpt<'_> {
 }
 
 fn plan<'a>(mail_from: Option<&'a Address>, recipients: &'a [Rcpt<'a>], octets: u64) -> Plan<'a> {
-    static NOTHING: MailOptions = MailOptions { utf8: false, require_tls: false, ret: None, envid: None };
+    static NOTHING: MailOptions =
+        MailOptions { utf8: false, require_tls: false, tls_waived: false, ret: None, envid: None };
     Plan { mail_from, recipients, octets, eight_bit: false, header: Form::Ascii, options: &NOTHING }
 }
 

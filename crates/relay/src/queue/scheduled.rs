@@ -1,4 +1,4 @@
-//! The scheduled queues: one for each (org, stream, lane, recipient domain), and in the slow lane for each sender, there as
+//! The scheduled queues: one for each (org, stream, lane, recipient domain, posture), and in the slow lane for each sender, there as
 //! long as mail waits in it.
 
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +20,8 @@ pub(super) struct QueueKey {
     /// In the slow lane, where each sender has its own.
     pub slow: Option<SlowSender>,
     pub domain: Domain,
+    /// Mail that need not be encrypted goes where the others may not, so it must not wait behind them.
+    pub tls_waived: bool,
 }
 
 /// Number of a scheduled queue: entries carry it instead of its name.

@@ -44,6 +44,7 @@ fn stub(mail: u64, next_at: u64) -> Stub {
         next_at,
         octets: 1,
         slow: None,
+        tls_waived: false,
     }
 }
 
@@ -178,6 +179,24 @@ fn a_dead_site_gives_everything_back_and_is_asked_again_after_a_pause() {
     assert_eq!(place.add(again), 0);
     assert_eq!(place.queue.next_at(), Some(1));
     assert!(matches!(place.queue.tick(1)[..], [Todo::Connect(_)]));
+}
+
+#[test]
+fn mail_that_need_not_be_encrypted_does_not_share_the_fate_of_the_others_at_its_site() {
+    let open = |mut queued: Queued| {
+        Arc::get_mut(&mut queued.mail).unwrap().options.tls_waived = true;
+        queued
+    };
+    let mut place = Place::new(10, connections(1));
+    place.add(mail(1, "a", Stream::Personal, &["a@x.example"]));
+    assert_eq!(place.add(open(mail(2, "a", Stream::Personal, &["a@x.example"]))), 1, "a connection of its own");
+    let (shut, own) = (place.site.key.clone(), place.site.tls_waived().key);
+    assert_eq!(place.queue.unreachable(&shut, 0).iter().map(|ticket| ticket.mail).collect::<Vec<_>>(), [1]);
+    assert_eq!(place.queue.next(&own, 0).map(|ticket| ticket.mail), Some(2));
+    // From the spool it comes the same way.
+    let todo = place.queue.add_stubs(&[Stub { tls_waived: true, ..stub(3, 0) }], 0);
+    place.locate(todo);
+    assert_eq!(place.queue.next(&own, 0).map(|ticket| ticket.mail), Some(3));
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Queued {
             next_at: recipient.next_at,
             octets: self.mail.octets,
             slow: self.mail.slow_sender(recipient.lane),
+            tls_waived: self.mail.options.tls_waived,
         })
     }
 }
@@ -110,6 +111,8 @@ pub struct Stub {
     pub octets: u32,
     /// In the slow lane.
     pub slow: Option<SlowSender>,
+    /// As in [`MailOptions`].
+    pub tls_waived: bool,
 }
 
 /// Who has a place of its own in the slow lane of its organisation, in few octets. It is the same as long as the process

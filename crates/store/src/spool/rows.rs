@@ -264,7 +264,7 @@ pub(super) fn stubs(
     let Some(last) = last else { return Ok(None) };
     let mut statement = connection.prepare_cached(
         "SELECT r.mail, r.idx, m.org, m.stream, r.domain, r.lane, r.next_at, m.octets, \
-         CASE r.lane WHEN 'slow' THEN m.login END, CASE r.lane WHEN 'slow' THEN m.mail_from END FROM rcpt r \
+         CASE r.lane WHEN 'slow' THEN m.login END, CASE r.lane WHEN 'slow' THEN m.mail_from END, m.options FROM rcpt r \
          JOIN mail m ON m.id = r.mail WHERE r.mail > ?1 AND r.mail <= ?2 ORDER BY r.mail, r.idx",
     )?;
     let mut rows = statement.query([after, last])?;
@@ -296,6 +296,7 @@ fn stub(row: &Row<'_>, last_org: &Arc<str>) -> rusqlite::Result<Stub> {
         next_at: row.get(6)?,
         octets: row.get(7)?,
         slow: (lane == Lane::Slow).then(|| slow_sender(row)).transpose()?,
+        tls_waived: options(row, 10)?.tls_waived,
     })
 }
 
@@ -447,7 +448,6 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
 /// A mail whose columns begin at `at`.
 fn mail_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Mail> {
     let mail_from = row.get::<_, Option<String>>(at + 4)?.map(|text| Address::parse(&text)).transpose();
-    let options = row.get_ref(at + 9)?.as_str_or_null().map_err(|error| unreadable(at + 9, error))?;
     Ok(Mail {
         id: row.get(at)?,
         org: row.get::<_, String>(at + 1)?.into(),
@@ -458,8 +458,13 @@ fn mail_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Mail> {
         received_at: row.get(at + 6)?,
         octets: row.get(at + 7)?,
         is_report: row.get(at + 8)?,
-        options: MailOptions::from_stored(options).map_err(|error| unreadable(at + 9, error))?,
+        options: options(row, at + 9)?,
     })
+}
+
+fn options(row: &Row<'_>, at: usize) -> rusqlite::Result<MailOptions> {
+    let text = row.get_ref(at)?.as_str_or_null().map_err(|error| unreadable(at, error))?;
+    MailOptions::from_stored(text).map_err(|error| unreadable(at, error))
 }
 
 /// Recipients of one mail share it.
