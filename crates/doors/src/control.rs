@@ -89,6 +89,7 @@ pub enum Request {
     DkimRemove { domain: String, selector: String, which: Removal },
     Stats { org: Option<String>, days: Option<u64> },
     StatsOf { address: String },
+    Evidence { org: Option<String>, days: Option<u64> },
     LedgerRebuild,
     AlertsList,
     AlertsTest,
@@ -299,6 +300,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::ReplayReplies { mode } => replies::replay(house, mode).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
         Request::Stats { org, days } => stats::stats(house, org, days.unwrap_or(stats::DAYS)).await,
+        Request::Evidence { org, days } => stats::evidence(house, org, days.unwrap_or(stats::DAYS)).await,
         Request::StatsOf { address } => stats::of_address(house, &address).await,
         Request::LedgerProgress => Ok(progress(house)),
     }

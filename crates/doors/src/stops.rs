@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use sm2tp_proto::Address;
 use sm2tp_rules::Stream;
 use sm2tp_rules::admit::Refusal;
-use sm2tp_store::Ledger;
+use sm2tp_rules::suppress::Why;
 use sm2tp_store::accounts::Account;
 use sm2tp_store::ledger::Event;
+use sm2tp_store::{Book, Ledger};
 use tokio::sync::mpsc;
 
 /// Where doors leave what they stopped; clones share it.
@@ -26,7 +28,18 @@ impl Stops {
     /// log: the client has its answer all the same (I8).
     pub fn refused(&self, account: &Account, stream: Stream, refusal: &Refusal, now: u64) {
         let why = refusal.as_str();
-        let event = Event::stopped(&account.org, account.login.as_deref(), stream, why, now);
+        self.count(Event::stopped(&account.org, account.login.as_deref(), stream, why, now), why);
+    }
+
+    /// Notes an address that other nodes alone call dead: they spared this node the mail that would have told it (R27).
+    pub fn spared(&self, book: &Book, recipient: &Address, refusal: &Refusal, now: u64) {
+        let Refusal::Suppressed { why: why @ Why::Federated { .. }, .. } = refusal else { return };
+        if let Some(tag) = book.tag(recipient) {
+            self.count(Event::spared(tag, recipient.domain(), now), why.as_str());
+        }
+    }
+
+    fn count(&self, event: Event, why: &str) {
         if self.0.try_send(event).is_err() {
             tracing::warn!(why, "a stopped send could not be counted: the ledger is behind");
         }

@@ -24,6 +24,7 @@ pub mod stream;
 pub mod suppress;
 pub mod tls;
 pub mod watch;
+pub mod worth;
 
 pub use classify::{Classifier, ExampleMiss, Provider, RuleOrigin, RulesError, Said, Source, local};
 pub use evidence::{Evidence, Happening};

@@ -186,7 +186,8 @@ fn share(count: u64, of: u64, of_min: u64, count_min: u64, light: impl Fn(f64) -
     Share { count, of, share, light }
 }
 
-const SUPPRESSIONS: [&str; 6] = ["listed", "listed-by-org", "opted-out", "own-hard", "own-soft", "federated"];
+const SUPPRESSIONS: [&str; 7] =
+    ["listed", "listed-by-org", "opted-out", "own-hard", "own-soft", "imported", "federated"];
 
 #[cfg(test)]
 mod tests {
@@ -247,7 +248,7 @@ mod tests {
         for why in [Why::Listed(Level::Node), Why::Listed(Level::Org), Why::OptedOut] {
             assert!(is_suppression(why.as_str()), "{why:?}");
         }
-        assert!(["own-hard", "own-soft", "federated"].into_iter().all(is_suppression));
+        assert!(["own-hard", "own-soft", "imported", "federated"].into_iter().all(is_suppression));
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Breaker::Forget { provider } => Request::BreakerDecide { provider, verdict: Verdict::Forget },
             Breaker::Believe { provider } => Request::BreakerDecide { provider, verdict: Verdict::Believe },
         },
-        Command::Stats(asked) => stats_asked(asked),
+        Command::Stats(asked) => asked.into(),
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,
         Command::Classify(asked) if asked.replay => {
@@ -280,13 +280,6 @@ fn request(command: Command) -> Result<Request, Failure> {
 
 fn asks_nobody() -> Failure {
     Failure::new(Exit::Usage, "this command asks no node")
-}
-
-fn stats_asked(asked: cli::Stats) -> Request {
-    match asked.address {
-        Some(address) => Request::StatsOf { address },
-        None => Request::Stats { org: asked.org, days: asked.days },
-    }
 }
 
 fn limits_asked(limits: cli::Limits) -> Request {

@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 mod beside;
+mod stats;
 mod suppress;
 
 use std::fmt::Display;
@@ -18,6 +19,7 @@ use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 pub use self::beside::{Exim, Log, Postfix};
+pub use self::stats::Stats;
 pub use self::suppress::Suppress;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::sender::Sender;
@@ -486,20 +488,6 @@ pub enum Algorithms {
     Rsa,
     Ed25519,
     Both,
-}
-
-/// `sm2tp stats`.
-#[derive(Debug, Args)]
-pub struct Stats {
-    /// Of this organisation; without it, of the whole node.
-    #[arg(long, value_name = "NAME")]
-    pub org: Option<String>,
-    /// So many days back, today among them; 30 by default.
-    #[arg(long, value_name = "N")]
-    pub days: Option<u64>,
-    /// What is counted of one address instead.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["org", "days"])]
-    pub address: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,6 +24,7 @@ pub use self::export::export;
 use self::judge::judge;
 use self::progress::Progress;
 use self::tally::Tally;
+pub use self::tally::grouped;
 use crate::ask::Node;
 use crate::config::Config;
 use crate::{Exit, Failure, open, say};

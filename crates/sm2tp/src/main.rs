@@ -12,6 +12,7 @@ mod dkim;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
+mod evidence;
 mod exim;
 mod lines;
 mod lists;

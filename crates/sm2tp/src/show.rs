@@ -9,6 +9,8 @@ use serde_json::Value;
 use sm2tp_doors::control::Request;
 use sm2tp_proto::date::iso;
 
+use crate::evidence;
+
 /// The answer to a request, in words.
 pub fn text(request: &Request, value: &Value) -> String {
     let mut out = String::new();
@@ -18,6 +20,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
+        Request::Evidence { .. } => out = evidence::text(value, evidence::of_terminal()),
         Request::PeerShow { .. } => peer(&mut out, value),
         Request::AlertsList => alerts::list(&mut out, value),
         Request::AlertsTest => alerts::tried(&mut out, value),

@@ -4,6 +4,7 @@
 //! outbox in batches ([`Ledger::absorb`]); each batch is one transaction together with how far that outbox was read.
 
 mod breaker;
+pub(crate) mod canary;
 mod event;
 pub mod figures;
 mod imported;
@@ -17,6 +18,7 @@ pub mod sends;
 pub(crate) mod unknown;
 mod views;
 mod withdrawn;
+mod worth;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use self::breaker::Bounced;
 use self::breaker::Watching;
 pub use self::breaker::{Breakers, Tripped, Verdict};
+use self::canary::Canaries;
 pub use self::event::{Event, Subject};
 pub(crate) use self::event::{domain, hour, kind};
 pub use self::progress::Progress;
@@ -321,6 +324,7 @@ fn absorb(
     let read = read.unwrap_or(0);
     let (mut recipients, mut others) = (Vec::new(), Vec::new());
     let mut any_refused = refused::any(sql)?;
+    let mut canaries = Canaries::read(sql)?;
     for (_, told) in batch.iter().filter(|(number, _)| read < *number) {
         let address = told.recipient.as_deref().and_then(|text| Address::parse(text).ok());
         let tag = address.as_ref().and_then(tagger);
@@ -345,6 +349,10 @@ fn absorb(
             let line = if send_log == SendLog::Keep && told.token.is_some() { last_line(sql)? } else { None };
             let before = views.evidence(&tag.1).unwrap_or_default();
             returns::keep(sql, told, (tag, address.domain().as_str()), line, &before)?;
+            others.extend(canaries.follow(sql, told, tag.1)?);
+            if matches!(told.what, What::Stopped { federated: true, .. }) {
+                put(sql, &Event::spared(tag, address.domain(), told.at))?;
+            }
         }
     }
     let others = Event::together(others);
@@ -366,6 +374,9 @@ pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
 
 /// Keeps an event that is counted with others.
 fn put(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
+    if event.kind == canary::SPARED && !event.spare(sql)? {
+        return Ok(());
+    }
     event.insert(sql)?;
     event.apply(sql)
 }

@@ -149,7 +149,10 @@ impl Shared {
             }
             // Here nobody takes the mail, so that nobody could report it.
             Verdict::Report(why) => return Err(self.stop(account, &admit::Refusal::Suppressed { why, until: None })),
-            Verdict::Refuse(refusal) => return Err(self.stop(account, &refusal)),
+            Verdict::Refuse(refusal) => {
+                self.stops.spared(book, recipient, &refusal, now);
+                return Err(self.stop(account, &refusal));
+            }
         }
         let named = usize::try_from(request.recipients).unwrap_or(usize::MAX);
         self.measure(account, |holders| admit::counted(named, holders, now_us()))

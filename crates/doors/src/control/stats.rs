@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sm2tp_rules::score::{Limits, Score, Sends, score};
+use sm2tp_rules::worth::worth;
 use sm2tp_store::LedgerError;
 use sm2tp_store::ledger::figures::{self, Of};
 use sm2tp_store::ledger::sends::{self, By, Named};
@@ -11,13 +12,7 @@ use crate::{House, now};
 
 /// What happened within `days`, of one organisation or of the node.
 pub(super) async fn stats(house: &House, org: Option<String>, days: u64) -> Result<Value, Problem> {
-    if !(1..=DAYS_MAX).contains(&days) {
-        return Err(Problem::Input(format!("days are from 1 to {DAYS_MAX}")));
-    }
-    if let Some(name) = org.as_deref().filter(|name| !knows(house, name)) {
-        return Err(Problem::NotFound(format!("there is no organisation {name}; sm2tp org list names them")));
-    }
-    let since = since(days);
+    let since = asked(house, org.as_deref(), days)?;
     let found = house.ledger.read(move |sql| {
         let one = org.as_deref();
         let time = if days <= HOURS_SHOWN_DAYS { By::Hour } else { By::Day };
@@ -47,6 +42,13 @@ pub(super) async fn stats(house: &House, org: Option<String>, days: u64) -> Resu
     Ok(found.await?)
 }
 
+/// What suppression was worth within `days`, to one organisation or to the node (R27).
+pub(super) async fn evidence(house: &House, org: Option<String>, days: u64) -> Result<Value, Problem> {
+    let since = asked(house, org.as_deref(), days)?;
+    let counts = house.ledger.worth(since, org.clone()).await?;
+    Ok(json!({ "org": org, "days": days, "since": since, "counts": counts, "worth": worth(&counts) }))
+}
+
 /// What is counted of one address, under any tag that it may have.
 pub(super) async fn of_address(house: &House, text: &str) -> Result<Value, Problem> {
     let address = address(text)?;
@@ -69,6 +71,17 @@ pub(crate) fn since(days: u64) -> u64 {
 
 pub(crate) fn judged(sends: &Sends) -> Score {
     score(sends, &Limits::default())
+}
+
+/// When the days of a question began, if it can be answered.
+fn asked(house: &House, org: Option<&str>, days: u64) -> Result<u64, Problem> {
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(Problem::Input(format!("days are from 1 to {DAYS_MAX}")));
+    }
+    if let Some(name) = org.filter(|name| !knows(house, name)) {
+        return Err(Problem::NotFound(format!("there is no organisation {name}; sm2tp org list names them")));
+    }
+    Ok(since(days))
 }
 
 fn knows(house: &House, name: &str) -> bool {

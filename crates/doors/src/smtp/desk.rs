@@ -313,7 +313,10 @@ impl Desk {
             Verdict::Accept { canary } => NewRecipient { canary: canary.is_some(), ..plain },
             Verdict::Hold(why) => NewRecipient { lane: Lane::Held, note: held(&why), ..plain },
             Verdict::Report(why) => NewRecipient { lane: Lane::Held, note: held(&why), stopped: true, ..plain },
-            Verdict::Refuse(refusal) => return Err(refusal),
+            Verdict::Refuse(refusal) => {
+                self.shared.stops.spared(book, path, &refusal, now);
+                return Err(refusal);
+            }
         })
     }
 

@@ -17,6 +17,7 @@ mod dane;
 mod demo;
 mod dialogues;
 mod dkim;
+mod evidence;
 mod federation;
 mod fronts;
 mod fuzz;

@@ -7,6 +7,7 @@ use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::evidence::{Hard, SOFT_DAYS_MAX, Says, says};
 use sm2tp_rules::{Evidence, Happening, Stream, Strength};
 
+use super::canary::SPARED;
 use super::listed::Listing;
 use crate::sql::{self, Row, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What, mask};
@@ -285,6 +286,7 @@ impl Event {
             Subject::Site if self.kind.starts_with("breaker-") => self.believe_or_not(sql),
             Subject::Sender => self.count_for_sender(sql, self.count.into()),
             Subject::Site => Ok(()),
+            Subject::Recipient if self.kind == SPARED => self.spare(sql).map(drop),
             Subject::Recipient => match Listing::of(self) {
                 Some(listing) => listing.apply(self, sql),
                 None => self.fold(sql),
@@ -515,7 +517,7 @@ pub(crate) fn hour(at: u64) -> u64 {
 }
 
 const HOUR_S: u64 = 3600;
-const DAY_S: u64 = 24 * HOUR_S;
+pub(super) const DAY_S: u64 = 24 * HOUR_S;
 
 const INSERT: &str = "INSERT INTO event (at, subject, kind, cause, sub, stream, count, key_id, tag, domain, org, login, \
     provider, code, enhanced, strength, rule, note, said_by, exit) \

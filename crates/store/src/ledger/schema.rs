@@ -33,7 +33,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
 }
 
 /// Empties every view, so that it can be rebuilt from the events (I3).
-pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
+pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 8] = [
     ("DELETE FROM breaker", &[]),
     ("DELETE FROM recipient", &[]),
     ("DELETE FROM listed", &[]),
@@ -41,6 +41,7 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
     ("DELETE FROM figure", &[]),
     ("DELETE FROM figure_names", &[]),
     ("DELETE FROM recipient_figure", &[]),
+    ("DELETE FROM spared", &[]),
 ];
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
@@ -50,13 +51,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
 /// 10: incidents, and messages about them.
 /// 11: who was asked for a confirmation. 12: events name the exit; more is counted.
 /// 13: which list evidence was imported from. 14: the memories of senders.
-const FORMAT: i64 = 14;
+/// 15: what became of canaries, and whom other nodes spared us.
+const FORMAT: i64 = 15;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 12;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -80,6 +82,8 @@ const MIGRATIONS: [&str; 13] = [
     "ALTER TABLE event ADD COLUMN exit TEXT; DROP TABLE IF EXISTS domain_counter;",
     "ALTER TABLE recipient ADD COLUMN hard_imported TEXT;",
     // A table, which is made below.
+    "",
+    // Two tables, which are made below.
     "",
 ];
 
@@ -123,6 +127,7 @@ CREATE TABLE IF NOT EXISTS figure_names (
 CREATE TABLE IF NOT EXISTS recipient_figure (
     tag BLOB PRIMARY KEY, delivered INTEGER NOT NULL, hard INTEGER NOT NULL, soft INTEGER NOT NULL,
     refused INTEGER NOT NULL, complained INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spared (tag BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// What is kept beside the ledger: the send log (the only place besides the queue with pairs in clear; goes with its
@@ -160,6 +165,9 @@ CREATE TABLE IF NOT EXISTS returned (
     name BLOB PRIMARY KEY, day INTEGER NOT NULL, entry BLOB NOT NULL, bounced INTEGER NOT NULL,
     complained INTEGER NOT NULL, passed_on INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS returned_day ON returned (day);
+CREATE TABLE IF NOT EXISTS canary (
+    mail INTEGER NOT NULL, tag BLOB NOT NULL, at INTEGER NOT NULL, taken INTEGER NOT NULL,
+    PRIMARY KEY (mail, tag)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS redelivery (
     mail INTEGER NOT NULL, tag BLOB NOT NULL, delivery BLOB NOT NULL, day INTEGER NOT NULL,
     PRIMARY KEY (mail, tag)) WITHOUT ROWID;
@@ -233,7 +241,7 @@ mod tests {
             assert_eq!(of("SELECT weakened FROM send_log"), None);
             assert_eq!(of("SELECT COUNT(exit) FROM event"), Some(0));
             assert_eq!(of("SELECT COUNT(hard_imported) FROM recipient"), Some(0));
-            assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery, sender_watch"), Some(0));
+            assert_eq!(of("SELECT COUNT(*) FROM tally, redelivery, sender_watch, canary, spared"), Some(0));
         }
     }
 

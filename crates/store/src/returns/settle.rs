@@ -7,11 +7,11 @@ use sm2tp_proto::token::{Token, day};
 use sm2tp_rules::evidence::says;
 use sm2tp_rules::outcome::Fate;
 use sm2tp_rules::returned::{self, Before, Counts, Kind, Names};
-use sm2tp_rules::{Stream, Strength};
+use sm2tp_rules::{Cause, Stream, Strength};
 
 use super::kept::{self, Counted, Sent};
 use super::{Link, Returns};
-use crate::ledger::{self, Bounced, Event, LedgerError, Subject};
+use crate::ledger::{self, Bounced, Event, LedgerError, Subject, canary};
 use crate::sql::{self, Sql, SqlError};
 use crate::told::{Answer, Told, What, mask};
 
@@ -320,6 +320,10 @@ fn write(
     };
     let bounced = decision.counts == Counts::Bounce;
     if bounced {
+        let is_dead = answer.verdict.as_ref().is_some_and(|verdict| verdict.cause == Cause::Address);
+        if is_dead && canary::came_back(sql, sent.mail, sent.recipient.1)? {
+            ledger::keep(sql, &about_sender(sent, canary::BACK, now))?;
+        }
         unknown(sql, sent, decision, &answer, now)?;
     } else {
         remember(sql, &sent.org, "complaints")?;

@@ -133,6 +133,23 @@ async fn a_bounce_counts_once_for_its_token_whatever_is_offered_again() {
 }
 
 #[tokio::test]
+async fn a_canary_that_comes_back_as_dead_is_dead_and_one_that_comes_back_as_full_is_not() {
+    let mut bench = Bench::new();
+    for (number, (to, cause)) in
+        [("jean@x.example", Cause::Address), ("paul@x.example", Cause::Mailbox)].into_iter().enumerate()
+    {
+        let mail = 10 + number as u64;
+        bench.tell(mail, to, What::Canary, NOW).await;
+        let token = bench.tell(mail, to, What::Delivered { answer: Answer::default() }, NOW).await;
+        let number = 2 * number as u64 + 1;
+        bench.offer(number, Some(token), failure(Some(to), cause), NOW + 60).await;
+        bench.offer(number + 1, Some(token), failure(Some(to), cause), NOW + 90).await;
+    }
+    let canaries = bench.ledger.worth(0, None).await.unwrap().canaries;
+    assert_eq!((canaries.sent, canaries.dead, canaries.alive, canaries.unclear), (2, 1, 1, 0));
+}
+
+#[tokio::test]
 async fn a_token_touches_its_own_recipient_whomever_the_report_names() {
     let mut bench = Bench::new();
     let token = bench.send("jean@x.example").await;
