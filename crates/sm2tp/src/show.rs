@@ -40,6 +40,7 @@ pub fn text(request: &Request, value: &Value) -> String {
             line(&mut out, &format!("A mail with a link is on its way to {}.", word(value, "address")));
         }
         Request::SuppressAllow { .. } => allowed_now(&mut out, value),
+        Request::SuppressRemove { .. } => released_now(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);
@@ -133,6 +134,27 @@ fn suppressed_now(out: &mut String, value: &Value) {
 
 fn allowed_now(out: &mut String, value: &Value) {
     line(out, &format!("{} is written to{}, whatever is said of it.", word(value, "address"), meant(value)));
+}
+
+fn released_now(out: &mut String, value: &Value) {
+    let address = word(value, "address");
+    let lifted = items(value, "lifted");
+    if lifted.is_empty() {
+        line(out, &format!("Nothing stopped {address}{} here.", meant(value)));
+    }
+    for kind in lifted {
+        let what = match kind.as_str().unwrap_or_default() {
+            "unsuppress" => "is off the suppression list",
+            "unoptout" => "gets mail again in spite of a complaint or an opt-out",
+            "released" => "is written to again: what servers said is not held against it any more",
+            "allow" => "is on the allow list, because other nodes still call it dead",
+            _ => continue,
+        };
+        line(out, &format!("{address} {what}{}.", meant(value)));
+    }
+    if value["taken_back"] == true {
+        line(out, "Other nodes, which were told that it is dead, will hear that this is taken back.");
+    }
 }
 
 /// For which mail a decision of a person is.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
 use sm2tp_rules::Stream;
-use sm2tp_rules::suppress::{Level, Why};
+use sm2tp_rules::suppress::{Level, Recipient, Why};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::ledger::Event;
@@ -58,8 +58,8 @@ pub(super) async fn allow(house: &House, entry: Entry) -> Result<Value, Problem>
     Ok(json!({ "address": address, "org": org, "stream": stream, "tag": tag.1.to_string(), "allowed": true }))
 }
 
-/// Lets an address be written to again: off the list, own evidence lifted, and, where other nodes still speak against
-/// it, onto the allow list.
+/// Lets an address be written to again: off the list, own evidence lifted and taken back where others were told of it, and,
+/// where other nodes still speak against it, onto the allow list.
 ///
 /// With an org: a complaint about it, an opt-out of its mail and a place on its own list are lifted, and nothing else.
 pub(super) async fn release(house: &House, entry: Entry) -> Result<Value, Problem> {
@@ -81,8 +81,21 @@ pub(super) async fn release(house: &House, entry: Entry) -> Result<Value, Proble
     let tags = tags(house, &address);
     // Under every tag that the address may have been recorded under.
     let events = kinds.iter().flat_map(|kind| tags.iter().map(|tag| entry.event(kind, &address, *tag, now)));
-    house.ledger.append(events.collect()).await?;
-    Ok(json!({ "address": entry.address, "org": entry.org, "stream": entry.stream, "lifted": kinds }))
+    let told = if whole { told(house, &address, &facts) } else { Vec::new() };
+    let taken_back = house.federation.publisher.released(events.collect(), told, now).await?;
+    let Entry { address, org, stream, .. } = entry;
+    Ok(json!({ "address": address, "org": org, "stream": stream, "lifted": kinds, "taken_back": taken_back }))
+}
+
+/// The tags under which others may have been told that the address is dead. Its domain only where that is what is known of
+/// it: of an address that lives in a dead domain, the domain lives.
+fn told(house: &House, address: &Address, facts: &Recipient) -> Vec<(KeyId, Tag)> {
+    let mut told = tags(house, address);
+    let own = &facts.own;
+    if own.hard_at != 0 && own.hard_code == 0 && own.hard_imported.is_none() {
+        told.extend(house.book.all_domain_tags(address.domain()));
+    }
+    told
 }
 
 /// Asks the recipient whether mail is wanted again.

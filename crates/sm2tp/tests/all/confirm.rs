@@ -99,6 +99,29 @@ fn a_dead_address_lives_again_by_the_button_and_peers_hear_it() {
 }
 
 #[test]
+fn what_an_administrator_releases_by_hand_is_taken_back_from_peers_too() {
+    let sink = Sink::with(|_| Some("550 5.1.1 No such user here".to_owned()));
+    let (a, b) = (node("a", &sink), node("b", &sink));
+    peer(&a, &b);
+    send(a.smtp(), "anna@s.test", &["jean@d.test", "paul@d.test"], "first");
+    for address in ["jean@d.test", "paul@d.test"] {
+        wait_until("A knows", LONG, || rule(&a, address) == "own-hard");
+        wait_until("B has heard it", LONG, || rule(&b, address) == "federated");
+    }
+    let released = a.ask(&["suppress", "remove", "jean@d.test", "--note", "he wrote to us"]);
+    assert_eq!((&released["lifted"][0], &released["taken_back"]), (&"released".into(), &true.into()), "{released}");
+    assert_eq!(a.ask(&["suppress", "remove", "jean@d.test"])["taken_back"], false, "once is enough");
+    assert_eq!(a.ask(&["suppress", "remove", "nobody@d.test"])["taken_back"], false);
+    // What B decides by hand is about its own mail.
+    assert_eq!(b.ask(&["suppress", "remove", "paul@d.test"])["taken_back"], false);
+    wait_until("B hears that it was taken back", LONG, || rule(&b, "jean@d.test") == "send");
+    assert_eq!((rule(&a, "jean@d.test").as_str(), rule(&a, "paul@d.test").as_str()), ("send", "own-hard"));
+    // The address dies again, and nobody has to forget anything for that.
+    send(a.smtp(), "anna@s.test", &["jean@d.test"], "second");
+    wait_until("A knows it again", LONG, || rule(&a, "jean@d.test") == "own-hard");
+}
+
+#[test]
 fn the_public_form_says_the_same_of_every_address() {
     let sink = Sink::with(|to| to.starts_with("gone").then(|| "550 5.1.1 No such user here".to_owned()));
     let node = node("c", &sink);

@@ -12,7 +12,7 @@ use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::{Fate, Outcome, Stage};
 
 use super::{Federated, FederatedError};
-use crate::ledger::{Event, Views};
+use crate::ledger::{self, Event, LedgerError, Views};
 use crate::sql::{self, Row, Sql, SqlError};
 use crate::told::{Answer, Told};
 
@@ -106,6 +106,20 @@ impl Publisher {
         Ok(list.len())
     }
 
+    /// Keeps what a person decided by hand, and takes back what this node told others about these tags. Answers whether it
+    /// had told anything.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing of it was kept.
+    pub async fn released(&self, events: Vec<Event>, told: Vec<(KeyId, Tag)>, now: u64) -> Result<bool, LedgerError> {
+        let kept = self.federated.ledger.settle(move |sql| {
+            events.iter().try_for_each(|event| ledger::keep(sql, event))?;
+            let taken_back = retract(sql, &told, RetractReason::Mistake, now)?;
+            Ok((events, taken_back))
+        });
+        Ok(kept.await? != 0)
+    }
+
     /// Events that wait for their hold-down or for a segment.
     ///
     /// # Errors
@@ -117,9 +131,16 @@ impl Publisher {
     }
 }
 
-/// Takes back what this node told others about these tags, because the person says otherwise; nothing where it told
-/// nothing. What waits to be told is dropped. Runs inside the transaction that keeps the event.
-pub(crate) fn retract(sql: &mut dyn Sql, tags: &[(KeyId, Tag)], now: u64) -> Result<(), SqlError> {
+/// Takes back what this node told others about these tags, because a person says otherwise; nothing where it told nothing.
+/// What waits to be told is dropped. Answers with the number of tags of which something was told. Runs inside the
+/// transaction that keeps the event.
+pub(crate) fn retract(
+    sql: &mut dyn Sql,
+    tags: &[(KeyId, Tag)],
+    reason: RetractReason,
+    now: u64,
+) -> Result<usize, SqlError> {
+    let mut taken_back = 0;
     for (key_id, tag) in tags {
         let values = [tag.0[..].into(), u32::from(Class::RETRACT.0).into()];
         sql.execute("DELETE FROM publish WHERE tag = $1 AND class <> $2", &values)?;
@@ -127,7 +148,7 @@ pub(crate) fn retract(sql: &mut dyn Sql, tags: &[(KeyId, Tag)], now: u64) -> Res
             continue;
         }
         let source = Source::new(Witness::ByHand, None);
-        let record = Record::retract(*tag, RetractReason::Revalidated, source, now);
+        let record = Record::retract(*tag, reason, source, now);
         sql.execute(
             "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)",
             &[
@@ -139,8 +160,9 @@ pub(crate) fn retract(sql: &mut dyn Sql, tags: &[(KeyId, Tag)], now: u64) -> Res
                 record.encode()[..].into(),
             ],
         )?;
+        taken_back += 1;
     }
-    Ok(())
+    Ok(taken_back)
 }
 
 /// The classifier's word as the rules speak it.
