@@ -65,7 +65,9 @@ fn a_dead_address_lives_again_by_the_button_and_peers_hear_it() {
     assert_eq!(a.run(&["suppress", "confirm", "jean@d.test", "--org", "nobody"]).exit, 65);
     alive.store(true, Ordering::Relaxed);
     assert_eq!(a.ask(&["suppress", "confirm", "jean@d.test"])["asked"], true);
-    assert_eq!(a.run(&["suppress", "confirm", "jean@d.test"]).exit, 75);
+    // Too soon; or the first mail has arrived meanwhile, and there is nothing to lift.
+    let again = a.run(&["suppress", "confirm", "jean@d.test"]).exit;
+    assert!(again == 75 || (again == 65 && rule(&a, "jean@d.test") == "send"), "{again}");
     let mail = sink.mail_to("jean@d.test");
     assert_eq!((mail.from.as_str(), mail.to.len()), ("", 1), "it goes out alone");
     let (text, path) = (mail.text(), link(&mail.text()));
