@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-packages test-alone crash simulate check doc fuzz-smoke fuzz
+.PHONY: demo test test-packages test-alone crash simulate check doc book fuzz-smoke fuzz
 
 # Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
 demo:
@@ -36,6 +36,10 @@ check:
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps
+
+# The documentation as a web site, in target/book. mdbook from the PATH, or fetched with pip; no npm.
+book:
+	scripts/book
 
 # The seeded mutations alone, for somebody who changes a parser; `make test` runs them, too.
 fuzz-smoke:

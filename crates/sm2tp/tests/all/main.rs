@@ -6,6 +6,7 @@ mod acme;
 mod alerts;
 mod arc;
 mod beside;
+mod book;
 mod circumstances;
 mod client;
 mod clients;
