@@ -5,11 +5,12 @@
 
 mod file;
 mod reading;
+mod watching;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sm2tp_proto::log::{Clock, Mails};
+use sm2tp_proto::log::{Clock, Mails, Outcome};
 use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_store::LedgerError;
@@ -20,6 +21,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::file::{Following, Piece};
 use self::reading::Reading;
+use self::watching::Noted;
+pub use self::watching::{Asked, Members};
 use crate::{House, now};
 
 /// A log.
@@ -43,6 +46,7 @@ pub struct Settings {
     pub send_log: SendLog,
     /// Stream of logins that this node does not know.
     pub stream: Stream,
+    pub members: Members,
     /// Seconds east of Greenwich of the machine, for times without a zone.
     pub offset_s: i64,
 }
@@ -116,18 +120,23 @@ impl Follower {
             let read = ledger.read_to(&source).await?;
             self.following.place(read);
         }
-        let Some(Piece { octets, at, source }) = self.following.read()? else { return Ok(More::No) };
+        let Some(Piece { octets, at, kept, source }) = self.following.read()? else { return Ok(More::No) };
         let clock = Clock { latest: now(), offset_s: self.settings.offset_s };
         let rules = self.rulebook.rules();
         let reading =
             Reading { log: &self.log, accounts: &self.house.accounts, rules: &rules, stream: self.settings.stream };
         let mut batch: Vec<(u64, Told)> = Vec::new();
+        let mut noted: Vec<Noted> = Vec::new();
         let mut end = at;
         for line in octets.split_inclusive(|octet| *octet == b'\n') {
             end += line.len() as u64;
             let line = String::from_utf8_lossy(line);
-            let each =
-                |outcome: sm2tp_proto::log::Outcome<'_>| batch.extend(reading.told(&outcome).map(|told| (end, told)));
+            let each = |outcome: Outcome<'_>| {
+                let Some(told) = reading.told(&outcome) else { return };
+                // What the ledger has was counted with its sender, too.
+                noted.extend(self.settings.members.noted(&outcome, &told).filter(|_| kept < end));
+                batch.push((end, told));
+            };
             match self.log.writer {
                 Writer::Postfix => self.mails.postfix(line.trim_end(), &clock, each),
                 Writer::Exim => self.mails.exim(line.trim_end(), &clock, each),
@@ -144,6 +153,8 @@ impl Follower {
                 });
             absorbed.await?;
         }
+        let (now, senders) = (now(), &self.house.senders);
+        noted.into_iter().for_each(|noted| noted.count(senders, now));
         self.following.taken(end);
         Ok(More::Yes)
     }

@@ -10,6 +10,8 @@ pub mod postfix;
 mod stamp;
 
 pub use self::mails::{Mails, Outcome, Seen, Status};
+use std::net::IpAddr;
+
 pub use self::stamp::{Clock, Stamp};
 use crate::Enhanced;
 
@@ -35,6 +37,17 @@ pub struct Came<'a> {
     pub message_id: Option<&'a str>,
     /// The queue id that it had before a filter on the same machine.
     pub before: Option<&'a str>,
+    pub origin: Origin,
+}
+
+/// Who brought a mail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    #[default]
+    Unknown,
+    /// A program of the machine itself.
+    Here,
+    Client(IpAddr),
 }
 
 /// What became of one recipient in one try.

@@ -72,6 +72,10 @@ pub fn follow_logs(
     let settings = logs::Settings {
         send_log: if config.send_log_keep.is_zero() { SendLog::Off } else { SendLog::Keep },
         stream: config.policy.as_ref().map_or(Stream::Personal, |policy| outward::stream_of(policy.stream)),
+        members: logs::Members {
+            trusted: networks(config.policy.as_ref().map_or(&[], |policy| &policy.trusted_networks)),
+            asked: if config.policy.is_some() { logs::Asked::AtSmtp } else { logs::Asked::Never },
+        },
         offset_s,
     };
     for file in config.logs.iter().flat_map(|logs| &logs.follow) {

@@ -132,10 +132,15 @@ impl SenderId {
 /// What a batch of happenings says about senders. Reports of ours, and what is tried again, say nothing.
 #[must_use]
 pub fn heard(batch: &[(u64, Told)]) -> Vec<Heard> {
-    batch.iter().filter(|(_, told)| !told.report).filter_map(|(_, told)| hear(told)).collect()
+    batch.iter().filter_map(|(_, told)| hear(told)).collect()
 }
 
-fn hear(told: &Told) -> Option<Heard> {
+/// [`heard`] of one.
+#[must_use]
+pub fn hear(told: &Told) -> Option<Heard> {
+    if told.report {
+        return None;
+    }
     let verdict = told.answer().and_then(|answer| answer.verdict.as_ref());
     let became = match &told.what {
         What::Delivered { .. } => Became::Delivered,
@@ -217,14 +222,7 @@ impl Senders {
         if self.0.mode == Mode::Off {
             return Standing::Normal;
         }
-        let fact = Attempt {
-            at: now,
-            recipient: self.hash(named.recipient),
-            named: u32::try_from(named.before).unwrap_or(u32::MAX),
-            client: named.client,
-            stream: named.stream,
-            suppressed: named.suppressed,
-        };
+        let fact = self.fact(named, now);
         let limits = &self.0.limits;
         let standing = self.with(id, now, |org| {
             org.attempt(&id.name, &fact, limits, now);
@@ -247,6 +245,50 @@ impl Senders {
         };
         if let Some(id) = SenderId::of(&sent.org, sent.login.as_deref(), sent.mail_from.as_deref()) {
             self.answered(&id, &Answer { at: now, told }, now);
+        }
+    }
+
+    /// Counts a recipient of whom a log tells, in the time of the log.
+    pub fn logged(&self, id: &SenderId, named: &Named<'_>, at: u64, now: u64) {
+        if self.0.mode != Mode::Off {
+            let fact = self.fact(named, at);
+            self.in_time(id, at, now, |org, limits, now| {
+                org.attempt(&id.name, &fact, limits, now);
+            });
+        }
+    }
+
+    /// Counts what became of mail of which a log tells, in the time of the log.
+    pub fn learn_logged(&self, heard: &Heard, now: u64) {
+        let Heard { id, answer } = heard;
+        if self.0.mode != Mode::Off && self.org(&id.org).is_some() {
+            self.in_time(id, answer.at, now, |org, limits, now| {
+                org.answered(&id.name, answer, limits, now);
+            });
+        }
+    }
+
+    /// A log that was written while nobody read it is lived through as it went, so that days and hours are learned from it;
+    /// what is over stops nobody. Where others tell of the same organisation meanwhile, the time does not go back.
+    fn in_time(&self, id: &SenderId, at: u64, now: u64, count: impl FnOnce(&mut Org, &Limits, u64)) {
+        self.with(id, at.min(now), |org| {
+            let then = at.max(org.whole().last()).min(now);
+            let limits = &self.0.limits;
+            match LATE_S <= now - then {
+                true => org.late(&id.name, then, |org| count(org, limits, then)),
+                false => count(org, limits, then),
+            }
+        });
+    }
+
+    fn fact(&self, named: &Named<'_>, at: u64) -> Attempt {
+        Attempt {
+            at,
+            recipient: self.hash(named.recipient),
+            named: u32::try_from(named.before).unwrap_or(u32::MAX),
+            client: named.client,
+            stream: named.stream,
+            suppressed: named.suppressed,
         }
     }
 
@@ -489,6 +531,8 @@ fn keep(sql: &mut dyn Sql, rows: &[(SenderId, Option<Vec<u8>>)]) -> Result<(), s
     Ok(())
 }
 
+/// A log that tells of something so much later teaches only: whoever would be stopped for it has done it.
+const LATE_S: u64 = 3600;
 /// Memories of one transaction: about a megabyte.
 const SAVED_AT_ONCE: usize = 200;
 
@@ -537,6 +581,35 @@ mod tests {
         again.forget("asso");
         again.save(&ledger).await.unwrap();
         assert!(open(&ledger, Mode::Enforce).await.list(T0 + 300).is_empty());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_log_of_days_ago_is_lived_through_and_one_of_now_is_judged() {
+        let folder = std::env::temp_dir().join(format!("sm2tp-senders-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let ledger = Ledger::open(&ledger::path(&folder)).unwrap();
+        let senders = open(&ledger, Mode::Enforce).await;
+        let id = SenderId { org: "local".into(), name: "anna".into() };
+        let day = 86_400;
+        let logged = |n: u64, at: u64| {
+            let recipient = Address::parse(&format!("r{n}@x.example")).unwrap();
+            let stream = Stream::Personal;
+            let named = Named { recipient: &recipient, before: 0, client: None, stream, suppressed: false };
+            senders.logged(&id, &named, at, T0);
+            let told = Became::Delivered;
+            senders.learn_logged(&Heard { id: id.clone(), answer: Answer { at, told } }, T0);
+        };
+        // Twenty days of ten letters each, and on one of them a party.
+        (0..200).for_each(|n| logged(n % 25, T0 - 21 * day + n * day / 10));
+        (0..300).for_each(|n| logged(1000 + n, T0 - day / 2 + n));
+        assert_eq!(senders.standing(&id, T0), Standing::Normal, "what is over stops nobody");
+        let (shown, _) = senders.show(&id, T0).unwrap();
+        assert!(!shown.newcomer, "{shown:?}");
+        (0..60).for_each(|n| logged(2000 + n, T0 - 120 + n));
+        assert_eq!(senders.standing(&id, T0), Standing::Normal, "nobody who has written for weeks is a newcomer");
+        (0..100).for_each(|n| logged(3000 + n, T0 - 60));
+        assert!(matches!(senders.standing(&id, T0), Standing::Blocked(_)));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

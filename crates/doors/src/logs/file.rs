@@ -22,6 +22,8 @@ struct Held {
     source: String,
     /// Where the next line begins; none until somebody said how far the file was read before.
     at: Option<u64>,
+    /// How far the ledger has it.
+    kept: u64,
     /// It has another name now; what is left in it is read first.
     renamed: bool,
 }
@@ -31,6 +33,8 @@ pub(super) struct Piece {
     pub octets: Vec<u8>,
     /// Where they begin in their file.
     pub at: u64,
+    /// Lines that end here or before were taken earlier.
+    pub kept: u64,
     /// The name of the file for the ledger.
     pub source: String,
 }
@@ -57,6 +61,7 @@ impl Following {
     /// under way; the ledger skips it.
     pub(super) fn place(&mut self, read: u64) {
         let Some(held) = &mut self.held else { return };
+        held.kept = read;
         // Of a file that was never read and has another name already, nothing is wanted: it is old.
         if held.renamed && read == 0 {
             held.at = held.file.metadata().ok().map(|data| data.len());
@@ -90,8 +95,7 @@ impl Following {
                 return Ok(None);
             }
         }
-        let source = held.source.clone();
-        Ok(Some(Piece { octets, at, source }))
+        Ok(Some(Piece { octets, at, kept: held.kept, source: held.source.clone() }))
     }
 
     /// What was read up to `at` is taken.
@@ -133,7 +137,7 @@ impl Following {
         let Some(end) = first.iter().position(|octet| *octet == b'\n') else { return Ok(None) };
         let mark = Sha256::digest(&first[..end]);
         let source = format!("log {} {}", self.path.display(), hex::encode(&mark[..8]));
-        Ok(Some(Held { inode: file.metadata()?.ino(), file, source, at: None, renamed }))
+        Ok(Some(Held { inode: file.metadata()?.ino(), file, source, at: None, kept: 0, renamed }))
     }
 }
 

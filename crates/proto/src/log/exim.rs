@@ -1,6 +1,8 @@
 //! What a line of Exim's main log (4.94 to 4.98) says of a mail. It has no head of syslog, but begins with the time.
 
-use super::{Attempt, Came, Reach, Said, Stamp, Status, path};
+use std::net::IpAddr;
+
+use super::{Attempt, Came, Origin, Reach, Said, Stamp, Status, path};
 
 /// A line: its time, the id of the message, and what is said. None for lines that say nothing here.
 #[must_use]
@@ -46,9 +48,11 @@ fn is_id(text: &str) -> bool {
 /// `a@org.test H=(vm) [127.0.0.1] P=esmtpa A=plain:alice S=411 id=x@y T="…" from <…> for b@dest.test`
 fn came(rest: &str) -> Came<'_> {
     let (sender, rest) = address(rest).unwrap_or(("", ""));
-    let mut came = Came { sender: Some(if sender == "<>" { "" } else { sender }), ..Came::default() };
+    let sender = Some(if sender == "<>" { "" } else { sender });
+    let mut came = Came { sender, origin: client(rest).map_or(Origin::Unknown, Origin::Client), ..Came::default() };
     for (name, value) in Fields(rest) {
         match name {
+            "P" if value.starts_with("local") => came.origin = Origin::Here,
             // `authenticator:login`.
             "A" if came.login.is_none() => came.login = value.split_once(':').map(|(_, login)| login),
             "id" if came.message_id.is_none() => came.message_id = Some(value),
@@ -56,6 +60,12 @@ fn came(rest: &str) -> Came<'_> {
         }
     }
     came
+}
+
+/// `H=host (helo) [192.0.2.9]:4711`: what the client says of itself stands in round brackets, also an address.
+fn client(rest: &str) -> Option<IpAddr> {
+    let mut words = rest.split(' ').skip_while(|word| !word.starts_with("H="));
+    words.find_map(|word| word.strip_prefix('[')?.split_once(']')?.0.parse().ok())
 }
 
 fn delivered(rest: &str) -> Option<Attempt<'_>> {
@@ -222,10 +232,21 @@ mod tests {
     #[test]
     fn what_came_in_names_its_login_and_no_subject_can() {
         let line = r#"1xUvCg-0004it-1z <= a@org.test H=(vm) [127.0.0.1] P=esmtpa A=plain:alice@relay.test S=411 id=x@y T="A=plain:\" A=no:mallory id=z" for b@dest.test"#;
-        let came =
-            Came { sender: Some("a@org.test"), login: Some("alice@relay.test"), message_id: Some("x@y"), before: None };
+        let came = Came {
+            sender: Some("a@org.test"),
+            login: Some("alice@relay.test"),
+            message_id: Some("x@y"),
+            before: None,
+            origin: Origin::Client([127, 0, 0, 1].into()),
+        };
         check(line, Some(Said::Came(came)));
-        let report = Came { sender: Some(""), ..Came::default() };
+        let origin = Origin::Client("2001:db8::1".parse().unwrap());
+        let came = Came { sender: Some("a@org.test"), origin, ..Came::default() };
+        check(
+            "1xUvCg-0004it-1z <= a@org.test H=mx.x ([192.0.2.1]) [2001:db8::1]:25 P=esmtp S=1",
+            Some(Said::Came(came)),
+        );
+        let report = Came { sender: Some(""), origin: Origin::Here, ..Came::default() };
         check("1xUvCg-0004it-1z <= <> R=1xUvCg-0004it-1y U=Debian-exim P=local S=1", Some(Said::Came(report)));
         check("1xUvCg-0004it-1z Completed", Some(Said::Gone));
         check("1xUvCg-0004it-1z Completed QT=1s", Some(Said::Gone));

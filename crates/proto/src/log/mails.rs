@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Attempt, Came, Clock, Line, Reach, Said, Stamp, exim, postfix};
+use super::{Attempt, Came, Clock, Line, Origin, Reach, Said, Stamp, exim, postfix};
 use crate::delivery::{Delivery, What};
 use crate::{Enhanced, Reply};
 
@@ -40,10 +40,13 @@ pub struct Outcome<'a> {
     pub recipient: &'a str,
     pub original: Option<&'a str>,
     pub login: Option<&'a str>,
+    pub origin: Origin,
     pub message_id: Option<&'a str>,
     pub host: Option<&'a str>,
     pub reach: Reach,
     pub status: Status,
+    /// The first that is told of this recipient of the mail: how many others were told of before. None for what follows.
+    pub first: Option<u32>,
     /// The reply code, where a server answered.
     pub code: Option<u16>,
     pub enhanced: Option<Enhanced>,
@@ -79,7 +82,10 @@ impl Status {
 struct Mail {
     sender: Option<Box<str>>,
     login: Option<Box<str>>,
+    origin: Origin,
     message_id: Option<Box<str>>,
+    /// Of whom something was told.
+    recipients: u32,
     /// Recipients whose last result was "later", for the day on which it expires.
     waiting: Vec<Waiting>,
 }
@@ -157,7 +163,8 @@ impl Mails {
                         text: &last.text,
                         ..Attempt::default()
                     };
-                    each(mail.outcome(queue_id, &result, Delivery::by_postfix(&last.text), at));
+                    let delivery = Delivery::by_postfix(&last.text);
+                    each(mail.outcome(queue_id, &result, delivery, at));
                 }
             }
             Said::Attempt(result) => self.result(writer, of, queue_id, &result, at, each),
@@ -194,7 +201,10 @@ impl Mails {
             (_, Some(place)) => drop(mail.waiting.swap_remove(place)),
             (_, None) => {}
         }
-        each(mail.outcome(queue_id, result, delivery, at));
+        // Of those who are not remembered nobody can say it.
+        let first = (place.is_none() && mail.waiting.len() < WAITING_MAX).then_some(mail.recipients);
+        mail.recipients = mail.recipients.saturating_add(first.map_or(0, |_| 1));
+        each(Outcome { first, ..mail.outcome(queue_id, result, delivery, at) });
     }
 
     /// Handed to a filter on the same machine, which gave it back as another mail of this log. That one inherits who sent it.
@@ -207,10 +217,12 @@ impl Mails {
         let is_ours = next != queue_id && self.mails.contains_key(self.key.as_str());
         if is_ours {
             self.name(of, queue_id);
-            let login = self.mails.get(self.key.as_str()).and_then(|mail| mail.login.clone());
+            let before = self.mails.get(self.key.as_str()).map(|mail| (mail.login.clone(), mail.origin));
+            let (login, origin) = before.unwrap_or_default();
             self.name(of, next);
             let mail = self.mail();
             mail.login = mail.login.take().or(login);
+            mail.origin = origin;
         }
         self.name(of, queue_id);
         is_ours
@@ -221,14 +233,17 @@ impl Mails {
         let inherited = came.before.and_then(|before| {
             let own = std::mem::take(&mut self.key);
             self.name(of, before);
-            let login = self.mails.get(self.key.as_str()).and_then(|mail| mail.login.clone());
+            let before = self.mails.get(self.key.as_str()).map(|mail| (mail.login.clone(), mail.origin));
             self.key = own;
-            login
+            before
         });
+        let (login, origin) = inherited.unwrap_or((None, came.origin));
         *self.mail() = Mail {
             sender: came.sender.map(Into::into),
-            login: came.login.map(Into::into).or(inherited),
+            login: came.login.map(Into::into).or(login),
+            origin,
             message_id: came.message_id.map(Into::into),
+            recipients: 0,
             waiting: Vec::new(),
         };
     }
@@ -286,10 +301,12 @@ impl Mail {
             recipient: result.recipient,
             original: result.original,
             login: self.login.as_deref(),
+            origin: self.origin,
             message_id: self.message_id.as_deref(),
             host: result.host,
             reach: result.reach,
             status: result.status,
+            first: None,
             code,
             enhanced: result.enhanced.or(reply.and_then(|reply| reply.enhanced)),
             text: result.text,

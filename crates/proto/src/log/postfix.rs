@@ -1,6 +1,6 @@
 //! What a line of Postfix (3.4 to 3.11) says of a mail.
 
-use super::{Attempt, Came, Reach, Said, Status, path};
+use super::{Attempt, Came, Origin, Reach, Said, Status, path};
 use crate::Enhanced;
 
 /// Reads the text behind the head of a line: the queue id, and what is said. None for the many lines that say nothing here.
@@ -25,7 +25,7 @@ pub fn read(text: &str) -> Option<(&str, Said<'_>)> {
     } else if let Some(rest) = body.strip_prefix("uid=") {
         let (_, rest) = rest.split_once(" from=")?;
         let sender = path(rest).map(|(sender, _)| sender);
-        Said::Came(Came { sender, ..Came::default() })
+        Said::Came(Came { sender, origin: Origin::Here, ..Came::default() })
     } else if body.starts_with("removed") || is_refused_whole(body) {
         Said::Gone
     } else {
@@ -49,7 +49,9 @@ fn is_queue_id(text: &str) -> bool {
 /// `unknown[127.0.0.1], sasl_method=PLAIN, sasl_username=alice, orig_queue_id=Q, orig_client=…`
 fn client(rest: &str) -> Came<'_> {
     let field = |name: &str| rest.split(", ").find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-    Came { login: field("sasl_username"), before: field("orig_queue_id"), ..Came::default() }
+    let address = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
+    let origin = address.map_or(Origin::Unknown, Origin::Client);
+    Came { login: field("sasl_username"), before: field("orig_queue_id"), origin, ..Came::default() }
 }
 
 /// `<A>, orig_to=<B>, relay=…, delay=…, delays=…, tls=…, dsn=5.1.1, status=bounced (text)`: in whatever order and with whatever
@@ -167,11 +169,16 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_mail_before_and_after() {
-        let came = Came { login: Some("alice@relay.test"), ..Came::default() };
-        check("4jX876: client=x[1], sasl_method=PLAIN, sasl_username=alice@relay.test", Some(Said::Came(came)));
-        let again = Came { before: Some("4jX875"), ..Came::default() };
+        let origin = Origin::Client([192, 0, 2, 9].into());
+        let came = Came { login: Some("alice@relay.test"), origin, ..Came::default() };
+        check("4jX876: client=x[192.0.2.9], sasl_method=PLAIN, sasl_username=alice@relay.test", Some(Said::Came(came)));
+        let origin = Origin::Client("2001:db8::1".parse().unwrap());
+        check("4jX876: client=x[2001:db8::1]:4711", Some(Said::Came(Came { origin, ..Came::default() })));
+        check("4jX876: client=unknown", Some(Said::Came(Came::default())));
+        let origin = Origin::Client([127, 0, 0, 1].into());
+        let again = Came { before: Some("4jX875"), origin, ..Came::default() };
         check("4jX876: client=localhost[127.0.0.1], orig_queue_id=4jX875, orig_client=x[1]", Some(Said::Came(again)));
-        let local = Came { sender: Some("root"), ..Came::default() };
+        let local = Came { sender: Some("root"), origin: Origin::Here, ..Came::default() };
         check("4jX876: uid=0 from=<root>", Some(Said::Came(local)));
         check("4jX876: message-id=<x@y>", Some(Said::MessageId("x@y")));
         check("4jX876: message-id=x@y", Some(Said::MessageId("x@y")));

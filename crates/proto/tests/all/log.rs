@@ -1,6 +1,6 @@
 //! Logs that real mail servers wrote (`corpus/logs`), read to the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sm2tp_proto::log::{Clock, Mails};
@@ -17,7 +17,7 @@ fn read(name: &str, mails_max: usize) -> (Vec<String>, BTreeMap<&'static str, us
         let each = |outcome: sm2tp_proto::log::Outcome<'_>| {
             *counts.entry(outcome.status.as_str()).or_default() += 1;
             lines.push(format!(
-                "{} {} {}>{} {} {:?} {:?} {:?}",
+                "{} {} {}>{} {} {:?} {:?} {:?} {:?} {:?}",
                 outcome.at,
                 outcome.queue_id,
                 outcome.sender.unwrap_or("?"),
@@ -26,6 +26,8 @@ fn read(name: &str, mails_max: usize) -> (Vec<String>, BTreeMap<&'static str, us
                 outcome.code,
                 outcome.login,
                 outcome.message_id,
+                outcome.origin,
+                outcome.first,
             ));
         };
         if name.starts_with("exim") { mails.exim(&line, &clock, each) } else { mails.postfix(&line, &clock, each) }
@@ -45,6 +47,21 @@ fn every_result_that_postfix_and_exim_wrote_is_found_once() {
     check("postfix-3.7.11.log", &[("sent", 51), ("deferred", 34), ("bounced", 20), ("expired", 2)], 3, 11);
     check("postfix-3.11.6.log", &[("sent", 5), ("deferred", 6), ("bounced", 2), ("expired", 1)], 0, 0);
     check("exim-4.96-mainlog.log", &[("sent", 24), ("deferred", 31), ("bounced", 6)], 0, 13);
+}
+
+#[test]
+fn each_recipient_comes_for_the_first_time_once_and_who_brought_its_mail_is_known() {
+    for name in ["postfix-3.7.11.log", "postfix-3.11.6.log", "exim-4.96-mainlog.log"] {
+        let (lines, _, _) = read(name, 10_000);
+        let pair = |line: &String| line.split(' ').skip(1).take(2).collect::<Vec<_>>().join(" ");
+        let all: BTreeSet<String> = lines.iter().map(pair).collect();
+        let first: Vec<String> = lines.iter().filter(|line| !line.ends_with(" None")).map(pair).collect();
+        assert_eq!(first.len(), all.len(), "{name}: {}", lines.join("\n"));
+        // What the mail server writes itself.
+        let by_itself = |line: &&String| line.contains(" >") || line.contains(" double-bounce@");
+        let mut unknown = lines.iter().filter(|line| line.contains(" Unknown "));
+        assert!(unknown.all(|line| by_itself(&line)), "{name}: {}", lines.join("\n"));
+    }
 }
 
 #[test]

@@ -40,6 +40,21 @@ impl Org {
         self.known_mut(sender).map_or(Level::Normal, |watch| watch.answered(fact, whole, limits, now))
     }
 
+    /// Counts what is told of `sender` long after it happened: it teaches, and slows and blocks nobody.
+    pub fn late<T>(&mut self, sender: &str, now: u64, count: impl FnOnce(&mut Self) -> T) -> T {
+        let (before, whole_before) = (self.stood(sender), self.whole.level);
+        let counted = count(self);
+        if whole_before == Level::Normal {
+            self.whole.forgive(now);
+        }
+        if before == Level::Normal
+            && let Some(watch) = self.known_mut(sender)
+        {
+            watch.forgive(now);
+        }
+        counted
+    }
+
     /// How `sender` stands.
     pub fn level(&mut self, sender: &str, limits: &Limits, now: u64) -> Level {
         let whole = self.whole.level(Level::Normal, limits, now);
@@ -131,6 +146,24 @@ mod tests {
         }
         assert!(org.senders.len() <= SENDERS_MAX + 1);
         assert!(org.whole.level == Level::Blocked && 7_500 < slow, "{slow}");
+    }
+
+    #[test]
+    fn what_is_told_late_teaches_and_stops_nobody() {
+        let (mut org, limits) = (Org::new(T0), Limits::default());
+        for n in 0..400 {
+            org.late("anna", T0 + n, |org| org.attempt("anna", &attempt(T0 + n, n), &limits, T0 + n));
+        }
+        assert_eq!((org.stood("anna"), org.whole.level), (Level::Normal, Level::Normal));
+        let day = T0 + 86_400;
+        // To those of before nothing is new, and new ones are counted as ever.
+        for n in 0..60 {
+            assert_eq!(org.attempt("anna", &attempt(day + n, n), &limits, day + n), Level::Normal);
+        }
+        let levels = (0..60).map(|n| org.attempt("anna", &attempt(day + n, 1000 + n), &limits, day + n));
+        assert!(levels.max() == Some(Level::Slow));
+        org.late("anna", day + 60, |_| ());
+        assert_eq!(org.stood("anna"), Level::Slow, "what is slow for another reason stays so");
     }
 
     #[test]

@@ -54,4 +54,5 @@ mod tls;
 mod trouble;
 mod wait;
 mod watch;
+mod watch_beside;
 mod wishes;
