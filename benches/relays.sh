@@ -10,6 +10,7 @@
 #   ROUNDS=3  SESSIONS="1 16 64 256"  OCTETS="1024 10240 102400"  MAILS=10000
 #   MAILS_SM2TP=50000      more mails for one relay, where MAILS are over in a second (any name in capitals)
 #   SYNC_MAILS=1000        mails of the runs that count syncs, once for each size and number of sessions; 0: none
+#   CLIENT=lockstep        one command, one answer, as web sites speak; pipelining as mail servers do
 #   SKIP="haraka exim"     leave out what is not there
 #   SM2TP=target/release/sm2tp  SIGN=ed25519|both|none  DIR=/var/tmp (the disk that is measured)
 #
@@ -24,6 +25,7 @@ OCTETS=${OCTETS:-1024 10240 102400}
 MAILS=${MAILS:-10000}
 SYNC_MAILS=${SYNC_MAILS:-1000}
 SKIP=${SKIP:-}
+CLIENT=${CLIENT:-lockstep}
 DIR=${DIR:-/var/tmp}
 SM2TP=$(realpath -m "${SM2TP:-target/release/sm2tp}")
 SIGN=${SIGN:-ed25519}
@@ -56,7 +58,7 @@ failed=0
 measured() {
     local relay=$1 sessions=$2 octets=$3
     shift 3
-    "$here/relays/measure.py" "$relay" --sessions "$sessions" --octets "$octets" --dir "$DIR" "$@" || failed=1
+    "$here/relays/measure.py" "$relay" --sessions "$sessions" --octets "$octets" --client "$CLIENT" --dir "$DIR" "$@" || failed=1
 }
 
 for _ in $(seq "$ROUNDS"); do

@@ -28,6 +28,8 @@ use tokio::time::{interval, timeout};
 pub use self::absorb::{AbsorbArgs, absorb};
 pub use self::admit::{AdmitArgs, admit};
 pub use self::classify::{ClassifyArgs, classify};
+pub use self::load::Client;
+use self::load::Load;
 use self::node::{BenchNode, Place, Sign, Usage};
 pub use self::queue::{QueueArgs, queue};
 pub use self::reports::{ReportArgs, report};
@@ -46,6 +48,9 @@ pub struct RelayArgs {
     /// Mails in all.
     #[arg(long, default_value_t = 20_000)]
     mails: usize,
+    /// How each of them speaks.
+    #[arg(long, value_enum, default_value = "lockstep")]
+    client: Client,
     /// Measure the relay at this address instead of a node of our own. It must send its mail to --sink.
     #[arg(long, value_name = "ADDRESS", requires = "sink")]
     to: Option<SocketAddr>,
@@ -77,6 +82,8 @@ struct Figures {
     end_to_end_per_s: f64,
     /// CPU seconds of the relay for 1 000 mails.
     cpu_s_per_1000: Option<f64>,
+    /// Those of the load generator and the sink, which share the machine with it.
+    load_cpu_s_per_1000: f64,
     memory_peak_kib: Option<u64>,
     /// Mails that the sink had more than once.
     duplicates: usize,
@@ -99,13 +106,15 @@ pub async fn relay(args: RelayArgs, as_json: bool) -> Result<ExitCode, Failure> 
     };
     let to = args.to.or(node.as_ref().map(|node| node.smtp)).ok_or_else(|| trouble("the relay", &"no address"))?;
     let pid = node.as_ref().map(BenchNode::pid).or(args.pid);
-    let before = pid.map(Usage::of);
+    let (before, own_before) = (pid.map(Usage::of), own_cpu_s());
     let began = Instant::now();
-    load::send(to, args.sessions, args.mails, args.octets).await.map_err(|error| trouble("sending", &error))?;
+    let RelayArgs { sessions, mails, octets, client, .. } = args;
+    load::send(to, Load { sessions, mails, octets, client }).await.map_err(|error| trouble("sending", &error))?;
     let accepted = began.elapsed();
     let delivered = delivered(&sink, args.mails, began).await?;
     let after = pid.map(Usage::of);
-    let figures = figures(&args, accepted, delivered, before.zip(after), sink.duplicates());
+    let load_cpu_s = own_cpu_s() - own_before;
+    let figures = figures(&args, (accepted, delivered), before.zip(after), load_cpu_s, sink.duplicates());
     drop(node);
     if as_json {
         say(&serde_json::to_string(&figures).map_err(|error| trouble("the figures", &error))?);
@@ -134,9 +143,9 @@ async fn delivered(sink: &Sink, mails: usize, began: Instant) -> Result<Duration
 
 fn figures(
     args: &RelayArgs,
-    accepted: Duration,
-    delivered: Duration,
+    (accepted, delivered): (Duration, Duration),
     usage: Option<(Usage, Usage)>,
+    load_cpu_s: f64,
     duplicates: usize,
 ) -> Figures {
     let mails = args.mails as f64;
@@ -149,9 +158,14 @@ fn figures(
         accept_per_s: mails / accepted.as_secs_f64(),
         end_to_end_per_s: mails / delivered.as_secs_f64(),
         cpu_s_per_1000: usage.map(|(before, after)| (after.cpu_s - before.cpu_s) / mails * 1000.0),
+        load_cpu_s_per_1000: load_cpu_s / mails * 1000.0,
         memory_peak_kib: usage.map(|(_, after)| after.memory_peak_kib),
         duplicates,
     }
+}
+
+fn own_cpu_s() -> f64 {
+    node::cpu_s(std::process::id()).unwrap_or_default()
 }
 
 fn words(figures: &Figures) -> String {
@@ -159,7 +173,8 @@ fn words(figures: &Figures) -> String {
     let memory = figures.memory_peak_kib.map_or_else(|| "-".to_owned(), |kib| format!("{}", kib / 1024));
     format!(
         "{} mails of {} octets over {} sessions\n  accepted   {:>8.0} a second ({:.2} s)\n  delivered  {:>8.0} a second \
-         ({:.2} s)\n  CPU        {cpu:>8} s for 1000 mails\n  memory     {memory:>8} MiB at most\n  duplicates {:>8}",
+         ({:.2} s)\n  CPU        {cpu:>8} s for 1000 mails (load and sink {:.3} s)\n  memory     {memory:>8} MiB at most\n  \
+         duplicates {:>8}",
         figures.mails,
         figures.octets,
         figures.sessions,
@@ -167,6 +182,7 @@ fn words(figures: &Figures) -> String {
         figures.accept_s,
         figures.end_to_end_per_s,
         figures.end_to_end_s,
+        figures.load_cpu_s_per_1000,
         figures.duplicates
     )
 }

@@ -10,17 +10,36 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Sends `mails` mails of `octets` octets over `sessions` connections; done when the last is answered 250.
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub sessions: usize,
+    pub mails: usize,
+    /// Of each mail.
+    pub octets: usize,
+    pub client: Client,
+}
+
+/// How a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Client {
+    /// One command, one answer: web sites and mailing programs.
+    Lockstep,
+    /// MAIL, RCPT and DATA at once (RFC 2920): mail servers.
+    Pipelining,
+}
+
+/// Sends mails over connections; done when the last is answered 250.
 ///
 /// # Errors
 /// Where a connection fails, or a mail is refused: a benchmark that loses mail measures nothing.
-pub(super) async fn send(to: SocketAddr, sessions: usize, mails: usize, octets: usize) -> io::Result<()> {
+pub(super) async fn send(to: SocketAddr, load: Load) -> io::Result<()> {
     let next = Arc::new(AtomicUsize::new(0));
-    let text = Arc::new(text(octets));
+    let text = Arc::new(text(load.octets));
     let opening = Arc::new(Semaphore::new(OPENING_MAX));
     let mut running = JoinSet::new();
-    for _ in 0..sessions.clamp(1, mails.max(1)) {
-        running.spawn(session(to, opening.clone(), next.clone(), mails, text.clone()));
+    for _ in 0..load.sessions.clamp(1, load.mails.max(1)) {
+        running.spawn(session(to, opening.clone(), next.clone(), load, text.clone()));
     }
     while let Some(ended) = running.join_next().await {
         ended.map_err(io::Error::other)??;
@@ -32,7 +51,7 @@ async fn session(
     to: SocketAddr,
     opening: Arc<Semaphore>,
     next: Arc<AtomicUsize>,
-    mails: usize,
+    load: Load,
     text: Arc<String>,
 ) -> io::Result<()> {
     let permit = opening.acquire().await.map_err(io::Error::other)?;
@@ -45,15 +64,19 @@ async fn session(
     expect(&mut stream, '2').await?;
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        if mails <= number {
+        if load.mails <= number {
             stream.write_all(b"QUIT\r\n").await?;
             return Ok(());
         }
-        // Not pipelined: web sites and mailing programs do not.
         let commands =
             ["MAIL FROM:<news@bench.example>\r\n", &format!("RCPT TO:<r{number}@bench.test>\r\n"), "DATA\r\n"];
+        if load.client == Client::Pipelining {
+            stream.write_all(commands.concat().as_bytes()).await?;
+        }
         for (command, want) in commands.iter().zip(['2', '2', '3']) {
-            stream.write_all(command.as_bytes()).await?;
+            if load.client == Client::Lockstep {
+                stream.write_all(command.as_bytes()).await?;
+            }
             expect(&mut stream, want).await?;
         }
         let mut mail = format!("Message-ID: <{number}@bench.example>\r\nX-Bench: {number}\r\n");

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
+use super::load::{Client, Load};
 use super::node::{BenchNode, Place, Sign, Usage};
 use super::sink::Sink;
 use super::{delivered, load, trouble};
@@ -115,7 +116,8 @@ fn words(figures: &Figures) -> String {
 }
 
 async fn send(to: SocketAddr, sessions: usize, mails: usize) -> Result<(), Failure> {
-    load::send(to, sessions, mails, 10_240).await.map_err(|error| trouble("sending", &error))
+    let load = Load { sessions, mails, octets: 10_240, client: Client::Lockstep };
+    load::send(to, load).await.map_err(|error| trouble("sending", &error))
 }
 
 /// Puts mails of many domains into the spool, to be held for a day.
