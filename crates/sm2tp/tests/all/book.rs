@@ -145,6 +145,18 @@ fn the_contents_name_every_page_once() {
 }
 
 #[test]
+fn the_site_has_every_technical_page() {
+    let [summary, index] =
+        ["SUMMARY.md", "README.md"].map(|name| fs::read_to_string(root().join("docs").join(name)).unwrap());
+    for (path, _) in technical_pages() {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_named = |text: &str| text.contains(&format!("]({name})"));
+        let is_so = ["README.md", "SUMMARY.md"].contains(&name) || (is_named(&summary) && is_named(&index));
+        assert!(is_so, "docs/SUMMARY.md and docs/README.md have to name {name}");
+    }
+}
+
+#[test]
 fn french_has_its_spaces() {
     let faults: Vec<String> = pages("fr").iter().flat_map(|page| page.wrong_spaces()).collect();
     assert!(faults.is_empty(), "a no-break space (U+00A0) is due there:\n{}", faults.join("\n"));
@@ -382,12 +394,13 @@ fn runs_here(line: &str) -> bool {
 /// The program before each `|`, and after `&&`.
 fn programs_of(line: &str) -> Vec<String> {
     let parts = line.split("&&").flat_map(|part| part.split(" | "));
-    parts.filter_map(|part| part.split_whitespace().next().map(str::to_owned)).collect()
+    // A backslash goes around the alias of the page about installing.
+    let first = |part: &str| part.split_whitespace().next().map(|name| name.trim_start_matches('\\').to_owned());
+    parts.filter_map(first).collect()
 }
 
 /// What the program says against the words of a command that it must not carry out.
 fn not_read(shown: &Shown) -> Option<String> {
-    // A backslash goes around the alias of the page about installing.
     let Some(words) = shown.command.trim_start_matches('\\').strip_prefix("sm2tp ") else {
         return not_known(shown);
     };
