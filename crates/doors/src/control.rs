@@ -8,6 +8,7 @@ mod alerts;
 mod dkim;
 mod explain;
 mod lists;
+mod peers;
 mod queue;
 mod replies;
 mod returns;
@@ -44,7 +45,7 @@ use tokio::time::timeout;
 
 use crate::confirm::NotAsked;
 use crate::patience::Patience;
-use crate::peering::{self, PeeringError};
+use crate::peering::{self, PeeringError, Trusting};
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -81,6 +82,7 @@ pub enum Request {
     PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
     PeerShow { who: String },
     PeerAccept { who: String, weight: f64, read: bool },
+    PeerTrust { who: String, trust: Trusting },
     PeerRemove { who: String },
     PeerList,
     DkimNew { domain: String, selector: Option<String>, algorithm: Option<Algorithm>, pem: Option<String> },
@@ -275,14 +277,15 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
         Request::OrgLimits { name, login, change } => limits(house, &name, login.as_deref(), change).await,
         Request::PeerInvite { url, note, weight, read } => {
-            peer(peering::invite(house, &url, note, share(weight)?, read).await?, house)
+            peers::peer(peering::invite(house, &url, note, share(weight)?, read).await?, house).await
         }
-        Request::PeerShow { who } => peer(peering::show(house, &who).await?, house),
+        Request::PeerShow { who } => peers::peer(peering::show(house, &who).await?, house).await,
         Request::PeerAccept { who, weight, read } => {
-            peer(peering::accept(house, &who, share(weight)?, read).await?, house)
+            peers::peer(peering::accept(house, &who, share(weight)?, read).await?, house).await
         }
-        Request::PeerRemove { who } => peer(peering::remove(house, &who).await?, house),
-        Request::PeerList => peers(house).await,
+        Request::PeerTrust { who, trust } => peers::trusted(house, peering::trust(house, &who, trust).await?).await,
+        Request::PeerRemove { who } => peers::peer(peering::remove(house, &who).await?, house).await,
+        Request::PeerList => peers::list(house).await,
         Request::DkimNew { domain, selector, algorithm, pem } => {
             dkim::new(house, &domain, selector, algorithm, pem).await
         }
@@ -389,29 +392,6 @@ fn limits_in_force(house: &House, org: &str) -> Value {
         "canary_share": limits.canary_share,
         "stopped": limits.stopped,
     })
-}
-
-async fn peers(house: &House) -> Result<Value, Problem> {
-    let peers = house.federation.store.peers().await.map_err(|error| Problem::NotFound(error.to_string()))?;
-    let own = own_fingerprint(house);
-    let list: Result<Vec<Value>, Problem> = peers.into_iter().map(|known| peer(known, house)).collect();
-    Ok(json!({ "fingerprint": own, "peers": list? }))
-}
-
-/// A peer as a person sees it: both fingerprints, to be compared by voice (`FEDERATION.md` §7).
-fn peer(peer: sm2tp_store::federated::Peer, house: &House) -> Result<Value, Problem> {
-    let mut value = serde_json::to_value(&peer).map_err(|error| Problem::Input(error.to_string()))?;
-    if let Value::Object(fields) = &mut value {
-        fields.insert("fingerprint".into(), peer.node.fingerprint().into());
-        fields.insert("own_fingerprint".into(), own_fingerprint(house).into());
-        // Who holds the name of a request may ask after it.
-        fields.remove("request_id");
-    }
-    Ok(value)
-}
-
-fn own_fingerprint(house: &House) -> String {
-    house.federation.keys().node_key().fingerprint()
 }
 
 fn address(text: &str) -> Result<Address, Problem> {

@@ -1,10 +1,11 @@
 //! Follows the peers: pulls what they publish, completes invitations, and publishes what this node saw.
 //!
-//! [`poll`] is one contact with one peer, [`take`] what becomes of one header, [`own`] the way out. Decisions are in
-//! `sm2tp_federation`; here they are asked for and carried out.
+//! [`poll`] is one contact with one peer, [`take`] what becomes of one header, [`own`] the way out, [`judging`] what is
+//! thought of origins. Decisions are in `sm2tp_federation`; here they are asked for and carried out.
 
 mod fetch;
 mod invitation;
+mod judging;
 mod memory;
 mod own;
 mod poll;
@@ -37,7 +38,11 @@ pub async fn run(house: House, stop: watch::Receiver<bool>) {
             return;
         }
     };
-    tokio::join!(publish(&house, &client, stop.clone()), follow(&house, &client, stop));
+    tokio::join!(
+        publish(&house, &client, stop.clone()),
+        follow(&house, &client, stop.clone()),
+        judging::run(&house, stop)
+    );
 }
 
 /// Own events out.

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use sm2tp_federation::descriptor::SignedDescriptor;
+use sm2tp_federation::quota::QuotaLimits;
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Publisher};
@@ -63,6 +64,8 @@ pub struct Federation {
     pub keys: Arc<Mutex<Keys>>,
     /// What this node says of itself.
     pub descriptor: Arc<RwLock<SignedDescriptor>>,
+    /// How much is taken of an origin.
+    pub quotas: QuotaLimits,
     pub poll: Duration,
     /// How long to wait for a peer that knows our own head before the first segment after a start.
     pub head_wait: Duration,

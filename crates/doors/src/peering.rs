@@ -1,5 +1,6 @@
 //! Peerings as two people make and end them (`FEDERATION.md` §7): one invites, the other accepts, either ends.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sm2tp_federation::descriptor::{self, DESCRIPTOR_OCTETS_MAX, DescriptorError, SignedDescriptor};
 use sm2tp_federation::keys::NodeKey;
@@ -30,6 +31,8 @@ pub enum PeeringError {
     Already { name: String, fingerprint: String },
     #[error("{name} has not asked; its administrator accepts your invitation")]
     NotAsked { name: String },
+    #[error("{name} is no peer yet: accept it first, or wait for its answer")]
+    NotAccepted { name: String },
     #[error("there is no peer {0:?}: give its host, its name, its fingerprint or its key")]
     Unknown(String),
     #[error("{who:?} can be {}: give the fingerprint", candidates.join(" or "))]
@@ -49,6 +52,7 @@ impl PeeringError {
             | Self::Own
             | Self::Already { .. }
             | Self::NotAsked { .. }
+            | Self::NotAccepted { .. }
             | Self::Unknown(_)
             | Self::Ambiguous { .. }
             | Self::Weight(_) => 65,
@@ -110,6 +114,9 @@ pub async fn invite(
         cursor: known.and_then(|peer| peer.cursor),
         polled_at: None,
         answered_at: None,
+        caught_up_at: None,
+        read_at: None,
+        read_to: None,
         trouble: None,
         request_id: Some(id.to_owned()),
     };
@@ -143,6 +150,48 @@ pub async fn accept(house: &House, who: &str, weight: f64, read: bool) -> Result
     Ok(peer)
 }
 
+/// What a person thinks of a peer, or of an origin behind one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Trusting {
+    /// How much its events count, and whether to pull from it; what is none stays.
+    Weigh { weight: Option<f64>, read: Option<bool> },
+    /// What waits beyond its quota may come in.
+    TakeParked,
+    /// It signed two segments for one place: it goes on from its next epoch.
+    Forgive,
+}
+
+/// Changes what is thought of a peer or an origin. Answers with whom that is, and the segments that were let in.
+///
+/// # Errors
+/// [`PeeringError`]: nothing has changed.
+pub async fn trust(house: &House, who: &str, trust: Trusting) -> Result<(NodeKey, u64), PeeringError> {
+    let store = &house.federation.store;
+    match trust {
+        Trusting::Weigh { weight, read } => {
+            weight.map_or(Ok(()), check_weight)?;
+            let mut peer = find(house, who).await?;
+            if peer.state != PeerState::Accepted {
+                return Err(PeeringError::NotAccepted { name: plain(&peer.name) });
+            }
+            (peer.weight, peer.read) = (weight.unwrap_or(peer.weight), read.unwrap_or(peer.read));
+            let node = peer.node;
+            store.put_peer(peer).await?;
+            Ok((node, 0))
+        }
+        Trusting::TakeParked => {
+            let origin = origin(house, who).await?;
+            Ok((origin, store.release(origin).await?))
+        }
+        Trusting::Forgive => {
+            let origin = origin(house, who).await?;
+            thaw(store, origin).await?;
+            Ok((origin, 0))
+        }
+    }
+}
+
 /// Ends a peering, or refuses a request. What the peer told is kept and counts no more. It still has the tag keys: they
 /// are to be changed (`FEDERATION.md` §7).
 ///
@@ -152,6 +201,20 @@ pub async fn remove(house: &House, who: &str) -> Result<Peer, PeeringError> {
     let peer = find(house, who).await?;
     house.federation.store.remove_peer(peer.node).await?;
     Ok(peer)
+}
+
+/// A peer, or an origin behind one by its fingerprint or key.
+async fn origin(house: &House, who: &str) -> Result<NodeKey, PeeringError> {
+    match find(house, who).await {
+        Ok(peer) => return Ok(peer.node),
+        Err(PeeringError::Unknown(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let found = house.federation.store.look(|index| {
+        let mut known = index.origins().map(|(origin, ..)| origin).chain(index.parked().keys().copied());
+        known.find(|origin| is_node(*origin, who.trim()))
+    });
+    found.ok_or_else(|| PeeringError::Unknown(who.to_owned()))
 }
 
 /// The `/fed/v1` of a server of which only the name was typed.
@@ -192,17 +255,19 @@ async fn find(house: &House, who: &str) -> Result<Peer, PeeringError> {
 }
 
 fn is_called(peer: &Peer, who: &str) -> bool {
-    if who.parse::<NodeKey>().is_ok_and(|node| node == peer.node) {
-        return true;
-    }
-    let bare = |text: &str| text.replace([' ', ':', '-'], "").to_ascii_lowercase();
-    if bare(&peer.node.fingerprint()) == bare(who) {
+    if is_node(peer.node, who) {
         return true;
     }
     let authority = Api::parse(&peer.url).map_or_else(|_| String::new(), |api| api.authority());
     let host = authority.rsplit_once(':').map_or(&authority[..], |(host, _)| host);
     let is_host = !host.is_empty() && (host.eq_ignore_ascii_case(who) || authority.eq_ignore_ascii_case(who));
     is_host || peer.name.to_lowercase() == who.to_lowercase()
+}
+
+/// By its key or its fingerprint.
+fn is_node(node: NodeKey, who: &str) -> bool {
+    let bare = |text: &str| text.replace([' ', ':', '-'], "").to_ascii_lowercase();
+    who.parse::<NodeKey>().is_ok_and(|named| named == node) || bare(&node.fingerprint()) == bare(who)
 }
 
 fn check_weight(weight: f64) -> Result<(), PeeringError> {
@@ -241,6 +306,9 @@ mod tests {
             cursor: None,
             polled_at: None,
             answered_at: None,
+            caught_up_at: None,
+            read_at: None,
+            read_to: None,
             trouble: None,
             request_id: None,
         };

@@ -17,6 +17,11 @@ pub struct Vote {
     pub hour: u32,
     /// Weeks from the record; 0 is the default of the class.
     pub ttl_weeks: u8,
+    /// The code of the recipient's provider; 0 for any other.
+    pub provider: u8,
+    /// The provider refused nearly everybody in that hour (§8.3): a HARD of it weighs nothing. Where the origin says it
+    /// again later, that is its newer vote.
+    pub provider_frozen: bool,
     /// The place in the log of the origin, which says what a RETRACT voids: hours of one log may go backwards.
     pub epoch: u32,
     pub sequence: u64,
@@ -64,6 +69,25 @@ pub struct BeliefLimits {
     pub freeze_samples_min: u32,
     pub freeze_share_min: f64,
     pub freeze_factor: f64,
+    pub agreement: Switch,
+    pub provider_freeze: Switch,
+    pub independence: Independence,
+}
+
+/// Whether a rule is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+/// Who counts as a witness of its own (§8.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Independence {
+    /// All origins that came through one direct peer are one witness: inventing origins brings nothing.
+    Introducer,
+    /// Each origin is one: for a federation in which everybody knows everybody.
+    Origin,
 }
 
 /// How an origin agrees with what this node saw itself, over 30 days (§8.4).
@@ -79,7 +103,7 @@ pub enum Agreement {
 
 /// Adds up the votes about one tag. `now` in unix seconds; the order of the votes does not matter.
 ///
-/// Events of frozen origins and of frozen provider hours are left out by the caller.
+/// Events of frozen origins are left out by the caller.
 #[must_use]
 pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
     let mut newest: BTreeMap<NodeKey, &Vote> = BTreeMap::new();
@@ -98,7 +122,10 @@ pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
         if weight <= 0.0 {
             continue;
         }
-        let witness = vote.introducer.unwrap_or(vote.origin);
+        let witness = match limits.independence {
+            Independence::Introducer => vote.introducer.unwrap_or(vote.origin),
+            Independence::Origin => vote.origin,
+        };
         if vote.class == Class::CONTRADICT {
             contradicting.insert(witness);
             believed.contradicted_hour = believed.contradicted_hour.max(Some(vote.hour));
@@ -114,9 +141,12 @@ pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
 }
 
 /// The weight of an origin, 0 to 1 (§8.5): hop × age × agreement; for a direct peer what the administrator set stands in
-/// the place of the age.
+/// the place of the age. Nothing for a HARD of an hour in which its provider erred.
 #[must_use]
 pub fn weight(vote: &Vote, limits: &BeliefLimits) -> f64 {
+    if vote.provider_frozen && vote.class == Class::HARD {
+        return 0.0;
+    }
     let hop = match vote.hop {
         1 => 1.0,
         2 => 0.5,
@@ -135,7 +165,7 @@ pub fn weight(vote: &Vote, limits: &BeliefLimits) -> f64 {
 #[must_use]
 pub fn agreement(contradicted: u32, agreed: u32, limits: &BeliefLimits) -> Agreement {
     let common = f64::from(contradicted) + f64::from(agreed);
-    if common < f64::from(limits.contradicted_min.max(1)) {
+    if limits.agreement == Switch::Off || common < f64::from(limits.contradicted_min.max(1)) {
         return Agreement::Unknown;
     }
     let wrong = f64::from(contradicted) / common;
@@ -150,7 +180,9 @@ pub fn agreement(contradicted: u32, agreed: u32, limits: &BeliefLimits) -> Agree
 #[must_use]
 pub fn provider_freezes(hard: u32, samples: u32, mean_share: f64, limits: &BeliefLimits) -> bool {
     let bound = limits.freeze_share_min.max(limits.freeze_factor * share(mean_share));
-    limits.freeze_samples_min.max(1) <= samples && bound < f64::from(hard) / f64::from(samples)
+    limits.provider_freeze == Switch::On
+        && limits.freeze_samples_min.max(1) <= samples
+        && bound < f64::from(hard) / f64::from(samples)
 }
 
 impl Agreement {
@@ -194,6 +226,9 @@ impl Default for BeliefLimits {
             freeze_samples_min: 20,
             freeze_share_min: 0.10,
             freeze_factor: 5.0,
+            agreement: Switch::On,
+            provider_freeze: Switch::On,
+            independence: Independence::Introducer,
         }
     }
 }
@@ -237,6 +272,8 @@ mod tests {
             class,
             hour: ((NOW - days * DAY) / 3600) as u32,
             ttl_weeks: 0,
+            provider: 0,
+            provider_frozen: false,
             epoch: 0,
             sequence: 1000 - days,
             weight_set: 1.0,
@@ -312,6 +349,29 @@ mod tests {
         check(&[Vote { hop: 0, ..hard }], 0.0, 0);
         check(&[Vote { origin_age_s: 15 * DAY, ..through(2, hard) }], 0.25, 1);
         check(&[Vote { origin_age_s: 0, ..through(2, hard) }], 0.0, 0);
+    }
+
+    #[test]
+    fn a_hard_of_an_hour_in_which_its_provider_erred_weighs_nothing() {
+        let frozen = |vote| Vote { provider_frozen: true, ..vote };
+        check(&[frozen(direct(1, Class::HARD, 0))], 0.0, 0);
+        check(&[frozen(direct(1, Class::SOFT, 0))], 1.0, 1);
+        // Said again after the outage: the newer vote is the one.
+        check(&[frozen(direct(1, Class::HARD, 2)), direct(1, Class::HARD, 0)], 1.0, 1);
+    }
+
+    #[test]
+    fn each_rule_can_be_switched_off() {
+        let off = BeliefLimits {
+            agreement: Switch::Off,
+            provider_freeze: Switch::Off,
+            independence: Independence::Origin,
+            ..BeliefLimits::default()
+        };
+        assert_eq!(agreement(1000, 0, &off), Agreement::Unknown);
+        assert!(!provider_freezes(1000, 1000, 0.0, &off));
+        let hard = |n| through(1, direct(n, Class::HARD, 0));
+        assert_eq!(score(&[hard(2), hard(3)], NOW, &off).sources_independent, 2);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod request;
 pub mod score;
 pub mod sealed;
 pub mod segment;
+pub mod standing;
 pub mod tags;
 
 mod bytes;

@@ -2,13 +2,18 @@
 
 use thiserror::Error;
 
+use crate::belief::Switch;
+
 /// The numbers of §8.2; all are configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaLimits {
+    pub quota: Switch,
     pub soft_events_day: u64,
     pub soft_median_factor: u64,
     /// Whatever its median: a liar could grow it.
     pub hard_events_day: u64,
+    /// What all segments together may take.
+    pub disk_octets: u64,
     /// Percent of the disk budget for one origin.
     pub origin_disk_percent: u64,
     /// Percent of the disk budget for all origins that one direct peer introduced: inventing origins brings nothing.
@@ -25,7 +30,6 @@ pub struct Usage {
     pub events_day_median: u64,
     pub origin_octets: u64,
     pub introducer_octets: u64,
-    pub disk_octets: u64,
 }
 
 /// What happens to a segment.
@@ -54,9 +58,12 @@ pub enum Parked {
 /// them does as much harm.
 #[must_use]
 pub fn quota(usage: &Usage, count: u32, octets: u64, limits: &QuotaLimits) -> Quota {
+    if limits.quota == Switch::Off {
+        return Quota::Take;
+    }
     let events = usage.events_day.saturating_add(u64::from(count));
     let usual = limits.soft_events_day.max(usage.events_day_median.saturating_mul(limits.soft_median_factor));
-    let share = |percent: u64| usage.disk_octets / 100 * percent.min(100);
+    let share = |percent: u64| limits.disk_octets / 100 * percent.min(100);
     let origin = (usage.origin_octets.saturating_add(octets), share(limits.origin_disk_percent));
     let introducer = (usage.introducer_octets.saturating_add(octets), share(limits.introducer_disk_percent));
     if limits.hard_events_day < events {
@@ -75,6 +82,9 @@ pub fn quota(usage: &Usage, count: u32, octets: u64, limits: &QuotaLimits) -> Qu
 impl Default for QuotaLimits {
     fn default() -> Self {
         Self {
+            quota: Switch::On,
+            // 600 million events, years of a large federation.
+            disk_octets: 20_000_000_000,
             soft_events_day: 2_000,
             soft_median_factor: 3,
             hard_events_day: 20_000,
@@ -90,9 +100,11 @@ mod tests {
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Usage), want: Quota) {
-        let mut usage = Usage { disk_octets: 1_000_000, ..Usage::default() };
+        let mut usage = Usage::default();
         change(&mut usage);
-        assert_eq!(quota(&usage, 100, 3442, &QuotaLimits::default()), want);
+        let limits = QuotaLimits { disk_octets: 1_000_000, ..QuotaLimits::default() };
+        assert_eq!(quota(&usage, 100, 3442, &limits), want);
+        assert_eq!(quota(&usage, 100, 3442, &QuotaLimits { quota: Switch::Off, ..limits }), Quota::Take);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub enum Finding {
     PeerSilent { peer: String, since: u64, trouble: Option<String> },
     /// A peer answers, and what it says cannot be used.
     PeerUnusable { peer: String, trouble: String },
+    /// This node delivered to many addresses that an origin calls dead, and knows so many dead: it is not believed.
+    OriginQuarantined { origin: String, fingerprint: String, contradicted: u32, agreed: u32 },
+    /// An origin told more than is usual; that waits for a person.
+    OriginParked { origin: String, fingerprint: String, segments: u64, events: u64, bound: String },
     /// The administrator's rules for replies cannot be used.
     RulesBroken { detail: String },
     /// The watch blocked a sender, or would have if it were to enforce it; why, as sentences.
@@ -121,6 +125,8 @@ impl Finding {
             Self::CertificateEnds { .. } => "certificate-ends",
             Self::PeerSilent { .. } => "peer-silent",
             Self::PeerUnusable { .. } => "peer-unusable",
+            Self::OriginQuarantined { .. } => "origin-quarantined",
+            Self::OriginParked { .. } => "origin-parked",
             Self::RulesBroken { .. } => "rules-broken",
             Self::SenderBlocked { .. } => "sender-blocked",
             Self::Test => "test",
@@ -134,6 +140,7 @@ impl Finding {
             Self::BreakerTripped { provider, .. } => provider.clone(),
             Self::ExitRefused { exit, provider, .. } => format!("{exit} {provider}"),
             Self::PeerSilent { peer, .. } | Self::PeerUnusable { peer, .. } => peer.clone(),
+            Self::OriginQuarantined { fingerprint, .. } | Self::OriginParked { fingerprint, .. } => fingerprint.clone(),
             Self::SenderBlocked { org, sender, .. } => format!("{org} {sender}"),
             Self::DiskLow { .. } | Self::CertificateEnds { .. } | Self::RulesBroken { .. } | Self::Test => {
                 String::new()

@@ -241,13 +241,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Org::Returns(returns) => returns_asked(returns),
             Org::Suppression(suppression) => suppression_asked(*suppression),
         },
-        Command::Peer(peer) => match peer {
-            Peer::List => Request::PeerList,
-            Peer::Invite { url, note, weight, no_read } => Request::PeerInvite { url, note, weight, read: !no_read },
-            Peer::Show { who } => Request::PeerShow { who },
-            Peer::Accept { who, weight, no_read, yes: _ } => Request::PeerAccept { who, weight, read: !no_read },
-            Peer::Remove { who } => Request::PeerRemove { who },
-        },
+        Command::Peer(peer) => peer.request(),
         Command::Alerts(Alerts::List) => Request::AlertsList,
         Command::Alerts(Alerts::Test) => Request::AlertsTest,
         Command::Breaker(breaker) => match breaker {

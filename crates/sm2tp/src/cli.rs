@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 mod beside;
+mod peer;
 mod stats;
 mod suppress;
 
@@ -19,6 +20,7 @@ use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 pub use self::beside::{Exim, Log, Postfix};
+pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
@@ -396,45 +398,6 @@ fn change_size(text: &str) -> Result<Change<u64>, String> {
         "none" => Ok(Change::None),
         text => crate::config::size(text).map(Change::To),
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Peer {
-    /// List peers with fingerprints and how they are doing.
-    List,
-    /// Show one peer, or one that asks.
-    Show {
-        /// Its host name, name or fingerprint.
-        who: String,
-    },
-    /// Ask the administrator of another node for a peering.
-    Invite {
-        /// https://relay.example.org
-        url: String,
-        /// A word to the other administrator.
-        #[arg(long)]
-        note: Option<String>,
-        /// How much its own events count, 0 to 1.
-        #[arg(long, default_value_t = 1.0)]
-        weight: f64,
-        /// Do not pull from it.
-        #[arg(long)]
-        no_read: bool,
-    },
-    /// Accept the request of another node. It is shown first, with both fingerprints to compare by voice, and then asked.
-    Accept {
-        /// Its host name, name or fingerprint.
-        who: String,
-        /// Do not ask: both fingerprints were compared.
-        #[arg(long)]
-        yes: bool,
-        #[arg(long, default_value_t = 1.0)]
-        weight: f64,
-        #[arg(long)]
-        no_read: bool,
-    },
-    /// End a peering.
-    Remove { who: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 //! Nothing here opens a socket, asks DNS or looks whether a named file exists; that is for `check` and `serve`.
 
 mod alerts;
+mod belief;
 mod error;
 mod file;
 mod keys;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::alerts::Alerts;
+pub use self::belief::Belief;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
@@ -60,6 +62,7 @@ pub struct Config {
     pub federation: Federation,
     /// When addresses are stopped, and for how long.
     pub suppression: Suppression,
+    pub belief: Belief,
     pub watch: Watch,
     /// The door for policy requests of another mail server.
     pub policy: Option<Policy>,

@@ -61,9 +61,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let accounts = Accounts::load(ledger.clone(), scram).await.map_err(|error| unusable(&file, &error))?;
     let watch_key = keys.watch_secret();
     let segments = dir.join("segments");
-    let federated = Federated::open(ledger.clone(), &segments, keys.node_key())
-        .await
-        .map_err(|error| unusable(&segments, &error))?;
+    let federated = federated(config, &segments, &ledger, &keys).await?;
     let limits = limits(config);
     let book = Book::new(ledger.views().clone(), federated.clone(), accounts.clone(), limits, &keys.tags);
     let publisher = Publisher {
@@ -81,6 +79,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         publisher,
         keys: Arc::new(Mutex::new(keys)),
         descriptor: Arc::new(RwLock::new(descriptor)),
+        quotas: config.belief.quotas.clone(),
         poll: config.federation.poll,
         head_wait: config.federation.head_wait,
     };
@@ -110,6 +109,12 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         confirm,
     };
     Ok(Opened { house, rulebook, lock })
+}
+
+async fn federated(config: &Config, segments: &Path, ledger: &Ledger, keys: &Keys) -> Result<Federated, Failure> {
+    let belief = config.belief.limits.clone();
+    let opened = Federated::open(ledger.clone(), segments, keys.node_key(), belief).await;
+    opened.map_err(|error| unusable(segments, &error))
 }
 
 fn spool(data_dir: &Path) -> Result<Spool, Failure> {

@@ -41,6 +41,11 @@ pub fn text(request: &Request, value: &Value) -> String {
         }
         Request::SuppressAllow { .. } => allowed_now(&mut out, value),
         Request::SuppressRemove { .. } => released_now(&mut out, value),
+        Request::PeerTrust { .. } if value["url"].is_null() => {
+            line(&mut out, &format!("{} ({})", word(value, "name"), word(value, "fingerprint")));
+            line(&mut out, &format!("  {} segments were let in", value["segments_let_in"]));
+        }
+        Request::PeerTrust { .. } => peer(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);
@@ -267,6 +272,7 @@ fn peers(out: &mut String, value: &Value) {
         line(out, "");
         peer(out, entry);
     }
+    origins(out, value);
 }
 
 fn peer(out: &mut String, entry: &Value) {
@@ -283,6 +289,63 @@ fn peer(out: &mut String, entry: &Value) {
     }
     if entry["trouble"].is_string() {
         line(out, &format!("  trouble: {}", word(entry, "trouble")));
+    }
+    how_it_does(out, entry);
+}
+
+/// How much a peer told and heard, and how far it is believed.
+fn how_it_does(out: &mut String, entry: &Value) {
+    if word(entry, "state") != "accepted" {
+        return;
+    }
+    let lag = entry["lag_s"]
+        .as_u64()
+        .map_or_else(|| "not yet".to_owned(), |lag| format!("{} ago", crate::config::show_duration(lag)));
+    line(out, &format!("  all that it has was taken: {lag}"));
+    line(out, &format!("  events: {} from it, {} of ours to it", entry["events_in"], entry["events_out"]));
+    if entry["origins_behind"].as_u64().is_some_and(|count| count != 0) {
+        line(out, &format!("  behind it: {} nodes, {} events", entry["origins_behind"], entry["events_behind"]));
+    }
+    let (against, with) = (&entry["agreement"]["contradicted"], &entry["agreement"]["agreed"]);
+    line(out, &format!("  agreement: we delivered lately to {against} of its dead addresses, and know {with} dead"));
+    waiting(out, entry);
+    if let Some(since) = entry["quarantined_since"].as_u64() {
+        line(out, &format!("  QUARANTINE since {}: that is too many; nothing of it counts", time(since)));
+    }
+}
+
+/// What waits for a person because it is more than usual.
+fn waiting(out: &mut String, entry: &Value) {
+    let parked = &entry["parked"];
+    if !parked.is_object() {
+        return;
+    }
+    let (segments, events, why) = (&parked["segments"], &parked["events"], word(parked, "why"));
+    match parked["let_in"] == true {
+        true => line(out, &format!("  {events} events in {segments} segments were let in and are being fetched")),
+        false => {
+            line(out, &format!("  NOT FETCHED: {events} events in {segments} segments ({why})"));
+            line(out, &format!("    to let them in: sm2tp peer trust '{}' --take-parked", word(entry, "fingerprint")));
+        }
+    }
+}
+
+/// Origins that came through peers: those that are not believed, and how many there are.
+fn origins(out: &mut String, value: &Value) {
+    let odd = |origin: &&Value| origin["quarantined_since"].is_u64() || origin["parked"].is_object();
+    for origin in items(value, "origins").iter().filter(odd) {
+        line(out, "");
+        line(out, &format!("{} (known through a peer, {} hops away)", word(origin, "name"), origin["hop"]));
+        line(out, &format!("  its fingerprint:  {}", word(origin, "fingerprint")));
+        let (against, with) = (&origin["agreement"]["contradicted"], &origin["agreement"]["agreed"]);
+        waiting(out, origin);
+        let Some(since) = origin["quarantined_since"].as_u64().map(time) else { continue };
+        line(
+            out,
+            &format!(
+                "  QUARANTINE since {since}: we delivered lately to {against} of its dead addresses, and know {with} dead"
+            ),
+        );
     }
 }
 

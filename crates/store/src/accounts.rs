@@ -514,6 +514,8 @@ mod tests {
                  hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
              CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, recipient TEXT); \
              CREATE TABLE peer (node BLOB PRIMARY KEY, polled_at INTEGER, trouble TEXT) WITHOUT ROWID; \
+             CREATE TABLE segment (n INTEGER PRIMARY KEY, origin BLOB, epoch INTEGER, segno INTEGER, header BLOB, \
+                 introducer BLOB, received_at INTEGER, UNIQUE (origin, epoch, segno)); \
              CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, \
                  cause TEXT, sub TEXT, stream TEXT, count INTEGER NOT NULL, key_id BLOB, tag BLOB, domain TEXT, org TEXT, \
                  login TEXT, provider TEXT, code INTEGER, enhanced TEXT, strength TEXT, rule TEXT, note TEXT); \

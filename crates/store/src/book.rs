@@ -43,7 +43,7 @@ impl Book {
         grants: &[TagKeyGrant],
     ) -> Self {
         let keys = Arc::new(RwLock::new(grants.iter().map(|grant| grant.key.clone()).collect()));
-        let mut belief = BeliefLimits::default();
+        let mut belief = federated.belief().clone();
         belief.soft.half_life_s = limits.soft_half_life_s.max(1) as f64;
         Self { views, federated, accounts, limits, belief, keys }
     }
@@ -112,7 +112,7 @@ impl Book {
     pub fn votes(&self, address: &Address, now: u64) -> Vec<sm2tp_federation::belief::Vote> {
         let (addresses, domains) = self.tags(address);
         let all = addresses.iter().chain(&domains);
-        self.federated.look(|index: &Index| all.flat_map(|tag| index.votes(tag, now)).collect())
+        self.federated.look(|index: &Index| all.flat_map(|tag| index.votes(tag, now, &self.belief)).collect())
     }
 }
 

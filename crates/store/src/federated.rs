@@ -5,16 +5,21 @@
 
 mod history;
 mod index;
+mod judging;
+mod parked;
 mod peers;
 pub(crate) mod publish;
 mod settings;
+mod standings;
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::chain::Head;
 use sm2tp_federation::descriptor::{self, SignedDescriptor};
 use sm2tp_federation::feed::{FeedEntry, HeadLine};
@@ -24,7 +29,9 @@ use sm2tp_federation::segment::{self, Opened, SegmentError};
 use thiserror::Error;
 
 pub use self::history::{History, segment_octets};
-pub use self::index::Index;
+pub use self::index::{Index, Standing};
+pub use self::judging::{Judgement, Turned};
+pub use self::parked::Waiting;
 pub use self::peers::{Contact, Peer, PeerState};
 pub use self::publish::{Publisher, Tick};
 use crate::ledger::{Ledger, LedgerError};
@@ -36,6 +43,9 @@ pub struct Federated {
     ledger: Ledger,
     dir: PathBuf,
     index: Arc<RwLock<Index>>,
+    belief: Arc<BeliefLimits>,
+    /// Whom each node names as its peers.
+    links: Arc<Mutex<HashMap<NodeKey, Vec<NodeKey>>>>,
 }
 
 /// Why a segment could not be kept or served.
@@ -71,19 +81,30 @@ impl Federated {
     ///
     /// # Errors
     /// [`FederatedError`] where the directory or the ledger cannot be read.
-    pub async fn open(ledger: Ledger, dir: &Path, own: NodeKey) -> Result<Self, FederatedError> {
+    pub async fn open(ledger: Ledger, dir: &Path, own: NodeKey, belief: BeliefLimits) -> Result<Self, FederatedError> {
         fs::create_dir_all(dir).map_err(at(dir))?;
-        let federated = Self { ledger, dir: dir.to_owned(), index: Arc::new(RwLock::new(Index::new(own))) };
+        let federated = Self {
+            ledger,
+            dir: dir.to_owned(),
+            index: Arc::new(RwLock::new(Index::new(own))),
+            belief: Arc::new(belief),
+            links: Arc::default(),
+        };
+        federated.load_links().await?;
+        federated.load_judgements().await?;
         federated.refresh_origins().await?;
-        let rows =
-            federated.ledger.read(|sql| Ok(sql::all(sql, "SELECT header FROM segment ORDER BY n", &[], header)?));
+        let rows = federated
+            .ledger
+            .read(|sql| Ok(sql::all(sql, "SELECT header FROM segment WHERE parked IS NULL ORDER BY n", &[], header)?));
         for header in rows.await? {
             federated.load(&header).await?;
         }
+        federated.load_parked().await?;
         Ok(federated)
     }
 
     async fn load(&self, header: &Header) -> Result<(), FederatedError> {
+        self.write_index().count(header);
         let Some(origin) = self.descriptor(header.origin()).await? else { return Ok(()) };
         let read = self.read_body(header).and_then(|body| Ok(segment::verify(header, origin.descriptor(), &body)?));
         match read {
@@ -111,25 +132,12 @@ impl Federated {
         let opened = segment::open(signed, body)?;
         let header = *signed.header();
         self.write_file(&header, body)?;
-        let position = header.position();
-        self.ledger
-            .write(move |sql| {
-                sql.execute(
-                    "INSERT INTO segment (origin, epoch, segno, header, introducer, received_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (origin, epoch, segno) DO NOTHING",
-                    &[
-                        header.origin().0[..].into(),
-                        position.epoch.into(),
-                        position.segno.into(),
-                        header.as_bytes()[..].into(),
-                        introducer.map_or(sql::Value::Null, |node| node.0[..].into()),
-                        now.into(),
-                    ],
-                )?;
-                Ok(())
-            })
-            .await?;
+        let fresh = self.ledger.write(move |sql| Ok(parked::insert(sql, &header, introducer, now, None)?)).await?;
+        if fresh {
+            self.write_index().count(&header);
+        }
         if let Opened::Readable(verified) = opened {
+            self.judge_segment(&verified, now);
             self.write_index().add(&verified);
         }
         Ok(header.count())
@@ -171,7 +179,8 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn feed(&self, after: u64, limit: usize, asker: NodeKey) -> Result<Vec<FeedEntry>, FederatedError> {
-        let query = "SELECT header, n FROM segment WHERE n > $1 AND origin <> $2 ORDER BY n LIMIT $3";
+        let query =
+            "SELECT header, n FROM segment WHERE n > $1 AND origin <> $2 AND parked IS NULL ORDER BY n LIMIT $3";
         let values = [after.into(), asker.0[..].into(), (limit as u64).into()];
         let entry = |row: &Row| Ok(FeedEntry { number: row.uint(1)?, header: header(row)? });
         Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, entry)?)).await?)
@@ -192,9 +201,11 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn heads(&self) -> Result<Vec<HeadLine>, FederatedError> {
-        let newest = "SELECT header, origin FROM segment s WHERE NOT EXISTS (SELECT 1 FROM segment t WHERE \
-            t.origin = s.origin AND (t.epoch > s.epoch OR (t.epoch = s.epoch AND t.segno > s.segno)))";
-        let oldest = "SELECT epoch, segno FROM segment WHERE origin = $1 ORDER BY epoch, segno LIMIT 1";
+        let newest = "SELECT header, origin FROM segment s WHERE s.parked IS NULL AND NOT EXISTS \
+            (SELECT 1 FROM segment t WHERE t.origin = s.origin AND t.parked IS NULL AND \
+            (t.epoch > s.epoch OR (t.epoch = s.epoch AND t.segno > s.segno)))";
+        let oldest =
+            "SELECT epoch, segno FROM segment WHERE origin = $1 AND parked IS NULL ORDER BY epoch, segno LIMIT 1";
         let lines = self.ledger.read(move |sql| {
             let headers = sql::all(sql, newest, &[], header)?;
             let mut lines = Vec::with_capacity(headers.len());
@@ -212,7 +223,10 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn counts(&self, own: NodeKey) -> Result<(u64, u64), FederatedError> {
-        let headers = self.ledger.read(|sql| Ok(sql::all(sql, "SELECT header FROM segment", &[], header)?)).await?;
+        let headers = self
+            .ledger
+            .read(|sql| Ok(sql::all(sql, "SELECT header FROM segment WHERE parked IS NULL", &[], header)?))
+            .await?;
         let sum = |ours: bool| {
             headers.iter().filter(|header| (header.origin() == own) == ours).map(|h| u64::from(h.count())).sum()
         };
@@ -235,7 +249,17 @@ impl Federated {
 
     /// What is known of tags, for one look-up.
     pub fn look<T>(&self, question: impl FnOnce(&Index) -> T) -> T {
-        question(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+        question(&self.read_index())
+    }
+
+    /// The numbers by which others are believed.
+    #[must_use]
+    pub fn belief(&self) -> &BeliefLimits {
+        &self.belief
+    }
+
+    fn read_index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_index(&self) -> std::sync::RwLockWriteGuard<'_, Index> {

@@ -25,6 +25,39 @@ pub(super) async fn all(house: &House, watched: &Watched, now: u64) -> Result<Ve
     let life = watched.certificates.as_ref().and_then(|certificates| certificates.life());
     found.extend(life.and_then(|life| certificate(life, now)));
     found.extend(house.federation.store.peers().await?.iter().filter_map(|known| peer(known, now)));
+    found.extend(origins(house).await?);
+    Ok(found)
+}
+
+/// Origins that are not believed, or tell too much.
+async fn origins(house: &House) -> Result<Vec<Finding>, AlertError> {
+    let store = &house.federation.store;
+    let quarantined: Vec<_> = store.look(|index| {
+        let all = index.origins().filter(|(_, _, judgement)| judgement.quarantined_since.is_some());
+        all.map(|(origin, _, judgement)| (origin, judgement.tally())).collect()
+    });
+    let mut found = Vec::new();
+    for (origin, tally) in quarantined {
+        found.push(Finding::OriginQuarantined {
+            origin: store.name(origin).await?,
+            fingerprint: origin.fingerprint(),
+            contradicted: tally.contradicted,
+            agreed: tally.agreed,
+        });
+    }
+    let parked: Vec<_> = store.look(|index| {
+        let waiting = index.parked().iter().filter(|(_, waiting)| !waiting.released).take(PARKED_SHOWN);
+        waiting.map(|(origin, waiting)| (*origin, waiting.clone())).collect()
+    });
+    for (origin, waiting) in parked {
+        found.push(Finding::OriginParked {
+            origin: store.name(origin).await?,
+            fingerprint: origin.fingerprint(),
+            segments: waiting.segments,
+            events: waiting.events,
+            bound: waiting.why,
+        });
+    }
     Ok(found)
 }
 
@@ -97,6 +130,8 @@ fn peer(peer: &Peer, now: u64) -> Option<Finding> {
     Some(Finding::PeerUnusable { peer: peer.name.clone(), trouble })
 }
 
+/// Origins beyond their quota that are told of; a person sees the others in the list.
+const PARKED_SHOWN: usize = 50;
 const REFUSED_MIN: u64 = 3;
 const REFUSED_KNOWN_S: u64 = 3 * 86_400;
 /// The spool takes no mail below 32 MiB; at a mail of 100 kB a second there are three hours left.
@@ -160,6 +195,9 @@ mod tests {
             cursor: None,
             polled_at,
             answered_at,
+            caught_up_at: None,
+            read_at: None,
+            read_to: None,
             trouble: trouble.map(str::to_owned),
             request_id: None,
         };

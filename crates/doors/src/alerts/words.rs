@@ -1,5 +1,7 @@
 //! Table: what an alert says, in English and French, and as JSON for programs.
 
+mod nodes;
+
 use serde_json::{Value, json};
 use sm2tp_rules::alerts::{Finding, Part, Turn};
 use sm2tp_store::alerts::Message;
@@ -136,16 +138,14 @@ fn english(finding: &Finding) -> Words {
             format!("It is valid until {}.", utc(*at)),
             "Whoever renews it has not: look at its log (certbot), or at the node's with [acme].".to_owned(),
         ),
-        Finding::PeerSilent { peer, since, trouble } => words(
-            format!("The peer {peer} does not answer"),
-            format!("It answered last at {}.{}", utc(*since), reason(trouble.as_deref(), " The last try: ")),
-            "Ask its administrator; sm2tp peer list shows when it was tried.".to_owned(),
-        ),
-        Finding::PeerUnusable { peer, trouble } => words(
-            format!("What the peer {peer} says cannot be used"),
-            format!("It answers, but: {trouble}"),
-            "Nothing of that was taken. Tell its administrator; sm2tp peer remove ends it.".to_owned(),
-        ),
+        Finding::PeerSilent { peer, since, trouble } => nodes::silent(peer, *since, trouble.as_deref()),
+        Finding::PeerUnusable { peer, trouble } => nodes::unusable(peer, trouble),
+        Finding::OriginQuarantined { origin, contradicted, agreed, .. } => {
+            nodes::quarantined(origin, *contradicted, *agreed)
+        }
+        Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
+            nodes::parked(origin, fingerprint, (*segments, *events), bound)
+        }
         Finding::RulesBroken { detail } => words(
             "Your rules for replies cannot be used".to_owned(),
             format!("The rules before them stay. {detail}"),
@@ -209,16 +209,14 @@ fn french(finding: &Finding) -> Words {
             format!("Il est valable jusqu’au {}.", utc(*at)),
             "Le renouvellement n’a pas eu lieu : voyez le journal de certbot, ou celui du nœud avec [acme].".to_owned(),
         ),
-        Finding::PeerSilent { peer, since, trouble } => words(
-            format!("Le pair {peer} ne répond pas"),
-            format!("Dernière réponse le {}.{}", utc(*since), reason(trouble.as_deref(), " Dernier essai : ")),
-            "Demandez à son administrateur ; sm2tp peer list montre les derniers essais.".to_owned(),
-        ),
-        Finding::PeerUnusable { peer, trouble } => words(
-            format!("Ce que dit le pair {peer} est inutilisable"),
-            format!("Il répond, mais : {trouble}"),
-            "Rien n’en a été retenu. Prévenez son administrateur ; sm2tp peer remove y met fin.".to_owned(),
-        ),
+        Finding::PeerSilent { peer, since, trouble } => nodes::silent_in_french(peer, *since, trouble.as_deref()),
+        Finding::PeerUnusable { peer, trouble } => nodes::unusable_in_french(peer, trouble),
+        Finding::OriginQuarantined { origin, contradicted, agreed, .. } => {
+            nodes::quarantined_in_french(origin, *contradicted, *agreed)
+        }
+        Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
+            nodes::parked_in_french(origin, fingerprint, (*segments, *events), bound)
+        }
         Finding::RulesBroken { detail } => words(
             "Vos règles pour les réponses sont inutilisables".to_owned(),
             format!("Les règles précédentes restent en vigueur. {detail}"),
@@ -305,6 +303,19 @@ mod tests {
             Finding::CertificateEnds { at: 1_800_000_000 },
             Finding::PeerSilent { peer: "B".into(), since: 1_800_000_000, trouble: Some("away".into()) },
             Finding::PeerUnusable { peer: "B".into(), trouble: "forged".into() },
+            Finding::OriginQuarantined {
+                origin: "C".into(),
+                fingerprint: "aaaa bbbb".into(),
+                contradicted: 12,
+                agreed: 3,
+            },
+            Finding::OriginParked {
+                origin: "D".into(),
+                fingerprint: "cccc dddd".into(),
+                segments: 6,
+                events: 24_576,
+                bound: "too many".into(),
+            },
             Finding::RulesBroken { detail: "replies.toml:3: what".into() },
             Finding::SenderBlocked {
                 org: "asso".into(),
@@ -319,8 +330,19 @@ mod tests {
 
     #[test]
     fn each_finding_is_said_in_both_languages_with_its_numbers() {
-        let wants =
-            ["21", "https://lists.example/", "5 Mi", "2027-01-15", "away", "forged", "replies.toml:3", "141", "sm2tp"];
+        let wants = [
+            "21",
+            "https://lists.example/",
+            "5 Mi",
+            "2027-01-15",
+            "away",
+            "forged",
+            "12",
+            "24576",
+            "replies.toml:3",
+            "141",
+            "sm2tp",
+        ];
         for (finding, want) in all().into_iter().zip(wants) {
             for language in [Language::English, Language::French] {
                 for turn in [Turn::Opened, Turn::Still] {
@@ -339,7 +361,7 @@ mod tests {
         let parts: Vec<Part> =
             all().into_iter().map(|finding| Part { turn: Turn::Opened, opened_at: 1_800_000_000, finding }).collect();
         let message = Message { id: 1, at: 1_800_000_000, parts };
-        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 9 alertes");
+        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 11 alertes");
         let event: Value = serde_json::from_str(&event("relay.example", &message, Language::English)).unwrap();
         assert_eq!(
             (event["type"].as_str(), event["timestamp"].as_str()),

@@ -3,8 +3,12 @@
 //! Nothing is hidden, and nobody is shown: tags, what servers said, which nodes. The clear address stands in the answer
 //! because the asker typed it, and no sender does (R11).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use sm2tp_federation::belief::{self, Vote};
+use sm2tp_federation::belief::{self, HOP_MAX, Independence, Switch, Vote};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::record::Class;
 use sm2tp_federation::tags::Tag;
 use sm2tp_proto::Address;
 use sm2tp_rules::suppress::{self, Decision, Level, Limits, Recipient, Why};
@@ -14,7 +18,7 @@ use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::sql::{self, Row, SqlError};
 
 use super::addresses::known;
-use super::{Problem, address, limits_in_force, queue};
+use super::{Problem, address, limits_in_force, peers, queue};
 use crate::{House, now};
 
 /// Every stream's decision, all evidence behind it, and the ways out.
@@ -34,8 +38,8 @@ pub(super) async fn explain(
     let decisions: Vec<Value> = streams.into_iter().map(|stream| asked.decision(stream)).collect();
     let (tags, _) = house.book.tags(&address);
     let last = last_reply(house, &tags).await?;
-    let names = names(house).await?;
     let votes = house.book.votes(&address, now);
+    let names = names(house, &votes).await?;
     let (waiting, more) = queue::waiting(house, &address).await?;
     Ok(json!({
         "address": text,
@@ -63,6 +67,7 @@ pub(super) async fn explain(
             "suppressed_sources": limits.suppressed_sources_min,
             "votes": votes.iter().map(|known| vote(known, &names, house, now)).collect::<Vec<_>>(),
         },
+        "belief": rules_of_belief(house, &limits),
         "limits": limits_in_force(house, &org),
         "release": asked.release(),
     }))
@@ -216,24 +221,76 @@ struct Last {
 }
 
 fn vote(vote: &Vote, names: &[(String, String)], house: &House, now: u64) -> Value {
-    let origin = vote.origin.to_string();
-    let name = names.iter().find(|(node, _)| *node == origin).map(|(_, name)| name.clone());
+    let called = |node: &str| names.iter().find(|(known, _)| known == node).map(|(_, name)| name.clone());
+    let store = &house.federation.store;
+    let (judgement, standing) = store.look(|index| (index.judgement(&vote.origin), index.standing(&vote.origin)));
+    let (weight, score) = (
+        belief::weight(vote, &house.book.belief),
+        belief::score(std::slice::from_ref(vote), now, &house.book.belief).score,
+    );
     json!({
-        "origin": origin,
-        "name": name,
+        "origin": vote.origin.to_string(),
+        "name": called(&vote.origin.to_string()),
         "fingerprint": vote.origin.fingerprint(),
         "introducer": vote.introducer.map(|node| node.to_string()),
+        "introducer_name": vote.introducer.and_then(|node| called(&node.to_string())),
         "hop": vote.hop,
         "class": vote.class.0,
         "at": u64::from(vote.hour) * 3600,
-        "weight": belief::weight(vote, &house.book.belief),
-        "score": belief::score(std::slice::from_ref(vote), now, &house.book.belief).score,
+        "known_since": standing.map(|standing| standing.known_since),
+        "agreement": peers::agreement(house, &judgement),
+        "weight": weight,
+        "score": score,
+        "left_out": left_out(vote, weight, score),
     })
 }
 
-async fn names(house: &House) -> Result<Vec<(String, String)>, Problem> {
-    let peers = house.federation.store.peers().await.map_err(|error| Problem::NotFound(error.to_string()))?;
-    Ok(peers.into_iter().map(|peer| (peer.node.to_string(), peer.name)).collect())
+/// The rule by which a word counts nothing, if one does.
+fn left_out(vote: &Vote, weight: f64, score: f64) -> Option<&'static str> {
+    let hard = vote.class == Class::HARD;
+    let counted = hard || vote.class == Class::SOFT || vote.class == Class::DOMAIN_DEAD;
+    match () {
+        () if hard && vote.provider_frozen => Some("provider-freeze"),
+        () if vote.agreement <= 0.0 => Some("quarantine"),
+        () if HOP_MAX < vote.hop => Some("too-far"),
+        () if weight <= 0.0 => Some("no-weight"),
+        () if counted && score <= 0.0 => Some("expired"),
+        () => None,
+    }
+}
+
+/// Which rules hold about the words of others (`FEDERATION.md` §8), with their numbers.
+fn rules_of_belief(house: &House, limits: &Limits) -> Value {
+    let (belief, quotas) = (&house.book.belief, &house.federation.quotas);
+    let word = |switch| if switch == Switch::On { "on" } else { "off" };
+    json!({
+        "agreement": word(belief.agreement),
+        "contradicted_min": belief.contradicted_min,
+        "contradicted_share": belief.contradicted_share_max,
+        "provider_freeze": word(belief.provider_freeze),
+        "freeze_samples": belief.freeze_samples_min,
+        "freeze_share": belief.freeze_share_min,
+        "freeze_times": belief.freeze_factor,
+        "witness": if belief.independence == Independence::Introducer { "introducer" } else { "origin" },
+        "full_weight_after_s": belief.ramp_s,
+        "quota": word(quotas.quota),
+        "usual_events": quotas.soft_events_day,
+        "most_events": quotas.hard_events_day,
+        "canary_share": limits.canary_share,
+        "hold_down_s": house.federation.publisher.hold_down_s,
+    })
+}
+
+/// The names of those who spoke, and of those who introduced them.
+async fn names(house: &House, votes: &[Vote]) -> Result<Vec<(String, String)>, Problem> {
+    let nodes: BTreeSet<NodeKey> =
+        votes.iter().flat_map(|vote| [Some(vote.origin), vote.introducer]).flatten().collect();
+    let mut names = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let name = house.federation.store.name(node).await.map_err(|error| Problem::NotFound(error.to_string()))?;
+        names.push((node.to_string(), name));
+    }
+    Ok(names)
 }
 
 /// The masked reply behind the newest evidence, and the rule that understood it.

@@ -11,6 +11,8 @@ pub(super) struct Memory {
     setbacks: HashMap<NodeKey, Setback>,
     /// Unix seconds when its tag keys were last asked for.
     pub keys_at: u64,
+    /// In the contact under way its feed was read to the end, and nothing was left.
+    pub caught_up: bool,
     /// In the contact under way it has answered as the node that we know.
     pub answered: bool,
 }

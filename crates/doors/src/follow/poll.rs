@@ -61,7 +61,7 @@ pub(super) struct Poll<'a> {
     /// Origins of which something could not be taken this time, and why.
     held: HashMap<NodeKey, FollowError>,
     /// Entries of the page by origin: of those with many, segments are fetched in bulk.
-    pub ahead: HashMap<NodeKey, usize>,
+    pub ahead: HashMap<NodeKey, Vec<Header>>,
     cursor: Option<Cursor>,
     said: u32,
     ends_at: Instant,
@@ -70,7 +70,7 @@ pub(super) struct Poll<'a> {
 /// Talks to a peer once and notes how it went. The second answer is false where the peer should be asked less often.
 pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memory: Memory) -> (Memory, bool) {
     let mut cursor = peer.cursor.clone();
-    memory.answered = false;
+    (memory.answered, memory.caught_up) = (false, false);
     let result = match peer.state {
         PeerState::Invited => {
             let asked = invitation::ask_after(house, client, &peer).await;
@@ -90,7 +90,14 @@ pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memo
     let store = &house.federation.store;
     let known = store.descriptor(peer.node).await.ok().flatten();
     let name = known.map_or_else(|| peer.name.clone(), |known| known.descriptor().name.clone());
-    let noted = Contact { name, cursor, polled_at: crate::now(), answered: memory.answered, trouble };
+    let noted = Contact {
+        name,
+        cursor,
+        polled_at: crate::now(),
+        answered: memory.answered,
+        caught_up: memory.caught_up,
+        trouble,
+    };
     if let Err(error) = store.note_contact(peer.node, noted).await {
         tracing::error!(%error, "a contact with a peer cannot be noted");
     }
@@ -117,7 +124,7 @@ async fn pull(
         peer,
         api,
         memory,
-        quotas: Quotas::default(),
+        quotas: Quotas::new(house.federation.quotas.clone()),
         heads: None,
         descriptors: HashMap::new(),
         held: HashMap::new(),
@@ -130,6 +137,9 @@ async fn pull(
     poll.memory.answered = true;
     poll.tag_keys().await?;
     let read = poll.feed().await;
+    if let Err(error) = poll.released().await {
+        poll.say(&format!("what was let in cannot be fetched: {error}"));
+    }
     *cursor = poll.cursor.map(|cursor| cursor.to_string());
     let held = std::mem::take(&mut poll.held);
     let names: Vec<NodeKey> = held.keys().copied().collect();
@@ -189,7 +199,10 @@ impl Poll<'_> {
             if self.held.is_empty() {
                 self.cursor = Some(Cursor { after: next.after.max(last.unwrap_or(0)), ..next });
             }
-            let Some(last) = last else { return Ok(()) };
+            let Some(last) = last else {
+                self.memory.caught_up = self.held.is_empty();
+                return Ok(());
+            };
             reading = Some(Cursor { after: next.after.max(last), ..next });
             self.note_progress().await?;
         }
@@ -200,7 +213,7 @@ impl Poll<'_> {
     async fn page(&mut self, lines: &[FeedLine], feed: Cursor) -> Result<bool, FollowError> {
         let headers: Vec<Header> = lines.iter().flat_map(|line| &line.header).copied().collect();
         self.ahead.clear();
-        headers.iter().for_each(|header| *self.ahead.entry(header.origin()).or_default() += 1);
+        headers.iter().for_each(|header| self.ahead.entry(header.origin()).or_default().push(*header));
         if let Err(error) = self.learn(&headers).await {
             self.say(&format!("its nodes cannot be learned: {error}"));
         }
@@ -247,6 +260,7 @@ impl Poll<'_> {
             cursor: self.cursor.map(|cursor| cursor.to_string()),
             polled_at: crate::now(),
             answered: self.memory.answered,
+            caught_up: false,
             trouble: self.peer.trouble.clone(),
         };
         Ok(self.house.federation.store.note_contact(self.peer.node, contact).await?)

@@ -9,7 +9,6 @@ use sm2tp_federation::quota::{self, Quota, QuotaLimits, Usage};
 use sm2tp_store::federated::{Federated, FederatedError, History, segment_octets};
 
 /// Read once for each origin and introducer, then followed.
-#[derive(Default)]
 pub(super) struct Quotas {
     limits: QuotaLimits,
     origins: HashMap<NodeKey, History>,
@@ -17,6 +16,34 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
+    pub(super) fn new(limits: QuotaLimits) -> Self {
+        Self { limits, origins: HashMap::new(), introduced: HashMap::new() }
+    }
+
+    /// The octets of the first of `headers`, which follow each other, that are taken: known before any body is asked for.
+    pub(super) async fn run(
+        &mut self,
+        store: &Federated,
+        headers: &[Header],
+        introducer: Option<NodeKey>,
+    ) -> Result<u64, FederatedError> {
+        let (mut octets, mut counted) = (0, Self::new(self.limits.clone()));
+        if let Some(first) = headers.first() {
+            // Asked here, so that it is counted once and not kept twice.
+            self.quota(store, first, introducer).await?;
+            counted.origins = self.origins.clone();
+            counted.introduced = self.introduced.clone();
+        }
+        for header in headers {
+            if counted.quota(store, header, introducer).await? != Quota::Take {
+                break;
+            }
+            counted.took(header, introducer);
+            octets += segment_octets(header);
+        }
+        Ok(octets)
+    }
+
     /// Asks for one segment.
     pub(super) async fn quota(
         &mut self,
@@ -40,7 +67,6 @@ impl Quotas {
             events_day_median: median(history, day),
             origin_octets: history.octets,
             introducer_octets: introducer.and_then(|node| self.introduced.get(&node).copied()).unwrap_or(0),
-            disk_octets: DISK_OCTETS,
         };
         Ok(quota::quota(&usage, header.count(), segment_octets(header), &self.limits))
     }
@@ -64,8 +90,6 @@ fn median(history: &History, day: u64) -> u64 {
 
 const DAY_S: u64 = 86_400;
 const MEDIAN_DAYS: u64 = 30;
-/// What all segments together may take: 600 million events, far beyond what the index in memory holds.
-const DISK_OCTETS: u64 = 20_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use sm2tp_federation::quota::{Parked, Quota};
 use sm2tp_federation::segment;
 use sm2tp_store::federated::{Federated, FederatedError};
 
-use super::fetch::SEGMENT_MAX;
+use super::fetch::{FetchError, SEGMENT_MAX};
 use super::poll::{FollowError, Poll};
 
 /// Whether the log of an origin goes on.
@@ -31,20 +31,65 @@ impl Poll<'_> {
         let Some(signed) = self.verified(header).await? else { return Ok(()) };
         match self.step(&signed).await? {
             Step::Gap { .. } => self.fill(&signed).await,
-            Step::Next => {
-                // One by one, a new node would ask thousands of times. What follows in the page is known then; what
-                // a bulk answer did not bring is asked for by its name.
-                if self.ahead.get(&origin).is_some_and(|count| BULK_MIN <= *count) {
-                    self.ahead.remove(&origin);
-                    if !matches!(self.bulk(origin, header.position()).await, Err(_) | Ok(Some(0))) {
-                        return Ok(());
-                    }
-                }
-                let body = self.fetch(&signed).await?;
-                self.keep(&signed, &body).await.map(|_| ())
-            }
+            Step::Next => self.next(&signed).await,
             step => self.other(&signed, step).await,
         }
+    }
+
+    /// Takes what is next in a log: within its quota, which the header tells before its body is asked for.
+    async fn next(&mut self, signed: &SignedHeader) -> Result<(), FollowError> {
+        let header = signed.header();
+        let (origin, introducer) = (header.origin(), self.introducer(header));
+        let store = &self.house.federation.store;
+        if let Quota::Park(parked) = self.quotas.quota(store, header, introducer).await? {
+            return self.park(signed, parked).await;
+        }
+        // One by one, a new node would ask thousands of times. What follows in the page is known then; what a bulk
+        // answer did not bring is asked for by its name.
+        let ahead = self.ahead.get(&origin).map_or(&[][..], Vec::as_slice);
+        let from = ahead.iter().position(|known| known == header).unwrap_or(ahead.len());
+        if BULK_MIN <= ahead.len() - from {
+            let octets = self.quotas.run(store, &ahead[from..], introducer).await?;
+            self.ahead.remove(&origin);
+            let octets_max = usize::try_from(octets).unwrap_or(usize::MAX).min(BULK_OCTETS_MAX);
+            if !matches!(self.bulk(origin, header.position(), octets_max).await, Err(_) | Ok(Some(0))) {
+                return Ok(());
+            }
+        }
+        let body = self.fetch(signed).await?;
+        self.keep(signed, &body).await.map(|_| ())
+    }
+
+    /// Keeps the header alone, or nothing of an origin of which too much waits already.
+    async fn park(&mut self, signed: &SignedHeader, parked: Parked) -> Result<(), FollowError> {
+        let header = signed.header();
+        let (origin, at, now) = (header.origin(), header.position(), crate::now());
+        let store = &self.house.federation.store;
+        let first = store.look(|index| !index.parked().contains_key(&origin));
+        if !store.park(signed, self.introducer(header), parked, now).await? {
+            self.memory.park(origin, now);
+        } else if first {
+            tracing::error!(%origin, %at, "segments of this origin wait for a person and are not fetched: {parked}");
+        }
+        Ok(())
+    }
+
+    /// Fetches bodies that a person let in, as far as this peer has them.
+    pub(super) async fn released(&mut self) -> Result<(), FollowError> {
+        for header in self.house.federation.store.released().await? {
+            let Some(signed) = self.verified(header).await? else { continue };
+            match self.fetch(&signed).await {
+                Ok(body) => self.house.federation.store.unpark(&signed, &body, crate::now()).await?,
+                // Another peer may have it.
+                Err(FollowError::Fetch(FetchError::Status { status: 404, .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn introducer(&self, header: &Header) -> Option<NodeKey> {
+        (header.origin() != self.peer.node).then_some(self.peer.node)
     }
 
     /// The header, if its origin vouches for it. A descriptor that we do not have yet is a reason to wait.
@@ -118,18 +163,10 @@ impl Poll<'_> {
         let store = &self.house.federation.store;
         let header = signed.header();
         let (origin, at, now) = (header.origin(), header.position(), crate::now());
-        let introducer = (origin != self.peer.node).then_some(self.peer.node);
-        match self.quotas.quota(store, header, introducer).await? {
-            Quota::Take => {}
-            // Nobody can let it in by hand yet, and a mailing of another scale is no crime: said, and taken.
-            Quota::Park(Parked::Unusual { events, limit }) => {
-                self.say(&format!("node {origin} tells {events} events of one day, usual are up to {limit}"));
-            }
-            Quota::Park(parked) => {
-                tracing::error!(%origin, %at, "segments of this origin are not taken today: {parked}");
-                self.memory.park(origin, now);
-                return Ok(Kept::Parked);
-            }
+        let introducer = self.introducer(header);
+        if let Quota::Park(parked) = self.quotas.quota(store, header, introducer).await? {
+            self.park(signed, parked).await?;
+            return Ok(Kept::Parked);
         }
         store.keep(signed, body, introducer, now).await.map_err(|error| match error {
             FederatedError::Segment(source) => FollowError::Segment { origin, at, source },
@@ -154,7 +191,7 @@ impl Poll<'_> {
                 }
                 step => return self.other(target, step).await,
             };
-            match self.bulk(origin, from).await? {
+            match self.bulk(origin, from, BULK_OCTETS_MAX).await? {
                 Some(0) => break,
                 Some(_) => {}
                 None => return Ok(()),
@@ -165,8 +202,8 @@ impl Poll<'_> {
     }
 
     /// One bulk answer; how many segments of it were new, or none where the quota is used up.
-    async fn bulk(&mut self, origin: NodeKey, from: Position) -> Result<Option<u64>, FollowError> {
-        let path = format!("/log/{origin}?from={from}&max_bytes={BULK_OCTETS_MAX}");
+    async fn bulk(&mut self, origin: NodeKey, from: Position, octets_max: usize) -> Result<Option<u64>, FollowError> {
+        let path = format!("/log/{origin}?from={from}&max_bytes={octets_max}");
         let answer = self.client.get(&self.api, &path, BULK_OCTETS_MAX).await?;
         let mut rest = &answer.body[..];
         let mut kept = 0;

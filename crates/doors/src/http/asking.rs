@@ -119,6 +119,9 @@ async fn asking(
         cursor: None,
         polled_at: None,
         answered_at: None,
+        caught_up_at: None,
+        read_at: None,
+        read_to: None,
         trouble: None,
         request_id: fresh(),
     })

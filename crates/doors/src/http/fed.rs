@@ -56,6 +56,9 @@ pub(super) async fn feed(State(shared): Door, request: Request) -> Result<Respon
     let limit = asked.number("limit", FEED_PAGE)?.clamp(1, FEED_PAGE);
     let wait = Duration::from_secs(asked.number("wait", 0)?.min(WAIT_MAX_S) as u64);
     let after = position(&shared, asked.param("after")).await?;
+    if peer.read_to != Some(after) || peer.read_at.is_none_or(|at| at.saturating_add(NOTED_S) <= crate::now()) {
+        shared.house.federation.store.note_read(peer.node, after, crate::now()).await?;
+    }
     let until = Instant::now() + wait;
     // Without a free place the answer comes at once, as from a node that does not wait.
     let waiting = shared.waiting.try_acquire();
@@ -114,6 +117,8 @@ const _: () = assert!(FEED_PAGE <= feed::FEED_ENTRIES_MAX);
 const WAIT_MAX_S: usize = 25;
 /// A long poll looks so often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// That a peer reads is noted so often, where nothing else about it changes.
+const NOTED_S: u64 = 60;
 /// Descriptors of one page, and their octets: a reader takes 8 MB.
 const NODES_PAGE: usize = 500;
 const NODES_OCTETS_MAX: usize = 4_000_000;

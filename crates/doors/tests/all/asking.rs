@@ -63,6 +63,9 @@ async fn a_hundred_requests_are_enough() {
             cursor: None,
             polled_at: None,
             answered_at: None,
+            caught_up_at: None,
+            read_at: None,
+            read_to: None,
             trouble: None,
             request_id: Some(n.to_string()),
         };

@@ -75,6 +75,11 @@ impl Liar {
 
     /// A segment of this node after another one.
     pub fn segment(&self, after: Option<&Segment>, tag: u8) -> Segment {
+        self.seal(after, &[Record::about(Class::HARD, Source(1), Tag([tag; 16]), now() - 7200)])
+    }
+
+    /// The same with these events.
+    pub fn seal(&self, after: Option<&Segment>, records: &[Record]) -> Segment {
         let before = after.map(|segment| segment.header.header());
         let sealing = Sealing {
             origin: self.key(),
@@ -84,8 +89,7 @@ impl Liar {
             key_id: KeyId([9; 8]),
             sealed_at: now() - 60,
         };
-        let record = Record::about(Class::HARD, Source(1), Tag([tag; 16]), now() - 7200);
-        segment::seal(&sealing, &self.log, &[record]).unwrap()
+        segment::seal(&sealing, &self.log, records).unwrap()
     }
 
     /// Serves these headers in the feed and these octets in the log.

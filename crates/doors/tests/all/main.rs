@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests; clippy.toml sees it only inside of #[test]")]
 
 mod asking;
+mod believing;
 mod follow;
 mod liar;
 mod node;

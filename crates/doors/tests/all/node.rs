@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
-use sm2tp_doors::{Federation, House, follow, http, now};
+use sm2tp_doors::{Federation, House, control, follow, http, now};
+use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::keys::{LogKey, NodeKey};
 use sm2tp_federation::publish::SealRules;
+use sm2tp_federation::quota::QuotaLimits;
 use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
+use sm2tp_federation::tags::Tag;
 use sm2tp_proto::Address;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::watch::Limits;
@@ -118,6 +121,9 @@ impl Node {
             cursor: None,
             polled_at: None,
             answered_at: None,
+            caught_up_at: None,
+            read_at: None,
+            read_to: None,
             trouble: None,
             request_id: None,
         };
@@ -127,6 +133,11 @@ impl Node {
 
     /// The server of a recipient says that there is no such user.
     pub async fn learns_dead(&self, address: &str) {
+        self.hears(address, None, false).await;
+    }
+
+    /// The server of a recipient, at this provider, takes a mail or says that there is no such user.
+    pub async fn hears(&self, address: &str, provider: Option<&str>, taken: bool) {
         let number = u64::from(self.told.fetch_add(1, Ordering::Relaxed)) + 1;
         let verdict = Verdict {
             cause: Cause::Address,
@@ -137,8 +148,15 @@ impl Node {
             rule: "test".into(),
             rules: None,
         };
-        let answer =
-            Answer { code: Some(550), text: "5.1.1 unknown".into(), verdict: Some(verdict), ..Answer::default() };
+        let mx = provider.map(|_| "aspmx.l.google.com".to_owned());
+        let answer = Answer { provider: provider.map(str::to_owned), mx, ..Answer::default() };
+        let what = match taken {
+            true => What::Delivered { answer },
+            false => {
+                let answer = Answer { code: Some(550), text: "5.1.1 unknown".into(), verdict: Some(verdict), ..answer };
+                What::Bounced { answer, expired: false }
+            }
+        };
         let told = Told {
             v: Told::VERSION,
             at: now(),
@@ -151,7 +169,7 @@ impl Node {
             recipient: Some(address.into()),
             token: None,
             report: false,
-            what: What::Bounced { answer, expired: false },
+            what,
         };
         let (book, publisher) = (self.house.book.clone(), self.house.federation.publisher.clone());
         let key = book.current_key().unwrap();
@@ -160,6 +178,22 @@ impl Node {
             publisher.enqueue(sql, told, event, &key)
         };
         self.house.ledger.absorb("test", vec![(number, told)], SendLog::Off, tagger, publish).await.unwrap();
+    }
+
+    /// The tag under which this node keeps an address now.
+    pub fn tag(&self, address: &str) -> Tag {
+        self.house.book.tag(&Address::parse(address).unwrap()).unwrap().1
+    }
+
+    /// What the command line is answered about an address.
+    pub async fn explains(&self, address: &str) -> serde_json::Value {
+        let request = control::Request::Explain { address: address.into(), org: None, stream: None };
+        self.answers(request).await
+    }
+
+    pub async fn answers(&self, request: control::Request) -> serde_json::Value {
+        let (onward, _) = sm2tp_doors::smtp::Onward::new(1);
+        control::answer(&self.house, &onward, request).await.unwrap()
     }
 
     /// What is said to somebody who wants to send there.
@@ -223,7 +257,8 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     let spool = Spool::open(&data.join("spool"), name).unwrap();
     let ledger = Ledger::open(&ledger::path(data)).unwrap();
     let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
-    let store = Federated::open(ledger.clone(), &data.join("segments"), keys.node_key()).await.unwrap();
+    let (segments, belief) = (data.join("segments"), BeliefLimits::default());
+    let store = Federated::open(ledger.clone(), &segments, keys.node_key(), belief).await.unwrap();
     let keys_of_recipients = keys.watch_secret();
     let limits = suppress::Limits::default();
     let book = Book::new(ledger.views().clone(), store.clone(), accounts.clone(), limits, &keys.tags);
@@ -243,6 +278,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         publisher,
         keys: Arc::new(Mutex::new(keys)),
         descriptor: Arc::new(RwLock::new(descriptor)),
+        quotas: QuotaLimits::default(),
         poll: Duration::from_millis(100),
         head_wait: Duration::from_secs(3600),
     };

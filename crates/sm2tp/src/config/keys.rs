@@ -121,6 +121,27 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        name: "belief",
+        keys: &[
+            ("agreement", r#""on""#),
+            ("contradicted_min", "10"),
+            ("contradicted_share", "0.3"),
+            ("provider_freeze", r#""on""#),
+            ("freeze_samples", "20"),
+            ("freeze_share", "0.1"),
+            ("freeze_times", "5.0"),
+            ("witness", r#""introducer""#),
+            ("full_weight_after", r#""30d""#),
+            ("quota", r#""on""#),
+            ("usual_events", "2000"),
+            ("usual_times", "3"),
+            ("most_events", "20000"),
+            ("disk", r#""20 GB""#),
+            ("disk_of_origin", "0.05"),
+            ("disk_of_introduced", "0.5"),
+        ],
+    },
+    SectionKeys {
         name: "suppression",
         keys: &[
             ("hold_max", r#""24h""#),

@@ -20,8 +20,8 @@ use super::values::{
 };
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, alerts, net,
-    watch,
+    Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, alerts,
+    belief, net, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -93,6 +93,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         alerts: alerts::alerts(&top.open_or_empty("alerts"))?,
         dns: dns(&top.open_or_empty("dns"))?,
         federation: federation(&top.open_or_empty("federation"), &hostname)?,
+        belief: belief::belief(&top.open_or_empty("belief"))?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
         watch: watch::watch(&top.open_or_empty("watch"))?,
         policy: top.open("policy").map(|section| policy(&section, &mut doors)).transpose()?,

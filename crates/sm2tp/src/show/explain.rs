@@ -20,6 +20,7 @@ pub(super) fn explain(out: &mut String, value: &Value) {
     on_lists(out, value);
     lists(out, value);
     votes(out, &value["federated"]);
+    belief(out, value);
     log(out, value);
     match value["waiting"].as_u64().unwrap_or(0) {
         0 => {}
@@ -123,7 +124,50 @@ fn votes(out: &mut String, federated: &Value) {
         let score = vote["score"].as_f64().unwrap_or(0.0);
         let at = time(vote["at"].as_u64().unwrap_or(0));
         line(out, &format!("  {who}: {class}, {at} (weight {weight:.2}, counts {score:.2} today)"));
+        if let Some(behind) = vote["introducer_name"].as_str() {
+            let behind = plain(behind);
+            line(out, &format!("    known through {behind}, {} hops away: one witness together with it", vote["hop"]));
+        }
+        let (against, with) = (&vote["agreement"]["contradicted"], &vote["agreement"]["agreed"]);
+        if (against, with) != (&0.into(), &0.into()) {
+            let sentence =
+                format!("of its dead addresses this node delivered lately to {against}, and knows {with} dead");
+            line(out, &format!("    {sentence}"));
+        }
+        if let Some(why) = vote["left_out"].as_str() {
+            line(out, &format!("    does not count: {}", left_out(why)));
+        }
     }
+}
+
+fn left_out(why: &str) -> &'static str {
+    match why {
+        "provider-freeze" => "the provider said \"no such user\" to nearly everybody in that hour",
+        "quarantine" => "what this node says contradicts our own deliveries too often",
+        "too-far" => "it is more than three hops away",
+        "expired" => "it is too long ago",
+        _ => "nobody gave that node a weight",
+    }
+}
+
+/// Which rules hold about the words of others, where there are any.
+fn belief(out: &mut String, value: &Value) {
+    let rules = &value["belief"];
+    if items(&value["federated"], "votes").is_empty() || !rules.is_object() {
+        return;
+    }
+    let word = |key| word(rules, key);
+    line(
+        out,
+        &format!(
+            "  rules: agreement {}, provider freeze {}, witnesses by {}, quota {}, canaries {}",
+            word("agreement"),
+            word("provider_freeze"),
+            word("witness"),
+            word("quota"),
+            rules["canary_share"],
+        ),
+    );
 }
 
 /// What the rules saw, once for each rule: streams mostly share one.

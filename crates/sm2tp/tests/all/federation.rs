@@ -1,6 +1,7 @@
 //! Two peered nodes whose processes die, whose files rot, and whose door strangers knock at.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client::{exchange, send};
@@ -92,7 +93,9 @@ fn a_segment_with_a_flipped_bit_is_not_believed_and_the_nodes_go_on() {
     let before = files(&a.data().join("segments"));
     learns(&a, "gone1@d.test");
     let segment = wait_for("A seals a segment", LONG, || {
-        files(&a.data().join("segments")).into_iter().find(|path| !before.contains(path))
+        // Beside it lies what is being written, for a moment.
+        let sealed = |path: &PathBuf| !before.contains(path) && path.extension().is_some_and(|kind| kind == "seg");
+        files(&a.data().join("segments")).into_iter().find(sealed)
     });
     let mut octets = fs::read(&segment).unwrap();
     let last = octets.len() - 5;

@@ -29,7 +29,7 @@ impl Federated {
         limit: usize,
     ) -> Result<Vec<Header>, FederatedError> {
         let query = "SELECT header FROM segment WHERE origin = $1 AND (epoch > $2 OR (epoch = $2 AND segno >= $3)) \
-            ORDER BY epoch, segno LIMIT $4";
+            AND parked IS NULL ORDER BY epoch, segno LIMIT $4";
         let values = [origin.0[..].into(), from.epoch.into(), from.segno.into(), (limit as u64).into()];
         Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, header)?)).await?)
     }
@@ -39,7 +39,7 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn history(&self, origin: NodeKey) -> Result<History, FederatedError> {
-        let query = "SELECT header FROM segment WHERE origin = $1";
+        let query = "SELECT header FROM segment WHERE origin = $1 AND parked IS NULL";
         let read = self.ledger.read(move |sql| {
             let mut history = History::default();
             sql.rows(query, &[origin.0[..].into()], &mut |row| {
@@ -56,7 +56,7 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn introduced_octets(&self, introducer: NodeKey) -> Result<u64, FederatedError> {
-        let query = "SELECT header FROM segment WHERE introducer = $1";
+        let query = "SELECT header FROM segment WHERE introducer = $1 AND parked IS NULL";
         let read = self.ledger.read(move |sql| {
             let mut octets = 0;
             sql.rows(query, &[introducer.0[..].into()], &mut |row| {

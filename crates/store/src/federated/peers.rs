@@ -1,13 +1,10 @@
 //! Peers: nodes with which two people exchanged keys, and the nodes that are known through them.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use sm2tp_federation::descriptor::{Descriptor, Newer, SignedDescriptor};
 use sm2tp_federation::keys::{LogKey, NodeKey};
 
-use super::index::Standing;
-use super::{Federated, FederatedError, node_key};
+use super::{Federated, FederatedError, header, node_key};
 use crate::ledger::LedgerError;
 use crate::sql::{self, Row, Sql, SqlError, Value};
 
@@ -31,6 +28,11 @@ pub struct Peer {
     pub polled_at: Option<u64>,
     /// Unix seconds of the last try that it answered.
     pub answered_at: Option<u64>,
+    /// Unix seconds when all that it had was taken.
+    pub caught_up_at: Option<u64>,
+    /// When it last read our feed (unix seconds), and how far it was then.
+    pub read_at: Option<u64>,
+    pub read_to: Option<u64>,
     /// What was wrong at the last try.
     pub trouble: Option<String>,
     /// Name of the request for peering: at the asker to ask after it, at the asked to find it.
@@ -47,6 +49,8 @@ pub struct Contact {
     pub polled_at: u64,
     /// The node that we know answered, even where something it serves could not be taken.
     pub answered: bool,
+    /// All that it had was taken.
+    pub caught_up: bool,
     pub trouble: Option<String>,
 }
 
@@ -101,7 +105,7 @@ impl Federated {
     /// [`FederatedError`] where it cannot be kept.
     pub async fn note_contact(&self, node: NodeKey, contact: Contact) -> Result<(), FederatedError> {
         let update = "UPDATE peer SET name = $2, cursor = $3, polled_at = $4, trouble = $5, \
-            answered_at = COALESCE($6, answered_at) WHERE node = $1";
+            answered_at = COALESCE($6, answered_at), caught_up_at = COALESCE($7, caught_up_at) WHERE node = $1";
         let write = move |sql: &mut dyn Sql| {
             let values = [
                 node.0[..].into(),
@@ -110,11 +114,35 @@ impl Federated {
                 contact.polled_at.into(),
                 contact.trouble.into(),
                 contact.answered.then_some(contact.polled_at).into(),
+                contact.caught_up.then_some(contact.polled_at).into(),
             ];
             sql.execute(update, &values)?;
             Ok(())
         };
         Ok(self.ledger.write(write).await?)
+    }
+
+    /// A peer read our feed from this local number on, and so has all before it.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where it cannot be kept.
+    pub async fn note_read(&self, node: NodeKey, to: u64, now: u64) -> Result<(), FederatedError> {
+        let update = "UPDATE peer SET read_at = $2, read_to = $3 WHERE node = $1";
+        let values = [node.0[..].into(), now.into(), to.into()];
+        self.ledger.write(move |sql| Ok(sql.execute(update, &values)?)).await?;
+        Ok(())
+    }
+
+    /// Events of this node that lie before a local number of its feed.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn told_until(&self, own: NodeKey, to: u64) -> Result<u64, FederatedError> {
+        let query = "SELECT header FROM segment WHERE origin = $1 AND n <= $2 ORDER BY n DESC LIMIT 1";
+        let values = [own.0[..].into(), to.into()];
+        let found = self.ledger.read(move |sql| Ok(sql::first(sql, query, &values, header)?)).await?;
+        // Sequence numbers of a log begin at 1 and go on over its epochs.
+        Ok(found.map_or(0, |newest| newest.next_sequence() - 1))
     }
 
     /// The peer that we invited has accepted. Answers with whether it was still invited.
@@ -161,6 +189,7 @@ impl Federated {
             }
             Newer::Take => {}
         }
+        self.link(incoming.descriptor());
         self.ledger
             .write(move |sql| {
                 sql.execute(
@@ -207,6 +236,15 @@ impl Federated {
         Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, line)?)).await?)
     }
 
+    /// The name that a node gives itself; of one whose descriptor is not known, its fingerprint.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn name(&self, node: NodeKey) -> Result<String, FederatedError> {
+        let known = self.descriptor(node).await?;
+        Ok(known.map_or_else(|| node.fingerprint(), |known| known.descriptor().name.clone()))
+    }
+
     /// How many nodes are known.
     ///
     /// # Errors
@@ -216,36 +254,6 @@ impl Federated {
         let found = self.ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await?;
         Ok(found.unwrap_or(0))
     }
-
-    /// Tells the index whom the administrator trusts how far.
-    pub(super) async fn refresh_origins(&self) -> Result<(), FederatedError> {
-        let standings = self.ledger.read(|sql| Ok(standings(sql)?)).await?;
-        self.write_index().set_standings(standings);
-        Ok(())
-    }
-}
-
-/// A direct peer has the weight that a person gave it. Others stand behind who introduced them, one hop further.
-fn standings(sql: &mut dyn Sql) -> Result<HashMap<NodeKey, Standing>, SqlError> {
-    let mut standings = HashMap::new();
-    let mut introduced = Vec::new();
-    sql.rows("SELECT node, known_since, introducer FROM node", &[], &mut |row| {
-        let introducer = row.octets(2).ok().map(NodeKey);
-        introduced.push((node_key(row, 0)?, row.uint(1)?, introducer));
-        Ok(())
-    })?;
-    for peer in sql::all(sql, PEERS, &[], peer)?.into_iter().filter(|peer| peer.state == PeerState::Accepted) {
-        let standing = Standing { introducer: None, hop: 1, weight: peer.weight, known_since: peer.added_at };
-        standings.insert(peer.node, standing);
-    }
-    for (node, known_since, introducer) in introduced {
-        let Some(introducer) = introducer.filter(|peer| standings.get(peer).is_some_and(|s| s.hop == 1)) else {
-            continue;
-        };
-        let standing = Standing { introducer: Some(introducer), hop: 2, weight: 0.0, known_since };
-        standings.entry(node).or_insert(standing);
-    }
-    Ok(standings)
 }
 
 fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
@@ -256,7 +264,8 @@ fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
     };
     sql.execute(
         "INSERT INTO peer (node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, request_id, \
-         answered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (node) DO UPDATE SET \
+         answered_at, caught_up_at, read_at, read_to) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+         $14, $15, $16) ON CONFLICT (node) DO UPDATE SET \
          url = excluded.url, name = excluded.name, state = excluded.state, read = excluded.read, \
          weight = excluded.weight, note = excluded.note, cursor = excluded.cursor, polled_at = excluded.polled_at, \
          trouble = excluded.trouble, request_id = excluded.request_id, answered_at = excluded.answered_at",
@@ -274,12 +283,15 @@ fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
             peer.trouble.as_deref().into(),
             peer.request_id.as_deref().into(),
             peer.answered_at.into(),
+            peer.caught_up_at.into(),
+            peer.read_at.into(),
+            peer.read_to.into(),
         ],
     )?;
     Ok(())
 }
 
-fn peer(row: &Row) -> Result<Peer, SqlError> {
+pub(super) fn peer(row: &Row) -> Result<Peer, SqlError> {
     let owned = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
     let state = match row.text(3)? {
         "invited" => PeerState::Invited,
@@ -301,8 +313,11 @@ fn peer(row: &Row) -> Result<Peer, SqlError> {
         trouble: owned(10)?,
         request_id: owned(11)?,
         answered_at: row.uint(12).ok(),
+        caught_up_at: row.uint(13).ok(),
+        read_at: row.uint(14).ok(),
+        read_to: row.uint(15).ok(),
     })
 }
 
-const PEERS: &str = "SELECT node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, \
-    request_id, answered_at FROM peer ORDER BY name, node";
+pub(super) const PEERS: &str = "SELECT node, url, name, state, read, weight, note, added_at, cursor, polled_at, trouble, \
+    request_id, answered_at, caught_up_at, read_at, read_to FROM peer ORDER BY name, node";

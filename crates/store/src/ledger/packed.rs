@@ -69,6 +69,15 @@ impl<K: Tagged, V: Copy> Packed<K, V> {
         self.len
     }
 
+    pub(super) fn parts(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The entries of one part, in their order.
+    pub(super) fn part(&self, number: usize) -> &[(K, V)] {
+        self.shards.get(number).map_or(&[], Vec::as_slice)
+    }
+
     /// Octets that it takes, with what its lists have in reserve.
     #[cfg(test)]
     fn octets(&self) -> usize {

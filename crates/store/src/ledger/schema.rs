@@ -52,13 +52,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 8] = [
 /// 11: who was asked for a confirmation. 12: events name the exit; more is counted.
 /// 13: which list evidence was imported from. 14: the memories of senders.
 /// 15: what became of canaries, and whom other nodes spared us.
-const FORMAT: i64 = 15;
+/// 16: how origins agree with this node, hours of outages, segments whose bodies were not taken, how far peers are.
+const FORMAT: i64 = 16;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 12;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -85,6 +86,8 @@ const MIGRATIONS: [&str; 14] = [
     "",
     // Two tables, which are made below.
     "",
+    "ALTER TABLE segment ADD COLUMN parked TEXT; ALTER TABLE peer ADD COLUMN caught_up_at INTEGER;
+     ALTER TABLE peer ADD COLUMN read_at INTEGER; ALTER TABLE peer ADD COLUMN read_to INTEGER;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -207,20 +210,47 @@ CREATE TABLE IF NOT EXISTS pending (
     id INTEGER PRIMARY KEY, key_id BLOB NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS segment (
     n INTEGER PRIMARY KEY, origin BLOB NOT NULL, epoch INTEGER NOT NULL, segno INTEGER NOT NULL, header BLOB NOT NULL,
-    introducer BLOB, received_at INTEGER NOT NULL, UNIQUE (origin, epoch, segno));
+    introducer BLOB, received_at INTEGER NOT NULL, parked TEXT, UNIQUE (origin, epoch, segno));
 CREATE TABLE IF NOT EXISTS node (
     node BLOB PRIMARY KEY, seq INTEGER NOT NULL, descriptor TEXT NOT NULL, known_since INTEGER NOT NULL,
     introducer BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS peer (
     node BLOB PRIMARY KEY, url TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, read INTEGER NOT NULL,
     weight REAL NOT NULL, note TEXT, added_at INTEGER NOT NULL, cursor TEXT, polled_at INTEGER, trouble TEXT,
-    request_id TEXT, answered_at INTEGER) WITHOUT ROWID;
+    request_id TEXT, answered_at INTEGER, caught_up_at INTEGER, read_at INTEGER, read_to INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS judged (
+    origin BLOB PRIMARY KEY, contradicted INTEGER NOT NULL DEFAULT 0, agreed INTEGER NOT NULL DEFAULT 0,
+    quarantined_since INTEGER, proof BLOB, epoch_min INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS frozen_hour (
+    provider INTEGER NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (provider, hour)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As it was in format 15.
+    fn federation_before() -> String {
+        let before = FEDERATION.replace(", parked TEXT", "");
+        before.replace(", caught_up_at INTEGER, read_at INTEGER, read_to INTEGER", "")
+    }
+
+    #[test]
+    fn a_ledger_of_format_15_learns_how_origins_agree_and_keeps_its_peers() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&federation_before()).unwrap();
+        let insert = "INSERT INTO peer (node, url, name, state, read, weight, added_at) VALUES \
+            (x'01', '', 'B', 'accepted', 1, 1.0, 5); DROP TABLE judged; DROP TABLE frozen_hour; PRAGMA user_version = 15;";
+        connection.execute_batch(insert).unwrap();
+        for _ in 0..2 {
+            prepare(&connection).unwrap();
+            let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, Option<i64>>(0)).unwrap();
+            assert_eq!(of("SELECT read_to FROM peer WHERE name = 'B'"), None);
+            assert_eq!(of("SELECT COUNT(*) FROM judged, frozen_hour"), Some(0));
+            assert_eq!(of("SELECT COUNT(parked) FROM segment"), Some(0));
+        }
+    }
 
     #[test]
     fn a_ledger_of_format_7_learns_how_reports_were_weakened_which_exit_was_taken_and_keeps_its_lines() {
@@ -229,7 +259,7 @@ mod tests {
         let (before, _) = before.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
         connection.execute_batch(before).unwrap();
         let views = VIEWS.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT", "");
-        for tables in [&views, FEDERATION, &KEPT.replace(", weakened INTEGER", "")] {
+        for tables in [&views, &federation_before(), &KEPT.replace(", weakened INTEGER", "")] {
             connection.execute_batch(tables).unwrap();
         }
         let insert = "INSERT INTO send_log (at, org, stream, mail, kind) VALUES (5, 'asso', 'bulk', 1, 'returned'); \
@@ -249,7 +279,7 @@ mod tests {
     fn a_ledger_of_format_9_learns_what_an_incident_is() {
         let connection = Connection::open_in_memory().unwrap();
         let views = VIEWS.replace(", hard_imported TEXT", "");
-        for tables in [&EVENTS.replace(", exit TEXT", ""), &views, KEPT, FEDERATION] {
+        for tables in [&EVENTS.replace(", exit TEXT", ""), &views, KEPT, &federation_before()] {
             connection.execute_batch(tables).unwrap();
         }
         connection.execute_batch("PRAGMA user_version = 9;").unwrap();
@@ -264,7 +294,7 @@ mod tests {
     #[test]
     fn a_ledger_of_format_3_learns_when_peers_answered_and_who_speaks() {
         let connection = Connection::open_in_memory().unwrap();
-        for tables in [EVENTS, VIEWS, FEDERATION] {
+        for tables in [EVENTS, VIEWS, &federation_before()] {
             let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
             let before = before.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
             let before = before.replace(", exit TEXT", "").replace(", hard_imported TEXT", "");

@@ -50,6 +50,17 @@ impl Views {
         self.read().evidence.get(tag).map(Evidence::from)
     }
 
+    /// In how many parts all addresses can be read.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.read().evidence.parts()
+    }
+
+    /// Shows the addresses of one part; the lock is held for it alone.
+    pub fn part(&self, number: usize, mut show: impl FnMut(&Tag, Evidence)) {
+        self.read().evidence.part(number).iter().for_each(|(tag, small)| show(tag, (*small).into()));
+    }
+
     /// How many addresses are known.
     #[must_use]
     pub fn len(&self) -> usize {

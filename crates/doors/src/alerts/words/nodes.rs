@@ -1,0 +1,94 @@
+//! Table: what is said of nodes whose words cannot be used, in English and French.
+
+use super::{Words, reason, utc};
+
+pub(super) fn silent(peer: &str, since: u64, trouble: Option<&str>) -> Words {
+    words(
+        format!("The peer {peer} does not answer"),
+        format!("It answered last at {}.{}", utc(since), reason(trouble, " The last try: ")),
+        "Ask its administrator; sm2tp peer list shows when it was tried.".to_owned(),
+    )
+}
+
+pub(super) fn unusable(peer: &str, trouble: &str) -> Words {
+    words(
+        format!("What the peer {peer} says cannot be used"),
+        format!("It answers, but: {trouble}"),
+        "Nothing of that was taken. Tell its administrator; sm2tp peer remove ends it.".to_owned(),
+    )
+}
+
+pub(super) fn silent_in_french(peer: &str, since: u64, trouble: Option<&str>) -> Words {
+    words(
+        format!("Le pair {peer} ne répond pas"),
+        format!("Dernière réponse le {}.{}", utc(since), reason(trouble, " Dernier essai : ")),
+        "Demandez à son administrateur ; sm2tp peer list montre les derniers essais.".to_owned(),
+    )
+}
+
+pub(super) fn unusable_in_french(peer: &str, trouble: &str) -> Words {
+    words(
+        format!("Ce que dit le pair {peer} est inutilisable"),
+        format!("Il répond, mais : {trouble}"),
+        "Rien n’en a été retenu. Prévenez son administrateur ; sm2tp peer remove y met fin.".to_owned(),
+    )
+}
+
+pub(super) fn quarantined(origin: &str, contradicted: u32, agreed: u32) -> Words {
+    Words {
+        title: format!("The node {origin} calls living addresses dead and is not believed"),
+        more: format!(
+            "This node delivered lately to {contradicted} addresses that it calls dead, and knows {agreed} of them dead \
+             itself. What it says counts nothing; it is kept."
+        ),
+        todo:
+            "Ask its administrator what went wrong. It is believed again by itself as soon as its words agree; sm2tp \
+               peer list shows how they do."
+                .to_owned(),
+    }
+}
+
+pub(super) fn quarantined_in_french(origin: &str, contradicted: u32, agreed: u32) -> Words {
+    Words {
+        title: format!("Le nœud {origin} déclare mortes des adresses vivantes et n’est plus cru"),
+        more: format!(
+            "Ce nœud a remis récemment du courrier à {contradicted} adresses que l’autre déclare mortes, et en connaît \
+             lui-même {agreed} comme mortes. Ce que dit l’autre ne compte plus ; c’est conservé."
+        ),
+        todo: "Demandez à son administrateur ce qui s’est passé. Il sera cru à nouveau, de soi-même, dès que ses \
+               déclarations concorderont ; sm2tp peer list montre où il en est."
+            .to_owned(),
+    }
+}
+
+pub(super) fn parked(origin: &str, fingerprint: &str, (segments, events): (u64, u64), bound: &str) -> Words {
+    words(
+        format!("The node {origin} tells more than is usual"),
+        format!(
+            "{events} events in {segments} segments were not fetched: {bound}. Their signed headers are kept; what it says \
+             of other days is taken as before."
+        ),
+        format!(
+            "Ask its administrator whether that is right. If it is: sm2tp peer trust '{fingerprint}' --take-parked. \
+             [belief] has the amounts."
+        ),
+    )
+}
+
+pub(super) fn parked_in_french(origin: &str, fingerprint: &str, (segments, events): (u64, u64), bound: &str) -> Words {
+    words(
+        format!("Le nœud {origin} en dit plus que d’habitude"),
+        format!(
+            "{events} événements en {segments} segments n’ont pas été demandés : {bound}. Leurs en-têtes signés sont \
+             conservés ; ce qu’il dit des autres jours est pris comme avant."
+        ),
+        format!(
+            "Demandez à son administrateur si c’est normal. Si oui : sm2tp peer trust '{fingerprint}' --take-parked. \
+             Les quantités sont dans [belief]."
+        ),
+    )
+}
+
+fn words(title: String, more: String, todo: String) -> Words {
+    Words { title, more, todo }
+}

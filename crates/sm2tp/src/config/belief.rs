@@ -1,0 +1,60 @@
+//! Reads `[belief]`: what is believed of what other nodes say, each rule with its switch and its numbers.
+
+use std::time::Duration;
+
+use sm2tp_federation::belief::{BeliefLimits, Independence, Switch};
+use sm2tp_federation::quota::QuotaLimits;
+
+use super::error::ConfigError;
+use super::reader::Section;
+use super::values::{DAY, duration, size, word};
+
+/// `[belief]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Belief {
+    pub limits: BeliefLimits,
+    pub quotas: QuotaLimits,
+}
+
+pub(super) fn belief(section: &Section<'_>) -> Result<Belief, ConfigError> {
+    let (limits, quotas) = (BeliefLimits::default(), QuotaLimits::default());
+    let switch = |key| Ok::<_, ConfigError>(section.text(key, word(SWITCHES))?.unwrap_or(Switch::On));
+    let count = |key, default| Ok::<_, ConfigError>(section.whole(key, 1..=MOST)?.unwrap_or(default));
+    let events = |key, default| Ok::<_, ConfigError>(section.whole(key, 1..=MOST)?.map_or(default, u64::from));
+    let percent = |key, default| {
+        Ok::<_, ConfigError>(section.share(key)?.map_or(default, |share| (share * 100.0).round() as u64))
+    };
+    let ramp = section.text("full_weight_after", duration(Duration::ZERO..=Duration::from_secs(400 * DAY)))?;
+    Ok(Belief {
+        limits: BeliefLimits {
+            agreement: switch("agreement")?,
+            contradicted_min: count("contradicted_min", limits.contradicted_min)?,
+            contradicted_share_max: section.share("contradicted_share")?.unwrap_or(limits.contradicted_share_max),
+            provider_freeze: switch("provider_freeze")?,
+            freeze_samples_min: count("freeze_samples", limits.freeze_samples_min)?,
+            freeze_share_min: section.share("freeze_share")?.unwrap_or(limits.freeze_share_min),
+            freeze_factor: section.score("freeze_times")?.unwrap_or(limits.freeze_factor),
+            independence: section.text("witness", word(WITNESSES))?.unwrap_or(limits.independence),
+            ramp_s: ramp.map_or(limits.ramp_s, |ramp| ramp.as_secs()),
+            ..limits
+        },
+        quotas: QuotaLimits {
+            quota: switch("quota")?,
+            soft_events_day: events("usual_events", quotas.soft_events_day)?,
+            soft_median_factor: events("usual_times", quotas.soft_median_factor)?,
+            hard_events_day: events("most_events", quotas.hard_events_day)?,
+            disk_octets: section.text("disk", size(DISK_MIN..=DISK_MAX))?.unwrap_or(quotas.disk_octets),
+            origin_disk_percent: percent("disk_of_origin", quotas.origin_disk_percent)?,
+            introducer_disk_percent: percent("disk_of_introduced", quotas.introducer_disk_percent)?,
+        },
+    })
+}
+
+const SWITCHES: &[(&str, Switch)] = &[("on", Switch::On), ("off", Switch::Off)];
+const WITNESSES: &[(&str, Independence)] =
+    &[("introducer", Independence::Introducer), ("origin", Independence::Origin)];
+/// More than all nodes together say in a day: a limit that limits nothing.
+const MOST: u32 = 100_000_000;
+/// Some thousand events; beyond the other nobody has disks.
+const DISK_MIN: u64 = 1_000_000;
+const DISK_MAX: u64 = 100_000_000_000_000;

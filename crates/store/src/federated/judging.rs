@@ -1,0 +1,277 @@
+//! How origins agree with what this node saw itself, and when a provider erred (`FEDERATION.md` §8.3, §8.4).
+//!
+//! Each segment is compared when it is kept, before anything in it is believed; now and then everything this node knows
+//! is compared with everything others say, because its own deliveries go on.
+
+use std::collections::{HashMap, HashSet};
+
+use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Switch};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::record::Class;
+use sm2tp_federation::segment::Verified;
+use sm2tp_federation::standing::{OwnWord, Tally, own_word};
+use sm2tp_federation::tags::Tag;
+
+use super::{Federated, FederatedError, node_key};
+use crate::sql::{self, Row, Sql, SqlError};
+
+/// How one origin agrees with this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Judgement {
+    /// As of the last comparison with everything.
+    whole: Tally,
+    /// Segments since then; those from before one that is under way apart, so that nothing is lost meanwhile.
+    before: Tally,
+    fresh: Tally,
+    /// Unix seconds; none: it is believed.
+    pub quarantined_since: Option<u64>,
+}
+
+/// An origin that is not believed any more, or again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turned {
+    pub origin: NodeKey,
+    pub judgement: Judgement,
+}
+
+impl Judgement {
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.whole.plus(self.before).plus(self.fresh)
+    }
+
+    #[must_use]
+    pub fn agreement(&self, limits: &BeliefLimits) -> Agreement {
+        self.tally().agreement(limits)
+    }
+
+    /// Notes the time of a turn; answers with whether there was one.
+    fn settle(&mut self, limits: &BeliefLimits, now: u64) -> bool {
+        let quarantined = self.agreement(limits) == Agreement::Quarantine;
+        if quarantined == self.quarantined_since.is_some() {
+            return false;
+        }
+        self.quarantined_since = quarantined.then_some(now);
+        true
+    }
+}
+
+impl Federated {
+    /// Compares all that this node saw itself with what others say, and notes what it found. Answers with the origins of
+    /// which it thinks otherwise now. `now` in unix seconds.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where it cannot be noted; it is believed all the same.
+    pub async fn judge(&self, now: u64) -> Result<Vec<Turned>, FederatedError> {
+        if self.belief.agreement == Switch::Off {
+            return Ok(Vec::new());
+        }
+        for judgement in self.write_index().judged_mut().values_mut() {
+            judgement.before = judgement.before.plus(std::mem::take(&mut judgement.fresh));
+        }
+        let federated = self.clone();
+        let tallies = tokio::task::spawn_blocking(move || federated.tallies(now)).await;
+        let tallies = tallies.map_err(|error| FederatedError::Refused(error.to_string()))?;
+        let (mut turned, mut changed) = (Vec::new(), Vec::new());
+        {
+            let mut index = self.write_index();
+            let judged = index.judged_mut();
+            for (origin, whole) in &tallies {
+                judged.entry(*origin).or_default().whole = *whole;
+            }
+            for (origin, judgement) in judged.iter_mut() {
+                if !tallies.contains_key(origin) {
+                    judgement.whole = Tally::default();
+                }
+                judgement.before = Tally::default();
+                if judgement.settle(&self.belief, now) {
+                    turned.push(Turned { origin: *origin, judgement: *judgement });
+                }
+                changed.push((*origin, *judgement));
+            }
+        }
+        self.ledger.write(move |sql| Ok(keep(sql, &changed)?)).await?;
+        Ok(turned)
+    }
+
+    /// Compares a segment before it is believed: a liar is not believed for even a moment.
+    pub(super) fn judge_segment(&self, segment: &Verified, now: u64) {
+        // Of its own words a node knows where they come from.
+        if self.belief.agreement == Switch::Off || segment.header().origin() == self.read_index().own() {
+            return;
+        }
+        let (mut tally, mut seen) = (Tally::default(), HashSet::new());
+        {
+            let index = self.read_index();
+            let events = segment.events().filter(|(_, record)| record.class == Class::HARD && !index.is_frozen(record));
+            for tag in events.filter_map(|(_, record)| record.tag()) {
+                let word = self.word(&tag, now);
+                if word != OwnWord::Unsure && seen.insert(tag) {
+                    tally.add(word);
+                }
+            }
+        }
+        if tally != Tally::default() {
+            let origin = segment.header().origin();
+            let mut index = self.write_index();
+            let judgement = index.judged_mut().entry(origin).or_default();
+            judgement.fresh = judgement.fresh.plus(tally);
+            if judgement.settle(&self.belief, now) {
+                let Tally { contradicted, agreed } = judgement.tally();
+                tracing::warn!(%origin, contradicted, agreed, "an origin contradicts our own deliveries");
+            }
+        }
+    }
+
+    /// Hours in which a provider refused nearly everybody, found in the counts of this node's own mail and in what its
+    /// breaker set aside. `codes` are the codes of providers by their ids.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read or written.
+    pub async fn freeze_hours(&self, codes: HashMap<String, u8>, now: u64) -> Result<(), FederatedError> {
+        let frozen = match self.belief.provider_freeze {
+            Switch::Off => HashSet::new(),
+            Switch::On => {
+                let (belief, breakers) = (self.belief.clone(), self.ledger.breakers().list(now));
+                let found = self.ledger.write(move |sql| {
+                    let mut hours = strange_hours(sql, &codes, &belief, now)?;
+                    for tripped in &breakers {
+                        let code = codes.get(&tripped.provider).copied().filter(|code| *code != 0);
+                        let since = tripped.since.saturating_sub(BREAKER_WINDOW_S) / HOUR_S;
+                        let until = tripped.until.min(now) / HOUR_S;
+                        hours.extend(code.into_iter().flat_map(|code| (since..=until).map(move |hour| (code, hour))));
+                    }
+                    for (code, hour) in hours {
+                        let put = "INSERT INTO frozen_hour (provider, hour) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                        sql.execute(put, &[u32::from(code).into(), hour.into()])?;
+                    }
+                    let old = (now / HOUR_S).saturating_sub(KEPT_HOURS);
+                    sql.execute("DELETE FROM frozen_hour WHERE hour < $1", &[old.into()])?;
+                    Ok(frozen(sql)?)
+                });
+                found.await?
+            }
+        };
+        self.write_index().set_frozen(frozen);
+        Ok(())
+    }
+
+    /// What was noted before the last stop.
+    pub(super) async fn load_judgements(&self) -> Result<(), FederatedError> {
+        let read = |row: &Row| {
+            let count = |column| row.uint(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+            let whole = Tally { contradicted: count(1)?, agreed: count(2)? };
+            let quarantined_since = row.uint(3).ok();
+            Ok((node_key(row, 0)?, Judgement { whole, quarantined_since, ..Judgement::default() }))
+        };
+        let query = "SELECT origin, contradicted, agreed, quarantined_since FROM judged";
+        let (judged, hours) = self.ledger.read(move |sql| Ok((sql::all(sql, query, &[], read)?, frozen(sql)?))).await?;
+        let mut index = self.write_index();
+        if self.belief.agreement == Switch::On {
+            index.judged_mut().extend(judged);
+        }
+        if self.belief.provider_freeze == Switch::On {
+            index.set_frozen(hours);
+        }
+        Ok(())
+    }
+
+    /// Addresses by the thousand, each lock held for one list: doors ask meanwhile.
+    fn tallies(&self, now: u64) -> HashMap<NodeKey, Tally> {
+        let (views, hour) = (self.ledger.views(), u32::try_from(now / HOUR_S).unwrap_or(u32::MAX));
+        let mut tallies = HashMap::new();
+        for part in 0..views.parts() {
+            let mut known = Vec::new();
+            views.part(part, |tag, evidence| {
+                let word = own_word(&evidence, now);
+                if word != OwnWord::Unsure {
+                    known.push((*tag, word));
+                }
+            });
+            let index = self.read_index();
+            for (tag, word) in known {
+                index.tally(&tag, word, hour, &mut tallies);
+            }
+        }
+        tallies
+    }
+
+    fn word(&self, tag: &Tag, now: u64) -> OwnWord {
+        self.ledger.views().evidence(tag).map_or(OwnWord::Unsure, |own| own_word(&own, now))
+    }
+}
+
+fn keep(sql: &mut dyn Sql, judged: &[(NodeKey, Judgement)]) -> Result<(), SqlError> {
+    let put = "INSERT INTO judged (origin, contradicted, agreed, quarantined_since) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (origin) DO UPDATE SET contradicted = excluded.contradicted, agreed = excluded.agreed, \
+        quarantined_since = excluded.quarantined_since";
+    for (origin, judgement) in judged {
+        let Tally { contradicted, agreed } = judgement.tally();
+        let since = judgement.quarantined_since.into();
+        sql.execute(put, &[origin.0[..].into(), contradicted.into(), agreed.into(), since])?;
+    }
+    Ok(())
+}
+
+/// Answers of one provider in one hour.
+struct Hour {
+    hour: u64,
+    hard: u64,
+    samples: u64,
+}
+
+/// Of the last day, by the week before each hour.
+fn strange_hours(
+    sql: &mut dyn Sql,
+    codes: &HashMap<String, u8>,
+    belief: &BeliefLimits,
+    now: u64,
+) -> Result<Vec<(u8, u64)>, SqlError> {
+    let today = now / HOUR_S;
+    let mut by_provider: HashMap<u8, Vec<Hour>> = HashMap::new();
+    let since = today.saturating_sub(MEAN_HOURS + LOOK_HOURS);
+    sql.rows(COUNTS, &[since.into()], &mut |row| {
+        let Some(code) = codes.get(row.text(0)?).copied().filter(|code| *code != 0) else { return Ok(()) };
+        // A correction may leave less than nothing behind.
+        let count = |column| row.int(column).map(|count| u64::try_from(count).unwrap_or(0));
+        let hour = Hour { hour: row.uint(1)?, hard: count(2)?, samples: count(3)? };
+        by_provider.entry(code).or_default().push(hour);
+        Ok(())
+    })?;
+    let mut strange = Vec::new();
+    for (code, hours) in &by_provider {
+        for one in hours.iter().filter(|one| today.saturating_sub(LOOK_HOURS) <= one.hour) {
+            let week = one.hour.saturating_sub(MEAN_HOURS)..one.hour;
+            let before = hours.iter().filter(|before| week.contains(&before.hour));
+            let (hard, samples) = before.fold((0, 0), |sum, one| (sum.0 + one.hard, sum.1 + one.samples));
+            let mean = if samples == 0 { 0.0 } else { hard as f64 / samples as f64 };
+            let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+            if belief::provider_freezes(small(one.hard), small(one.samples), mean, belief) {
+                strange.push((*code, one.hour));
+            }
+        }
+    }
+    Ok(strange)
+}
+
+/// All hours that are known, by the codes of providers.
+fn frozen(sql: &mut dyn Sql) -> Result<HashSet<(u8, u32)>, SqlError> {
+    let read = |row: &Row| {
+        let code = u8::try_from(row.uint(0)?).unwrap_or(0);
+        Ok((code, u32::try_from(row.uint(1)?).unwrap_or(u32::MAX)))
+    };
+    Ok(sql::all(sql, "SELECT provider, hour FROM frozen_hour", &[], read)?.into_iter().collect())
+}
+
+const COUNTS: &str = "SELECT provider, hour, SUM(CASE WHEN kind = 'bounced' AND cause = 'address' THEN count ELSE 0 END), \
+    SUM(count) FROM counter WHERE $1 <= hour AND kind IN ('delivered', 'bounced') AND provider <> '' \
+    GROUP BY provider, hour";
+const HOUR_S: u64 = 3600;
+/// §8.3: the mean of seven days.
+const MEAN_HOURS: u64 = 7 * 24;
+/// Hours that are looked at again: answers come late, and a node may have been down.
+const LOOK_HOURS: u64 = 24;
+/// No event counts for longer.
+const KEPT_HOURS: u64 = 400 * 24;
+/// `rules::breaker`: what it set aside began so long before it tripped.
+const BREAKER_WINDOW_S: u64 = 1800;

@@ -1,0 +1,168 @@
+//! Segments beyond a quota (`FEDERATION.md` §8.2): their headers are kept, so that the log goes on; their bodies are not
+//! fetched until a person says so.
+
+use sm2tp_federation::header::{Header, SignedHeader};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::quota::Parked;
+use sm2tp_federation::segment;
+
+use super::{Federated, FederatedError, Opened, header};
+use crate::sql::{self, Sql, Value};
+
+/// What waits of one origin.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Waiting {
+    pub segments: u64,
+    pub events: u64,
+    /// The bound that the last of them passed.
+    pub why: String,
+    /// A person let them in; they are fetched.
+    pub released: bool,
+}
+
+impl Federated {
+    /// Keeps the header of a segment that was checked to be the next one of its origin, and not its body. Answers with
+    /// false where too many wait already: then not even the header is kept.
+    ///
+    /// # Errors
+    /// [`FederatedError`]: it is not kept.
+    pub async fn park(
+        &self,
+        signed: &SignedHeader,
+        introducer: Option<NodeKey>,
+        why: Parked,
+        now: u64,
+    ) -> Result<bool, FederatedError> {
+        let header = *signed.header();
+        let waiting = self.look(|index| index.parked().get(&header.origin()).map_or(0, |waiting| waiting.segments));
+        if PARKED_MAX <= waiting {
+            return Ok(false);
+        }
+        let why = why.to_string();
+        let note = why.clone();
+        let fresh = self.ledger.write(move |sql| Ok(insert(sql, &header, introducer, now, Some(&note))?)).await?;
+        if fresh {
+            let mut index = self.write_index();
+            let waiting = index.parked_mut().entry(header.origin()).or_default();
+            waiting.segments += 1;
+            waiting.events += u64::from(header.count());
+            (waiting.why, waiting.released) = (why, false);
+        }
+        Ok(true)
+    }
+
+    /// A person lets in what waits of an origin. Answers with the number of its segments.
+    ///
+    /// # Errors
+    /// [`FederatedError`]: nothing has changed.
+    pub async fn release(&self, origin: NodeKey) -> Result<u64, FederatedError> {
+        let update = "UPDATE segment SET parked = $2 WHERE origin = $1 AND parked IS NOT NULL";
+        let values = [origin.0[..].into(), RELEASED.into()];
+        let count = self.ledger.write(move |sql| Ok(sql.execute(update, &values)?)).await?;
+        if let Some(waiting) = self.write_index().parked_mut().get_mut(&origin) {
+            waiting.released = true;
+        }
+        Ok(count as u64)
+    }
+
+    /// Headers whose bodies a person wants, some of them.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn released(&self) -> Result<Vec<Header>, FederatedError> {
+        if !self.look(|index| index.parked().values().any(|waiting| waiting.released)) {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT header FROM segment WHERE parked = $1 ORDER BY origin, epoch, segno LIMIT $2";
+        let values = [RELEASED.into(), FETCHED_MAX.into()];
+        Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, header)?)).await?)
+    }
+
+    /// Keeps the body of a header that was parked. It gets a new local number: whoever reads our feed is past the old one.
+    ///
+    /// # Errors
+    /// [`FederatedError`]: it stays parked.
+    pub async fn unpark(&self, signed: &SignedHeader, body: &[u8], now: u64) -> Result<(), FederatedError> {
+        let opened = segment::open(signed, body)?;
+        let header = *signed.header();
+        self.write_file(&header, body)?;
+        let at = header.position();
+        let done = self.ledger.write(move |sql| {
+            let values = [header.origin().0[..].into(), at.epoch.into(), at.segno.into()];
+            let found = "SELECT introducer FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3 \
+                AND parked IS NOT NULL";
+            let Some(introducer) = sql::first(sql, found, &values, |row| Ok(row.octets(0).ok().map(NodeKey)))? else {
+                return Ok(false);
+            };
+            sql.execute("DELETE FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3", &values)?;
+            Ok(insert(sql, &header, introducer, now, None)?)
+        });
+        if !done.await? {
+            return Ok(());
+        }
+        if let Opened::Readable(verified) = &opened {
+            self.judge_segment(verified, now);
+        }
+        let mut index = self.write_index();
+        index.count(&header);
+        if let Opened::Readable(verified) = &opened {
+            index.add(verified);
+        }
+        let parked = index.parked_mut();
+        if let Some(waiting) = parked.get_mut(&header.origin()) {
+            waiting.segments = waiting.segments.saturating_sub(1);
+            waiting.events = waiting.events.saturating_sub(u64::from(header.count()));
+        }
+        parked.retain(|_, waiting| waiting.segments != 0);
+        Ok(())
+    }
+
+    pub(super) async fn load_parked(&self) -> Result<(), FederatedError> {
+        let query = "SELECT header, parked FROM segment WHERE parked IS NOT NULL ORDER BY n";
+        let read = self
+            .ledger
+            .read(move |sql| Ok(sql::all(sql, query, &[], |row| Ok((header(row)?, row.text(1)?.to_owned())))?));
+        let found = read.await?;
+        let mut index = self.write_index();
+        for (header, why) in found {
+            let waiting = index.parked_mut().entry(header.origin()).or_default();
+            waiting.segments += 1;
+            waiting.events += u64::from(header.count());
+            waiting.released = why == RELEASED;
+            waiting.why = why;
+        }
+        Ok(())
+    }
+}
+
+/// Answers with whether the place was free.
+pub(super) fn insert(
+    sql: &mut dyn Sql,
+    header: &Header,
+    introducer: Option<NodeKey>,
+    now: u64,
+    parked: Option<&str>,
+) -> Result<bool, sql::SqlError> {
+    let at = header.position();
+    let fresh = sql.execute(
+        "INSERT INTO segment (origin, epoch, segno, header, introducer, received_at, parked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (origin, epoch, segno) DO NOTHING",
+        &[
+            header.origin().0[..].into(),
+            at.epoch.into(),
+            at.segno.into(),
+            header.as_bytes()[..].into(),
+            introducer.map_or(Value::Null, |node| node.0[..].into()),
+            now.into(),
+            parked.into(),
+        ],
+    )?;
+    Ok(fresh != 0)
+}
+
+/// Headers of one origin that are kept without their bodies: 16 million events, 1 MB.
+const PARKED_MAX: u64 = 4096;
+/// Bodies that one contact fetches of what was let in.
+const FETCHED_MAX: u64 = 256;
+/// In the place of the reason.
+const RELEASED: &str = "released";
