@@ -8,6 +8,7 @@ pub mod exim;
 pub mod mails;
 pub mod postfix;
 mod stamp;
+mod under_way;
 
 pub use self::mails::{Mails, Outcome, Seen, Status};
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ pub use self::stamp::{Clock, Stamp};
 use crate::Enhanced;
 
 /// What a line says of one mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said<'a> {
     Came(Came<'a>),
     MessageId(&'a str),
@@ -37,6 +38,8 @@ pub struct Came<'a> {
     pub message_id: Option<&'a str>,
     /// The queue id that it had before a filter on the same machine.
     pub before: Option<&'a str>,
+    /// The queue id that it had until somebody put it back at the start of the queue (`postsuper -r`). That one is gone.
+    pub renamed: Option<&'a str>,
     pub origin: Origin,
 }
 
@@ -51,7 +54,7 @@ pub enum Origin {
 }
 
 /// What became of one recipient in one try.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attempt<'a> {
     pub recipient: &'a str,
     /// The address that it was before an alias.
@@ -99,12 +102,12 @@ impl<'a> Line<'a> {
             return Self::of_rfc5424(rest);
         }
         let (stamp, rest) = Stamp::read(line)?;
-        let (host, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
+        let (host, rest) = word(rest.strip_prefix(' ')?)?;
         // `postfix/smtp[4631]: `, `exim: `. A program has no spaces in its name.
-        let end = rest.find([' ', ':', '['])?;
+        let end = memchr::memchr3(b' ', b':', b'[', rest.as_bytes())?;
         let (program, rest) = rest.split_at(end);
         let rest = match rest.strip_prefix('[') {
-            Some(rest) => rest.split_once(']')?.1,
+            Some(rest) => &rest[memchr::memchr(b']', rest.as_bytes())? + 1..],
             None => rest,
         };
         Some(Self { stamp, host, program, text: rest.strip_prefix(": ")? })
@@ -129,7 +132,7 @@ impl<'a> Line<'a> {
     /// of their own.
     #[must_use]
     pub fn instance(&self) -> &'a str {
-        self.program.split_once('/').map_or(self.program, |(instance, _)| instance)
+        memchr::memchr(b'/', self.program.as_bytes()).map_or(self.program, |at| &self.program[..at])
     }
 }
 
@@ -137,17 +140,31 @@ impl<'a> Line<'a> {
 /// §4.1.2), and does where somebody hopes to write fields of his own into the log.
 pub(crate) fn path(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('<')?;
-    let (mut quoted, mut escaped) = (inside.starts_with('"'), false);
-    for (at, octet) in inside.bytes().enumerate().skip(usize::from(quoted)) {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' if quoted => quoted = false,
-            b'>' if !quoted => return Some((&inside[..at], &inside[at + 1..])),
-            _ => {}
-        }
+    let mut from = 0;
+    if inside.starts_with('"') {
+        let mut escaped = true;
+        // The first quote begins it.
+        let closing = inside.bytes().position(|octet| {
+            let closes = octet == b'"' && !escaped;
+            escaped = octet == b'\\' && !escaped;
+            closes
+        });
+        from = closing?;
     }
-    None
+    let at = from + memchr::memchr(b'>', &inside.as_bytes()[from..])?;
+    Some((&inside[..at], &inside[at + 1..]))
+}
+
+/// What is before the next space, and what is behind it.
+pub(crate) fn word(text: &str) -> Option<(&str, &str)> {
+    let at = memchr::memchr(b' ', text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// Where the next `, ` is. Searching for one octet and looking at the next is several times as fast as searching for two.
+pub(crate) fn comma(text: &str) -> Option<usize> {
+    let octets = text.as_bytes();
+    memchr::memchr_iter(b',', octets).find(|at| octets.get(at + 1) == Some(&b' '))
 }
 
 #[cfg(test)]

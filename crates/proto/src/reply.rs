@@ -63,6 +63,24 @@ impl Reply {
         }
         reader.finish()
     }
+
+    /// Code and enhanced code of what [`Reply::parse`] reads, without keeping its words; none where that fails.
+    #[must_use]
+    pub fn codes(text: &str) -> Option<(u16, Option<Enhanced>)> {
+        let (mut first, mut enhanced, mut octets) = (None, None, 0);
+        for (at, line) in text.lines().enumerate() {
+            let (code, last, words) = split(line)?;
+            if *first.get_or_insert(code) != code || REPLY_LINES_MAX <= at || REPLY_OCTETS_MAX < octets + words.len() {
+                return None;
+            }
+            octets += words.len() + usize::from(0 < at);
+            enhanced = enhanced.or_else(|| Enhanced::at_start(words));
+            if last {
+                break;
+            }
+        }
+        first.map(|code| (code, enhanced))
+    }
 }
 
 impl fmt::Display for Reply {
@@ -178,6 +196,31 @@ mod tests {
         let mut reader = ReplyReader::default();
         reader.line(b"250-a").unwrap();
         assert_eq!(reader.line(b"550 b"), Err(ReplyError::CodeChanged(250, 550)));
+    }
+
+    #[test]
+    fn codes_alone_are_those_of_the_whole_reply() {
+        let long = format!("250 {}", "x".repeat(REPLY_OCTETS_MAX + 1));
+        let many = "250-x\n".repeat(REPLY_LINES_MAX + 1);
+        for text in [
+            "250 2.0.0 Ok",
+            "250",
+            "550-first\n550 5.1.1 no",
+            "550-5.1.1 first\r\n550-5.7.1 second",
+            "250-a\n550 b",
+            "250 a\n550 b",
+            "hello",
+            "",
+            "999 x",
+            "2505 x",
+            "451 \u{1}4.7.1 x",
+            "452 4.7.1\u{1}x",
+            &long,
+            &many,
+        ] {
+            let want = Reply::parse(text).ok().map(|reply| (reply.code, reply.enhanced));
+            assert_eq!(Reply::codes(text), want, "{text:.40}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `sm2tp bench relay`: how fast a relay takes mail and delivers it, measured from outside, the same for any relay.
 //! `sm2tp bench queue`: what a long queue costs ([`queue`]). `sm2tp bench report`: how fast reports are read ([`report`]);
 //! `sm2tp bench classify`: how fast replies ([`classify`]). `sm2tp bench admit`: what the question of every door costs
-//! ([`admit`]); `sm2tp bench absorb`: how fast outcomes are counted ([`absorb`]).
+//! ([`admit`]); `sm2tp bench absorb`: how fast outcomes are counted ([`absorb`]); `sm2tp bench log`: whether logs are read
+//! right, and how fast ([`log`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
@@ -11,6 +12,7 @@ mod absorb;
 mod admit;
 mod classify;
 mod load;
+mod log;
 mod node;
 mod queue;
 mod reports;
@@ -30,6 +32,7 @@ pub use self::admit::{AdmitArgs, admit};
 pub use self::classify::{ClassifyArgs, classify};
 pub use self::load::Client;
 use self::load::Load;
+pub use self::log::{LogArgs, log};
 use self::node::{BenchNode, Place, Sign, Usage};
 pub use self::queue::{QueueArgs, queue};
 pub use self::reports::{ReportArgs, report};

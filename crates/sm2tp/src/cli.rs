@@ -23,7 +23,7 @@ pub use self::beside::{Exim, Log, Postfix};
 pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
-use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, LogArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::sender::Sender;
 use crate::simulate::Simulate;
 
@@ -467,6 +467,8 @@ pub enum Bench {
     Classify(ClassifyArgs),
     /// Give the ledger outcomes to count, and make its views again.
     Absorb(AbsorbArgs),
+    /// Read invented logs, of which every result is known, on one core.
+    Log(LogArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,23 +1,29 @@
 //! `sm2tp log scan`: what the log of another mail server says about its deliveries, without a node.
 
+mod meaning;
+mod pieces;
 mod table;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::read::MultiGzDecoder;
+use serde::Serialize;
 use serde_json::json;
 use sm2tp_proto::Enhanced;
 use sm2tp_proto::delivery::What;
 use sm2tp_proto::log::{Clock, Mails, Outcome, Status};
-use sm2tp_rules::Classifier;
+use sm2tp_rules::{Cause, Classifier};
 
+use self::meaning::{Meaning, Meanings};
+use self::pieces::Pieces;
 use self::table::Table;
 use crate::config::LogFormat;
-use crate::{Exit, Failure, lines, show};
+use crate::{Exit, Failure, show};
 
 /// How many results of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,40 +47,99 @@ impl Counts {
 
 /// Reads all files, oldest first as they are named, as one log.
 pub fn scan(classifier: &Classifier, format: LogFormat, files: &[PathBuf], as_json: bool) -> Result<ExitCode, Failure> {
-    let mut output = BufWriter::new(io::stdout().lock());
-    let (mut mails, mut counts, mut table) = (Mails::new(MAILS_MAX), Counts::default(), Table::default());
+    let mut output = BufWriter::with_capacity(WRITE_OCTETS, io::stdout().lock());
+    let mut scan = Scan::new(classifier);
     for file in files {
         let (mut input, clock) = open(file)?;
-        let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", file.display()));
-        let mut octets = Vec::new();
-        while lines::next(&mut *input, &mut octets, LINE_OCTETS_MAX).map_err(unreadable)? {
-            let line = String::from_utf8_lossy(&octets);
-            let mut gone = false;
+        let read = match as_json {
+            true => scan.read(format, &mut *input, &clock, |_, outcome, meaning| {
+                // Whoever reads us may have had enough.
+                match write_json(&mut output, outcome, meaning) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                }
+            }),
+            false => scan.read(format, &mut *input, &clock, Table::add),
+        };
+        match read {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => return Ok(ExitCode::SUCCESS),
+            Err(error) => return Err(Failure::new(Exit::Input, format!("{}: {error}", file.display()))),
+        }
+    }
+    let Scan { mails, counts, table, .. } = &scan;
+    let text = if as_json { in_numbers(counts, mails).to_string() } else { table.in_words(counts, &mails.seen) };
+    let _ = writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a log says, in words.
+///
+/// # Errors
+/// Those of the input.
+pub fn summary(classifier: &Classifier, format: LogFormat, input: &mut dyn Read, clock: &Clock) -> io::Result<String> {
+    let mut scan = Scan::new(classifier);
+    let _whole = scan.read(format, input, clock, Table::add)?;
+    Ok(scan.table.in_words(&scan.counts, &scan.mails.seen))
+}
+
+/// One log that is read.
+struct Scan<'c> {
+    mails: Mails,
+    meanings: Meanings<'c>,
+    counts: Counts,
+    table: Table,
+}
+
+impl<'c> Scan<'c> {
+    fn new(classifier: &'c Classifier) -> Self {
+        let (counts, table) = (Counts::default(), Table::default());
+        Self { mails: Mails::new(MAILS_MAX), meanings: Meanings::new(classifier), counts, table }
+    }
+
+    fn read(
+        &mut self,
+        format: LogFormat,
+        input: &mut dyn Read,
+        clock: &Clock,
+        mut each: impl FnMut(&mut Table, &Outcome<'_>, Option<&Meaning>) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
+        outcomes(input, format, &mut self.mails, clock, |outcome| {
+            self.counts.add(outcome.status);
+            each(&mut self.table, outcome, self.meanings.of(outcome).as_ref())
+        })
+    }
+}
+
+/// Reads an input to its end, or until `each` has enough.
+///
+/// # Errors
+/// Those of the input.
+pub fn outcomes(
+    input: &mut dyn Read,
+    format: LogFormat,
+    mails: &mut Mails,
+    clock: &Clock,
+    mut each: impl FnMut(&Outcome<'_>) -> ControlFlow<()>,
+) -> io::Result<ControlFlow<()>> {
+    let (mut pieces, mut enough) = (Pieces::new(), ControlFlow::Continue(()));
+    while let Some(piece) = pieces.next(input)? {
+        for line in pieces::lines(&piece) {
             let each = |outcome: Outcome<'_>| {
-                counts.add(outcome.status);
-                let meaning =
-                    if outcome.status == Status::Sent { None } else { classifier.delivery(&outcome.delivery) };
-                if as_json {
-                    gone |= writeln!(output, "{}", in_json(&outcome, meaning.as_ref())).is_err();
-                } else {
-                    let provider =
-                        outcome.host.and_then(|host| classifier.provider(host)).map(|provider| &*provider.name);
-                    table.add(&outcome, meaning.as_ref(), provider);
+                if enough.is_continue() {
+                    enough = each(&outcome);
                 }
             };
             match format {
-                LogFormat::Postfix => mails.postfix(&line, &clock, each),
-                LogFormat::Exim => mails.exim(&line, &clock, each),
+                LogFormat::Postfix => mails.postfix(line, clock, each),
+                LogFormat::Exim => mails.exim(line, clock, each),
             }
-            // Whoever reads us has had enough.
-            if gone {
-                return Ok(ExitCode::SUCCESS);
+            if enough.is_break() {
+                return Ok(enough);
             }
         }
     }
-    let text = if as_json { in_numbers(&counts, &mails).to_string() } else { table.in_words(&counts, &mails.seen) };
-    let _ = writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush());
-    Ok(ExitCode::SUCCESS)
+    Ok(enough)
 }
 
 fn in_numbers(counts: &Counts, mails: &Mails) -> serde_json::Value {
@@ -89,24 +154,45 @@ fn in_numbers(counts: &Counts, mails: &Mails) -> serde_json::Value {
     } })
 }
 
-fn in_json(outcome: &Outcome<'_>, meaning: Option<&sm2tp_rules::Outcome>) -> serde_json::Value {
-    json!({
-        "time": show::rfc3339(outcome.at),
-        "queue_id": outcome.queue_id,
-        "sender": outcome.sender,
-        "recipient": outcome.recipient,
-        "relay": outcome.host,
-        "status": outcome.status.as_str(),
-        "code": outcome.code,
-        "enhanced": outcome.enhanced.map(|Enhanced(class, subject, detail)| format!("{class}.{subject}.{detail}")),
-        "text": outcome.text,
-        "message_id": outcome.message_id,
-        "login": outcome.login,
-        "cause": meaning.map(|meaning| meaning.cause),
-        "rule": meaning.map(|meaning| &*meaning.rule),
-        // An older answer, for which nobody was asked.
-        "repeated": outcome.delivery.what == What::Again,
-    })
+/// One result, as `--json` prints it.
+#[derive(Serialize)]
+struct InJson<'a> {
+    time: String,
+    queue_id: &'a str,
+    sender: Option<&'a str>,
+    recipient: &'a str,
+    relay: Option<&'a str>,
+    status: &'static str,
+    code: Option<u16>,
+    enhanced: Option<String>,
+    text: &'a str,
+    message_id: Option<&'a str>,
+    login: Option<&'a str>,
+    cause: Option<Cause>,
+    rule: Option<&'a str>,
+    /// An older answer, for which nobody was asked.
+    repeated: bool,
+}
+
+fn write_json(output: &mut impl Write, outcome: &Outcome<'_>, meaning: Option<&Meaning>) -> io::Result<()> {
+    let line = InJson {
+        time: show::rfc3339(outcome.at),
+        queue_id: outcome.queue_id,
+        sender: outcome.sender,
+        recipient: outcome.recipient,
+        relay: outcome.host,
+        status: outcome.status.as_str(),
+        code: outcome.code,
+        enhanced: outcome.enhanced.map(|Enhanced(class, subject, detail)| format!("{class}.{subject}.{detail}")),
+        text: outcome.text,
+        message_id: outcome.message_id,
+        login: outcome.login,
+        cause: meaning.map(|meaning| meaning.cause),
+        rule: meaning.map(|meaning| &*meaning.rule),
+        repeated: outcome.delivery.what == What::Again,
+    };
+    serde_json::to_writer(&mut *output, &line)?;
+    output.write_all(b"\n")
 }
 
 /// Seconds east of Greenwich on this machine; 0 where it cannot be known, as in a process with several threads.
@@ -115,30 +201,26 @@ pub fn offset_s() -> i64 {
 }
 
 /// Standard input, a file, or a compressed one; and what its lines leave out of their times.
-fn open(file: &Path) -> Result<(Box<dyn BufRead>, Clock), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read>, Clock), Failure> {
     let offset_s = offset_s();
     let clock = |at: SystemTime| {
         let latest = at.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
         Clock { latest, offset_s }
     };
     if file.as_os_str() == "-" {
-        return Ok((Box::new(BufReader::with_capacity(READ_OCTETS, io::stdin())), clock(SystemTime::now())));
+        return Ok((Box::new(io::stdin()), clock(SystemTime::now())));
     }
     let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", file.display()));
     let opened = File::open(file).map_err(unreadable)?;
     let written = opened.metadata().and_then(|data| data.modified()).unwrap_or_else(|_| SystemTime::now());
     let mut input = BufReader::with_capacity(READ_OCTETS, opened);
     let is_gzip = input.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
-    let input: Box<dyn BufRead> = match is_gzip {
-        true => Box::new(BufReader::with_capacity(READ_OCTETS, MultiGzDecoder::new(input))),
-        false => Box::new(input),
-    };
+    let input: Box<dyn Read> = if is_gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) };
     Ok((input, clock(written)))
 }
 
-/// Postfix cuts a text at 2 000 octets, Exim does not cut.
-const LINE_OCTETS_MAX: u64 = 64 * 1024;
-const READ_OCTETS: usize = 256 * 1024;
+const READ_OCTETS: usize = 64 * 1024;
+const WRITE_OCTETS: usize = 64 * 1024;
 /// Mails under way at a time, some 300 octets each. A large hoster's queue has tens of thousands.
-const MAILS_MAX: usize = 200_000;
+pub const MAILS_MAX: usize = 200_000;
 const GZIP: [u8; 2] = [0x1f, 0x8b];

@@ -113,6 +113,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(cli::Bench::Admit(args)) => block_on(bench::admit(args, json))?,
         Command::Bench(cli::Bench::Absorb(args)) => block_on(bench::absorb(args, json))?,
         Command::Bench(cli::Bench::Classify(args)) => bench::classify(&open::classifier(&cli.config)?, &args, json),
+        Command::Bench(cli::Bench::Log(args)) => bench::log(&open::classifier(&cli.config)?, &args, json),
         Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
         Command::Simulate(simulate::Simulate::Senders(args)) => simulate::senders(&args, json),
         Command::Dkim(command) => {

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use sm2tp_rules::watch::{Floors, Limits};
 
-use self::dice::Dice;
+pub(crate) use self::dice::Dice;
 use self::people::{Honest, Kind};
 use self::thieves::{Abuse, Goal};
 use self::world::World;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Attempt, Came, Origin, Reach, Said, Stamp, Status, path};
+use super::{Attempt, Came, Origin, Reach, Said, Stamp, Status, path, word};
 
 /// A line: its time, the id of the message, and what is said. None for lines that say nothing here.
 #[must_use]
@@ -20,11 +20,11 @@ pub fn text(text: &str) -> Option<(&str, Said<'_>)> {
         Some(rest) => rest.split_once("] ")?.1,
         None => text,
     };
-    let (id, rest) = text.split_once(' ')?;
+    let (id, rest) = word(text)?;
     if !is_id(id) {
         return None;
     }
-    let (flag, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (flag, rest) = word(rest).unwrap_or((rest, ""));
     let said = match flag {
         "<=" => Said::Came(came(rest)),
         // `>>`: delivered while it came in. `*>` was not delivered at all (-N).
@@ -39,10 +39,17 @@ pub fn text(text: &str) -> Option<(&str, Said<'_>)> {
 
 /// `1xUvCg-0004it-1z` until 4.96, `1xUvCg-00000004it0-1zzz` since.
 fn is_id(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let lengths: [usize; 3] = std::array::from_fn(|_| parts.next().map_or(0, str::len));
-    let fine = matches!(lengths, [6, 6, 2] | [6, 11, 4]);
-    fine && parts.next().is_none() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    let octets = text.as_bytes();
+    // Where its hyphens are.
+    let hyphens = match octets.len() {
+        16 => [6, 13],
+        23 => [6, 18],
+        _ => return false,
+    };
+    octets.iter().enumerate().all(|(at, octet)| match hyphens.contains(&at) {
+        true => *octet == b'-',
+        false => octet.is_ascii_alphanumeric(),
+    })
 }
 
 /// `a@org.test H=(vm) [127.0.0.1] P=esmtpa A=plain:alice S=411 id=x@y T="…" from <…> for b@dest.test`
@@ -94,12 +101,12 @@ fn failed(rest: &str, status: Status) -> Option<Attempt<'_>> {
 
 /// An address, and in angle brackets the one that it was before an alias or a redirection.
 fn recipient(rest: &str) -> Option<(Attempt<'_>, &str)> {
-    let (recipient, rest) = address(rest)?;
+    let all = rest;
+    let (mut recipient, mut rest) = address(all)?;
     // A colon follows at once where nobody could route it.
-    let (recipient, rest) = match recipient.strip_suffix(':') {
-        Some(recipient) => (recipient, ""),
-        None => (recipient, rest),
-    };
+    if let Some(without) = recipient.strip_suffix(':') {
+        (recipient, rest) = all.split_at(without.len());
+    }
     let mut result = Attempt { recipient, reach: Reach::Here, ..Attempt::default() };
     match path(rest.trim_start()) {
         Some((original, behind)) => {
@@ -135,7 +142,7 @@ fn address(text: &str) -> Option<(&str, &str)> {
         }
         None => 0,
     };
-    let end = text[from..].find(' ').map_or(text.len(), |end| from + end);
+    let end = memchr::memchr(b' ', &text.as_bytes()[from..]).map_or(text.len(), |end| from + end);
     (0 < end).then(|| (&text[..end], &text[end..]))
 }
 
@@ -151,7 +158,7 @@ impl<'a> Iterator for Fields<'a> {
             if rest.is_empty() {
                 return None;
             }
-            let end = rest.find([' ', '=']).unwrap_or(rest.len());
+            let end = memchr::memchr2(b' ', b'=', rest.as_bytes()).unwrap_or(rest.len());
             let (name, behind) = rest.split_at(end);
             let Some(value) = behind.strip_prefix('=') else {
                 // Nothing behind a word without `=` but its space.
@@ -169,7 +176,7 @@ impl<'a> Iterator for Fields<'a> {
                     let end = end.unwrap_or(quoted.len());
                     (&quoted[..end], quoted.get(end + 1..).unwrap_or(""))
                 }
-                None => value.split_at(value.find(' ').unwrap_or(value.len())),
+                None => value.split_at(memchr::memchr(b' ', value.as_bytes()).unwrap_or(value.len())),
             };
             self.0 = behind;
             return Some((name, value));
@@ -195,9 +202,9 @@ mod tests {
         let sent = Attempt { status: Status::Sent, text: "250 2.0.0 Ok: queued as 1", ..to("b@dest.test") };
         let line =
             r#"1xUvCg-0004it-1z => b@dest.test R=r T=smtp H=mx.dest.test [192.0.2.1] C="250 2.0.0 Ok: queued as 1""#;
-        check(line, Some(Said::Attempt(sent.clone())));
-        check(&line.replace("=>", "->"), Some(Said::Attempt(sent.clone())));
-        check(&line.replace("1xUvCg-0004it-1z", "[22] 1xUvCg-00000004it0-1zzz"), Some(Said::Attempt(sent.clone())));
+        check(line, Some(Said::Attempt(sent)));
+        check(&line.replace("=>", "->"), Some(Said::Attempt(sent)));
+        check(&line.replace("1xUvCg-0004it-1z", "[22] 1xUvCg-00000004it0-1zzz"), Some(Said::Attempt(sent)));
         let aliased = Attempt { original: Some("team@org.test"), sender: Some("a@org.test"), ..sent };
         let line = line.replace("b@dest.test R", "b@dest.test <team@org.test> F=<a@org.test> P=<p@org.test> R");
         check(&line, Some(Said::Attempt(aliased)));
@@ -230,14 +237,29 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_could_route_has_no_fields() {
+        let want = |original| Attempt {
+            recipient: "b@nowhere.test",
+            original,
+            reach: Reach::Here,
+            status: Status::Bounced,
+            text: "Unrouteable address",
+            ..Attempt::default()
+        };
+        check("1xUvCg-0004it-1z ** b@nowhere.test: Unrouteable address", Some(Said::Attempt(want(None))));
+        let aliased = "1xUvCg-0004it-1z ** b@nowhere.test <team@org.test>: Unrouteable address";
+        check(aliased, Some(Said::Attempt(want(Some("team@org.test")))));
+    }
+
+    #[test]
     fn what_came_in_names_its_login_and_no_subject_can() {
         let line = r#"1xUvCg-0004it-1z <= a@org.test H=(vm) [127.0.0.1] P=esmtpa A=plain:alice@relay.test S=411 id=x@y T="A=plain:\" A=no:mallory id=z" for b@dest.test"#;
         let came = Came {
             sender: Some("a@org.test"),
             login: Some("alice@relay.test"),
             message_id: Some("x@y"),
-            before: None,
             origin: Origin::Client([127, 0, 0, 1].into()),
+            ..Came::default()
         };
         check(line, Some(Said::Came(came)));
         let origin = Origin::Client("2001:db8::1".parse().unwrap());

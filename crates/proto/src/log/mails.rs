@@ -1,8 +1,7 @@
 //! Lines put together to outcomes: a log names sender, login and recipient of a mail on lines of their own, with other mails'
 //! between them.
 
-use std::collections::{HashMap, VecDeque};
-
+use super::under_way::{Mail, Name, UnderWay, Waiting};
 use super::{Attempt, Came, Clock, Line, Origin, Reach, Said, Stamp, exim, postfix};
 use crate::delivery::{Delivery, What};
 use crate::{Enhanced, Reply};
@@ -11,11 +10,7 @@ use crate::{Enhanced, Reply};
 /// results have no sender.
 #[derive(Debug)]
 pub struct Mails {
-    mails: HashMap<Box<str>, Mail>,
-    order: VecDeque<Box<str>>,
-    mails_max: usize,
-    /// The key of the line that is read; kept for its room.
-    key: String,
+    under_way: UnderWay,
     pub seen: Seen,
 }
 
@@ -78,26 +73,6 @@ impl Status {
     }
 }
 
-#[derive(Debug, Default)]
-struct Mail {
-    sender: Option<Box<str>>,
-    login: Option<Box<str>>,
-    origin: Origin,
-    message_id: Option<Box<str>>,
-    /// Of whom something was told.
-    recipients: u32,
-    /// Recipients whose last result was "later", for the day on which it expires.
-    waiting: Vec<Waiting>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    recipient: Box<str>,
-    host: Option<Box<str>>,
-    text: Box<str>,
-    enhanced: Option<Enhanced>,
-}
-
 /// Which program wrote the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writer {
@@ -109,8 +84,7 @@ impl Mails {
     /// Some 300 octets for each mail that is under way.
     #[must_use]
     pub fn new(mails_max: usize) -> Self {
-        let (mails, order) = (HashMap::new(), VecDeque::new());
-        Self { mails, order, mails_max: mails_max.max(1), key: String::new(), seen: Seen::default() }
+        Self { under_way: UnderWay::new(mails_max), seen: Seen::default() }
     }
 
     /// Reads a line of Postfix; `each` gets the outcomes that it completes.
@@ -118,13 +92,14 @@ impl Mails {
         self.seen.lines += 1;
         let Some(line) = Line::read(line) else { return };
         let Some((queue_id, said)) = postfix::read(line.text) else { return };
-        self.take(Writer::Postfix, [line.host, line.instance()], queue_id, said, line.stamp.unix(clock), each);
+        let name = Name { host: line.host, instance: line.instance(), queue_id };
+        self.take(Writer::Postfix, name, said, || line.stamp.unix(clock), each);
     }
 
     /// Reads a line of Exim's main log, or one of syslog.
     pub fn exim(&mut self, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
         self.seen.lines += 1;
-        let (stamp, id, said): (Stamp, &str, Said<'_>) = match exim::read(line) {
+        let (stamp, queue_id, said): (Stamp, &str, Said<'_>) = match exim::read(line) {
             Some(read) => read,
             None => {
                 let Some(line) = Line::read(line) else { return };
@@ -132,28 +107,26 @@ impl Mails {
                 (line.stamp, id, said)
             }
         };
-        self.take(Writer::Exim, ["", ""], id, said, stamp.unix(clock), each);
+        let name = Name { host: "", instance: "", queue_id };
+        self.take(Writer::Exim, name, said, || stamp.unix(clock), each);
     }
 
     fn take(
         &mut self,
         writer: Writer,
-        of: [&str; 2],
-        queue_id: &str,
+        name: Name<'_>,
         said: Said<'_>,
-        at: u64,
+        at: impl FnOnce() -> u64,
         mut each: impl FnMut(Outcome<'_>),
     ) {
-        self.name(of, queue_id);
         match said {
-            Said::Came(came) => self.came(of, &came),
-            Said::MessageId(id) => self.mail().message_id = Some(id.into()),
-            Said::Sender(sender) => self.mail().sender = Some(sender.into()),
-            Said::Gone => drop(self.mails.remove(self.key.as_str())),
+            Said::Came(came) => self.came(name, &came),
+            Said::MessageId(id) => self.under_way.mail(name).set_message_id(id),
+            Said::Sender(sender) => self.under_way.mail(name).set_sender(sender),
+            Said::Gone => self.under_way.remove(name),
             Said::Expired => {
-                let mail = self.mail();
-                let waiting = std::mem::take(&mut mail.waiting);
-                for last in &waiting {
+                let (mail, at) = (self.under_way.mail(name), at());
+                for last in std::mem::take(&mut mail.waiting) {
                     let result = Attempt {
                         recipient: &last.recipient,
                         host: last.host.as_deref(),
@@ -163,24 +136,22 @@ impl Mails {
                         text: &last.text,
                         ..Attempt::default()
                     };
-                    let delivery = Delivery::by_postfix(&last.text);
-                    each(mail.outcome(queue_id, &result, delivery, at));
+                    each(mail.outcome(name.queue_id, &result, Delivery::by_postfix(&last.text), at));
                 }
             }
-            Said::Attempt(result) => self.result(writer, of, queue_id, &result, at, each),
+            Said::Attempt(result) => self.result(writer, name, result, at, each),
         }
     }
 
     fn result(
         &mut self,
         writer: Writer,
-        of: [&str; 2],
-        queue_id: &str,
-        result: &Attempt<'_>,
-        at: u64,
+        name: Name<'_>,
+        mut result: Attempt<'_>,
+        at: impl FnOnce() -> u64,
         mut each: impl FnMut(Outcome<'_>),
     ) {
-        if result.status == Status::Sent && self.passes_on(of, queue_id, result.text) {
+        if result.status == Status::Sent && self.passes_on(name, result.text) {
             self.seen.inner += 1;
             return;
         }
@@ -189,95 +160,96 @@ impl Mails {
             Writer::Exim if result.status == Status::Sent => Delivery::by_postfix(result.text),
             Writer::Exim => Delivery::by_exim(result.text, result.host),
         };
-        self.seen.again += u64::from(delivery.what == What::Again);
-        let mail = self.mail();
-        let place = mail.waiting.iter().position(|waiting| &*waiting.recipient == result.recipient);
-        match (result.status, place) {
-            (Status::Deferred, Some(place)) if delivery.what != What::Again => {
-                mail.waiting[place] = Waiting::of(result)
-            }
-            (Status::Deferred, None) if mail.waiting.len() < WAITING_MAX => mail.waiting.push(Waiting::of(result)),
-            (Status::Deferred, _) => {}
-            (_, Some(place)) => drop(mail.waiting.swap_remove(place)),
-            (_, None) => {}
+        if result.host.is_none() && writer == Writer::Exim && delivery.host.is_some() {
+            // Versions until 4.94 name the host in the sentence alone.
+            (result.host, result.reach) = (delivery.host, Reach::Server);
         }
-        // Of those who are not remembered nobody can say it.
-        let first = (place.is_none() && mail.waiting.len() < WAITING_MAX).then_some(mail.recipients);
-        mail.recipients = mail.recipients.saturating_add(first.map_or(0, |_| 1));
-        each(Outcome { first, ..mail.outcome(queue_id, result, delivery, at) });
+        self.seen.again += u64::from(delivery.what == What::Again);
+        let mail = self.under_way.mail(name);
+        let first = mail.await_or_end(&result, delivery.what == What::Again);
+        each(Outcome { first, ..mail.outcome(name.queue_id, &result, delivery, at()) });
     }
 
     /// Handed to a filter on the same machine, which gave it back as another mail of this log. That one inherits who sent it.
-    fn passes_on(&mut self, of: [&str; 2], queue_id: &str, text: &str) -> bool {
-        let Some((_, behind)) = text.rsplit_once("queued as ").or_else(|| text.rsplit_once("forwarded as ")) else {
+    fn passes_on(&mut self, name: Name<'_>, text: &str) -> bool {
+        let Some(behind) = next_id(text) else { return false };
+        let octets = behind.bytes().take_while(|octet| octet.is_ascii_alphanumeric() || *octet == b'-').count();
+        let next = Name { queue_id: &behind[..octets], ..name };
+        if next.queue_id == name.queue_id || self.under_way.find(next).is_none() {
             return false;
-        };
-        let next = behind.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().unwrap_or_default();
-        self.name(of, next);
-        let is_ours = next != queue_id && self.mails.contains_key(self.key.as_str());
-        if is_ours {
-            self.name(of, queue_id);
-            let before = self.mails.get(self.key.as_str()).map(|mail| (mail.login.clone(), mail.origin));
-            let (login, origin) = before.unwrap_or_default();
-            self.name(of, next);
-            let mail = self.mail();
-            mail.login = mail.login.take().or(login);
-            mail.origin = origin;
         }
-        self.name(of, queue_id);
-        is_ours
+        self.inherit(name, next);
+        true
     }
 
     /// A queue id is used again after a while: what came before is another mail.
-    fn came(&mut self, of: [&str; 2], came: &Came<'_>) {
-        let inherited = came.before.and_then(|before| {
-            let own = std::mem::take(&mut self.key);
-            self.name(of, before);
-            let before = self.mails.get(self.key.as_str()).map(|mail| (mail.login.clone(), mail.origin));
-            self.key = own;
-            before
-        });
-        let (login, origin) = inherited.unwrap_or((None, came.origin));
-        *self.mail() = Mail {
-            sender: came.sender.map(Into::into),
-            login: came.login.map(Into::into).or(login),
-            origin,
-            message_id: came.message_id.map(Into::into),
-            recipients: 0,
-            waiting: Vec::new(),
-        };
+    fn came(&mut self, name: Name<'_>, came: &Came<'_>) {
+        let mail = self.under_way.mail(name);
+        mail.clear();
+        if let Some(sender) = came.sender {
+            mail.set_sender(sender);
+        }
+        if let Some(login) = came.login {
+            mail.set_login(login);
+        }
+        if let Some(id) = came.message_id {
+            mail.set_message_id(id);
+        }
+        mail.origin = came.origin;
+        if let Some(queue_id) = came.before.or(came.renamed) {
+            self.inherit(Name { queue_id, ..name }, name);
+        }
+        if let Some(queue_id) = came.renamed.filter(|renamed| *renamed != name.queue_id) {
+            let old = Name { queue_id, ..name };
+            if self.under_way.find(old).is_some() {
+                let before = self.under_way.mail(old);
+                let (recipients, waiting) = (before.recipients, std::mem::take(&mut before.waiting));
+                self.under_way.remove(old);
+                let mail = self.under_way.mail(name);
+                (mail.recipients, mail.waiting) = (recipients, waiting);
+            }
+        }
     }
 
-    fn name(&mut self, of: [&str; 2], queue_id: &str) {
-        self.key.clear();
-        for part in of {
-            self.key.push_str(part);
-            self.key.push(' ');
+    /// A mail that went on as another was brought by the same, with the same login if that one has none of its own.
+    fn inherit(&mut self, from: Name<'_>, to: Name<'_>) {
+        let Some(before) = self.under_way.find(from) else { return };
+        let (login, origin) = (before.login().map(str::to_owned), before.origin);
+        let heir = self.under_way.mail(to);
+        heir.origin = origin;
+        if let Some(login) = login.filter(|_| heir.login().is_none()) {
+            heir.set_login(&login);
         }
-        self.key.push_str(queue_id);
-    }
-
-    /// The mail of the key; a new one where a log begins in the middle of its life.
-    fn mail(&mut self) -> &mut Mail {
-        if !self.mails.contains_key(self.key.as_str()) {
-            while self.mails_max <= self.mails.len() {
-                // Those that are gone already stand in the order, too.
-                let Some(oldest) = self.order.pop_front() else { break };
-                self.mails.remove(&oldest);
-            }
-            // A log without end must not make a list without end of mails that are gone.
-            if self.mails_max.saturating_mul(2) <= self.order.len() {
-                self.order.retain(|key| self.mails.contains_key(key));
-            }
-            let key: Box<str> = self.key.as_str().into();
-            self.order.push_back(key.clone());
-            self.mails.insert(key, Mail::default());
-        }
-        self.mails.get_mut(self.key.as_str()).expect("it is there, or was put there")
     }
 }
 
+/// What stands behind the last `queued as `, or else `forwarded as `.
+fn next_id(text: &str) -> Option<&str> {
+    ["queued as ", "forwarded as "].iter().find_map(|words| {
+        // Their first letters are rare.
+        let mut begins = memchr::memrchr_iter(words.as_bytes()[0], text.as_bytes());
+        begins.find_map(|at| text[at..].strip_prefix(words))
+    })
+}
+
 impl Mail {
+    /// Remembers who waits for another try, and forgets who does not any more. Answers as [`Outcome::first`].
+    fn await_or_end(&mut self, result: &Attempt<'_>, is_told_again: bool) -> Option<u32> {
+        // Of those who are not remembered nobody can say it.
+        let is_remembered = self.waiting.len() < WAITING_MAX;
+        let place = self.waiting.iter().position(|waiting| &*waiting.recipient == result.recipient);
+        match (result.status, place) {
+            (Status::Deferred, Some(place)) if !is_told_again => self.waiting[place] = Waiting::of(result),
+            (Status::Deferred, None) if self.waiting.len() < WAITING_MAX => self.waiting.push(Waiting::of(result)),
+            (Status::Deferred, _) => {}
+            (_, Some(place)) => drop(self.waiting.swap_remove(place)),
+            (_, None) => {}
+        }
+        let first = (place.is_none() && is_remembered).then_some(self.recipients);
+        self.recipients = self.recipients.saturating_add(first.map_or(0, |_| 1));
+        first
+    }
+
     fn outcome<'a>(
         &'a self,
         queue_id: &'a str,
@@ -285,30 +257,29 @@ impl Mail {
         delivery: Delivery<'a>,
         at: u64,
     ) -> Outcome<'a> {
-        let reply = match &delivery.what {
-            What::Reply { text, .. } => Reply::parse(text).ok(),
-            _ => None,
+        let (code, said) = match &delivery.what {
+            What::Reply { text, .. } => match Reply::codes(text) {
+                Some((code, enhanced)) => (Some(code), enhanced),
+                // Several lines that Postfix put into one.
+                None => (text.get(..3).and_then(|code| code.parse().ok()), None),
+            },
+            _ => (None, None),
         };
-        let code = reply.as_ref().map(|reply| reply.code).or_else(|| match &delivery.what {
-            // Several lines that Postfix put into one.
-            What::Reply { text, .. } => text.get(..3).and_then(|code| code.parse().ok()),
-            _ => None,
-        });
         Outcome {
             at,
             queue_id,
-            sender: self.sender.as_deref().or(result.sender),
+            sender: self.sender().or(result.sender),
             recipient: result.recipient,
             original: result.original,
-            login: self.login.as_deref(),
+            login: self.login(),
             origin: self.origin,
-            message_id: self.message_id.as_deref(),
+            message_id: self.message_id(),
             host: result.host,
             reach: result.reach,
             status: result.status,
             first: None,
             code,
-            enhanced: result.enhanced.or(reply.and_then(|reply| reply.enhanced)),
+            enhanced: result.enhanced.or(said),
             text: result.text,
             delivery,
         }

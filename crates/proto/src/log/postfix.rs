@@ -1,15 +1,12 @@
 //! What a line of Postfix (3.4 to 3.11) says of a mail.
 
-use super::{Attempt, Came, Origin, Reach, Said, Status, path};
+use super::{Attempt, Came, Origin, Reach, Said, Status, comma, path, word};
 use crate::Enhanced;
 
 /// Reads the text behind the head of a line: the queue id, and what is said. None for the many lines that say nothing here.
 #[must_use]
 pub fn read(text: &str) -> Option<(&str, Said<'_>)> {
-    let (queue_id, body) = text.split_once(": ")?;
-    if !is_queue_id(queue_id) {
-        return None;
-    }
+    let (queue_id, body) = queue_id(text)?;
     let said = if let Some(rest) = body.strip_prefix("to=") {
         Said::Attempt(result(rest)?)
     } else if let Some(rest) = body.strip_prefix("client=") {
@@ -23,9 +20,7 @@ pub fn read(text: &str) -> Option<(&str, Said<'_>)> {
             _ => Said::Sender(sender),
         }
     } else if let Some(rest) = body.strip_prefix("uid=") {
-        let (_, rest) = rest.split_once(" from=")?;
-        let sender = path(rest).map(|(sender, _)| sender);
-        Said::Came(Came { sender, origin: Origin::Here, ..Came::default() })
+        Said::Came(local(rest)?)
     } else if body.starts_with("removed") || is_refused_whole(body) {
         Said::Gone
     } else {
@@ -41,17 +36,37 @@ fn is_refused_whole(body: &str) -> bool {
         .any(|refused| body.starts_with(refused))
 }
 
-/// Short ones are upper-case hexadecimal, long ones any letters and digits (`enable_long_queue_ids`).
-fn is_queue_id(text: &str) -> bool {
-    (QUEUE_ID_MIN..=QUEUE_ID_MAX).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric())
+/// The queue id before the first `: `, and what is behind. Short ones are upper-case hexadecimal, long ones any letters and
+/// digits (`enable_long_queue_ids`).
+fn queue_id(text: &str) -> Option<(&str, &str)> {
+    let octets = text.as_bytes();
+    let len = octets.iter().take(QUEUE_ID_MAX + 1).take_while(|octet| octet.is_ascii_alphanumeric()).count();
+    let fine = (QUEUE_ID_MIN..=QUEUE_ID_MAX).contains(&len) && octets[len..].starts_with(b": ");
+    fine.then(|| (&text[..len], &text[len + 2..]))
 }
 
 /// `unknown[127.0.0.1], sasl_method=PLAIN, sasl_username=alice, orig_queue_id=Q, orig_client=…`
-fn client(rest: &str) -> Came<'_> {
-    let field = |name: &str| rest.split(", ").find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+fn client(mut rest: &str) -> Came<'_> {
     let address = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
-    let origin = address.map_or(Origin::Unknown, Origin::Client);
-    Came { login: field("sasl_username"), before: field("orig_queue_id"), origin, ..Came::default() }
+    let mut came = Came { origin: address.map_or(Origin::Unknown, Origin::Client), ..Came::default() };
+    while let Some(at) = comma(rest) {
+        rest = &rest[at + 2..];
+        let value = &rest[..comma(rest).unwrap_or(rest.len())];
+        if let Some(login) = value.strip_prefix("sasl_username=") {
+            came.login = came.login.or(Some(login));
+        } else if let Some(before) = value.strip_prefix("orig_queue_id=") {
+            came.before = came.before.or(Some(before));
+        }
+    }
+    came
+}
+
+/// `0 from=<root>`, and `102 from=<a@b> orig_id=QID` after `postsuper -r`: the same mail under another id.
+fn local(rest: &str) -> Option<Came<'_>> {
+    let (_, rest) = word(rest)?;
+    let (sender, rest) = path(rest.strip_prefix("from=")?)?;
+    let renamed = rest.strip_prefix(" orig_id=");
+    Some(Came { sender: Some(sender), renamed, origin: Origin::Here, ..Came::default() })
 }
 
 /// `<A>, orig_to=<B>, relay=…, delay=…, delays=…, tls=…, dsn=5.1.1, status=bounced (text)`: in whatever order and with whatever
@@ -61,10 +76,14 @@ fn result(rest: &str) -> Option<Attempt<'_>> {
     let mut result = Attempt { recipient, ..Attempt::default() };
     loop {
         rest = rest.strip_prefix(", ")?;
-        let (name, value) = rest.split_once('=')?;
+        let at = memchr::memchr(b'=', rest.as_bytes())?;
+        let (name, value) = (&rest[..at], &rest[at + 1..]);
         if name == "status" {
-            let (word, text) = value.split_once(" (").unwrap_or((value, ""));
-            result.status = status(word)?;
+            let (of, text) = match word(value) {
+                Some((of, text)) => (of, text.strip_prefix('(')?),
+                None => (value, ""),
+            };
+            result.status = status(of)?;
             // Postfix cuts at 2 000 octets, and the bracket with it.
             result.text = text.strip_suffix(')').unwrap_or(text);
             return Some(result);
@@ -73,7 +92,7 @@ fn result(rest: &str) -> Option<Attempt<'_>> {
             (result.original, rest) = path(value).map(|(original, rest)| (Some(original), rest))?;
             continue;
         }
-        let (value, behind) = value.split_at(value.find(", ")?);
+        let (value, behind) = value.split_at(comma(value)?);
         match name {
             "relay" => (result.host, result.reach) = relay(value),
             "dsn" => result.enhanced = Enhanced::at_start(value),
@@ -83,10 +102,12 @@ fn result(rest: &str) -> Option<Attempt<'_>> {
     }
 }
 
-/// `mx.example.org[192.0.2.1]:25`, `none`, or the name of a transport that stays on this machine.
+/// `mx.example.org[192.0.2.1]:25`, `none`, or what stays on this machine: the name of a transport, or a host with the path of
+/// a socket (`mail.example.org[private/dovecot-lmtp]`).
 fn relay(value: &str) -> (Option<&str>, Reach) {
-    match value.split_once('[') {
-        Some((host, _)) if !host.is_empty() => (Some(host), Reach::Server),
+    match memchr::memchr(b'[', value.as_bytes()) {
+        Some(at) if 0 < at && value[at..].contains('/') => (Some(&value[..at]), Reach::Here),
+        Some(at) if 0 < at => (Some(&value[..at]), Reach::Server),
         _ if value == "none" => (None, Reach::Nobody),
         _ => (Some(value), Reach::Here),
     }
@@ -160,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_mail_was_handed_to_is_near_or_far() {
+        let check = |value: &str, host: Option<&str>, reach: Reach| assert_eq!(relay(value), (host, reach), "{value}");
+        check("mx.dest.test[192.0.2.1]:25", Some("mx.dest.test"), Reach::Server);
+        check("mx.dest.test[2001:db8::25]:25", Some("mx.dest.test"), Reach::Server);
+        check("relay.test[private/dovecot-lmtp]", Some("relay.test"), Reach::Here);
+        check("local", Some("local"), Reach::Here);
+        check("none", None, Reach::Nobody);
+    }
+
+    #[test]
     fn no_address_and_no_server_writes_fields_of_its_own() {
         let evil = r#""a b, relay=evil> status=sent (x"@dest.test"#;
         let text = "host x said: 550-5.1.1 status=sent, dsn=2.0.0 (ok) 550 5.1.1 no";
@@ -180,6 +211,8 @@ mod tests {
         check("4jX876: client=localhost[127.0.0.1], orig_queue_id=4jX875, orig_client=x[1]", Some(Said::Came(again)));
         let local = Came { sender: Some("root"), origin: Origin::Here, ..Came::default() };
         check("4jX876: uid=0 from=<root>", Some(Said::Came(local)));
+        let requeued = Came { sender: Some("a@org.test"), renamed: Some("4jX875"), ..local };
+        check("4jX876: uid=102 from=<a@org.test> orig_id=4jX875", Some(Said::Came(requeued)));
         check("4jX876: message-id=<x@y>", Some(Said::MessageId("x@y")));
         check("4jX876: message-id=x@y", Some(Said::MessageId("x@y")));
         check("4jX876: from=<a@org.test>, size=272, nrcpt=2 (queue active)", Some(Said::Sender("a@org.test")));

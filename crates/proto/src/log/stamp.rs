@@ -31,37 +31,34 @@ impl Stamp {
         if text.as_bytes().first()?.is_ascii_digit() { Self::dated(text) } else { Self::undated(text) }
     }
 
+    /// `Nov 21 23:15:08`, `Nov  1 23:15:08`.
     fn undated(text: &str) -> Option<(Self, &str)> {
-        let (date, rest) = text.split_at_checked(7)?;
-        let month = MONTHS.iter().position(|month| date.starts_with(month))?;
-        let day = date.get(4..6)?.trim_start().parse().ok()?;
-        let (second_of_day, rest) = clock(rest)?;
-        let month = u8::try_from(month + 1).ok()?;
-        let stamp = Self { year: None, month, day, second_of_day, offset_s: None };
-        (date.as_bytes()[3] == b' ' && date.as_bytes()[6] == b' ' && stamp.is_day()).then_some((stamp, rest))
+        let octets = text.as_bytes().get(..7)?;
+        let month = MONTHS.iter().position(|month| octets.starts_with(*month))?;
+        let tens = if octets[4] == b' ' { b'0' } else { octets[4] };
+        let day = two(tens, octets[5])?;
+        let apart = octets[3] == b' ' && octets[6] == b' ';
+        let (second_of_day, rest) = clock(text.get(7..)?)?;
+        let stamp = Self { year: None, month: u8::try_from(month + 1).ok()?, day, second_of_day, offset_s: None };
+        (apart && stamp.is_day()).then_some((stamp, rest))
     }
 
+    /// `2026-11-21T23:49:06.582466+01:00`, `2026-11-22 00:13:10.123 +0100`.
     fn dated(text: &str) -> Option<(Self, &str)> {
-        let (date, rest) = text.split_at_checked(10)?;
-        let (year, rest_of_date) = date.split_once('-')?;
-        let (month, day) = rest_of_date.split_once('-')?;
-        let rest = rest.strip_prefix(['T', ' '])?;
-        let (second_of_day, rest) = clock(rest)?;
+        let octets = text.as_bytes().get(..11)?;
+        let apart = octets[4] == b'-' && octets[7] == b'-' && matches!(octets[10], b'T' | b' ');
+        let (century, of_century) = (two(octets[0], octets[1])?, two(octets[2], octets[3])?);
+        let (month, day) = (two(octets[5], octets[6])?, two(octets[8], octets[9])?);
+        let (second_of_day, rest) = clock(text.get(11..)?)?;
         // Parts of a second say nothing that is needed here.
         let rest = match rest.strip_prefix('.') {
-            Some(rest) => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+            Some(rest) => &rest[rest.bytes().take_while(u8::is_ascii_digit).count()..],
             None => rest,
         };
         let (offset_s, rest) = zone(rest);
-        let digits = |text: &str, len| text.len() == len && text.bytes().all(|octet| octet.is_ascii_digit());
-        let stamp = Self {
-            year: Some(year.parse().ok().filter(|_| digits(year, 4))?),
-            month: month.parse().ok().filter(|_| digits(month, 2))?,
-            day: day.parse().ok().filter(|_| digits(day, 2))?,
-            second_of_day,
-            offset_s,
-        };
-        stamp.is_day().then_some((stamp, rest))
+        let year = Some(u64::from(century) * 100 + u64::from(of_century));
+        let stamp = Self { year, month, day, second_of_day, offset_s };
+        (apart && stamp.is_day()).then_some((stamp, rest))
     }
 
     fn is_day(&self) -> bool {
@@ -91,13 +88,15 @@ impl Stamp {
 fn clock(text: &str) -> Option<(u32, &str)> {
     let (time, rest) = text.split_at_checked(8)?;
     let octets = time.as_bytes();
-    let two = |at: usize| {
-        let pair = [octets[at], octets[at + 1]];
-        pair.iter().all(u8::is_ascii_digit).then(|| u32::from(pair[0] - b'0') * 10 + u32::from(pair[1] - b'0'))
-    };
-    let (hour, minute, second) = (two(0)?, two(3)?, two(6)?);
+    let pair = |at: usize| two(octets[at], octets[at + 1]).map(u32::from);
+    let (hour, minute, second) = (pair(0)?, pair(3)?, pair(6)?);
     let fine = octets[2] == b':' && octets[5] == b':' && hour < 24 && minute < 60 && second < 61;
     fine.then(|| (hour * 3600 + minute * 60 + second.min(59), rest))
+}
+
+/// A number of two digits.
+fn two(tens: u8, ones: u8) -> Option<u8> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens - b'0') * 10 + (ones - b'0'))
 }
 
 /// `Z`, `+01:00`, or Exim's ` +0100`; nothing where none stands there.
@@ -106,25 +105,23 @@ fn zone(text: &str) -> (Option<i64>, &str) {
         return (Some(0), rest);
     }
     let signed = text.strip_prefix(' ').unwrap_or(text);
-    let sign = match signed.as_bytes().first() {
+    let octets = signed.as_bytes();
+    let sign = match octets.first() {
         Some(b'+') => 1,
         Some(b'-') => -1,
         _ => return (None, text),
     };
-    let digits: String = signed[1..].chars().take(5).filter(char::is_ascii_digit).collect();
-    let len = if signed[1..].chars().nth(2) == Some(':') { 6 } else { 5 };
-    match (digits.get(..4), signed.get(len..)) {
-        (Some(digits), Some(rest)) => {
-            let (hours, minutes) = digits.split_at(2);
-            let seconds = hours.parse().unwrap_or(0) * 3600 + minutes.parse().unwrap_or(0) * 60;
-            (Some(sign * seconds), rest)
-        }
+    let colon = usize::from(octets.get(3) == Some(&b':'));
+    let pair = |at: usize| two(*octets.get(at)?, *octets.get(at + 1)?).map(i64::from);
+    match (pair(1), pair(3 + colon), signed.get(5 + colon..)) {
+        (Some(hours), Some(minutes), Some(rest)) => (Some(sign * (hours * 3600 + minutes * 60)), rest),
         _ => (None, text),
     }
 }
 
 const DAY_S: u64 = 86_400;
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 #[cfg(test)]
 mod tests {

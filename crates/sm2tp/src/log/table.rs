@@ -1,12 +1,15 @@
 //! The answers to an administrator's questions about a log: how much, to whom, who is blocked where, which senders look wrong.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::ControlFlow;
 
+use hashbrown::HashMap;
 use sm2tp_proto::log::{Outcome, Reach, Seen, Status};
 use sm2tp_rules::Cause;
 
-use super::Counts;
+use super::{Counts, Meaning};
 use crate::show;
 
 /// What is counted while lines go by. Each map has [`ROWS_MAX`] rows at most; what comes later is counted together.
@@ -16,7 +19,14 @@ pub(super) struct Table {
     domains: HashMap<String, Counts>,
     senders: HashMap<String, Sender>,
     /// By cause and provider or host, with the last words.
-    troubles: HashMap<(Cause, String), (u64, String)>,
+    troubles: BTreeMap<Cause, HashMap<String, Trouble>>,
+}
+
+/// An answer of which there were several.
+#[derive(Debug, Default)]
+struct Trouble {
+    count: u64,
+    last: String,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,15 +37,10 @@ struct Sender {
 }
 
 impl Table {
-    pub(super) fn add(
-        &mut self,
-        outcome: &Outcome<'_>,
-        meaning: Option<&sm2tp_rules::Outcome>,
-        provider: Option<&str>,
-    ) {
-        row(&mut self.days, outcome.at / 86_400).add(outcome.status);
-        let domain = outcome.recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
-        named(&mut self.domains, domain).add(outcome.status);
+    pub(super) fn add(&mut self, outcome: &Outcome<'_>, meaning: Option<&Meaning>) -> ControlFlow<()> {
+        self.days.entry(outcome.at / 86_400).or_default().add(outcome.status);
+        let domain = domain(outcome.recipient);
+        named(&mut self.domains, &domain).add(outcome.status);
         let cause = meaning.map(|meaning| meaning.cause);
         // Reports have no sender of their own.
         if let Some(sender) = outcome.login.or(outcome.sender).filter(|sender| !sender.is_empty()) {
@@ -44,15 +49,15 @@ impl Table {
             sender.no_such_address += u64::from(cause == Some(Cause::Address) && outcome.status == Status::Bounced);
             sender.refused_content += u64::from(cause == Some(Cause::Content));
         }
-        if let (Some(cause), Reach::Server | Reach::Nobody) = (cause, outcome.reach) {
-            let at = provider.or(outcome.host).or(outcome.delivery.host).unwrap_or(domain).to_owned();
-            let key = (cause, at);
-            if self.troubles.len() < ROWS_MAX || self.troubles.contains_key(&key) {
-                let trouble = self.troubles.entry(key).or_default();
-                trouble.0 += 1;
-                trouble.1 = outcome.text.chars().take(TEXT_MAX).collect();
-            }
+        if let (Some(meaning), Reach::Server | Reach::Nobody) = (meaning, outcome.reach) {
+            let host = outcome.host.or(outcome.delivery.host);
+            let at = meaning.provider.as_deref().or(host).unwrap_or(&domain);
+            let trouble = named(self.troubles.entry(meaning.cause).or_default(), at);
+            trouble.count += 1;
+            trouble.last.clear();
+            trouble.last.push_str(&outcome.text[..outcome.text.floor_char_boundary(TEXT_OCTETS_MAX)]);
         }
+        ControlFlow::Continue(())
     }
 
     pub(super) fn in_words(&self, counts: &Counts, seen: &Seen) -> String {
@@ -92,11 +97,14 @@ impl Table {
             return;
         }
         put(out, "\nWhy and where              count  last words");
-        let mut troubles: Vec<_> = self.troubles.iter().collect();
-        troubles.sort_by(|(a, (of_a, _)), (b, (of_b, _))| of_b.cmp(of_a).then(a.cmp(b)));
-        for ((cause, at), (count, text)) in troubles.into_iter().take(TOP) {
+        let mut troubles: Vec<(Cause, &String, &Trouble)> = Vec::new();
+        for (cause, places) in &self.troubles {
+            troubles.extend(places.iter().map(|(at, trouble)| (*cause, at, trouble)));
+        }
+        troubles.sort_by(|a, b| b.2.count.cmp(&a.2.count).then((a.0, a.1).cmp(&(b.0, b.1))));
+        for (cause, at, Trouble { count, last }) in troubles.into_iter().take(TOP) {
             let place = format!("{cause} {}", show::plain(at));
-            put(out, &format!("{place:<26} {count:>5}  {}", show::plain(text)));
+            put(out, &format!("{place:<26} {count:>5}  {}", show::plain(last)));
         }
     }
 
@@ -133,17 +141,19 @@ impl Sender {
     }
 }
 
-fn row<K: Ord>(map: &mut BTreeMap<K, Counts>, key: K) -> &mut Counts {
-    map.entry(key).or_default()
+/// In lower case: `Gmail.com` is no other domain.
+fn domain(recipient: &str) -> Cow<'_, str> {
+    let domain = memchr::memrchr(b'@', recipient.as_bytes()).map_or("", |at| &recipient[at + 1..]);
+    match domain.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => Cow::Owned(domain.to_ascii_lowercase()),
+        false => Cow::Borrowed(domain),
+    }
 }
 
 /// The row of this name, or the one for all others.
 fn named<'a, V: Default>(map: &'a mut HashMap<String, V>, name: &str) -> &'a mut V {
-    let name = if map.len() < ROWS_MAX || map.contains_key(name) { name } else { OTHERS };
-    if !map.contains_key(name) {
-        map.insert(name.to_owned(), V::default());
-    }
-    map.get_mut(name).expect("it is there, or was put there")
+    let has_room = map.len() < ROWS_MAX || map.contains_key(name);
+    map.entry_ref(if has_room { name } else { OTHERS }).or_default()
 }
 
 fn top<V>(map: &HashMap<String, V>, size: impl Fn(&V) -> u64) -> Vec<(&String, &V)> {
@@ -165,7 +175,7 @@ fn put(out: &mut String, line: &str) {
 const ROWS_MAX: usize = 100_000;
 const OTHERS: &str = "(others)";
 const TOP: usize = 20;
-/// Characters of a text in the table.
-const TEXT_MAX: usize = 160;
+/// Octets of a text in the table.
+const TEXT_OCTETS_MAX: usize = 160;
 /// Fewer recipients say nothing about a sender.
 const JUDGED_MIN: u64 = 20;

@@ -2,39 +2,39 @@
 
 /// A source of numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The sources of two places of one run have nothing in common.
-    pub(super) fn new(seed: u64, place: u64) -> Self {
+    pub(crate) fn new(seed: u64, place: u64) -> Self {
         Self(mix(seed ^ mix(place.wrapping_add(GAMMA))))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GAMMA);
         mix(self.0)
     }
 
     /// In `[0, 1)`.
-    pub(super) fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn happens(&mut self, probability: f64) -> bool {
+    pub(crate) fn happens(&mut self, probability: f64) -> bool {
         self.share() < probability
     }
 
     /// Between the two, the second excluded; the first where there is nothing between them.
-    pub(super) fn within(&mut self, from: u64, to: u64) -> u64 {
+    pub(crate) fn within(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % to.saturating_sub(from).max(1)
     }
 
-    pub(super) fn between(&mut self, from: f64, to: f64) -> f64 {
+    pub(crate) fn between(&mut self, from: f64, to: f64) -> f64 {
         from + (to - from) * self.share()
     }
 
     /// How often something happens that happens so often on average (Knuth's method, in parts for large numbers).
-    pub(super) fn times(&mut self, mean: f64) -> u64 {
+    pub(crate) fn times(&mut self, mean: f64) -> u64 {
         let (mut count, mut rest) = (0, mean.clamp(0.0, TIMES_MAX));
         while 0.0 < rest {
             let part = rest.min(20.0);
@@ -48,7 +48,7 @@ impl Dice {
         count
     }
 
-    pub(super) fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         let at = self.within(0, all.len() as u64) as usize;
         all.get(at)
     }
