@@ -303,6 +303,8 @@ impl Stage {
         }
         wait_until("what can be delivered is", LONG, || node.queue().len() == 1);
         wait_until("the node knows of jean", LONG, || node.decision("jean@example.org", "bulk")["rule"] == "own-hard");
+        let told = || node.run(&["explain", "marie@example.net"]).stdout.contains(" delivered ");
+        wait_until("the send log has marie", LONG, told);
         for (name, text) in FILES {
             fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
             folder.write(name, text);
