@@ -157,9 +157,13 @@ fn the_site_has_every_technical_page() {
 }
 
 #[test]
-fn french_has_its_spaces() {
-    let faults: Vec<String> = pages("fr").iter().flat_map(|page| page.wrong_spaces()).collect();
-    assert!(faults.is_empty(), "a no-break space (U+00A0) is due there:\n{}", faults.join("\n"));
+fn french_has_its_spaces_and_apostrophes() {
+    let faults: Vec<String> = pages("fr").iter().flat_map(|page| page.wrong_signs()).collect();
+    assert!(
+        faults.is_empty(),
+        "a no-break space (U+00A0), or ’ for an apostrophe, is due there:\n{}",
+        faults.join("\n")
+    );
 }
 
 #[test]
@@ -214,8 +218,8 @@ impl Page {
         format!("docs/book/{}/{}:{line}", self.language, self.name)
     }
 
-    /// Places where French wants a space that does not break, and has none.
-    fn wrong_spaces(&self) -> Vec<String> {
+    /// Lines in which French wants a space that does not break, or a curved apostrophe, and has none.
+    fn wrong_signs(&self) -> Vec<String> {
         let prose = prose(&self.text);
         let is_wrong = |line: &str| {
             let characters: Vec<char> = line.chars().collect();
@@ -233,6 +237,7 @@ impl Page {
                     }
                     ':' | ';' | '?' | '!' | '»' => before != Some(NO_BREAK),
                     '«' => after != Some(NO_BREAK),
+                    '\'' => true,
                     _ => false,
                 }
             })
