@@ -4,6 +4,7 @@
 //! thought of origins. Decisions are in `sm2tp_federation`; here they are asked for and carried out.
 
 mod fetch;
+mod guard;
 mod invitation;
 mod judging;
 mod memory;
@@ -23,15 +24,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub(crate) use self::fetch::Client;
 pub use self::fetch::{Api, FetchError};
+pub(crate) use self::guard::Guard;
 use self::memory::Memory;
 use self::own::Own;
-pub(crate) use self::take::{freeze, thaw};
+pub(crate) use self::take::freeze;
 use crate::House;
 
 /// Runs until `stop` is true, or until nobody is left who could say so.
 pub async fn run(house: House, stop: watch::Receiver<bool>) {
-    let log_key = house.federation.keys().log.clone();
-    let client = match Client::new(log_key) {
+    let client = match Client::new(&house) {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "the federation is not followed until the node is restarted");

@@ -66,6 +66,8 @@ pub struct Federation {
     pub descriptor: Arc<RwLock<SignedDescriptor>>,
     /// How much is taken of an origin.
     pub quotas: QuotaLimits,
+    /// Networks in which peers may be although they are not of the public Internet.
+    pub private_peers: smtp::Networks,
     pub poll: Duration,
     /// How long to wait for a peer that knows our own head before the first segment after a start.
     pub head_wait: Duration,
@@ -75,6 +77,11 @@ impl Federation {
     /// The keys of this node. Never held across an await.
     pub fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which addresses peers may have.
+    pub(crate) fn guard(&self) -> follow::Guard {
+        follow::Guard::new(self.private_peers.clone())
     }
 
     /// What this node says of itself now.

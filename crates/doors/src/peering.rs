@@ -8,7 +8,7 @@ use sm2tp_store::federated::{FederatedError, Peer, PeerState};
 use thiserror::Error;
 
 use crate::House;
-use crate::follow::{Api, Client, FetchError, thaw};
+use crate::follow::{Api, Client, FetchError};
 
 /// Why a peering was not made or ended.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ impl PeeringError {
     #[must_use]
     pub fn exit(&self) -> u8 {
         match self {
-            Self::Fetch(FetchError::Url { .. })
+            Self::Fetch(FetchError::Url { .. } | FetchError::Private { .. })
             | Self::Elsewhere { .. }
             | Self::Own
             | Self::Already { .. }
@@ -75,7 +75,7 @@ pub async fn invite(
     read: bool,
 ) -> Result<Peer, PeeringError> {
     check_weight(weight)?;
-    let client = Client::new(house.federation.keys().log.clone())?;
+    let client = Client::new(house)?;
     let typed = discover(&client, Api::typed(url)?).await?;
     let signed = fetch_descriptor(&client, &typed).await?;
     let described = signed.descriptor();
@@ -143,7 +143,7 @@ pub async fn accept(house: &House, who: &str, weight: f64, read: bool) -> Result
     match peer.state {
         PeerState::Invited => return Err(PeeringError::NotAsked { name: peer.name }),
         PeerState::Asking => peer.added_at = crate::now(),
-        PeerState::Accepted => thaw(&house.federation.store, peer.node).await?,
+        PeerState::Accepted => house.federation.store.thaw(peer.node).await?,
     }
     (peer.state, peer.weight, peer.read, peer.trouble) = (PeerState::Accepted, weight, read, None);
     house.federation.store.put_peer(peer.clone()).await?;
@@ -186,7 +186,7 @@ pub async fn trust(house: &House, who: &str, trust: Trusting) -> Result<(NodeKey
         }
         Trusting::Forgive => {
             let origin = origin(house, who).await?;
-            thaw(store, origin).await?;
+            store.thaw(origin).await?;
             Ok((origin, 0))
         }
     }

@@ -26,6 +26,8 @@ pub enum Finding {
     PeerUnusable { peer: String, trouble: String },
     /// This node delivered to many addresses that an origin calls dead, and knows so many dead: it is not believed.
     OriginQuarantined { origin: String, fingerprint: String, contradicted: u32, agreed: u32 },
+    /// An origin signed two segments for one place: nothing more is taken of it.
+    OriginContradicts { origin: String, fingerprint: String },
     /// An origin told more than is usual; that waits for a person.
     OriginParked { origin: String, fingerprint: String, segments: u64, events: u64, bound: String },
     /// The administrator's rules for replies cannot be used.
@@ -126,6 +128,7 @@ impl Finding {
             Self::PeerSilent { .. } => "peer-silent",
             Self::PeerUnusable { .. } => "peer-unusable",
             Self::OriginQuarantined { .. } => "origin-quarantined",
+            Self::OriginContradicts { .. } => "origin-contradicts",
             Self::OriginParked { .. } => "origin-parked",
             Self::RulesBroken { .. } => "rules-broken",
             Self::SenderBlocked { .. } => "sender-blocked",
@@ -140,7 +143,9 @@ impl Finding {
             Self::BreakerTripped { provider, .. } => provider.clone(),
             Self::ExitRefused { exit, provider, .. } => format!("{exit} {provider}"),
             Self::PeerSilent { peer, .. } | Self::PeerUnusable { peer, .. } => peer.clone(),
-            Self::OriginQuarantined { fingerprint, .. } | Self::OriginParked { fingerprint, .. } => fingerprint.clone(),
+            Self::OriginQuarantined { fingerprint, .. }
+            | Self::OriginContradicts { fingerprint, .. }
+            | Self::OriginParked { fingerprint, .. } => fingerprint.clone(),
             Self::SenderBlocked { org, sender, .. } => format!("{org} {sender}"),
             Self::DiskLow { .. } | Self::CertificateEnds { .. } | Self::RulesBroken { .. } | Self::Test => {
                 String::new()

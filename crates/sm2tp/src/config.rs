@@ -306,6 +306,8 @@ pub struct Federation {
     /// How long a dead address is kept back, in case a delivery contradicts.
     pub hold_down: Duration,
     /// Between two questions to a peer.
+    /// Networks in which peers may be although they are not of the public Internet.
+    pub private_peers: Vec<Network>,
     pub poll: Duration,
     /// Longest wait for one's own head before the first seal after a start.
     pub head_wait: Duration,
@@ -542,6 +544,7 @@ mod tests {
         assert_eq!(relay.connections_per_site_max.take(), Some(4));
         assert!(full.suppression.confirm_url.take().is_some());
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
+        assert_eq!(std::mem::take(&mut full.federation.private_peers).len(), 1);
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);
         assert_eq!(full.logs.take().unwrap().follow.len(), 1);

@@ -30,6 +30,7 @@ use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
 use sm2tp_store::{Book, Senders};
 
+use crate::beside::networks;
 use crate::config::{self, Config, Switch};
 use crate::{Exit, Failure, alerts};
 
@@ -80,6 +81,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         keys: Arc::new(Mutex::new(keys)),
         descriptor: Arc::new(RwLock::new(descriptor)),
         quotas: config.belief.quotas.clone(),
+        private_peers: networks(&config.federation.private_peers),
         poll: config.federation.poll,
         head_wait: config.federation.head_wait,
     };

@@ -316,6 +316,11 @@ fn how_it_does(out: &mut String, entry: &Value) {
 
 /// What waits for a person because it is more than usual.
 fn waiting(out: &mut String, entry: &Value) {
+    if entry["contradicts_itself"] == true {
+        let who = word(entry, "fingerprint");
+        line(out, "  STOPPED: it signed two different segments for one place; nothing of it counts");
+        line(out, &format!("    when its administrator began a new epoch: sm2tp peer trust '{who}' --forgive"));
+    }
     let parked = &entry["parked"];
     if !parked.is_object() {
         return;
@@ -332,7 +337,9 @@ fn waiting(out: &mut String, entry: &Value) {
 
 /// Origins that came through peers: those that are not believed, and how many there are.
 fn origins(out: &mut String, value: &Value) {
-    let odd = |origin: &&Value| origin["quarantined_since"].is_u64() || origin["parked"].is_object();
+    let odd = |origin: &&Value| {
+        origin["quarantined_since"].is_u64() || origin["parked"].is_object() || origin["contradicts_itself"] == true
+    };
     for origin in items(value, "origins").iter().filter(odd) {
         line(out, "");
         line(out, &format!("{} (known through a peer, {} hops away)", word(origin, "name"), origin["hop"]));

@@ -8,6 +8,7 @@ mod index;
 mod judging;
 mod parked;
 mod peers;
+mod proofs;
 pub(crate) mod publish;
 mod settings;
 mod standings;
@@ -92,6 +93,7 @@ impl Federated {
         };
         federated.load_links().await?;
         federated.load_judgements().await?;
+        federated.load_proofs().await?;
         federated.refresh_origins().await?;
         let rows = federated
             .ledger
@@ -179,8 +181,8 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn feed(&self, after: u64, limit: usize, asker: NodeKey) -> Result<Vec<FeedEntry>, FederatedError> {
-        let query =
-            "SELECT header, n FROM segment WHERE n > $1 AND origin <> $2 AND parked IS NULL ORDER BY n LIMIT $3";
+        let query = "SELECT header, n FROM segment s WHERE n > $1 AND origin <> $2 AND parked IS NULL AND NOT EXISTS \
+            (SELECT 1 FROM judged j WHERE j.origin = s.origin AND j.proof IS NOT NULL) ORDER BY n LIMIT $3";
         let values = [after.into(), asker.0[..].into(), (limit as u64).into()];
         let entry = |row: &Row| Ok(FeedEntry { number: row.uint(1)?, header: header(row)? });
         Ok(self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, entry)?)).await?)

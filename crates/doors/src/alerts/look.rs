@@ -45,8 +45,13 @@ async fn origins(house: &House) -> Result<Vec<Finding>, AlertError> {
             agreed: tally.agreed,
         });
     }
+    let contradicting: Vec<_> = store.look(|index| index.contradicting().iter().copied().take(SHOWN_MAX).collect());
+    for origin in contradicting {
+        let fingerprint = origin.fingerprint();
+        found.push(Finding::OriginContradicts { origin: store.name(origin).await?, fingerprint });
+    }
     let parked: Vec<_> = store.look(|index| {
-        let waiting = index.parked().iter().filter(|(_, waiting)| !waiting.released).take(PARKED_SHOWN);
+        let waiting = index.parked().iter().filter(|(_, waiting)| !waiting.released).take(SHOWN_MAX);
         waiting.map(|(origin, waiting)| (*origin, waiting.clone())).collect()
     });
     for (origin, waiting) in parked {
@@ -130,8 +135,8 @@ fn peer(peer: &Peer, now: u64) -> Option<Finding> {
     Some(Finding::PeerUnusable { peer: peer.name.clone(), trouble })
 }
 
-/// Origins beyond their quota that are told of; a person sees the others in the list.
-const PARKED_SHOWN: usize = 50;
+/// Origins of one kind that are told of; a person sees the others in the list.
+const SHOWN_MAX: usize = 50;
 const REFUSED_MIN: u64 = 3;
 const REFUSED_KNOWN_S: u64 = 3 * 86_400;
 /// The spool takes no mail below 32 MiB; at a mail of 100 kB a second there are three hours left.

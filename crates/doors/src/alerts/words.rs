@@ -143,6 +143,7 @@ fn english(finding: &Finding) -> Words {
         Finding::OriginQuarantined { origin, contradicted, agreed, .. } => {
             nodes::quarantined(origin, *contradicted, *agreed)
         }
+        Finding::OriginContradicts { origin, fingerprint } => nodes::contradicts(origin, fingerprint),
         Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
             nodes::parked(origin, fingerprint, (*segments, *events), bound)
         }
@@ -214,6 +215,7 @@ fn french(finding: &Finding) -> Words {
         Finding::OriginQuarantined { origin, contradicted, agreed, .. } => {
             nodes::quarantined_in_french(origin, *contradicted, *agreed)
         }
+        Finding::OriginContradicts { origin, fingerprint } => nodes::contradicts_in_french(origin, fingerprint),
         Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
             nodes::parked_in_french(origin, fingerprint, (*segments, *events), bound)
         }
@@ -309,6 +311,7 @@ mod tests {
                 contradicted: 12,
                 agreed: 3,
             },
+            Finding::OriginContradicts { origin: "E".into(), fingerprint: "eeee ffff".into() },
             Finding::OriginParked {
                 origin: "D".into(),
                 fingerprint: "cccc dddd".into(),
@@ -338,6 +341,7 @@ mod tests {
             "away",
             "forged",
             "12",
+            "eeee ffff",
             "24576",
             "replies.toml:3",
             "141",
@@ -361,7 +365,7 @@ mod tests {
         let parts: Vec<Part> =
             all().into_iter().map(|finding| Part { turn: Turn::Opened, opened_at: 1_800_000_000, finding }).collect();
         let message = Message { id: 1, at: 1_800_000_000, parts };
-        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 11 alertes");
+        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 12 alertes");
         let event: Value = serde_json::from_str(&event("relay.example", &message, Language::English)).unwrap();
         assert_eq!(
             (event["type"].as_str(), event["timestamp"].as_str()),

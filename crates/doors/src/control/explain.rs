@@ -241,7 +241,10 @@ fn vote(vote: &Vote, names: &[(String, String)], house: &House, now: u64) -> Val
         "agreement": peers::agreement(house, &judgement),
         "weight": weight,
         "score": score,
-        "left_out": left_out(vote, weight, score),
+        "left_out": match store.look(|index| index.contradicts_itself(&vote.origin)) {
+            true => Some("contradicts-itself"),
+            false => left_out(vote, weight, score),
+        },
     })
 }
 

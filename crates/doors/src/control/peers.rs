@@ -18,7 +18,7 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     });
     // Those of whom a person should know first.
     behind.sort_by_key(|(origin, _, judgement, kept)| {
-        let waits = store.look(|index| index.parked().contains_key(origin));
+        let waits = store.look(|index| index.parked().contains_key(origin) || index.contradicts_itself(origin));
         (judgement.quarantined_since.is_none() && !waits, std::cmp::Reverse(*kept), *origin)
     });
     let all = behind.len();
@@ -36,6 +36,7 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
             "events_in": kept,
             "agreement": agreement(house, &judgement),
             "quarantined_since": judgement.quarantined_since,
+            "contradicts_itself": store.look(|index| index.contradicts_itself(&origin)),
             "parked": store.look(|index| index.parked().get(&origin).map(waiting_of)),
         }));
     }
@@ -51,6 +52,7 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
     let (store, own) = (&house.federation.store, house.federation.publisher.own);
     let told = store.told_until(own, peer.read_to.unwrap_or(0)).await;
     let told = told.map_err(|error| Problem::NotFound(error.to_string()))?;
+    let contradicts = store.look(|index| index.contradicts_itself(&peer.node));
     let parked = store.look(|index| index.parked().get(&peer.node).cloned());
     let (kept, judgement, behind) = store.look(|index| {
         let behind = index.origins().filter(|(_, standing, _)| standing.introducer == Some(peer.node));
@@ -67,6 +69,7 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
         fields.insert("events_behind".into(), behind.1.into());
         fields.insert("agreement".into(), agreement(house, &judgement));
         fields.insert("quarantined_since".into(), judgement.quarantined_since.into());
+        fields.insert("contradicts_itself".into(), contradicts.into());
         fields.insert("parked".into(), parked.map_or(Value::Null, |waiting| waiting_of(&waiting)));
         fields.insert("lag_s".into(), peer.caught_up_at.map(|at| now().saturating_sub(at)).into());
         // Who holds the name of a request may ask after it.

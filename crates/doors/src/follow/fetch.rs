@@ -1,15 +1,18 @@
 //! Asks other nodes over HTTP: signed, one host, no redirects, and never more octets than were agreed.
 
+use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use flate2::read::GzDecoder;
 use reqwest::{Method, Url};
 use sm2tp_federation::request::{self, RequestError, RequestParts, SignatureTerm};
 use sm2tp_store::keys::{self, KeysError};
 use thiserror::Error;
 
-use crate::outgoing;
+use super::guard::Guard;
+use crate::{House, outgoing};
 
 /// Where the paths of a node begin: `https://host/fed/v1`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,7 @@ pub struct Api(Url);
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
+    guard: Guard,
     log_key: SigningKey,
 }
 
@@ -38,6 +42,8 @@ pub enum FetchError {
     Url { text: String, why: &'static str },
     #[error("{host} cannot be reached: {why}")]
     Unreachable { host: String, why: String },
+    #[error("{host} is an address behind this machine; [federation] private_peers would allow it")]
+    Private { host: String },
     #[error("{host} answered with {status}, which sends us elsewhere: that is not followed")]
     Redirect { host: String, status: u16 },
     #[error("{host} does not accept our signature (401): it has not accepted this node, or a clock is wrong")]
@@ -102,6 +108,12 @@ impl Api {
         is_loopback(&self.0)
     }
 
+    /// The address, where it is no name.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        let host = self.0.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -139,11 +151,12 @@ impl Api {
 impl Client {
     /// # Errors
     /// [`FetchError::Client`] where this machine has no certificates of authorities.
-    pub(crate) fn new(log_key: SigningKey) -> Result<Self, FetchError> {
-        let http = outgoing::client();
+    pub(crate) fn new(house: &House) -> Result<Self, FetchError> {
+        let (guard, log_key) = (house.federation.guard(), house.federation.keys().log.clone());
+        let http = outgoing::client().dns_resolver(guard.clone());
         let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX).build();
         let http = http.map_err(|error| FetchError::Client(outgoing::chain(&error)))?;
-        Ok(Self { http, log_key })
+        Ok(Self { http, guard, log_key })
     }
 
     /// A public document.
@@ -202,11 +215,14 @@ impl Client {
         octets_max: usize,
     ) -> Result<Answer, FetchError> {
         let host = api.authority();
+        if !api.is_loopback() && api.ip().is_some_and(|ip| !self.guard.allows(ip)) {
+            return Err(FetchError::Private { host });
+        }
         let unreachable = |error: reqwest::Error| FetchError::Unreachable {
             host: host.clone(),
             why: outgoing::chain(&error.without_url()),
         };
-        let mut answer = asked.send().await.map_err(unreachable)?;
+        let mut answer = asked.header("accept-encoding", "gzip").send().await.map_err(unreachable)?;
         let path = path.split('?').next().unwrap_or_default().to_owned();
         match answer.status().as_u16() {
             200..=299 | 410 => {}
@@ -216,6 +232,7 @@ impl Client {
             status => return Err(FetchError::Status { host, path, status }),
         }
         let gone = answer.status().as_u16() == 410;
+        let packed = answer.headers().get("content-encoding").is_some_and(|coding| coding == "gzip");
         let cursor = answer.headers().get("sm2tp-cursor").and_then(|cursor| cursor.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         // The announced length may be a lie or absent: what counts is what arrives.
@@ -225,8 +242,20 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        if packed {
+            body = unpack(&body, octets_max).ok_or(FetchError::TooLong { host, path, octets_max })?;
+        }
         Ok(Answer { gone, cursor, body })
     }
+}
+
+/// What was packed, where it is no more than was agreed: a few kilobytes can become gigabytes. What is broken is cut there,
+/// and seen by whoever reads it.
+fn unpack(packed: &[u8], octets_max: usize) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    let most = u64::try_from(octets_max).unwrap_or(u64::MAX).saturating_add(1);
+    let _ = GzDecoder::new(packed).take(most).read_to_end(&mut body);
+    (body.len() <= octets_max).then_some(body)
 }
 
 impl Answer {

@@ -1,6 +1,6 @@
 //! What is remembered of a peer between two contacts: origins of which it gave something that could not be taken.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_store::federated::Peer;
@@ -9,6 +9,8 @@ use sm2tp_store::federated::Peer;
 #[derive(Default)]
 pub(super) struct Memory {
     setbacks: HashMap<NodeKey, Setback>,
+    /// Origins of which this peer was told that they contradict themselves.
+    pub proofs_told: HashSet<NodeKey>,
     /// Unix seconds when its tag keys were last asked for.
     pub keys_at: u64,
     /// In the contact under way its feed was read to the end, and nothing was left.

@@ -136,6 +136,7 @@ async fn pull(
     poll.descriptor().await?;
     poll.memory.answered = true;
     poll.tag_keys().await?;
+    poll.proofs().await?;
     let read = poll.feed().await;
     if let Err(error) = poll.released().await {
         poll.say(&format!("what was let in cannot be fetched: {error}"));
@@ -173,6 +174,25 @@ impl Poll<'_> {
             Ok(()) => {}
         }
         self.memory.keys_at = crate::now();
+        Ok(())
+    }
+
+    /// Hands on what proves that an origin contradicts itself; once to each peer, and again after a restart.
+    async fn proofs(&mut self) -> Result<(), FollowError> {
+        if self.house.federation.store.look(|index| index.contradicting().is_subset(&self.memory.proofs_told)) {
+            return Ok(());
+        }
+        for (origin, proof) in self.house.federation.store.proofs().await? {
+            if self.memory.proofs_told.contains(&origin) || origin == self.peer.node {
+                self.memory.proofs_told.insert(origin);
+                continue;
+            }
+            match self.client.post(&self.api, "/proofs", proof).await {
+                Err(error) if error.is_absence() => return Err(error.into()),
+                // It may not know that origin; then it has nothing to stop.
+                Ok(_) | Err(_) => _ = self.memory.proofs_told.insert(origin),
+            }
+        }
         Ok(())
     }
 
@@ -323,6 +343,7 @@ mod tests {
         let at = Position { epoch: 1, segno: 7 };
         let fetching = [
             FetchError::Unreachable { host: host.clone(), why: "operation timed out".into() },
+            FetchError::Private { host: host.clone() },
             FetchError::Redirect { host: host.clone(), status: 302 },
             FetchError::Stranger { host: host.clone() },
             FetchError::Busy { host: host.clone() },

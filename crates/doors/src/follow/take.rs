@@ -128,7 +128,7 @@ impl Poll<'_> {
             head: store.head(origin).await?,
             same_place: same_place.as_ref(),
             oldest: line.map(|line| line.oldest()),
-            epoch_min: epoch_min(store, origin).await?,
+            epoch_min: store.epoch_min(origin).await?,
         };
         Ok(chain::step(signed, &known, crate::now()))
     }
@@ -137,7 +137,7 @@ impl Poll<'_> {
     async fn other(&mut self, signed: &SignedHeader, step: Step) -> Result<(), FollowError> {
         let (origin, at) = (signed.header().origin(), signed.header().position());
         match step {
-            Step::Equivocation(proof) => Ok(freeze(&self.house.federation.store, origin, &proof).await?),
+            Step::Equivocation(proof) => Ok(freeze(&self.house.federation.store, &proof).await?),
             Step::Refused(why) => {
                 self.say(&format!("segment {at} of node {origin} is not taken: {why}"));
                 Ok(())
@@ -281,36 +281,12 @@ impl Poll<'_> {
 }
 
 /// Keeps the proof that an origin signed two segments for one place, and takes nothing more of it (§8.10).
-pub(crate) async fn freeze(store: &Federated, origin: NodeKey, proof: &Proof) -> Result<(), FederatedError> {
-    let key = proof_setting(origin);
-    if store.setting(&key).await?.is_none() {
-        let at = proof.headers()[0].position();
+pub(crate) async fn freeze(store: &Federated, proof: &Proof) -> Result<(), FederatedError> {
+    let (origin, at) = (proof.headers()[0].origin(), proof.headers()[0].position());
+    if store.freeze(proof).await? {
         tracing::error!(%origin, %at, "this node signed two different segments for one place; nothing more is taken of it");
-        store.put_setting(&key, &hex::encode(proof.encode())).await?;
     }
     Ok(())
-}
-
-/// A person accepts that an origin goes on in an epoch after the one in which it contradicted itself.
-pub(crate) async fn thaw(store: &Federated, origin: NodeKey) -> Result<(), FederatedError> {
-    let key = proof_setting(origin);
-    let Some(proof) = store.setting(&key).await? else { return Ok(()) };
-    let epoch = hex::decode(proof).ok().and_then(|proof| Header::parse(proof.get(..HEADER_OCTETS)?).ok());
-    let next = epoch.map_or(0, |header| header.position().epoch.saturating_add(1));
-    store.put_setting(&format!("epoch_min.{origin}"), &next.to_string()).await?;
-    store.remove_setting(&key).await
-}
-
-async fn epoch_min(store: &Federated, origin: NodeKey) -> Result<u32, FederatedError> {
-    if store.setting(&proof_setting(origin)).await?.is_some() {
-        return Ok(u32::MAX);
-    }
-    let accepted = store.setting(&format!("epoch_min.{origin}")).await?;
-    Ok(accepted.and_then(|epoch| epoch.parse().ok()).unwrap_or(0))
-}
-
-fn proof_setting(origin: NodeKey) -> String {
-    format!("proof.{origin}")
 }
 
 /// A cursor of another node goes into our next question: nothing that could make it another question.

@@ -1,9 +1,13 @@
 //! The logs of all origins as they are kept here: one segment, many, heads, and proofs against one.
 
+use std::io::Write;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sm2tp_federation::chain::Proof;
@@ -29,7 +33,12 @@ pub(super) async fn segment(
         _ => return Err(Refusal::Bad("a place is two numbers")),
     };
     let octets = shared.house.federation.store.segment(node(&origin)?, at).await?;
-    Ok(tagged(&asked, "application/octet-stream", "private, max-age=31536000, immutable", octets))
+    Ok(packed(
+        &asked,
+        tagged(&asked, "application/octet-stream", "private, max-age=31536000, immutable", &octets),
+        octets,
+    )
+    .await)
 }
 
 /// `GET /fed/v1/log/{origin}?from=E.S&max_bytes=`: at least one segment, however long it is.
@@ -56,7 +65,8 @@ pub(super) async fn bulk(
     if out.is_empty() {
         return Err(Refusal::Absent("it is not kept here"));
     }
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], out).into_response())
+    let head = ([(header::CONTENT_TYPE, "application/octet-stream")]).into_response();
+    Ok(packed(&asked, head, out).await)
 }
 
 /// `GET /fed/v1/heads`
@@ -64,7 +74,7 @@ pub(super) async fn heads(State(shared): Door, request: Request) -> Result<Respo
     let (_, _, asked) = shared.peer(request, 0).await?;
     let heads = Heads { heads: shared.house.federation.store.heads().await? };
     let json = serde_json::to_vec(&heads).map_err(|error| Refusal::Trouble(error.to_string()))?;
-    Ok(tagged(&asked, "application/json", "private, no-cache", json))
+    Ok(packed(&asked, tagged(&asked, "application/json", "private, no-cache", &json), json).await)
 }
 
 /// `POST /fed/v1/proofs`: two headers that their origin should not both have signed.
@@ -78,7 +88,7 @@ pub(super) async fn proof(State(shared): Door, request: Request) -> Result<(Stat
     let proof = Proof::verify(&asked.body, descriptor.descriptor())
         .map_err(|_| Refusal::Bad("the two headers prove nothing against their origin"))?;
     tracing::warn!(%origin, from = %peer.node, "a peer proves that an origin signed two segments for one place");
-    freeze(store, origin, &proof).await?;
+    freeze(store, &proof).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "origin": origin }))))
 }
 
@@ -91,16 +101,52 @@ fn position(text: &str) -> Option<Position> {
     Some(Position { epoch: epoch.parse().ok()?, segno: segno.parse().ok()? })
 }
 
-/// An answer with a strong ETag, or 304 where the asker has it.
-fn tagged(asked: &Asked, media: &'static str, cache: &'static str, octets: Vec<u8>) -> Response {
-    let tag = format!("\"{}\"", hex::encode(Sha256::digest(&octets)));
+/// The head of an answer with a strong ETag, or 304 where the asker has it.
+fn tagged(asked: &Asked, media: &'static str, cache: &'static str, octets: &[u8]) -> Response {
+    // Other octets go over the wire where they are packed.
+    let form = if takes_gzip(asked) { "-gzip" } else { "" };
+    let tag = format!("\"{}{form}\"", hex::encode(Sha256::digest(octets)));
     let known = asked.header(header::IF_NONE_MATCH);
     let same = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
     let headers = [(header::ETAG, tag), (header::CACHE_CONTROL, cache.to_owned())];
     if same {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, [(header::CONTENT_TYPE, media)], octets).into_response()
+    (headers, [(header::CONTENT_TYPE, media)]).into_response()
+}
+
+/// The answer with its body, packed where the asker takes that: tags are random, the rest of an event is not.
+async fn packed(asked: &Asked, mut answer: Response, octets: Vec<u8>) -> Response {
+    if answer.status() != StatusCode::OK {
+        return answer;
+    }
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let body = if takes_gzip(asked) {
+        answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let packing = tokio::task::spawn_blocking(move || {
+            let mut gzip = GzEncoder::new(Vec::with_capacity(octets.len()), Compression::fast());
+            gzip.write_all(&octets).and_then(|()| gzip.finish())
+        });
+        match packing.await {
+            Ok(Ok(packed)) => packed,
+            _ => return Refusal::Trouble("an answer cannot be packed".to_owned()).into_response(),
+        }
+    } else {
+        octets
+    };
+    *answer.body_mut() = body.into();
+    answer
+}
+
+fn takes_gzip(asked: &Asked) -> bool {
+    let codings = asked.header(header::ACCEPT_ENCODING).unwrap_or_default();
+    // Whoever takes it a little less than something else takes it; only a weight of nothing refuses.
+    let gzip = |coding: &str| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map(str::parse::<f32>);
+        name.trim() == "gzip" && !matches!(weight, Some(Ok(0.0)))
+    };
+    codings.split(',').any(gzip)
 }
 
 /// Headers looked at for one bulk answer; the smallest segment has 274 octets.

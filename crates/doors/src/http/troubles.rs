@@ -46,6 +46,10 @@ fn phrases(text: &str) -> String {
 const SENTENCES: &[(&str, &str)] = &[
     ("{} cannot be reached: {}", "{} est injoignable\u{a0}: {}"),
     (
+        "{} is an address behind this machine; [federation] private_peers would allow it",
+        "{} est une adresse derrière cette machine\u{a0}; [federation] private_peers la permettrait",
+    ),
+    (
         "{} answered with {}, which sends us elsewhere: that is not followed",
         "{} a répondu {}, ce qui renvoie ailleurs\u{a0}: ce n’est pas suivi",
     ),
@@ -100,6 +104,10 @@ const PHRASES: &[(&str, &str)] = &[
     ("invalid peer certificate", "certificat refusé"),
     ("certificate expired", "certificat périmé"),
     ("UnknownIssuer", "autorité inconnue"),
+    (
+        "it has no public address; [federation] private_peers would allow others",
+        "il n’a pas d’adresse publique\u{a0}; [federation] private_peers en permettrait d’autres",
+    ),
     ("(os error ", "(erreur système "),
     ("it is no UTF-8", "ce n’est pas de l’UTF-8"),
 ];

@@ -169,9 +169,12 @@ async fn an_origin_that_contradicts_itself_is_frozen_with_the_proof() {
     node.befriend(&liar.descriptor).await;
     node.follow();
     let store = &node.house.federation.store;
-    let key = format!("proof.{}", liar.key());
-    let proof = until("the proof", async || store.setting(&key).await.unwrap()).await;
-    assert_eq!(proof.len(), 2 * 480);
+    let proofs = until("the proof", async || {
+        let proofs = store.proofs().await.unwrap();
+        (!proofs.is_empty()).then_some(proofs)
+    })
+    .await;
+    assert_eq!((proofs.len(), proofs[0].0, proofs[0].1.len()), (1, liar.key(), 480));
     until("the feed is read", async || node.peer(liar.key()).await?.cursor.filter(|cursor| cursor.ends_with(":3")))
         .await;
     assert_eq!(

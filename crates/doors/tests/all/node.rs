@@ -279,6 +279,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         keys: Arc::new(Mutex::new(keys)),
         descriptor: Arc::new(RwLock::new(descriptor)),
         quotas: QuotaLimits::default(),
+        private_peers: Arc::new(|_| false),
         poll: Duration::from_millis(100),
         head_wait: Duration::from_secs(3600),
     };

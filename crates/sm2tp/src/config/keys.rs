@@ -115,6 +115,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("url", r#""https://relay.example.org/fed/v1""#),
             ("seal_after", r#""1h""#),
             ("hold_down", r#""24h""#),
+            ("private_peers", r#"["10.0.0.0/8"]"#),
             ("poll", r#""5m""#),
             ("head_wait", r#""10m""#),
             ("canary_share", "0.02"),

@@ -362,6 +362,7 @@ fn federation(section: &Section<'_>, hostname: &str) -> Result<Federation, Confi
         url: section.text("url", net::federation_url)?,
         seal_after: section.text("seal_after", duration(Duration::ZERO..=DURATION_MAX))?,
         hold_down: any(section, "hold_down", DAY)?,
+        private_peers: networks(section, "private_peers")?,
         poll: within(section, "poll", SECOND, DAY, 5 * MINUTE)?,
         head_wait: any(section, "head_wait", 10 * MINUTE)?,
         canary_share: section.share("canary_share")?.unwrap_or(0.02),

@@ -144,6 +144,7 @@ fn left_out(why: &str) -> &'static str {
     match why {
         "provider-freeze" => "the provider said \"no such user\" to nearly everybody in that hour",
         "quarantine" => "what this node says contradicts our own deliveries too often",
+        "contradicts-itself" => "that node signed two different segments for one place",
         "too-far" => "it is more than three hops away",
         "expired" => "it is too long ago",
         _ => "nobody gave that node a weight",

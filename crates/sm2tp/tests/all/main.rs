@@ -5,6 +5,8 @@
 mod acme;
 mod alerts;
 mod arc;
+mod bad_peer;
+mod bad_peers;
 mod beside;
 mod book;
 mod circumstances;

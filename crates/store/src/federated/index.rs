@@ -33,6 +33,8 @@ pub struct Index {
     numbers: HashMap<NodeKey, u32>,
     standings: HashMap<NodeKey, Standing>,
     judged: HashMap<NodeKey, Judgement>,
+    /// Those that signed two segments for one place (§8.10).
+    contradicting: HashSet<NodeKey>,
     /// Provider codes and hours in which they erred (§8.3).
     frozen: HashSet<(u8, u32)>,
     marks: HashMap<Tag, Vec<Mark>>,
@@ -62,6 +64,7 @@ impl Index {
             numbers: HashMap::new(),
             standings: HashMap::new(),
             judged: HashMap::new(),
+            contradicting: HashSet::new(),
             frozen: HashSet::new(),
             marks: HashMap::new(),
             count: 0,
@@ -155,6 +158,22 @@ impl Index {
         }
     }
 
+    /// Whether an origin signed two segments for one place, and no person thought again.
+    #[must_use]
+    pub fn contradicts_itself(&self, origin: &NodeKey) -> bool {
+        self.contradicting.contains(origin)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn contradicting(&self) -> &HashSet<NodeKey> {
+        &self.contradicting
+    }
+
+    pub(super) fn contradicting_mut(&mut self) -> &mut HashSet<NodeKey> {
+        &mut self.contradicting
+    }
+
     /// What is thought of an origin; none for one that nobody vouches for.
     #[must_use]
     pub fn standing(&self, origin: &NodeKey) -> Option<Standing> {
@@ -214,7 +233,10 @@ impl Index {
             epoch: mark.epoch,
             sequence: mark.sequence,
             weight_set: standing.weight,
-            agreement: self.judgement(&origin).agreement(limits).factor(),
+            agreement: match self.contradicts_itself(&origin) {
+                true => 0.0,
+                false => self.judgement(&origin).agreement(limits).factor(),
+            },
             origin_age_s: now.saturating_sub(standing.known_since),
         })
     }

@@ -61,6 +61,31 @@ pub(super) fn quarantined_in_french(origin: &str, contradicted: u32, agreed: u32
     }
 }
 
+pub(super) fn contradicts(origin: &str, fingerprint: &str) -> Words {
+    words(
+        format!("The node {origin} contradicts itself"),
+        "It signed two different segments for one place of its log: a backup that was restored without its knowledge, or \
+         somebody who tells each something else. Nothing of it counts, and peers have the proof."
+            .to_owned(),
+        format!(
+            "Tell its administrator. When it goes on in a new epoch: sm2tp peer trust '{fingerprint}' --forgive lets it."
+        ),
+    )
+}
+
+pub(super) fn contradicts_in_french(origin: &str, fingerprint: &str) -> Words {
+    words(
+        format!("Le nœud {origin} se contredit"),
+        "Il a signé deux segments différents pour une même place de son journal : une sauvegarde restaurée à son insu, ou \
+         quelqu’un qui ne dit pas la même chose à tous. Plus rien de lui ne compte, et les pairs ont la preuve."
+            .to_owned(),
+        format!(
+            "Prévenez son administrateur. Quand il repart dans une nouvelle époque : sm2tp peer trust '{fingerprint}' \
+             --forgive le laisse continuer."
+        ),
+    )
+}
+
 pub(super) fn parked(origin: &str, fingerprint: &str, (segments, events): (u64, u64), bound: &str) -> Words {
     words(
         format!("The node {origin} tells more than is usual"),
