@@ -123,8 +123,13 @@ impl Follower {
         let Some(Piece { octets, at, kept, source }) = self.following.read()? else { return Ok(More::No) };
         let clock = Clock { latest: now(), offset_s: self.settings.offset_s };
         let rules = self.rulebook.rules();
-        let reading =
-            Reading { log: &self.log, accounts: &self.house.accounts, rules: &rules, stream: self.settings.stream };
+        let reading = Reading {
+            log: &self.log,
+            accounts: &self.house.accounts,
+            rules: &rules,
+            stream: self.settings.stream,
+            returns: self.house.returns.as_ref(),
+        };
         let mut batch: Vec<(u64, Told)> = Vec::new();
         let mut noted: Vec<Noted> = Vec::new();
         let mut end = at;

@@ -10,6 +10,7 @@ mod notice;
 #[cfg(test)]
 mod octets;
 mod reading;
+mod traced;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub use self::boxes::{Boxes, follow};
 pub use self::count::{Counting, run};
 pub use self::notice::Language;
 pub(crate) use self::reading::is_from_a_machine;
+pub use self::traced::keep;
+pub(crate) use self::traced::{Leaving, UnderWay};
 
 /// What a node has of mail that comes back; clones share it.
 #[derive(Clone)]
@@ -36,6 +39,8 @@ pub struct Back {
     pub unsubscribe_url: Option<String>,
     /// Something is in the inbox.
     wake: Arc<Notify>,
+    /// Mail of another mail server that leaves with a token.
+    traced: traced::Traced,
 }
 
 /// To whom a report came.
@@ -50,7 +55,7 @@ pub enum To {
 impl Back {
     #[must_use]
     pub fn new(domain: Domain, returns: Returns, inbox: Inbox, unsubscribe_url: Option<String>) -> Self {
-        Self { domain, returns, inbox, unsubscribe_url, wake: Arc::default() }
+        Self { domain, returns, inbox, unsubscribe_url, wake: Arc::default(), traced: traced::Traced::default() }
     }
 
     /// Whether mail to this address is a report for us.

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sm2tp_proto::smtp::server::ScramOffer;
+use sm2tp_rules::admit::Way;
 use sm2tp_rules::rate::Rate;
 use sm2tp_rules::{Stream, allowance, guess};
 use sm2tp_store::spool::Queued;
@@ -117,11 +118,20 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub struct Door(Arc<Shared>);
 
+/// What a port is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Port {
+    /// One kind of mail; none: all.
+    pub stream: Option<Stream>,
+    /// How its mail goes, unless the sender watch says worse.
+    pub way: Way,
+}
+
 /// How a conversation begins on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// In clear; STARTTLS where there is a certificate. A port may be for one kind of mail.
-    Clear(Option<Stream>),
+    /// In clear; STARTTLS where there is a certificate.
+    Clear(Port),
     /// With a handshake (RFC 8314 §3.3).
     Tls,
     /// LMTP, in clear, for reports alone.

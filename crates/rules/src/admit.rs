@@ -22,8 +22,9 @@ pub struct Sender<'a> {
 }
 
 /// Which way accepted mail of this sender goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Way {
+    #[default]
     Normal,
     /// The slow lane, but for what is held anyway.
     Slow,

@@ -6,6 +6,7 @@ pub mod allowance;
 pub mod behaviour;
 pub mod breaker;
 pub mod classify;
+pub mod detour;
 pub mod evidence;
 pub mod exits;
 pub mod guess;

@@ -6,7 +6,9 @@ use sm2tp_doors::beside::{Listener, Place, policy, socketmap};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::{House, logs, smtp};
 use sm2tp_rules::Stream;
+use sm2tp_rules::admit::Way;
 use sm2tp_rules::classify::Rulebook;
+use sm2tp_rules::detour::Detour;
 use sm2tp_store::ledger::SendLog;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -45,11 +47,7 @@ impl Listeners {
         U: Future<Output = ()> + Send + 'static,
     {
         if let Some(asked) = &config.policy {
-            let settings = policy::Settings {
-                trusted: networks(&asked.trusted_networks),
-                stream: outward::stream_of(asked.stream),
-            };
-            let door = policy::Door::new(house.clone(), settings, stops.clone());
+            let door = policy::Door::new(house.clone(), policy_settings(asked), stops.clone());
             for listener in self.policy {
                 doors.spawn(door.clone().serve(listener, until()));
             }
@@ -57,6 +55,33 @@ impl Listeners {
         for listener in self.socketmap {
             doors.spawn(socketmap::serve(listener, rulebook.clone(), until()));
         }
+    }
+}
+
+fn policy_settings(asked: &config::Policy) -> policy::Settings {
+    let detour = |filter: &config::Filter| Detour {
+        to: filter.to.clone(),
+        way: filter.senders.map(|senders| match senders {
+            config::Senders::Normal => Way::Normal,
+            config::Senders::Slow => Way::Slow,
+        }),
+        orgs: filter.orgs.clone(),
+        streams: filter.streams.iter().map(|stream| outward::stream_of(*stream)).collect(),
+    };
+    policy::Settings {
+        members: policy::Members {
+            trusted: networks(&asked.trusted_networks),
+            stream: outward::stream_of(asked.stream),
+        },
+        held: match asked.held {
+            config::Held::Later => policy::Held::Later,
+            config::Held::Hold => policy::Held::Hold,
+        },
+        trace: match asked.trace {
+            config::Switch::Off => policy::Trace::Off,
+            config::Switch::On => policy::Trace::On,
+        },
+        detours: asked.filter.iter().map(detour).collect(),
     }
 }
 

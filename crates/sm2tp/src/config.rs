@@ -4,6 +4,7 @@
 
 mod alerts;
 mod belief;
+mod beside;
 mod error;
 mod file;
 mod keys;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use self::alerts::Alerts;
 pub use self::belief::Belief;
+pub use self::beside::{Filter, Held, Policy, Senders, Socketmap};
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
@@ -107,6 +109,8 @@ pub struct Smtp {
     pub trusted_networks: Vec<Network>,
     /// Stream of mail from the trusted networks.
     pub stream: Stream,
+    /// Addresses besides, whose mail goes slowly; port 0 is a free port.
+    pub listen_slow: Vec<SocketAddr>,
     /// Addresses besides, for one kind of mail each; port 0 is a free port.
     pub listen_for: Vec<(Stream, Vec<SocketAddr>)>,
     /// Recipients of a sender from which it counts as a bulk sender, where nobody said what it is.
@@ -360,24 +364,6 @@ pub struct Suppression {
     pub delivery_fresh: Duration,
 }
 
-/// `[policy]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// At least one; port 0 is a free port.
-    pub listen: Vec<Place>,
-    /// Clients of the mail server whose mail is this node's people's although they did not log in.
-    pub trusted_networks: Vec<Network>,
-    /// Stream of their mail, and of logins that this node does not know.
-    pub stream: Stream,
-}
-
-/// `[socketmap]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Socketmap {
-    /// At least one; port 0 is a free port.
-    pub listen: Vec<Place>,
-}
-
 /// A door of which only the addresses are configured: `[milter]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Door {
@@ -530,6 +516,7 @@ mod tests {
         assert_eq!(std::mem::take(&mut smtp.trusted_networks).len(), 2);
         assert_eq!(std::mem::take(&mut smtp.listen_tls).len(), 2);
         assert_eq!(std::mem::take(&mut smtp.listen_for).len(), 1);
+        assert_eq!(std::mem::take(&mut smtp.listen_slow).len(), 1);
         for fronts in [&mut smtp.proxy_protocol_from, &mut smtp.xclient_from, &mut smtp.xclient_login_from] {
             assert_eq!(std::mem::take(fronts).len(), 1);
         }
@@ -548,6 +535,7 @@ mod tests {
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);
         assert_eq!(full.logs.take().unwrap().follow.len(), 1);
+        assert_eq!(std::mem::take(&mut full.policy.as_mut().unwrap().filter).len(), 1);
         assert_eq!(full, plain);
     }
 

@@ -48,6 +48,8 @@ const ACL: &str = r"acl_sm2tp_rcpt:
           message   = ${sg{$acl_m_sm2tp}{\N^action=(?i)(reject\s*)?|\s+$\N}{}}
   defer   condition = ${if match{$acl_m_sm2tp}{\N^action=(?i)(?:defer\w*|4\d\d)\s+(.*?)\s*$\N}}
           message   = ${sg{$acl_m_sm2tp}{\N^action=(?i)(defer\w*\s*)?|\s+$\N}{}}
+  warn    condition = ${if match{$acl_m_sm2tp}{\N^action=(?i)hold\N}}
+          control   = freeze/no_tell
   require acl = acl_check_rcpt
   accept
 ";

@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::plan::{At, Change, Found, PARAMETERS, Place, Plan, Sockets};
+use self::plan::{At, Change, Found, PARAMETERS, Place, Plan, Sockets, Trace};
 use crate::beside::preferred;
 use crate::config::{self, Config};
 use crate::{Exit, Failure, say};
@@ -229,6 +229,10 @@ fn sockets(config: &Config) -> Sockets {
     };
     Sockets {
         policy: config.policy.as_ref().and_then(|policy| at(&policy.listen)),
+        trace: match config.policy.as_ref().map(|policy| policy.trace) {
+            Some(config::Switch::On) => Trace::On,
+            _ => Trace::Off,
+        },
         socketmap: config.socketmap.as_ref().and_then(|socketmap| at(&socketmap.listen)),
     }
 }

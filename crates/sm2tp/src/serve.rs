@@ -15,6 +15,7 @@ use sm2tp_doors::{House, control, follow, http, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::Stream;
+use sm2tp_rules::admit::Way;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_store::dkim::DkimKeys;
@@ -226,6 +227,7 @@ fn start_returns(
     if boxes.maildir.is_some() || boxes.mbox.is_some() {
         doors.spawn(returns::follow(back.clone(), boxes, stopped.clone()));
     }
+    doors.spawn(returns::keep(back.clone(), stopped.clone()));
     doors.spawn(returns::run(returns::Counting { house, back, rulebook, onward, language }, stopped.clone()));
 }
 
@@ -329,9 +331,10 @@ fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)
     let lmtp = config.returns.as_ref().map_or(&[][..], |returns| &returns.lmtp);
     config.smtp.as_ref().map_or_else(Vec::new, |smtp| {
         let mut doors = vec![
-            (&smtp.listen[..], "smtp", smtp::Entry::Clear(None)),
+            (&smtp.listen[..], "smtp", smtp::Entry::Clear(smtp::Port::default())),
             (&smtp.listen_tls[..], "smtps", smtp::Entry::Tls),
             (lmtp, "lmtp", smtp::Entry::Lmtp),
+            (&smtp.listen_slow[..], "smtp-slow", smtp::Entry::Clear(smtp::Port { way: Way::Slow, stream: None })),
         ];
         for (stream, listen) in &smtp.listen_for {
             let stream = outward::stream_of(*stream);
@@ -341,7 +344,8 @@ fn smtp_doors(config: &Config) -> Vec<(&[SocketAddr], &'static str, smtp::Entry)
                 Stream::Bulk => "smtp-bulk",
                 Stream::Forwarded => "smtp-forwarded",
             };
-            doors.push((&listen[..], word, smtp::Entry::Clear(Some(stream))));
+            let port = smtp::Port { stream: Some(stream), ..smtp::Port::default() };
+            doors.push((&listen[..], word, smtp::Entry::Clear(port)));
         }
         doors
     })

@@ -53,6 +53,16 @@ impl Returns {
         self.known(|known| known.tokens.make(row, day(now)))
     }
 
+    /// Keeps what tokens stand for that mail of another mail server leaves with, before anybody knows what becomes of it.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: none of them was kept; offer them again.
+    pub async fn keep_ahead(&self, sent: Vec<(Token, Sent)>) -> Result<(), LedgerError> {
+        self.ledger
+            .write(move |sql| Ok(sent.iter().try_for_each(|(token, sent)| kept::put_ahead(sql, token, sent))?))
+            .await
+    }
+
     /// Reads a token and checks that it is one of ours and not older than `days_max`.
     ///
     /// # Errors

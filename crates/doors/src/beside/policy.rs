@@ -1,34 +1,45 @@
-//! Postfix's policy service, which Exim asks too: may this sender write to this recipient? The same answer as in SMTP (I5),
-//! from memory and within [`ANSWER_MAX`]; what takes longer passes unasked (I8).
+//! Postfix's policy service, which Exim asks too: may this sender write to this recipient, and which way does the mail go?
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sm2tp_proto::policy::{Action, PolicyError, Request, RequestReader, Stage};
+use sm2tp_proto::token;
 use sm2tp_proto::{Address, Enhanced};
-use sm2tp_rules::admit::{self, Sender, Verdict};
-use sm2tp_rules::allowance::Holder;
-use sm2tp_rules::stream::Kind;
-use sm2tp_rules::watch::Standing;
-use sm2tp_rules::{Stream, StreamBy};
-use sm2tp_store::Bounce;
-use sm2tp_store::accounts::Account;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use sm2tp_rules::detour::{Detour, detour};
+use sm2tp_store::accounts::{Account, ReturnPath};
 
+pub use super::desk::Members;
+use super::desk::{Desk, No, Taken};
 use super::{Conversation, Listener};
-use crate::smtp::Networks;
+use crate::returns::Leaving;
 use crate::stops::Stops;
-use crate::{House, now, now_us, random};
+use crate::{House, now};
 
 /// How the door is set up.
 #[derive(Clone)]
 pub struct Settings {
-    /// Clients of the mail server that send without a login and are of this node's people all the same.
-    pub trusted: Networks,
-    /// Stream of mail from them, and of logins that only the mail server knows.
-    pub stream: Stream,
+    pub members: Members,
+    pub held: Held,
+    pub trace: Trace,
+    /// Mail that goes another way than the mail server's own.
+    pub detours: Vec<Detour>,
+}
+
+/// What becomes of mail that a relay of this node would hold for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Its recipient is refused for now; the program that sends in bulk tries again.
+    Later,
+    /// All of it waits in the hold queue of the mail server, whatever its other recipients.
+    Hold,
+}
+
+/// Whether mail to one recipient gets a field by which its reports are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trace {
+    Off,
+    On,
 }
 
 /// The door: all its listeners together. Clones share it.
@@ -36,17 +47,15 @@ pub struct Settings {
 pub struct Door(Arc<Shared>);
 
 struct Shared {
-    house: House,
+    desk: Desk,
     settings: Settings,
-    stops: Stops,
-    /// Answers that are being found.
-    deciding: Semaphore,
 }
 
 impl Door {
     #[must_use]
     pub fn new(house: House, settings: Settings, stops: Stops) -> Self {
-        Self(Arc::new(Shared { house, settings, stops, deciding: Semaphore::new(DECIDING_MAX) }))
+        let desk = Desk::new(house, settings.members.clone(), stops);
+        Self(Arc::new(Shared { desk, settings }))
     }
 
     /// Serves one listener until `stop` is done.
@@ -75,7 +84,10 @@ impl Conversation for Asking {
         // Exim has no instance; its mails are counted by their recipients alone.
         let is_first = !request.instance.is_empty() && request.instance != self.instance;
         self.instance.clone_from(&request.instance);
-        Ok(Some(self.shared.answer(request, if is_first { Mail::New } else { Mail::Known }).await.to_string()))
+        let mail = if is_first { Mail::New } else { Mail::Known };
+        let shared = self.shared.clone();
+        let decided = self.shared.desk.within(move || shared.decide(&request, mail)).await;
+        Ok(Some(decided.unwrap_or(Action::Dunno).to_string()))
     }
 }
 
@@ -87,122 +99,51 @@ enum Mail {
 }
 
 impl Shared {
-    async fn answer(self: &Arc<Self>, request: Request, mail: Mail) -> Action {
-        // On a thread of its own: a lock that somebody holds for long would hold up the clock, too.
-        let Ok(permit) = self.deciding.try_acquire() else { return late() };
-        permit.forget();
-        let shared = self.clone();
-        let deciding = tokio::task::spawn_blocking(move || {
-            let action = shared.decide(&request, mail);
-            shared.deciding.add_permits(1);
-            action
-        });
-        match timeout(ANSWER_MAX, deciding).await {
-            Ok(Ok(action)) => action,
-            Ok(Err(_)) | Err(_) => late(),
-        }
-    }
-
     fn decide(&self, request: &Request, mail: Mail) -> Action {
-        let Some(account) = self.account(request) else { return Action::Dunno };
-        let asked = Sender {
-            domains: &account.domains,
-            addresses: &account.addresses,
-            mail_from: request.sender.address(),
-            stream: account.kind.stream,
-            // Asked twice about a mail, by a server that may not tell who writes, this door would count wrongly: it leaves
-            // the watch to the SMTP door.
-            standing: Standing::Normal,
-        };
+        let account = self.desk.account(request.login.as_deref(), request.client, &request.context);
+        let Some(account) = account else { return Action::Dunno };
         let decided = match request.stage {
-            Stage::Rcpt => {
-                let Some(recipient) = request.recipient.address() else { return Action::Dunno };
-                self.recipient(&account, &asked, recipient, request, mail)
-            }
-            Stage::EndOfMessage => {
-                self.measure(&account, |holders| admit::content(request.octets.unwrap_or(0), holders))
-            }
-            Stage::Data | Stage::Other => Ok(()),
+            Stage::Rcpt => self.recipient(&account, request, mail),
+            Stage::Data => Ok(self.trace(&account, request).unwrap_or(Action::Dunno)),
+            Stage::EndOfMessage => self.way(&account, request),
+            Stage::Other => Ok(Action::Dunno),
         };
-        decided.err().unwrap_or(Action::Dunno)
+        decided.unwrap_or_else(|No { code, enhanced, text }| Action::Refuse { code, enhanced, text })
     }
 
-    fn recipient(
-        &self,
-        account: &Account,
-        asked: &Sender<'_>,
-        recipient: &Address,
-        request: &Request,
-        mail: Mail,
-    ) -> Result<(), Action> {
+    fn recipient(&self, account: &Account, request: &Request, mail: Mail) -> Result<Action, No> {
+        let Some(recipient) = request.recipient.address() else { return Ok(Action::Dunno) };
+        let mail_from = request.sender.address();
         if mail == Mail::New {
-            self.measure(account, |holders| admit::mail(asked, request.octets, holders, now_us()))?;
-        }
-        let (now, book) = (now(), &self.house.book);
-        let facts = book.recipient(recipient, &account.org, now);
-        match admit::recipient(asked, &facts, &book.limits(&account.org), now, random()) {
-            Verdict::Accept { .. } => {}
-            // HOLD would hold the mail for all its recipients. The program that sends in bulk tries this one again.
-            Verdict::Hold(why) => {
-                let text = format!("held for now: {why}");
-                return Err(Action::Refuse { code: 450, enhanced: Enhanced(4, 7, 1), text });
-            }
-            // Here nobody takes the mail, so that nobody could report it.
-            Verdict::Report(why) => return Err(self.stop(account, &admit::Refusal::Suppressed { why, until: None })),
-            Verdict::Refuse(refusal) => {
-                self.stops.spared(book, recipient, &refusal, now);
-                return Err(self.stop(account, &refusal));
-            }
+            self.desk.begins(account, mail_from, request.octets)?;
         }
         let named = usize::try_from(request.recipients).unwrap_or(usize::MAX);
-        self.measure(account, |holders| admit::counted(named, holders, now_us()))
-    }
-
-    /// Whose mail it is: a login of ours, a login that only the mail server knows, or a client in a trusted network. None:
-    /// mail that comes in from outside, with which this node has nothing to do.
-    fn account(&self, request: &Request) -> Option<Account> {
-        let accounts = &self.house.accounts;
-        let account = match &request.login {
-            Some(login) => accounts.account(login).unwrap_or_else(|| {
-                let login = Some(login.as_str().into());
-                Account { login, ..accounts.local(self.settings.stream) }
-            }),
-            None => {
-                let client = request.client?;
-                (self.settings.trusted)(client).then(|| accounts.local(self.settings.stream))?
+        match (self.desk.recipient(account, mail_from, recipient, named)?, self.settings.held) {
+            (Taken::Yes, _) => Ok(Action::Dunno),
+            (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
+            (Taken::Held(why), Held::Later) => {
+                let text = format!("held for now: {why}");
+                Err(No { code: 450, enhanced: Enhanced(4, 7, 1), text })
             }
-        };
-        // `policy_context=bulk` on the service that mailing programs use.
-        let kind = match request.context.parse() {
-            Ok(stream) => Kind { stream, by: StreamBy::Port },
-            Err(_) => account.kind,
-        };
-        Some(Account { kind, ..account })
+        }
     }
 
-    fn measure(
-        &self,
-        account: &Account,
-        ask: impl FnOnce(&mut [Holder<'_>]) -> Result<(), admit::Refusal>,
-    ) -> Result<(), Action> {
-        let asked = self.house.meters.ask(&self.house.accounts, account, ask);
-        asked.map_err(|refusal| self.stop(account, &refusal))
+    /// The field goes on top of the mail, so all its recipients would see it: it is for mail to one alone.
+    fn trace(&self, account: &Account, request: &Request) -> Option<Action> {
+        if self.settings.trace == Trace::Off || request.recipients != 1 {
+            return None;
+        }
+        let (mail_from, recipient): (&Address, &Address) = (request.sender.address()?, request.recipient.address()?);
+        let house = &self.desk.house;
+        let queue_id = request.queue_id.as_deref();
+        let leaving = Leaving { account, mail_from, recipient, queue_id, path: ReturnPath::Sender };
+        let value = house.returns.as_ref()?.trace(&house.book, &leaving, now())?;
+        Some(Action::Prepend { name: token::FIELD, value })
     }
 
-    /// Counts a refusal and says it.
-    fn stop(&self, account: &Account, refusal: &admit::Refusal) -> Action {
-        self.stops.refused(account, account.kind.stream, refusal, now());
-        let (code, enhanced, text) = refusal.reply();
-        Action::Refuse { code, enhanced, text }
+    fn way(&self, account: &Account, request: &Request) -> Result<Action, No> {
+        let way = self.desk.ends(account, request.sender.address(), request.octets.unwrap_or(0))?;
+        let to = detour(&self.settings.detours, &account.org, account.kind.stream, way);
+        Ok(to.map_or(Action::Dunno, |to| Action::Filter(to.to_owned())))
     }
 }
-
-fn late() -> Action {
-    tracing::warn!("a policy request was not answered in time, and the mail passed");
-    Action::Dunno
-}
-
-/// Postfix waits up to 100 s, and its clients with it.
-const ANSWER_MAX: Duration = Duration::from_millis(100);
-/// Each takes a thread; where so many wait already, one more would not be answered in time either.
-const DECIDING_MAX: usize = 64;

@@ -9,6 +9,7 @@ use sm2tp_store::accounts::{Account, Accounts};
 use sm2tp_store::told::{Answer, Told, Verdict, What};
 
 use super::Log;
+use crate::returns::{Back, UnderWay};
 
 /// What is needed to understand an outcome.
 pub(super) struct Reading<'a> {
@@ -16,12 +17,14 @@ pub(super) struct Reading<'a> {
     pub accounts: &'a Accounts,
     pub rules: &'a Classifier,
     pub stream: Stream,
+    /// Mail that left with a return token is known by its queue id.
+    pub returns: Option<&'a Back>,
 }
 
 impl Reading<'_> {
     /// None for what says nothing about a recipient's server: local mailboxes, and older answers told again.
     pub(super) fn told(&self, outcome: &Outcome<'_>) -> Option<Told> {
-        Address::parse(outcome.recipient).ok()?;
+        let recipient = Address::parse(outcome.recipient).ok()?;
         if outcome.reach == Reach::Here {
             return None;
         }
@@ -54,6 +57,7 @@ impl Reading<'_> {
             (Status::Bounced | Status::Expired, _) => What::Bounced { answer, expired: true },
         };
         let account = self.account(outcome.login);
+        let under_way = self.returns.and_then(|back| back.under_way(outcome.queue_id, &recipient));
         let is_report = outcome.sender.is_some_and(str::is_empty);
         Some(Told {
             v: Told::VERSION,
@@ -64,12 +68,22 @@ impl Reading<'_> {
             // It has no number in the spool.
             mail: 0,
             message_id: outcome.message_id.map(str::to_owned),
-            mail_from: outcome.sender.filter(|sender| !sender.is_empty()).map(str::to_owned),
+            mail_from: self.sender(outcome.sender, under_way.as_ref()),
             recipient: Some(outcome.recipient.to_owned()),
-            token: None,
+            token: under_way.map(|mail| mail.token),
             report: is_report,
             what,
         })
+    }
+
+    /// Who wrote it, also where the mail server sends with a return path of this node.
+    fn sender(&self, logged: Option<&str>, under_way: Option<&UnderWay>) -> Option<String> {
+        if let Some(mail) = under_way {
+            return Some(mail.mail_from.clone());
+        }
+        let logged = logged.filter(|sender| !sender.is_empty())?;
+        let is_ours = |back: &Back| Address::parse(logged).is_ok_and(|address| back.is_ours(&address));
+        (!self.returns.is_some_and(is_ours)).then(|| logged.to_owned())
     }
 
     fn account(&self, login: Option<&str>) -> Account {

@@ -10,6 +10,7 @@ use sm2tp_proto::{Address, smtp};
 use sm2tp_rules::Stream;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX, Counts, Kind};
+use sm2tp_store::accounts::ReturnPath;
 use sm2tp_store::returns::{Arrived, Counted, Line, Offered, Sent, Settled};
 use sm2tp_store::spool::{NewMail, NewRecipient};
 use sm2tp_store::{LedgerError, SpoolError};
@@ -198,7 +199,10 @@ impl Counting {
         arrived: &Arrived,
         now: u64,
     ) -> Result<u32, Trouble> {
-        let to = reading::sender(sent.mail_from.as_deref());
+        let to = match sent.path {
+            ReturnPath::Node => reading::sender(sent.mail_from.as_deref()),
+            ReturnPath::Sender => None,
+        };
         let Some(to) = to.filter(|_| reading.found.kind != Kind::Complaint && counted.passed_on < PASSED_ON_MAX) else {
             return Ok(0);
         };

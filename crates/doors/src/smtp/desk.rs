@@ -20,12 +20,12 @@ use sm2tp_store::keys;
 use sm2tp_store::senders::{Named, SenderId};
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
-use super::Shared;
 use super::bcc::{self, without_bcc, without_stream};
 use super::client::{Client, Place};
 use super::company::Busy;
 use super::deadline::Standing;
 use super::trace::{self, Service, Via};
+use super::{Port, Shared};
 use crate::meters::Seat;
 use crate::returns::{self, REPORT_OCTETS_MAX, To};
 use crate::{now, now_us, random};
@@ -38,8 +38,7 @@ pub(super) struct Desk {
     place: Option<Place>,
     account: Option<Account>,
     sender: Option<Address>,
-    /// The kind of mail that the port is for.
-    port: Option<Stream>,
+    port: Port,
     recipients: Vec<NewRecipient>,
     /// The mail is a report for us, and for nobody else.
     report: Option<To>,
@@ -55,12 +54,12 @@ impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
         let (place, sender, recipients, report) = (None, None, Vec::new(), None);
-        let (port, reports_only, seat, busy) = (None, false, None, None);
+        let (port, reports_only, seat, busy) = (Port::default(), false, None, None);
         Self { client, place, account, sender, port, recipients, report, reports_only, seat, busy, shared }
     }
 
-    /// At a port that may be for one kind of mail.
-    pub(super) fn at_port(self, port: Option<Stream>) -> Self {
+    /// At a port that may be for some mail only.
+    pub(super) fn at_port(self, port: Port) -> Self {
         Self { port, ..self }
     }
 
@@ -213,7 +212,7 @@ impl Desk {
 
     /// The kind of the mail, as far as it is known before its content.
     fn told(&self, account: &Account) -> Kind {
-        stream::told(account.kind, self.port)
+        stream::told(account.kind, self.port.stream)
     }
 
     /// Asks the rules with what the account may do and has used.
@@ -496,7 +495,7 @@ impl Desk {
         self.keep(mail, content, busy).await
     }
 
-    /// The lane of a mail whose sender the watch slowed; or nothing goes at all.
+    /// The lane of a mail whose sender the watch slowed, or that came in on the port for such mail; or nothing goes at all.
     fn sent_by_way(
         &self,
         account: &Account,
@@ -505,7 +504,8 @@ impl Desk {
         mut recipients: Vec<NewRecipient>,
     ) -> Result<Vec<NewRecipient>, admit::Refusal> {
         let standing = self.stands(account, mail_from);
-        if admit::way(&asked(account, mail_from, stream, standing))? == Way::Slow {
+        let way = admit::way(&asked(account, mail_from, stream, standing))?;
+        if way == Way::Slow || self.port.way == Way::Slow {
             let normal = recipients.iter_mut().filter(|recipient| recipient.lane == Lane::Normal);
             normal.for_each(|recipient| recipient.lane = Lane::Slow);
         }

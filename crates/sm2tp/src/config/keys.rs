@@ -30,6 +30,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("listen_tls", r#"["0.0.0.0:465"]"#),
             ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
             ("stream", r#""personal""#),
+            ("listen_slow", r#"["127.0.0.1:2528"]"#),
             ("listen_for", r#"[{ stream = "bulk", listen = ["127.0.0.1:2527"] }]"#),
             ("bulk_from", r#""200/h""#),
             ("proxy_protocol_from", r#"["192.0.2.10"]"#),
@@ -233,6 +234,9 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("listen", r#"["127.0.0.1:10040"]"#),
             ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
             ("stream", r#""personal""#),
+            ("held", r#""later""#),
+            ("trace", r#""off""#),
+            ("filter", r#"[{ to = "smtp:[127.0.0.1]:2528", senders = "slow" }]"#),
         ],
     },
     SectionKeys { name: "socketmap", keys: &[("listen", r#"["127.0.0.1:10041"]"#)] },
@@ -249,6 +253,17 @@ pub(super) const LOG_FILE: SectionKeys = SectionKeys {
 /// The keys of ports for one kind of mail.
 pub(super) const PORT: SectionKeys =
     SectionKeys { name: "smtp.listen_for", keys: &[("stream", r#""bulk""#), ("listen", r#"["127.0.0.1:2527"]"#)] };
+
+/// The keys of a way that another mail server's mail takes instead of its own.
+pub(super) const FILTER: SectionKeys = SectionKeys {
+    name: "policy.filter",
+    keys: &[
+        ("to", r#""smtp:[127.0.0.1]:2528""#),
+        ("senders", r#""slow""#),
+        ("orgs", r#"["asso"]"#),
+        ("streams", r#"["bulk"]"#),
+    ],
+};
 
 /// The keys of one exit.
 pub(super) const EXIT: SectionKeys = SectionKeys {
@@ -280,7 +295,7 @@ pub(super) const WEBHOOK: SectionKeys = SectionKeys {
 };
 
 /// Tables within others, so not sections that may stand alone.
-const WITHIN: [&SectionKeys; 5] = [&LOG_FILE, &PORT, &EXIT, &HOP, &WEBHOOK];
+const WITHIN: [&SectionKeys; 6] = [&LOG_FILE, &PORT, &FILTER, &EXIT, &HOP, &WEBHOOK];
 
 /// The keys of a section of the table above; the empty name is the top of the file.
 pub(super) fn section(name: &str) -> Option<&'static SectionKeys> {

@@ -147,7 +147,6 @@ pub(super) fn exits(section: &Section<'_>) -> Result<Vec<Exit>, ConfigError> {
 }
 
 fn exit(section: &Section<'_>) -> Result<Exit, ConfigError> {
-    let plain = |list: Option<Vec<Spanned<String>>>| list.into_iter().flatten().map(Spanned::into_inner).collect();
     let streams = section.list("streams", word(STREAMS))?.unwrap_or_default();
     let addresses = section.list("addresses", net::source)?.ok_or_else(|| section.missing("addresses"))?;
     Ok(Exit {
@@ -158,4 +157,9 @@ fn exit(section: &Section<'_>) -> Result<Exit, ConfigError> {
         orgs: plain(section.list("orgs", title)?),
         streams: streams.into_iter().map(Spanned::into_inner).collect(),
     })
+}
+
+/// The texts of a list without their places.
+pub(super) fn plain(list: Option<Vec<Spanned<String>>>) -> Vec<String> {
+    list.into_iter().flatten().map(Spanned::into_inner).collect()
 }

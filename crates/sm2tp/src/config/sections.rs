@@ -20,8 +20,8 @@ use super::values::{
 };
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Place, Policy, Relay, RelayTls, Returns, Seal, Smtp, Socketmap, Stream, Suppression, Switch, TlsFiles, alerts,
-    belief, net, watch,
+    Place, Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief, beside,
+    net, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -36,7 +36,7 @@ pub(super) const STREAMS: &[(&str, Stream)] = &[
 const RELAY_TLS: &[(&str, RelayTls)] =
     &[("opportunistic", RelayTls::Opportunistic), ("off", RelayTls::Off), ("required", RelayTls::Required)];
 
-const SWITCH: &[(&str, Switch)] = &[("on", Switch::On), ("off", Switch::Off)];
+pub(super) const SWITCH: &[(&str, Switch)] = &[("on", Switch::On), ("off", Switch::Off)];
 
 const DKIM_SIGN: &[(&str, DkimSign)] =
     &[("both", DkimSign::Both), ("rsa", DkimSign::Rsa), ("ed25519", DkimSign::Ed25519), ("none", DkimSign::None)];
@@ -80,11 +80,11 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
     let mut doors = Doors::default();
     let acme = top.open("acme").map(|section| acme(&section)).transpose()?;
     let smtp = top.open("smtp").map(|section| smtp(&section, &mut doors, acme.as_ref())).transpose()?;
+    let returns = top.open("returns").map(|section| returns(&section, &mut doors, smtp.as_ref())).transpose()?;
     Ok(Config {
         data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
         language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
         send_log_keep: any(top, "send_log_keep", 30 * DAY)?,
-        returns: top.open("returns").map(|section| returns(&section, &mut doors, smtp.as_ref())).transpose()?,
         smtp,
         acme,
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
@@ -96,20 +96,18 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         belief: belief::belief(&top.open_or_empty("belief"))?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
         watch: watch::watch(&top.open_or_empty("watch"))?,
-        policy: top.open("policy").map(|section| policy(&section, &mut doors)).transpose()?,
-        socketmap: top
-            .open("socketmap")
-            .map(|section| Ok(Socketmap { listen: doors.places(&section, 10041)? }))
-            .transpose()?,
+        policy: top.open("policy").map(|section| beside::policy(&section, &mut doors, returns.as_ref())).transpose()?,
+        socketmap: top.open("socketmap").map(|section| beside::socketmap(&section, &mut doors)).transpose()?,
         milter: top.open("milter").map(|section| door(&section, &mut doors, 10042)).transpose()?,
         logs: top.open("logs").map(|section| logs(&section)).transpose()?,
+        returns,
         hostname,
     })
 }
 
 /// The listen addresses that earlier sections took.
 #[derive(Default)]
-struct Doors {
+pub(super) struct Doors {
     taken: Vec<(SocketAddr, &'static str)>,
 }
 
@@ -129,7 +127,7 @@ impl Doors {
     }
 
     /// As [`Self::listen`], for doors that other programs of this machine use: sockets with a path may be among them.
-    fn places(&mut self, section: &Section<'_>, default_port: u16) -> Result<Vec<Place>, ConfigError> {
+    pub(super) fn places(&mut self, section: &Section<'_>, default_port: u16) -> Result<Vec<Place>, ConfigError> {
         let loopback = Place::Tcp(SocketAddr::from(([127, 0, 0, 1], default_port)));
         let default = || vec![Spanned::new(section.place("listen"), loopback)];
         let places = section.list("listen", net::place)?.unwrap_or_else(default);
@@ -203,6 +201,7 @@ fn smtp(section: &Section<'_>, doors: &mut Doors, acme: Option<&Acme>) -> Result
         listen_tls: doors.listen_too(section, "listen_tls")?,
         trusted_networks: networks(section, "trusted_networks")?,
         stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+        listen_slow: doors.listen_too(section, "listen_slow")?,
         listen_for: ports(section, doors)?,
         bulk_from: section.text("bulk_from", rate)?.unwrap_or(BULK_FROM),
         proxy_protocol_from: networks(section, "proxy_protocol_from")?,
@@ -263,16 +262,6 @@ fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
     Ok(Http {
         listen: doors.listen(section, 8025)?,
         public_score: section.text("public_score", word(SWITCH))?.unwrap_or(Switch::Off),
-    })
-}
-
-fn policy(section: &Section<'_>, doors: &mut Doors) -> Result<Policy, ConfigError> {
-    let trusted = section.list("trusted_networks", net::trusted_network)?;
-    let trusted = trusted.map(|networks| networks.into_iter().map(Spanned::into_inner).collect());
-    Ok(Policy {
-        listen: doors.places(section, 10040)?,
-        trusted_networks: trusted.unwrap_or_else(net::loopback),
-        stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
     })
 }
 

@@ -19,7 +19,17 @@ pub struct Found {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sockets {
     pub policy: Option<At>,
+    /// Whether the policy service is asked at DATA, where it adds a field.
+    pub trace: Trace,
     pub socketmap: Option<At>,
+}
+
+/// As `trace` in the configuration of the node has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trace {
+    #[default]
+    Off,
+    On,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +94,7 @@ pub fn plan(found: &Found, sockets: &Sockets) -> Plan {
         return plan;
     }
     match &sockets.policy {
-        Some(at) => ask_before_recipients(found, &at.for_postfix(found), &mut plan),
+        Some(at) => ask_before_recipients(found, &at.for_postfix(found), sockets.trace, &mut plan),
         None => plan.notes.push("[policy] is not in the configuration of the node: no address will be stopped".into()),
     }
     match &sockets.socketmap {
@@ -109,10 +119,11 @@ impl At {
     }
 }
 
-fn ask_before_recipients(found: &Found, socket: &str, plan: &mut Plan) {
+fn ask_before_recipients(found: &Found, socket: &str, trace: Trace, plan: &mut Plan) {
     let ask = format!("check_policy_service {{ {socket}, timeout=5s, default_action=DUNNO }}");
     let submissions: Vec<&String> = found.services.keys().filter(|name| SUBMISSION.contains(&name.as_str())).collect();
-    for (name, short, why) in ASKED {
+    let asked = ASKED.iter().chain(TRACED.iter().filter(|_| trace == Trace::On));
+    for (name, short, why) in asked.copied() {
         if submissions.is_empty() {
             let old = found.main.get(name).cloned().unwrap_or_default();
             push(plan, Place::Main, name, Some(old.clone()), asking(&ask, &old, socket), why);
@@ -195,16 +206,22 @@ const ASKED: [(&str, &str, &str); 2] = [
     ),
     ("smtpd_end_of_data_restrictions", "end_of_data", "the node is asked once more when the size of the mail is known"),
 ];
+const TRACED: [(&str, &str, &str); 1] = [(
+    "smtpd_data_restrictions",
+    "data",
+    "mail to one recipient gets a field by which its reports are known (trace in [policy])",
+)];
 const THERE: &str = "the list of the line above, for this service";
 const DELAY: &str = "smtpd_delay_open_until_valid_rcpt";
 const FILTER: &str = "smtp_delivery_status_filter";
 /// What it stands for unless it is set.
 const DEFAULT_FILTER: &str = "default_delivery_status_filter";
 /// What is asked of `postconf` for main.cf.
-pub const PARAMETERS: [&str; 7] = [
+pub const PARAMETERS: [&str; 8] = [
     "mail_version",
     "queue_directory",
     "smtpd_recipient_restrictions",
+    "smtpd_data_restrictions",
     "smtpd_end_of_data_restrictions",
     DELAY,
     FILTER,
@@ -233,7 +250,7 @@ mod tests {
 
     fn sockets() -> Sockets {
         let unix = |name: &str| Some(At::Unix(format!("/var/spool/postfix/sm2tp/{name}.sock")));
-        Sockets { policy: unix("policy"), socketmap: unix("map") }
+        Sockets { policy: unix("policy"), trace: Trace::Off, socketmap: unix("map") }
     }
 
     /// What it looks like when the changes were made.
@@ -265,7 +282,17 @@ mod tests {
         check(found(&[("smtp/inet", &[])]), &sockets(), &[&rcpt, &data, delay, filter]);
         let at = |port: &str| Some(At::Tcp(format!("127.0.0.1:{port}")));
         let filter = "postconf -e 'smtp_delivery_status_filter=socketmap:inet:127.0.0.1:10041:dsn'";
-        check(found(&[]), &Sockets { policy: None, socketmap: at("10041") }, &[filter]);
+        check(found(&[]), &Sockets { policy: None, socketmap: at("10041"), ..Sockets::default() }, &[filter]);
+    }
+
+    #[test]
+    fn a_node_that_traces_is_asked_at_data_too() {
+        let ask = "check_policy_service { unix:sm2tp/policy.sock, timeout=5s, default_action=DUNNO }";
+        let tracing = Sockets { trace: Trace::On, socketmap: None, ..sockets() };
+        let lists = ["smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions", "smtpd_data_restrictions"];
+        let mut want = lists.map(|list| format!("postconf -e '{list}={ask}'")).to_vec();
+        want.push("postconf -e 'smtpd_delay_open_until_valid_rcpt=no'".into());
+        check(found(&[]), &tracing, &want.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::wait::{Folder, free_address, wait_until};
 const LONG: Duration = Duration::from_secs(30);
 
 /// A folder whose sockets the group of a mail server may use, and others may not.
-fn sockets(group: &str) -> Folder {
+pub fn sockets(group: &str) -> Folder {
     let folder = folder();
     run("chgrp", &[group, &folder.path().display().to_string()], "");
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o2750)).unwrap();
@@ -49,7 +49,7 @@ fn postfix(sockets: &Path, sink: &Sink) -> Postfix {
 }
 
 /// What a client hears about this recipient; empty where it is taken.
-fn refusal(server: &str, to: &str) -> String {
+pub fn refusal(server: &str, to: &str) -> String {
     let said = try_swaks(&["--server", server, "--from", "a@senders.test", "--to", to]);
     let refused = said.stdout.lines().find(|line| line.starts_with("<** "));
     assert_eq!(said.exit == 0, refused.is_none(), "{}{}", said.stdout, said.stderr);

@@ -37,6 +37,7 @@ mod node;
 mod other_mtas;
 mod outward;
 mod peers;
+mod policy;
 mod postfix;
 mod privacy;
 mod programs;

@@ -45,6 +45,7 @@ const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/doors/src/control/queue.rs", "`queue list` and `show`, to who may read the queue's file anyway"),
     ("crates/doors/src/alerts/mail.rs", "the alert to an administrator, at the address in the configuration"),
     ("crates/doors/src/returns.rs", "the local part of a return path, which is a token"),
+    ("crates/doors/src/returns/traced.rs", "the sealed entry of a token, and mail under way in memory"),
     ("crates/doors/src/returns/notice.rs", "the notice to an organisation, at the address that it gave"),
     ("crates/federation/src/tags.rs", "to hash it"),
     ("crates/proto/src/smtp/client/transaction.rs", "MAIL and RCPT to the recipient's server"),

@@ -11,6 +11,7 @@ use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::token::{Row, Token};
 use sm2tp_rules::{Evidence, Stream};
 
+use crate::accounts::ReturnPath;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::{Told, What};
 
@@ -33,6 +34,8 @@ pub struct Sent {
     pub taken_at: u64,
     /// What the attempts of one mail to one recipient share, where more than one server may have it.
     pub delivery: Option<Row>,
+    /// Whose return path it left with. With the sender's own, the sender gets what comes back without us.
+    pub path: ReturnPath,
 }
 
 /// The stored form (I9): fields are added, never renamed; `v` says which set.
@@ -58,6 +61,9 @@ struct Stored {
     taken_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delivery: Option<String>,
+    /// From version 3 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<ReturnPath>,
 }
 
 /// What was counted for a token already, or for another of the same mail to the same recipient; each counts once.
@@ -83,7 +89,12 @@ pub(crate) fn keep(
         return Ok(());
     }
     let delivery = delivery(sql, told, recipient.1, token.as_ref())?;
-    let Some(token) = token.filter(|_| !matches!(told.what, What::Bounced { .. })) else { return Ok(()) };
+    let Some(token) = token else { return Ok(()) };
+    if matches!(told.what, What::Bounced { .. }) {
+        // It is counted now; what another mail server reports about it, to the same return path, is no second one.
+        sql.execute("UPDATE returned SET bounced = 1 WHERE name = $1", &[name(&token.row)[..].into()])?;
+        return Ok(());
+    }
     let sent = Sent {
         org: told.org.clone(),
         login: told.login.clone(),
@@ -96,11 +107,33 @@ pub(crate) fn keep(
         line,
         taken_at: if before.hard_at == 0 { before.delivered_at } else { 0 },
         delivery,
+        path: ReturnPath::Node,
     };
+    // What another mail server sent was kept ahead, and has no number here; now its answer is known, too.
+    let ahead = if told.mail == 0 { entry(sql, &token.row)? } else { None };
+    let sent = match ahead.map(|(entry, _)| open(&token.row, entry)).transpose()? {
+        Some(ahead) => Sent { line: sent.line, provider: sent.provider, ..ahead },
+        None => sent,
+    };
+    put(sql, &token, &sent)
+}
+
+/// Keeps what a token stands for; what was kept ahead of the delivery gives way to what is known after it.
+fn put(sql: &mut dyn Sql, token: &Token, sent: &Sent) -> Result<(), SqlError> {
+    insert(sql, "ON CONFLICT (name) DO UPDATE SET entry = excluded.entry", token, sent)
+}
+
+/// Keeps what a token stands for before anybody knows what becomes of its mail.
+pub(super) fn put_ahead(sql: &mut dyn Sql, token: &Token, sent: &Sent) -> Result<(), SqlError> {
+    insert(sql, "ON CONFLICT (name) DO NOTHING", token, sent)
+}
+
+fn insert(sql: &mut dyn Sql, known: &str, token: &Token, sent: &Sent) -> Result<(), SqlError> {
     sql.execute(
-        "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, $3, 0, 0, 0) \
-         ON CONFLICT (name) DO NOTHING",
-        &[name(&token.row)[..].into(), u32::from(token.day).into(), seal(&token.row, &sent)?[..].into()],
+        &format!(
+            "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, $3, 0, 0, 0) {known}"
+        ),
+        &[name(&token.row)[..].into(), u32::from(token.day).into(), seal(&token.row, sent)?[..].into()],
     )?;
     Ok(())
 }
@@ -199,6 +232,7 @@ fn seal(row: &Row, sent: &Sent) -> Result<Vec<u8>, SqlError> {
         line: sent.line,
         taken_at: sent.taken_at,
         delivery: sent.delivery.map(|delivery| hex::encode(delivery.0)),
+        path: Some(sent.path),
     };
     let mut octets = serde_json::to_vec(&stored).map_err(|error| SqlError::Stored(error.to_string()))?;
     let (key, nonce) = cipher(row)?;
@@ -225,6 +259,7 @@ fn open(row: &Row, mut octets: Vec<u8>) -> Result<Sent, SqlError> {
         line: stored.line,
         taken_at: stored.taken_at,
         delivery: stored.delivery.as_deref().map(octets_of).transpose()?.map(Row),
+        path: stored.path.unwrap_or(ReturnPath::Node),
     })
 }
 
@@ -237,5 +272,5 @@ fn unsealed() -> SqlError {
     SqlError::Stored("an entry of the table of returns does not open".into())
 }
 
-/// 2: what several attempts share.
-const VERSION: u8 = 2;
+/// 2: what several attempts share. 3: whose return path it is.
+const VERSION: u8 = 3;

@@ -8,6 +8,7 @@ use sm2tp_rules::suppress::Recipient;
 use sm2tp_rules::{Cause, Scope, Stage, Stream};
 
 use super::*;
+use crate::accounts::ReturnPath;
 use crate::ledger::{Ledger, Replay, SendLog, path};
 use crate::testing::TempDir;
 use crate::told::Verdict;
@@ -78,6 +79,10 @@ impl Bench {
     /// An attempt to deliver a mail, with a token.
     async fn tell(&mut self, mail: u64, to: &str, what: What, at: u64) -> Token {
         let text = self.returns.token(NOW).unwrap();
+        self.tell_of(&text, mail, to, what, at).await
+    }
+
+    async fn tell_of(&mut self, text: &str, mail: u64, to: &str, what: What, at: u64) -> Token {
         self.number += 1;
         let told = Told {
             v: Told::VERSION,
@@ -89,14 +94,14 @@ impl Bench {
             message_id: Some("1@asso.example".into()),
             mail_from: Some("news@asso.example".into()),
             recipient: Some(to.into()),
-            token: Some(text.clone()),
+            token: Some(text.to_owned()),
             report: false,
             what,
         };
         let batch = vec![(self.number, told)];
         let tagger = |address: &Address| Some(tag(address));
         self.ledger.absorb("spool", batch, SendLog::Keep, tagger, |_, _, _| Ok(())).await.unwrap();
-        self.returns.check(&text, NOW, 35).unwrap()
+        self.returns.check(text, NOW, 35).unwrap()
     }
 
     async fn offer(&self, number: u64, token: Option<Token>, found: Found, now: u64) -> Settled {
@@ -114,6 +119,46 @@ impl Bench {
         let line = |row: &sql::Row| Ok(format!("{} {} {} {}", row.text(0)?, row.text(1)?, row.text(2)?, row.uint(3)?));
         self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], line)?)).await.unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_token_of_another_servers_mail_is_known_before_its_delivery_and_its_log_says_the_rest() {
+    let mut bench = Bench::new();
+    let ahead = |to: &str| Sent {
+        org: "asso".into(),
+        login: Some("news".into()),
+        stream: Stream::Bulk,
+        mail_from: Some("news@asso.example".into()),
+        recipient: tag(&address(to)),
+        domain: "dest.example".into(),
+        provider: None,
+        mail: 0,
+        line: None,
+        taken_at: 0,
+        delivery: None,
+        path: ReturnPath::Sender,
+    };
+    let (one, two) = (bench.returns.token(NOW).unwrap(), bench.returns.token(NOW).unwrap());
+    let open = |text: &str| Token::unchecked(text).unwrap();
+    let both = vec![(open(&one), ahead("a@dest.example")), (open(&two), ahead("b@dest.example"))];
+    bench.returns.keep_ahead(both.clone()).await.unwrap();
+    let known = bench.returns.sent(&open(&one)).await.unwrap().unwrap();
+    assert_eq!(known, (ahead("a@dest.example"), Counted::default()));
+
+    // Delivered: the line of the send log is known now, and whose return path it has stays known.
+    let taken = Answer { provider: Some("dest".into()), ..Answer::default() };
+    let token = bench.tell_of(&one, 0, "a@dest.example", What::Delivered { answer: taken }, NOW).await;
+    bench.returns.keep_ahead(both).await.unwrap();
+    let (sent, _) = bench.returns.sent(&token).await.unwrap().unwrap();
+    assert_eq!((sent.line.is_some(), sent.provider.as_deref(), sent.path), (true, Some("dest"), ReturnPath::Sender));
+    let counted = bench.offer(1, Some(token), failure(Some("a@dest.example"), Cause::Address), NOW).await;
+    assert_eq!(counted, Settled::Attributed(Counts::Bounce));
+
+    // Refused in the dialogue, as the log says: the report of the mail server itself is no second bounce.
+    let refused = What::Bounced { answer: answer(Cause::Address, "550 5.1.1 no such user"), expired: false };
+    let token = bench.tell_of(&two, 0, "b@dest.example", refused, NOW).await;
+    let counted = bench.offer(2, Some(token), failure(Some("b@dest.example"), Cause::Address), NOW).await;
+    assert_eq!(counted, Settled::Attributed(Counts::Repeated));
 }
 
 #[tokio::test]

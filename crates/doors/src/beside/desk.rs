@@ -1,0 +1,172 @@
+//! What every door beside a mail server asks: whose mail it is, and what the rules say of it. The same answers as in SMTP
+//! (I5), from memory and within [`ANSWER_MAX`]; what takes longer passes unasked (I8).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sm2tp_proto::{Address, Enhanced};
+use sm2tp_rules::admit::{self, Sender, Verdict, Way};
+use sm2tp_rules::allowance::Holder;
+use sm2tp_rules::stream::Kind;
+use sm2tp_rules::suppress::Why;
+use sm2tp_rules::watch::Standing;
+use sm2tp_rules::{Stream, StreamBy};
+use sm2tp_store::Bounce;
+use sm2tp_store::accounts::Account;
+use sm2tp_store::senders::SenderId;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::smtp::Networks;
+use crate::stops::Stops;
+use crate::{House, now, now_us, random};
+
+/// Whose mail is this node's people's.
+#[derive(Clone)]
+pub struct Members {
+    /// Clients of the mail server that send without a login and are of this node's people all the same.
+    pub trusted: Networks,
+    /// Stream of mail from them, and of logins that only the mail server knows.
+    pub stream: Stream,
+}
+
+/// What a door needs to answer.
+pub(super) struct Desk {
+    pub house: House,
+    members: Members,
+    stops: Stops,
+    /// Answers that are being found.
+    deciding: Arc<Semaphore>,
+}
+
+/// How a recipient is taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Taken {
+    Yes,
+    /// A relay of this node would hold it for a person.
+    Held(Why),
+}
+
+/// What the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct No {
+    pub code: u16,
+    pub enhanced: Enhanced,
+    pub text: String,
+}
+
+impl Desk {
+    pub(super) fn new(house: House, members: Members, stops: Stops) -> Self {
+        Self { house, members, stops, deciding: Arc::new(Semaphore::new(DECIDING_MAX)) }
+    }
+
+    /// Decides within the time that there is for it; none: it was not decided, and the mail passes.
+    pub(super) async fn within<T: Send + 'static>(&self, decide: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        // On a thread of its own: a lock that somebody holds for long would hold up the clock, too.
+        let permit = self.deciding.clone().try_acquire_owned().ok();
+        let decided = match permit {
+            Some(permit) => {
+                let deciding = tokio::task::spawn_blocking(move || {
+                    let _permit = permit;
+                    decide()
+                });
+                timeout(ANSWER_MAX, deciding).await.ok().and_then(Result::ok)
+            }
+            None => None,
+        };
+        if decided.is_none() {
+            tracing::warn!("a mail server was not answered in time, and the mail passed");
+        }
+        decided
+    }
+
+    /// Whose mail it is: a login of ours, a login that only the mail server knows, or a client in a trusted network. None:
+    /// mail that comes in from outside, with which this node has nothing to do. `port` is what the mail server says of the
+    /// port that it came in on: `bulk` on the one for mailing programs.
+    pub(super) fn account(&self, login: Option<&str>, client: Option<IpAddr>, port: &str) -> Option<Account> {
+        let (accounts, stream) = (&self.house.accounts, self.members.stream);
+        let account = match login {
+            Some(login) => accounts
+                .account(login)
+                .unwrap_or_else(|| Account { login: Some(login.into()), ..accounts.local(stream) }),
+            None => (self.members.trusted)(client?).then(|| accounts.local(stream))?,
+        };
+        let kind = match port.parse() {
+            Ok(stream) => Kind { stream, by: StreamBy::Port },
+            Err(_) => account.kind,
+        };
+        Some(Account { kind, ..account })
+    }
+
+    /// May a mail of this sender begin? `octets` as the client estimates them.
+    pub(super) fn begins(&self, account: &Account, mail_from: Option<&Address>, octets: Option<u64>) -> Result<(), No> {
+        let asked = self.sender(account, mail_from);
+        self.measure(account, |holders| admit::mail(&asked, octets, holders, now_us()))
+    }
+
+    /// May this recipient be written to, when the mail has `named` others?
+    pub(super) fn recipient(
+        &self,
+        account: &Account,
+        mail_from: Option<&Address>,
+        recipient: &Address,
+        named: usize,
+    ) -> Result<Taken, No> {
+        let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
+        let facts = book.recipient(recipient, &account.org, now);
+        let taken = match admit::recipient(&asked, &facts, &book.limits(&account.org), now, random()) {
+            Verdict::Accept { .. } => Taken::Yes,
+            Verdict::Hold(why) => Taken::Held(why),
+            // Here nobody takes the mail, so that nobody could report it.
+            Verdict::Report(why) => return Err(self.stop(account, &admit::Refusal::Suppressed { why, until: None })),
+            Verdict::Refuse(refusal) => {
+                self.stops.spared(book, recipient, &refusal, now);
+                return Err(self.stop(account, &refusal));
+            }
+        };
+        self.measure(account, |holders| admit::counted(named, holders, now_us()))?;
+        Ok(taken)
+    }
+
+    /// May the whole mail go, and which way?
+    pub(super) fn ends(&self, account: &Account, mail_from: Option<&Address>, octets: u64) -> Result<Way, No> {
+        self.measure(account, |holders| admit::content(octets, holders))?;
+        admit::way(&self.sender(account, mail_from)).map_err(|refusal| self.stop(account, &refusal))
+    }
+
+    fn sender<'a>(&self, account: &'a Account, mail_from: Option<&'a Address>) -> Sender<'a> {
+        let id = SenderId::new(&account.org, account.login.as_deref(), mail_from);
+        // Counting by what a mail server asks twice is another matter; here is only read how the sender stands.
+        let standing = id.map_or(Standing::Normal, |id| self.house.senders.standing(&id, now()));
+        let (domains, addresses) = (&account.domains[..], &account.addresses[..]);
+        Sender { domains, addresses, mail_from, stream: account.kind.stream, standing }
+    }
+
+    fn measure(
+        &self,
+        account: &Account,
+        ask: impl FnOnce(&mut [Holder<'_>]) -> Result<(), admit::Refusal>,
+    ) -> Result<(), No> {
+        let asked = self.house.meters.ask(&self.house.accounts, account, ask);
+        asked.map_err(|refusal| self.stop(account, &refusal))
+    }
+
+    /// Counts a refusal and says it, with the page where the recipient can do something about it.
+    fn stop(&self, account: &Account, refusal: &admit::Refusal) -> No {
+        self.stops.refused(account, account.kind.stream, refusal, now());
+        let (code, enhanced, text) = refusal.reply();
+        let text = match &self.house.confirm {
+            Some(confirm) if matches!(refusal, admit::Refusal::Suppressed { .. }) => {
+                format!("{text}; see {}", confirm.url)
+            }
+            _ => text,
+        };
+        No { code, enhanced, text }
+    }
+}
+
+/// Postfix waits up to 100 s, and its clients with it.
+const ANSWER_MAX: Duration = Duration::from_millis(100);
+/// Each takes a thread; where so many wait already, one more would not be answered in time either.
+const DECIDING_MAX: usize = 64;

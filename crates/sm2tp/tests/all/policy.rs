@@ -1,0 +1,160 @@
+//! What the policy service says besides yes and no, with a real Postfix: hold all of it, send it another way, add a field.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::beside::{refusal, sockets};
+use crate::mta::Postfix;
+use crate::node::Node;
+use crate::peers::{federation, peer};
+use crate::programs::{run, try_swaks};
+use crate::sink::Sink;
+use crate::wait::{Folder, free_address, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// A Postfix that asks at each stage, and gives its mail to the sink.
+fn postfix(sockets: &Path, sink: &Sink) -> Postfix {
+    let ask =
+        format!("check_policy_service {{ unix:{}/policy.sock, timeout=5s, default_action=DUNNO }}", sockets.display());
+    Postfix::start(
+        "relay.senders.test",
+        &format!(
+            "smtpd_recipient_restrictions = {ask}, permit_mynetworks, reject\n\
+             smtpd_data_restrictions = {ask}\nsmtpd_end_of_data_restrictions = {ask}\n\
+             smtpd_delay_open_until_valid_rcpt = no\nrelayhost = [127.0.0.1]:{}\n",
+            sink.address.port()
+        ),
+    )
+}
+
+fn send(postfix: &Postfix, to: &str) {
+    assert_eq!(refusal(&postfix.address.to_string(), to), "");
+}
+
+fn dsn(recipient: &str, header: &str) -> String {
+    format!(
+        "From: MAILER-DAEMON@mx.recipients.test\nTo: <returns@returns.test>\nSubject: Undelivered\nMIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=x\n\n--x\n\nSorry.\n--x\n\
+         Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.recipients.test\n\n\
+         Final-Recipient: rfc822; {recipient}\nAction: failed\nStatus: 5.1.1\n\
+         Diagnostic-Code: smtp; 550 5.1.1 <{recipient}>: User unknown\n\n--x\nContent-Type: text/rfc822-headers\n\n{header}\n--x--\n"
+    )
+}
+
+fn count(node: &Node, kind: &str) -> u64 {
+    let answer = node.get("/api/v1/status");
+    let json: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let counters = json["counters"].as_array().unwrap();
+    counters.iter().filter(|counter| counter["kind"] == kind).map(|counter| counter["count"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn mail_of_a_slow_sender_leaves_postfix_by_the_slow_lane_of_the_relay() {
+    let (sockets, sink, slow) = (sockets("postfix"), Sink::start(), free_address());
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\nlisten_slow = [\"{slow}\"]\n\
+         trusted_networks = [\"127.0.0.1\"]\n[relay]\nsmarthost = \"{}\"\n[watch]\nmode = \"enforce\"\n\
+         [policy]\nlisten = [\"unix:{}/policy.sock\"]\nfilter = [{{ to = \"smtp:[127.0.0.1]:{}\", senders = \"slow\" }}]\n",
+        sink.address,
+        sockets.path().display(),
+        slow.port()
+    ));
+    let postfix = postfix(sockets.path(), &sink);
+    send(&postfix, "anna@recipients.test");
+    let anna = sink.mail_to("anna@recipients.test").text();
+    assert!(!anna.contains("(SM2TP)"), "a sender that is normal goes Postfix's own way: {anna}");
+
+    node.ask(&["sender", "slow", "a@senders.test", "--org", "local", "--note", "looks odd"]);
+    // One mail a minute leaves the slow lane: of two, one waits in it.
+    send(&postfix, "bob@recipients.test");
+    let bob = sink.mail_to("bob@recipients.test").text();
+    assert!(bob.contains("by relay.example.org (SM2TP)"), "{bob}");
+    send(&postfix, "carl@recipients.test");
+    wait_until("it waits in the slow lane", LONG, || {
+        let queue = node.queue();
+        queue.len() == 1 && queue[0]["recipient"] == "carl@recipients.test" && queue[0]["lane"] == "slow"
+    });
+    assert!(postfix.log().contains("filter: END-OF-MESSAGE from"), "{}", postfix.log());
+
+    node.ask(&["sender", "block", "a@senders.test", "--org", "local"]);
+    let said = refusal(&postfix.address.to_string(), "dora@recipients.test");
+    assert!(
+        said.starts_with("450 4.7.1 <dora@recipients.test>: Recipient address rejected: mail of this sender"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_prepended_token_is_in_the_delivered_mail_and_brings_the_bounce_home() {
+    let (sockets, sink) = (sockets("postfix"), Sink::start());
+    let postfix = postfix(sockets.path(), &sink);
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n[returns]\ndomain = \"returns.test\"\n\
+         [policy]\nlisten = [\"unix:{}/policy.sock\"]\ntrace = \"on\"\n\
+         [logs]\nfollow = [{{ format = \"postfix\", path = \"{}\" }}]\n",
+        sockets.path().display(),
+        postfix.dir().join("maillog").display()
+    ));
+    send(&postfix, "gone@recipients.test");
+    let mail = sink.mail_to("gone@recipients.test");
+    let text = mail.text();
+    let header = text.split_once("\r\n\r\n").unwrap().0.replace("\r\n", "\n");
+    assert_eq!(header.matches("X-SM2TP-Ref: ").count(), 1, "{header}");
+    assert_eq!(mail.from, "a@senders.test", "the return path is the sender's");
+    // All recipients of a mail would see it, so only mail to one has it.
+    send(&postfix, "anna@recipients.test,bob@recipients.test");
+    assert!(!sink.mail_to("anna@recipients.test").text().contains("X-SM2TP-Ref"));
+
+    wait_until("the log was read", LONG, || count(&node, "delivered") == 3);
+    assert_eq!(node.decision("gone@recipients.test", "bulk")["decision"], "send");
+    let (folder, report) = (Folder::new("report"), dsn("gone@recipients.test", &header));
+    let path = folder.write("report.eml", &report).display().to_string();
+    let taken = node.run(&["report", "--take", &path]);
+    assert_eq!(taken.exit, 0, "{}{}", taken.stdout, taken.stderr);
+    wait_until("it is counted", LONG, || count(&node, "returned") == 1);
+    let decision = node.decision("gone@recipients.test", "bulk");
+    assert_eq!((decision["decision"].as_str(), decision["rule"].as_str()), (Some("refuse"), Some("own-hard")));
+    // The sender had it in its own mailbox, from where it may have come here.
+    assert!(node.queue().is_empty(), "{:?}", node.queue());
+    // Without the token it changes nothing.
+    let unproved = dsn("anna@recipients.test", "Subject: hello");
+    let path = folder.write("other.eml", &unproved).display().to_string();
+    assert_eq!(node.run(&["report", "--take", &path]).exit, 0);
+    wait_until("it is seen", LONG, || count(&node, "unattributed") == 1);
+    assert_eq!(node.decision("anna@recipients.test", "bulk")["decision"], "send");
+}
+
+#[test]
+fn what_the_relay_would_hold_waits_in_postfix_where_the_administrator_wants_that() {
+    let refused = |to: &str| to.starts_with("gone").then(|| "550 5.1.1 User unknown".to_owned());
+    let (sockets, sink, at_a, at_b) = (sockets("postfix"), Sink::with(refused), free_address(), free_address());
+    let a = Node::start(&format!(
+        "hostname = \"relay-a.example.org\"\n[http]\nlisten = [\"{at_a}\"]\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
+         trusted_networks = [\"127.0.0.1\"]\n[relay]\nsmarthost = \"{}\"\nroutes = {{ \"recipients.test\" = \"{}\" }}\n{}",
+        sink.address,
+        sink.address,
+        federation(at_a)
+    ));
+    let b = Node::start(&format!(
+        "hostname = \"relay-b.example.org\"\n[http]\nlisten = [\"{at_b}\"]\n\
+         [policy]\nlisten = [\"unix:{}/policy.sock\"]\nstream = \"bulk\"\nheld = \"hold\"\n{}",
+        sockets.path().display(),
+        federation(at_b)
+    ));
+    peer(&a, &b);
+    let server = a.smtp().to_string();
+    let said = try_swaks(&["--server", &server, "--from", "a@senders.test", "--to", "gone@recipients.test"]);
+    assert_eq!(said.exit, 0, "{}{}", said.stdout, said.stderr);
+    wait_until("B has heard of it", LONG, || b.decision("gone@recipients.test", "bulk")["decision"] == "hold");
+
+    let postfix = postfix(sockets.path(), &Sink::start());
+    send(&postfix, "gone@recipients.test");
+    let log = postfix.log();
+    let held = log.lines().find(|line| line.contains(": hold: RCPT from")).unwrap_or_else(|| panic!("{log}"));
+    assert!(held.contains("sm2tp: 1 other mail hoster") && held.contains("to=<gone@recipients.test>"), "{held}");
+    let queue = run("postqueue", &["-c", &postfix.dir().display().to_string(), "-j"], "");
+    assert!(queue.contains("\"queue_name\": \"hold\"") && queue.contains("gone@recipients.test"), "{queue}");
+}
