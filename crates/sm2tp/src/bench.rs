@@ -2,7 +2,7 @@
 //! `sm2tp bench queue`: what a long queue costs ([`queue`]). `sm2tp bench report`: how fast reports are read ([`report`]);
 //! `sm2tp bench classify`: how fast replies ([`classify`]). `sm2tp bench admit`: what the question of every door costs
 //! ([`admit`]); `sm2tp bench absorb`: how fast outcomes are counted ([`absorb`]); `sm2tp bench log`: whether logs are read
-//! right, and how fast ([`log`]).
+//! right, and how fast ([`log`]); `sm2tp bench policy`: how fast a policy service answers ([`policy`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
@@ -14,6 +14,7 @@ mod classify;
 mod load;
 mod log;
 mod node;
+mod policy;
 mod queue;
 mod reports;
 mod sink;
@@ -34,6 +35,7 @@ pub use self::load::Client;
 use self::load::Load;
 pub use self::log::{LogArgs, log};
 use self::node::{BenchNode, Place, Sign, Usage};
+pub use self::policy::{PolicyArgs, policy};
 pub use self::queue::{QueueArgs, queue};
 pub use self::reports::{ReportArgs, report};
 use self::sink::Sink;

@@ -23,7 +23,7 @@ pub use self::beside::{Exim, Log, Postfix};
 pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
-use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, LogArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::sender::Sender;
 use crate::simulate::Simulate;
 
@@ -469,6 +469,8 @@ pub enum Bench {
     Absorb(AbsorbArgs),
     /// Read invented logs, of which every result is known, on one core.
     Log(LogArgs),
+    /// Ask a policy service, or name recipients to a mail server that asks one.
+    Policy(PolicyArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -111,6 +111,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(cli::Bench::Relay(args)) => block_on_one(bench::relay(args, json))?,
         Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
         Command::Bench(cli::Bench::Admit(args)) => block_on(bench::admit(args, json))?,
+        Command::Bench(cli::Bench::Policy(args)) => block_on(bench::policy(args, json))?,
         Command::Bench(cli::Bench::Absorb(args)) => block_on(bench::absorb(args, json))?,
         Command::Bench(cli::Bench::Classify(args)) => bench::classify(&open::classifier(&cli.config)?, &args, json),
         Command::Bench(cli::Bench::Log(args)) => bench::log(&open::classifier(&cli.config)?, &args, json),
