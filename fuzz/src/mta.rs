@@ -1,6 +1,7 @@
-//! What a mail server beside us sends: policy requests, socketmap queries, sentences about deliveries.
+//! What a mail server beside us sends: policy requests, socketmap queries, milter frames, sentences about deliveries.
 
 use sm2tp_proto::delivery::{Delivery, What};
+use sm2tp_proto::milter::{Answer, Change, Event, FrameReader, Session, Wants};
 use sm2tp_proto::policy::{PolicyError, REQUEST_OCTETS_MAX, RequestReader};
 use sm2tp_proto::socketmap::QueryReader;
 
@@ -44,6 +45,51 @@ fn queries(bytes: &[u8], chunk: usize) -> Vec<String> {
         }
     }
     seen
+}
+
+/// Likewise for the frames of a milter client; and what is written back are whole frames, one at least where it was asked.
+pub fn milter(bytes: &[u8]) {
+    for wants in [Wants::ToDecide, Wants::ToMark] {
+        assert_eq!(events(bytes, 1, wants), events(bytes, usize::MAX, wants));
+        assert_eq!(events(bytes, 5, wants), events(bytes, usize::MAX, wants));
+    }
+}
+
+fn events(bytes: &[u8], chunk: usize, wants: Wants) -> Vec<String> {
+    let (mut reader, mut session, mut seen) = (FrameReader::default(), Session::new(wants), Vec::new());
+    let changes =
+        vec![Change::Insert { name: "X-SM2TP-Ref", value: "a\0b".into() }, Change::Quarantine("why\0not".into())];
+    for octets in bytes.chunks(chunk.min(bytes.len().max(1))) {
+        reader.feed(octets);
+        loop {
+            let Ok(frame) = reader.next_frame() else { return seen };
+            let Some(frame) = frame else { break };
+            let mut out = Vec::new();
+            let Ok(event) = session.take(frame, &mut out) else { return seen };
+            let is_end = matches!(event, Event::End { .. });
+            let answer = if is_end { Answer::Change(changes.clone()) } else { Answer::Continue };
+            session.answer(&answer, &mut out);
+            let written = frames(&out);
+            assert!(!is_end || written != 0, "the end of a mail waits for an answer");
+            seen.push(format!("{event:?} {written}"));
+            if event == Event::Quit {
+                return seen;
+            }
+        }
+    }
+    seen
+}
+
+/// How many frames these octets are.
+fn frames(mut octets: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((length, rest)) = octets.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        assert!(0 < length && length <= rest.len(), "a torn frame was written");
+        (count, octets) = (count + 1, &rest[length..]);
+    }
+    assert!(octets.is_empty(), "octets behind the last frame");
+    count
 }
 
 /// A reply that was found begins with its code, and a host with something.

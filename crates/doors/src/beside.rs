@@ -2,8 +2,11 @@
 //! all of them; what is asked differs.
 
 mod desk;
+pub mod milter;
 pub mod policy;
 pub mod socketmap;
+
+pub use self::desk::{Held, Members};
 
 use std::error::Error;
 use std::future::Future;
@@ -45,8 +48,17 @@ trait Conversation: Send + 'static {
 
     fn feed(&mut self, octets: &[u8]);
 
-    /// The answer to the next whole question, if it is there.
-    fn answer(&mut self) -> impl Future<Output = Result<Option<String>, Self::Error>> + Send;
+    /// What follows from the next whole question, if it is there.
+    fn answer(&mut self) -> impl Future<Output = Result<Next, Self::Error>> + Send;
+}
+
+/// What follows from what was read.
+enum Next {
+    /// Nothing yet.
+    More,
+    /// Perhaps without a word.
+    Say(Vec<u8>),
+    Close,
 }
 
 impl Listener {
@@ -155,18 +167,18 @@ async fn talk<C: Conversation>(
     loop {
         let Ok(Ok(count @ 1..)) = timeout(IDLE_MAX, stream.read(&mut octets)).await else { return };
         with.feed(&octets[..count]);
-        let mut answers = String::new();
+        let mut answers = Vec::new();
         loop {
             match with.answer().await {
-                Ok(Some(answer)) => answers.push_str(&answer),
-                Ok(None) => break,
+                Ok(Next::Say(answer)) => answers.extend(answer),
+                Ok(Next::More) => break,
+                Ok(Next::Close) => return,
                 Err(error) => {
                     return tracing::warn!(door, %error, "a connection was closed: what it said is no question");
                 }
             }
         }
-        if !answers.is_empty() && !matches!(timeout(WRITE_MAX, stream.write_all(answers.as_bytes())).await, Ok(Ok(())))
-        {
+        if !answers.is_empty() && !matches!(timeout(WRITE_MAX, stream.write_all(&answers)).await, Ok(Ok(()))) {
             return;
         }
     }

@@ -158,7 +158,7 @@ impl Stage {
 }
 
 impl Party {
-    fn parse(value: &str) -> Self {
+    pub(crate) fn parse(value: &str) -> Self {
         match value {
             "" | "<>" => Self::Nobody,
             _ => Address::parse(value).map_or(Self::Other, Self::Is),

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use sm2tp_doors::beside::{Listener, Place, policy, socketmap};
+use sm2tp_doors::beside::{Held, Listener, Members, Place, milter, policy, socketmap};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::{House, logs, smtp};
 use sm2tp_rules::Stream;
@@ -19,6 +19,7 @@ use crate::{Exit, Failure, outward};
 /// What was bound.
 #[derive(Default)]
 pub struct Listeners {
+    milter: Vec<Listener>,
     policy: Vec<Listener>,
     socketmap: Vec<Listener>,
 }
@@ -27,8 +28,10 @@ impl Listeners {
     /// Binds what the configuration names; adds to `listening` a line for each place.
     pub async fn bind(config: &Config, listening: &mut Vec<String>) -> Result<Self, Failure> {
         let policy = config.policy.as_ref().map_or(&[][..], |policy| &policy.listen);
+        let milter = config.milter.as_ref().map_or(&[][..], |milter| &milter.listen);
         let socketmap = config.socketmap.as_ref().map_or(&[][..], |socketmap| &socketmap.listen);
         Ok(Self {
+            milter: bind(milter, "milter", listening).await?,
             policy: bind(policy, "policy", listening).await?,
             socketmap: bind(socketmap, "socketmap", listening).await?,
         })
@@ -52,6 +55,12 @@ impl Listeners {
                 doors.spawn(door.clone().serve(listener, until()));
             }
         }
+        if let Some(asked) = &config.milter {
+            let door = milter::Door::new(house.clone(), milter_settings(asked), stops.clone());
+            for listener in self.milter {
+                doors.spawn(door.clone().serve(listener, until()));
+            }
+        }
         for listener in self.socketmap {
             doors.spawn(socketmap::serve(listener, rulebook.clone(), until()));
         }
@@ -69,19 +78,35 @@ fn policy_settings(asked: &config::Policy) -> policy::Settings {
         streams: filter.streams.iter().map(|stream| outward::stream_of(*stream)).collect(),
     };
     policy::Settings {
-        members: policy::Members {
-            trusted: networks(&asked.trusted_networks),
-            stream: outward::stream_of(asked.stream),
-        },
-        held: match asked.held {
-            config::Held::Later => policy::Held::Later,
-            config::Held::Hold => policy::Held::Hold,
-        },
+        members: members(&asked.trusted_networks, asked.stream),
+        held: held(asked.held),
         trace: match asked.trace {
             config::Switch::Off => policy::Trace::Off,
             config::Switch::On => policy::Trace::On,
         },
         detours: asked.filter.iter().map(detour).collect(),
+    }
+}
+
+fn milter_settings(asked: &config::Milter) -> milter::Settings {
+    milter::Settings {
+        members: members(&asked.trusted_networks, asked.stream),
+        decide: match asked.decide {
+            config::Switch::On => milter::Decide::Yes,
+            config::Switch::Off => milter::Decide::No,
+        },
+        held: held(asked.held),
+    }
+}
+
+fn members(trusted: &[config::Network], stream: config::Stream) -> Members {
+    Members { trusted: networks(trusted), stream: outward::stream_of(stream) }
+}
+
+fn held(held: config::Held) -> Held {
+    match held {
+        config::Held::Later => Held::Later,
+        config::Held::Hold => Held::Hold,
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub use self::alerts::Alerts;
 pub use self::belief::Belief;
-pub use self::beside::{Filter, Held, Policy, Senders, Socketmap};
+pub use self::beside::{Filter, Held, Milter, Policy, Senders, Socketmap};
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
@@ -70,8 +70,8 @@ pub struct Config {
     pub policy: Option<Policy>,
     /// The door for table look-ups of another mail server.
     pub socketmap: Option<Socketmap>,
-    /// The milter door; see [`Config::unbuilt`].
-    pub milter: Option<Door>,
+    /// The door for milter clients.
+    pub milter: Option<Milter>,
     /// Logs of another mail server.
     pub logs: Option<Logs>,
 }
@@ -364,13 +364,6 @@ pub struct Suppression {
     pub delivery_fresh: Duration,
 }
 
-/// A door of which only the addresses are configured: `[milter]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Door {
-    /// At least one; port 0 is a free port.
-    pub listen: Vec<SocketAddr>,
-}
-
 /// `[logs]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logs {
@@ -417,15 +410,6 @@ pub fn show_duration(seconds: u64) -> String {
 /// Octets with a unit.
 pub fn show_size(octets: u64) -> String {
     values::show_size(octets)
-}
-
-impl Config {
-    /// Sections that the file has and this version cannot serve. Whoever starts the node refuses them by name: a door
-    /// that stays closed without a word would be believed to be open.
-    pub fn unbuilt(&self) -> Vec<&'static str> {
-        let sections = [("milter", self.milter.is_some())];
-        sections.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect()
-    }
 }
 
 #[cfg(test)]
@@ -493,7 +477,6 @@ mod tests {
         assert!(config.smtp.is_none() && config.http.is_none() && config.relay.is_none());
         assert_eq!(config.federation.name, "relay.example.org");
         assert_eq!(config.federation.contact, "postmaster@relay.example.org");
-        assert_eq!(config.unbuilt(), Vec::<&str>::new());
     }
 
     #[test]
@@ -502,7 +485,6 @@ mod tests {
         let shipped = valid(&example());
         assert_eq!(shipped, valid("hostname = \"relay.example.org\"\n[smtp]\n[http]\n[relay]\n"));
         let mut full = valid(&uncommented());
-        assert_eq!(full.unbuilt(), ["milter"]);
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
         assert!(
             full.returns

@@ -126,6 +126,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(take::run(&config, &cli.config, recipient, files, json))?
         }
         Command::Queue(cli::Queue::Salvage) => salvage::run(&serve::load(&cli.config)?, json),
+        Command::Postfix(cli::Postfix::Relay { dir, listen, queue, data, apply }) => {
+            let mode = if apply { postfix::Mode::Apply } else { postfix::Mode::Print };
+            let instance = postfix::Instance { dir, listen, queue, data };
+            postfix::relay(&serve::load(&cli.config)?, &instance, mode, json)
+        }
         Command::Postfix(cli::Postfix::Config { dir, apply, undo }) => {
             let mode = match (apply, undo) {
                 (_, true) => postfix::Mode::Undo,

@@ -1,9 +1,13 @@
 //! `sm2tp postfix config`: prints the lines that make Postfix ask this node, and why; makes the changes, and takes them back.
+//! `sm2tp postfix relay`: the same as an instance of its own.
 
 mod plan;
+mod relay;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -43,6 +47,101 @@ pub fn run(config: &Config, dir: &Path, mode: Mode, as_json: bool) -> Result<Exi
     }
     show(&plan, dir, mode, as_json);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where an instance is to be, and where it listens.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    pub dir: PathBuf,
+    pub listen: SocketAddr,
+    pub queue: Option<PathBuf>,
+    pub data: Option<PathBuf>,
+}
+
+/// Prints the files of a relay beside the first Postfix, or makes them.
+pub fn relay(config: &Config, instance: &Instance, mode: Mode, as_json: bool) -> Result<ExitCode, Failure> {
+    let (machine, sockets) = (machine(config, instance)?, sockets(config));
+    let files = [("main.cf", relay::main_cf(&machine, &sockets)), ("master.cf", relay::master_cf(machine.listen))];
+    let dir = instance.dir.display();
+    if mode == Mode::Apply {
+        make(&instance.dir, &machine, &files)?;
+    }
+    let then = format!("postfix -c {dir} start");
+    if as_json {
+        let listed = files.iter().map(|(name, text)| json!({ "path": format!("{dir}/{name}"), "text": text }));
+        let listed: Vec<_> = listed.collect();
+        say(&json!({ "files": listed, "then": then, "applied": mode == Mode::Apply }).to_string());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if mode == Mode::Apply {
+        say(&format!("{dir}/main.cf and master.cf are there, and Postfix finds nothing wrong. Now: {then}"));
+    } else {
+        files.iter().for_each(|(name, text)| say(&format!("# {dir}/{name}\n{text}")));
+        say(&format!("# Nothing was made. With --apply it is; then: {then}"));
+    }
+    say(&format!(
+        "# With the first Postfix at each start: postconf -e 'multi_instance_wrapper=${{command_directory}}/postmulti -p --' \
+         'multi_instance_enable=yes' 'multi_instance_directories={dir}'"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn machine(config: &Config, instance: &Instance) -> Result<relay::Machine, Failure> {
+    let name = instance.dir.file_name().map(|name| name.to_string_lossy().into_owned()).filter(|name| is_plain(name));
+    let message =
+        || format!("{}: the last part names the instance, with letters, digits and -", instance.dir.display());
+    let name = name.ok_or_else(|| Failure::new(Exit::Input, message()))?;
+    let place = |given: &Option<PathBuf>, parent: &str| match given {
+        Some(path) => path.display().to_string(),
+        None => format!("{parent}/{name}"),
+    };
+    let daemons = run_program(Command::new("postconf").args(["-dh", "daemon_directory"]))?;
+    // Whoever brings reports speaks to a port that is open for it.
+    let smtp = config.smtp.as_ref().and_then(|smtp| smtp.listen.iter().find(|at| at.port() != 0));
+    let returns = config.returns.as_ref().zip(smtp).map(|(returns, at)| (returns.domain.clone(), *at));
+    Ok(relay::Machine {
+        queue_directory: place(&instance.queue, "/var/spool"),
+        data_directory: place(&instance.data, "/var/lib"),
+        daemon_directory: daemons.trim().to_owned(),
+        hostname: config.hostname.clone(),
+        listen: instance.listen,
+        returns,
+        name,
+    })
+}
+
+/// A name that Postfix takes, and that stands in its log without confusing who reads it.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+}
+
+/// Writes the files where none are, makes the folders, and lets Postfix look at them.
+fn make(dir: &Path, machine: &relay::Machine, files: &[(&str, String)]) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|error| cannot(dir, &error))?;
+    for (name, _) in files {
+        let path = dir.join(name);
+        if path.exists() {
+            return Err(Failure::new(Exit::Input, format!("{}: is there already, and stays as it is", path.display())));
+        }
+    }
+    for folder in [&machine.queue_directory, &machine.data_directory] {
+        fs::create_dir_all(folder).map_err(|error| cannot(Path::new(folder), &error))?;
+    }
+    // Processes of Postfix change users, whatever the umask of whoever runs this.
+    let readable = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| cannot(path, &error))
+    };
+    readable(dir, 0o755)?;
+    readable(Path::new(&machine.queue_directory), 0o755)?;
+    readable(Path::new(&machine.data_directory), 0o700)?;
+    let owner = run_program(Command::new("postconf").args(["-h", "mail_owner"]))?;
+    run_program(Command::new("chown").arg(owner.trim()).arg(&machine.data_directory))?;
+    for (name, text) in files {
+        let path = dir.join(name);
+        fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
+        readable(&path, 0o644)?;
+    }
+    Postfix { dir }.check()
 }
 
 fn show(plan: &Plan, dir: &Path, mode: Mode, as_json: bool) {
@@ -234,6 +333,7 @@ fn sockets(config: &Config) -> Sockets {
             _ => Trace::Off,
         },
         socketmap: config.socketmap.as_ref().and_then(|socketmap| at(&socketmap.listen)),
+        milter: config.milter.as_ref().and_then(|milter| at(&milter.listen)),
     }
 }
 

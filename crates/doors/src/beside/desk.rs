@@ -31,6 +31,15 @@ pub struct Members {
     pub stream: Stream,
 }
 
+/// What becomes of mail that a relay of this node would hold for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Its recipient is refused for now; the program that sends in bulk tries again.
+    Later,
+    /// All of it waits in the hold queue of the mail server, whatever its other recipients.
+    Hold,
+}
+
 /// What a door needs to answer.
 pub(super) struct Desk {
     pub house: House,
@@ -127,6 +136,28 @@ impl Desk {
         };
         self.measure(account, |holders| admit::counted(named, holders, now_us()))?;
         Ok(taken)
+    }
+
+    /// Recipients that were taken for mail of one kind, when the content shows another: where it goes to none of them, all of
+    /// it is refused. Here nobody can be left out of a mail without the sender hearing nothing of it.
+    pub(super) fn unless_for_none(
+        &self,
+        account: &Account,
+        mail_from: Option<&Address>,
+        recipients: &[Address],
+    ) -> Result<(), No> {
+        let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
+        let limits = book.limits(&account.org);
+        let mut first = None;
+        for recipient in recipients {
+            let facts = book.recipient(recipient, &account.org, now);
+            match admit::recipient(&asked, &facts, &limits, now, random()) {
+                Verdict::Accept { .. } | Verdict::Hold(_) => return Ok(()),
+                Verdict::Report(why) => _ = first.get_or_insert(admit::Refusal::Suppressed { why, until: None }),
+                Verdict::Refuse(refusal) => _ = first.get_or_insert(refusal),
+            }
+        }
+        first.map_or(Ok(()), |refusal| Err(self.stop(account, &refusal)))
     }
 
     /// May the whole mail go, and which way?

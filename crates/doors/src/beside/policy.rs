@@ -9,9 +9,8 @@ use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::detour::{Detour, detour};
 use sm2tp_store::accounts::{Account, ReturnPath};
 
-pub use super::desk::Members;
-use super::desk::{Desk, No, Taken};
-use super::{Conversation, Listener};
+use super::desk::{Desk, Held, Members, No, Taken};
+use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
 use crate::{House, now};
@@ -24,15 +23,6 @@ pub struct Settings {
     pub trace: Trace,
     /// Mail that goes another way than the mail server's own.
     pub detours: Vec<Detour>,
-}
-
-/// What becomes of mail that a relay of this node would hold for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// Its recipient is refused for now; the program that sends in bulk tries again.
-    Later,
-    /// All of it waits in the hold queue of the mail server, whatever its other recipients.
-    Hold,
 }
 
 /// Whether mail to one recipient gets a field by which its reports are known.
@@ -79,15 +69,15 @@ impl Conversation for Asking {
         self.reader.feed(octets);
     }
 
-    async fn answer(&mut self) -> Result<Option<String>, PolicyError> {
-        let Some(request) = self.reader.next_request()? else { return Ok(None) };
+    async fn answer(&mut self) -> Result<Next, PolicyError> {
+        let Some(request) = self.reader.next_request()? else { return Ok(Next::More) };
         // Exim has no instance; its mails are counted by their recipients alone.
         let is_first = !request.instance.is_empty() && request.instance != self.instance;
         self.instance.clone_from(&request.instance);
         let mail = if is_first { Mail::New } else { Mail::Known };
         let shared = self.shared.clone();
         let decided = self.shared.desk.within(move || shared.decide(&request, mail)).await;
-        Ok(Some(decided.unwrap_or(Action::Dunno).to_string()))
+        Ok(Next::Say(decided.unwrap_or(Action::Dunno).to_string().into_bytes()))
     }
 }
 
@@ -143,7 +133,14 @@ impl Shared {
 
     fn way(&self, account: &Account, request: &Request) -> Result<Action, No> {
         let way = self.desk.ends(account, request.sender.address(), request.octets.unwrap_or(0))?;
+        // Mail that took a detour to a relay that asks, too, must not go there again.
+        if request.context == RELAY {
+            return Ok(Action::Dunno);
+        }
         let to = detour(&self.settings.detours, &account.org, account.kind.stream, way);
         Ok(to.map_or(Action::Dunno, |to| Action::Filter(to.to_owned())))
     }
 }
+
+/// `policy_context` of a relay beside the mail server that took the mail in.
+const RELAY: &str = "relay";

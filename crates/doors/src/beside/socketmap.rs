@@ -9,7 +9,7 @@ use sm2tp_proto::socketmap::{Answer, Query, QueryReader, SocketmapError};
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::outcome::{Cause, Fate, Outcome};
 
-use super::{Conversation, Listener};
+use super::{Conversation, Listener, Next};
 
 /// Serves one listener until `stop` is done.
 pub async fn serve(listener: Listener, rulebook: Rulebook, stop: impl Future<Output = ()> + Send) {
@@ -29,9 +29,9 @@ impl Conversation for Asking {
         self.reader.feed(octets);
     }
 
-    async fn answer(&mut self) -> Result<Option<String>, SocketmapError> {
+    async fn answer(&mut self) -> Result<Next, SocketmapError> {
         let query = self.reader.next_query()?;
-        Ok(query.map(|query| look_up(&query, &self.rulebook).to_string()))
+        Ok(query.map_or(Next::More, |query| Next::Say(look_up(&query, &self.rulebook).to_string().into_bytes())))
     }
 }
 

@@ -77,6 +77,11 @@ fn no_mail_server_confuses_the_readers_of_its_questions() {
 }
 
 #[test]
+fn milter_frames_are_the_same_however_they_are_cut_and_answered_with_whole_frames() {
+    drive::drive("milter", ROUNDS, mta::milter);
+}
+
+#[test]
 fn a_sentence_about_a_delivery_that_holds_a_reply_begins_it_with_its_code() {
     drive::drive("deliveries", ROUNDS, mta::deliveries);
 }

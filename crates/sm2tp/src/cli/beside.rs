@@ -1,5 +1,6 @@
 //! The words for mail servers beside the node: Postfix, Exim, their logs.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -32,6 +33,23 @@ pub enum Postfix {
         /// Take back what --apply did.
         #[arg(long, conflicts_with = "apply")]
         undo: bool,
+    },
+    /// Print a Postfix instance of its own that relays and asks this node, beside the one that is there; made with --apply.
+    Relay {
+        /// The folder of its main.cf and master.cf; its last part is its name.
+        #[arg(long, value_name = "DIR", default_value = "/etc/postfix-relay")]
+        dir: PathBuf,
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2525")]
+        listen: SocketAddr,
+        /// Its queue; by default /var/spool and its name.
+        #[arg(long, value_name = "DIR")]
+        queue: Option<PathBuf>,
+        /// What else it keeps; by default /var/lib and its name.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Make the folders and both files, and let Postfix check them; files that are there stay.
+        #[arg(long)]
+        apply: bool,
     },
 }
 

@@ -1,4 +1,4 @@
-//! `[policy]` and `[socketmap]`: where another mail server asks, and what it is told.
+//! `[policy]`, `[socketmap]` and `[milter]`: where another mail server asks, and what it is told.
 
 use toml::Spanned;
 
@@ -63,13 +63,26 @@ pub struct Socketmap {
     pub listen: Vec<Place>,
 }
 
+/// `[milter]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Milter {
+    /// At least one; port 0 is a free port.
+    pub listen: Vec<Place>,
+    /// As in [`Policy`].
+    pub trusted_networks: Vec<Network>,
+    /// As in [`Policy`].
+    pub stream: Stream,
+    /// Whether it answers about recipients; off where the policy service does.
+    pub decide: Switch,
+    /// What becomes of mail that the relay would hold.
+    pub held: Held,
+}
+
 pub(super) fn policy(
     section: &Section<'_>,
     doors: &mut Doors,
     returns: Option<&Returns>,
 ) -> Result<Policy, ConfigError> {
-    let trusted = section.list("trusted_networks", net::trusted_network)?;
-    let trusted = trusted.map(|networks| networks.into_iter().map(Spanned::into_inner).collect());
     let filters = section.tables("filter", FILTER.name)?.unwrap_or_default();
     let trace = section.text("trace", word(SWITCH))?.unwrap_or(Switch::Off);
     if trace == Switch::On && returns.is_none() {
@@ -78,7 +91,7 @@ pub(super) fn policy(
     }
     Ok(Policy {
         listen: doors.places(section, 10040)?,
-        trusted_networks: trusted.unwrap_or_else(net::loopback),
+        trusted_networks: trusted(section)?,
         stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
         held: section.text("held", word(HELD))?.unwrap_or(Held::Later),
         trace,
@@ -88,6 +101,23 @@ pub(super) fn policy(
 
 pub(super) fn socketmap(section: &Section<'_>, doors: &mut Doors) -> Result<Socketmap, ConfigError> {
     Ok(Socketmap { listen: doors.places(section, 10041)? })
+}
+
+pub(super) fn milter(section: &Section<'_>, doors: &mut Doors, policy: Option<&Policy>) -> Result<Milter, ConfigError> {
+    let unless_asked = if policy.is_some() { Switch::Off } else { Switch::On };
+    Ok(Milter {
+        listen: doors.places(section, 10042)?,
+        trusted_networks: trusted(section)?,
+        stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+        decide: section.text("decide", word(SWITCH))?.unwrap_or(unless_asked),
+        held: section.text("held", word(HELD))?.unwrap_or(Held::Later),
+    })
+}
+
+fn trusted(section: &Section<'_>) -> Result<Vec<Network>, ConfigError> {
+    let trusted = section.list("trusted_networks", net::trusted_network)?;
+    let trusted = trusted.map(|networks| networks.into_iter().map(Spanned::into_inner).collect());
+    Ok(trusted.unwrap_or_else(net::loopback))
 }
 
 fn filter(section: &Section<'_>) -> Result<Filter, ConfigError> {

@@ -63,9 +63,6 @@ fn servable(source: Source<'_>, config: &Config) -> Result<(), ConfigError> {
         let place = keys.filter(|key| key.get_ref() == name).map(toml::Spanned::span).next().unwrap_or(0..0);
         Err(source.error(place, message, help))
     };
-    if let Some(section) = config.unbuilt().first() {
-        return at(section, &format!("[{section}] is not built in this version"), "remove the section");
-    }
     let has_files = config.smtp.as_ref().is_some_and(|smtp| smtp.tls.is_some());
     match config.acme {
         _ if config.smtp.is_some() && config.relay.is_none() => at(

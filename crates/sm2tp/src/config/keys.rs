@@ -240,7 +240,16 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys { name: "socketmap", keys: &[("listen", r#"["127.0.0.1:10041"]"#)] },
-    SectionKeys { name: "milter", keys: &[("listen", r#"["127.0.0.1:10042"]"#)] },
+    SectionKeys {
+        name: "milter",
+        keys: &[
+            ("listen", r#"["127.0.0.1:10042"]"#),
+            ("trusted_networks", r#"["127.0.0.1/32", "::1/128"]"#),
+            ("stream", r#""personal""#),
+            ("decide", r#""on""#),
+            ("held", r#""later""#),
+        ],
+    },
     SectionKeys { name: "logs", keys: &[("follow", r#"[{ format = "postfix", path = "/var/log/mail.log" }]"#)] },
 ];
 
@@ -355,14 +364,10 @@ pub(super) fn check_names(source: &Source<'_>, root: &DeTable<'_>) -> Result<(),
     first(errors)
 }
 
-/// Sections that are read, so that a file for a later version is checked, and then refused by name.
-const UNBUILT: [&str; 1] = ["milter"];
-
 fn unknown_at_top(source: &Source<'_>, span: Range<usize>, name: &str, value: &DeValue<'_>) -> ConfigError {
     let sections = || SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());
     let keys = || section("").into_iter().flat_map(SectionKeys::names);
-    let built = sections().filter(|name| !UNBUILT.contains(name));
-    let list = built.map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
+    let list = sections().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
     if value.is_table() {
         let hint = did_you_mean(name, sections(), "[]");
         return source.error(span, format!("unknown section [{name}]"), with_hint(&list, hint));

@@ -19,9 +19,8 @@ use super::values::{
     word,
 };
 use super::{
-    Acme, AnySender, Config, Dkim, DkimSign, Dns, Door, Federation, Http, Language, LogFile, LogFormat, Logs, Network,
-    Place, Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief, beside,
-    net, watch,
+    Acme, AnySender, Config, Dkim, DkimSign, Dns, Federation, Http, Language, LogFile, LogFormat, Logs, Network, Place,
+    Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief, beside, net, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -81,6 +80,8 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
     let acme = top.open("acme").map(|section| acme(&section)).transpose()?;
     let smtp = top.open("smtp").map(|section| smtp(&section, &mut doors, acme.as_ref())).transpose()?;
     let returns = top.open("returns").map(|section| returns(&section, &mut doors, smtp.as_ref())).transpose()?;
+    let policy =
+        top.open("policy").map(|section| beside::policy(&section, &mut doors, returns.as_ref())).transpose()?;
     Ok(Config {
         data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
         language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
@@ -96,9 +97,9 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         belief: belief::belief(&top.open_or_empty("belief"))?,
         suppression: suppression(&top.open_or_empty("suppression"))?,
         watch: watch::watch(&top.open_or_empty("watch"))?,
-        policy: top.open("policy").map(|section| beside::policy(&section, &mut doors, returns.as_ref())).transpose()?,
         socketmap: top.open("socketmap").map(|section| beside::socketmap(&section, &mut doors)).transpose()?,
-        milter: top.open("milter").map(|section| door(&section, &mut doors, 10042)).transpose()?,
+        milter: top.open("milter").map(|section| beside::milter(&section, &mut doors, policy.as_ref())).transpose()?,
+        policy,
         logs: top.open("logs").map(|section| logs(&section)).transpose()?,
         returns,
         hostname,
@@ -263,10 +264,6 @@ fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
         listen: doors.listen(section, 8025)?,
         public_score: section.text("public_score", word(SWITCH))?.unwrap_or(Switch::Off),
     })
-}
-
-fn door(section: &Section<'_>, doors: &mut Doors, default_port: u16) -> Result<Door, ConfigError> {
-    Ok(Door { listen: doors.listen(section, default_port)? })
 }
 
 fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {

@@ -22,6 +22,7 @@ pub struct Sockets {
     /// Whether the policy service is asked at DATA, where it adds a field.
     pub trace: Trace,
     pub socketmap: Option<At>,
+    pub milter: Option<At>,
 }
 
 /// As `trace` in the configuration of the node has it.
@@ -97,6 +98,9 @@ pub fn plan(found: &Found, sockets: &Sockets) -> Plan {
         Some(at) => ask_before_recipients(found, &at.for_postfix(found), sockets.trace, &mut plan),
         None => plan.notes.push("[policy] is not in the configuration of the node: no address will be stopped".into()),
     }
+    if let Some(at) = &sockets.milter {
+        tell_each_mail(found, &at.for_postfix(found), &mut plan);
+    }
     match &sockets.socketmap {
         Some(at) => ask_what_later_means(found, &at.for_postfix(found), &mut plan),
         None => {
@@ -110,37 +114,28 @@ impl At {
     /// Processes of Postfix may be locked into its queue directory, and see paths from there.
     fn for_postfix(&self, found: &Found) -> String {
         match self {
-            Self::Tcp(address) => format!("inet:{address}"),
+            Self::Tcp(_) => self.whole(),
             Self::Unix(path) => {
                 let inside = path.strip_prefix(&found.queue_directory).and_then(|rest| rest.strip_prefix('/'));
-                format!("unix:{}", inside.unwrap_or(path))
+                inside.map_or_else(|| self.whole(), |inside| format!("unix:{inside}"))
             }
+        }
+    }
+
+    /// As processes see it that are locked in nowhere.
+    pub fn whole(&self) -> String {
+        match self {
+            Self::Tcp(address) => format!("inet:{address}"),
+            Self::Unix(path) => format!("unix:{path}"),
         }
     }
 }
 
 fn ask_before_recipients(found: &Found, socket: &str, trace: Trace, plan: &mut Plan) {
     let ask = format!("check_policy_service {{ {socket}, timeout=5s, default_action=DUNNO }}");
-    let submissions: Vec<&String> = found.services.keys().filter(|name| SUBMISSION.contains(&name.as_str())).collect();
     let asked = ASKED.iter().chain(TRACED.iter().filter(|_| trace == Trace::On));
-    for (name, short, why) in asked.copied() {
-        if submissions.is_empty() {
-            let old = found.main.get(name).cloned().unwrap_or_default();
-            push(plan, Place::Main, name, Some(old.clone()), asking(&ask, &old, socket), why);
-        }
-        for service in &submissions {
-            // postconf writes no spaces into master.cf, so the list stands in main.cf and the service names it.
-            let own = found.services[*service].get(name);
-            let list = format!("sm2tp_{}_{short}", service.split('/').next().unwrap_or_default());
-            let named = format!("${list}");
-            let old = match own {
-                Some(own) if *own == named => found.main.get(&list).cloned().unwrap_or_default(),
-                Some(own) => own.clone(),
-                None => found.main.get(name).cloned().unwrap_or_default(),
-            };
-            push(plan, Place::Main, &list, found.main.get(&list).cloned(), asking(&ask, &old, socket), why);
-            push(plan, Place::Service((*service).clone()), name, own.cloned(), named, THERE);
-        }
+    for list in asked.copied() {
+        change_list(found, list, plan, |old| in_front(&ask, old, &format!("check_policy_service {{ {socket},")));
     }
     let delay = found.main.get(DELAY).cloned();
     push(
@@ -151,7 +146,7 @@ fn ask_before_recipients(found: &Found, socket: &str, trace: Trace, plan: &mut P
         "no".into(),
         "the queue id is known when the node is asked, and stands in both logs",
     );
-    if submissions.is_empty() {
+    if submissions(found).is_empty() {
         plan.notes.push(
             "No submission service is in master.cf, so the node is asked about all mail. It passes what neither logged in nor \
              comes from its trusted_networks."
@@ -160,12 +155,49 @@ fn ask_before_recipients(found: &Found, socket: &str, trace: Trace, plan: &mut P
     }
 }
 
-/// The list with the question in front, unless it is asked there already.
-fn asking(ask: &str, list: &str, socket: &str) -> String {
+/// In front of other milters: one that signs behind it signs what it adds.
+fn tell_each_mail(found: &Found, socket: &str, plan: &mut Plan) {
+    let tell = format!("{{ {socket}, {MILTER_LIMITS}, default_action=accept }}");
+    change_list(found, TOLD, plan, |old| in_front(&tell, old, &format!("{{ {socket},")));
+}
+
+/// Changes a list where mail is submitted, or in all of Postfix where no service is for that.
+fn change_list(
+    found: &Found,
+    (name, short, why): (&'static str, &str, &'static str),
+    plan: &mut Plan,
+    change: impl Fn(&str) -> String,
+) {
+    let submissions = submissions(found);
+    if submissions.is_empty() {
+        let old = found.main.get(name).cloned().unwrap_or_default();
+        push(plan, Place::Main, name, Some(old.clone()), change(&old), why);
+    }
+    for service in submissions {
+        // postconf writes no spaces into master.cf, so the list stands in main.cf and the service names it.
+        let own = found.services[service].get(name);
+        let list = format!("sm2tp_{}_{short}", service.split('/').next().unwrap_or_default());
+        let named = format!("${list}");
+        let old = match own {
+            Some(own) if *own == named => found.main.get(&list).cloned().unwrap_or_default(),
+            Some(own) => own.clone(),
+            None => found.main.get(name).cloned().unwrap_or_default(),
+        };
+        push(plan, Place::Main, &list, found.main.get(&list).cloned(), change(&old), why);
+        push(plan, Place::Service(service.clone()), name, own.cloned(), named, THERE);
+    }
+}
+
+fn submissions(found: &Found) -> Vec<&String> {
+    found.services.keys().filter(|name| SUBMISSION.contains(&name.as_str())).collect()
+}
+
+/// The list with this in front, unless it is there already, as its beginning shows.
+fn in_front(first: &str, list: &str, beginning: &str) -> String {
     match list.trim() {
-        "" => ask.to_owned(),
-        list if list.contains(&format!("check_policy_service {{ {socket},")) => list.to_owned(),
-        list => format!("{ask}, {list}"),
+        "" => first.to_owned(),
+        list if list.contains(beginning) => list.to_owned(),
+        list => format!("{first}, {list}"),
     }
 }
 
@@ -211,18 +243,25 @@ const TRACED: [(&str, &str, &str); 1] = [(
     "data",
     "mail to one recipient gets a field by which its reports are known (trace in [policy])",
 )];
+const TOLD: (&str, &str, &str) = (
+    "smtpd_milters",
+    "milters",
+    "the node is told each mail, and gives it a return path where its organisation wants that; when it is down, mail flows",
+);
+pub const MILTER_LIMITS: &str = "connect_timeout=5s, command_timeout=10s, content_timeout=30s";
 const THERE: &str = "the list of the line above, for this service";
 const DELAY: &str = "smtpd_delay_open_until_valid_rcpt";
 const FILTER: &str = "smtp_delivery_status_filter";
 /// What it stands for unless it is set.
 const DEFAULT_FILTER: &str = "default_delivery_status_filter";
 /// What is asked of `postconf` for main.cf.
-pub const PARAMETERS: [&str; 8] = [
+pub const PARAMETERS: [&str; 9] = [
     "mail_version",
     "queue_directory",
     "smtpd_recipient_restrictions",
     "smtpd_data_restrictions",
     "smtpd_end_of_data_restrictions",
+    "smtpd_milters",
     DELAY,
     FILTER,
     DEFAULT_FILTER,
@@ -250,7 +289,7 @@ mod tests {
 
     fn sockets() -> Sockets {
         let unix = |name: &str| Some(At::Unix(format!("/var/spool/postfix/sm2tp/{name}.sock")));
-        Sockets { policy: unix("policy"), trace: Trace::Off, socketmap: unix("map") }
+        Sockets { policy: unix("policy"), trace: Trace::Off, socketmap: unix("map"), milter: None }
     }
 
     /// What it looks like when the changes were made.
@@ -293,6 +332,18 @@ mod tests {
         let mut want = lists.map(|list| format!("postconf -e '{list}={ask}'")).to_vec();
         want.push("postconf -e 'smtpd_delay_open_until_valid_rcpt=no'".into());
         check(found(&[]), &tracing, &want.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_milter_goes_in_front_of_those_that_are_there() {
+        let tell = "{ unix:sm2tp/milter.sock, connect_timeout=5s, command_timeout=10s, content_timeout=30s, default_action=accept }";
+        let socket = At::Unix("/var/spool/postfix/sm2tp/milter.sock".into());
+        let alone = Sockets { milter: Some(socket), ..Sockets::default() };
+        check(found(&[]), &alone, &[&format!("postconf -e 'smtpd_milters={tell}'")]);
+        let own: &[(&str, &str)] = &[("smtpd_milters", "inet:localhost:8891")];
+        let list = format!("postconf -e 'sm2tp_submission_milters={tell}, inet:localhost:8891'");
+        let named = "postconf -P 'submission/inet/smtpd_milters=$sm2tp_submission_milters'";
+        check(found(&[("submission/inet", own)]), &alone, &[&list, named]);
     }
 
     #[test]

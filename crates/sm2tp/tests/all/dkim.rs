@@ -53,7 +53,7 @@ print(" ".join(str(dkim.DKIM(message).verify(idx=i, dnsfunc=txt)) for i in range
 
 /// dkimpy's opinion of each signature, with the records that we tell people to publish.
 #[track_caller]
-fn verify(records: &Value, mail: &Mail) -> String {
+pub fn verify(records: &Value, mail: &Mail) -> String {
     let hex: String = mail.content.iter().map(|octet| format!("{octet:02x}")).collect();
     // Debian's own Python is the one that has Debian's modules.
     let count = signatures(mail).len().to_string();

@@ -44,10 +44,27 @@ impl Postfix {
             run("chown", &[owner, &folder.join(name).display().to_string()], "");
         }
         let postfix = Self { address, folder, program };
-        let started = postfix.command("start");
-        assert_eq!(started.exit, 0, "{}{}\n{}", started.stdout, started.stderr, postfix.log());
-        wait_until("Postfix listens", Duration::from_secs(20), || TcpStream::connect(address).is_ok());
+        postfix.run();
         postfix
+    }
+
+    /// Starts an instance whose files somebody else has made in this folder; its log goes there, too.
+    pub fn made_in(folder: Folder, address: SocketAddr, settings: &str) -> Self {
+        let (program, main) = (program("postfix"), folder.join("main.cf"));
+        let dir = folder.path().display().to_string();
+        let log = format!("maillog_file_prefixes = {dir}\nmaillog_file = {dir}/maillog\n");
+        let text = fs::read_to_string(&main).unwrap();
+        fs::write(&main, format!("{text}{log}{settings}")).unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let postfix = Self { address, folder, program };
+        postfix.run();
+        postfix
+    }
+
+    fn run(&self) {
+        let started = self.command("start");
+        assert_eq!(started.exit, 0, "{}{}\n{}", started.stdout, started.stderr, self.log());
+        wait_until("Postfix listens", Duration::from_secs(20), || TcpStream::connect(self.address).is_ok());
     }
 
     /// Gives a mail to this instance as a program on its machine does.

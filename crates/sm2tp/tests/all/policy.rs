@@ -44,7 +44,7 @@ fn dsn(recipient: &str, header: &str) -> String {
     )
 }
 
-fn count(node: &Node, kind: &str) -> u64 {
+pub fn count(node: &Node, kind: &str) -> u64 {
     let answer = node.get("/api/v1/status");
     let json: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
     let counters = json["counters"].as_array().unwrap();
@@ -140,7 +140,9 @@ fn what_the_relay_would_hold_waits_in_postfix_where_the_administrator_wants_that
     ));
     let b = Node::start(&format!(
         "hostname = \"relay-b.example.org\"\n[http]\nlisten = [\"{at_b}\"]\n\
-         [policy]\nlisten = [\"unix:{}/policy.sock\"]\nstream = \"bulk\"\nheld = \"hold\"\n{}",
+         [policy]\nlisten = [\"unix:{}/policy.sock\"]\nstream = \"bulk\"\nheld = \"hold\"\n\
+         [milter]\nlisten = [\"unix:{}/milter.sock\"]\nstream = \"bulk\"\nheld = \"hold\"\ndecide = \"on\"\n{}",
+        sockets.path().display(),
         sockets.path().display(),
         federation(at_b)
     ));
@@ -155,6 +157,18 @@ fn what_the_relay_would_hold_waits_in_postfix_where_the_administrator_wants_that
     let log = postfix.log();
     let held = log.lines().find(|line| line.contains(": hold: RCPT from")).unwrap_or_else(|| panic!("{log}"));
     assert!(held.contains("sm2tp: 1 other mail hoster") && held.contains("to=<gone@recipients.test>"), "{held}");
-    let queue = run("postqueue", &["-c", &postfix.dir().display().to_string(), "-j"], "");
-    assert!(queue.contains("\"queue_name\": \"hold\"") && queue.contains("gone@recipients.test"), "{queue}");
+    let queue = |postfix: &Postfix| run("postqueue", &["-c", &postfix.dir().display().to_string(), "-j"], "");
+    let held = queue(&postfix);
+    assert!(held.contains("\"queue_name\": \"hold\"") && held.contains("gone@recipients.test"), "{held}");
+
+    let by_milter = Postfix::start(
+        "relay.senders.test",
+        &format!(
+            "smtpd_recipient_restrictions = permit_mynetworks, reject\nsmtpd_milters = unix:{}/milter.sock\n",
+            sockets.path().display()
+        ),
+    );
+    send(&by_milter, "gone@recipients.test");
+    let held = queue(&by_milter);
+    assert!(held.contains("\"queue_name\": \"hold\"") && held.contains("gone@recipients.test"), "{held}");
 }
