@@ -119,12 +119,14 @@ pub fn follow_logs(
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) {
+    let decides = |milter: &config::Milter| milter.decide == config::Switch::On;
+    let is_asked = config.policy.is_some() || config.milter.as_ref().is_some_and(decides);
     let settings = logs::Settings {
         send_log: if config.send_log_keep.is_zero() { SendLog::Off } else { SendLog::Keep },
         stream: config.policy.as_ref().map_or(Stream::Personal, |policy| outward::stream_of(policy.stream)),
         members: logs::Members {
             trusted: networks(config.policy.as_ref().map_or(&[], |policy| &policy.trusted_networks)),
-            asked: if config.policy.is_some() { logs::Asked::AtSmtp } else { logs::Asked::Never },
+            asked: if is_asked { logs::Asked::AtSmtp } else { logs::Asked::Never },
         },
         offset_s,
     };

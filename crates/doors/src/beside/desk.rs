@@ -14,7 +14,7 @@ use sm2tp_rules::watch::Standing;
 use sm2tp_rules::{Stream, StreamBy};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
-use sm2tp_store::senders::SenderId;
+use sm2tp_store::senders::{Named, SenderId};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -47,6 +47,15 @@ pub(super) struct Desk {
     stops: Stops,
     /// Answers that are being found.
     deciding: Arc<Semaphore>,
+}
+
+/// A recipient whom a client of the mail server names.
+pub(super) struct Naming<'a> {
+    pub mail_from: Option<&'a Address>,
+    pub recipient: &'a Address,
+    /// How many recipients the mail had before.
+    pub before: usize,
+    pub client: Option<IpAddr>,
 }
 
 /// How a recipient is taken.
@@ -114,28 +123,46 @@ impl Desk {
         self.measure(account, |holders| admit::mail(&asked, octets, holders, now_us()))
     }
 
-    /// May this recipient be written to, when the mail has `named` others?
-    pub(super) fn recipient(
-        &self,
-        account: &Account,
-        mail_from: Option<&Address>,
-        recipient: &Address,
-        named: usize,
-    ) -> Result<Taken, No> {
+    /// May this recipient be written to?
+    pub(super) fn recipient(&self, account: &Account, named: &Naming<'_>) -> Result<Taken, No> {
+        let Naming { mail_from, recipient, before, .. } = *named;
         let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
         let facts = book.recipient(recipient, &account.org, now);
-        let taken = match admit::recipient(&asked, &facts, &book.limits(&account.org), now, random()) {
-            Verdict::Accept { .. } => Taken::Yes,
-            Verdict::Hold(why) => Taken::Held(why),
+        let decided = match admit::recipient(&asked, &facts, &book.limits(&account.org), now, random()) {
+            Verdict::Accept { .. } => Ok(Taken::Yes),
+            Verdict::Hold(why) => Ok(Taken::Held(why)),
             // Here nobody takes the mail, so that nobody could report it.
-            Verdict::Report(why) => return Err(self.stop(account, &admit::Refusal::Suppressed { why, until: None })),
+            Verdict::Report(why) => Err(admit::Refusal::Suppressed { why, until: None }),
             Verdict::Refuse(refusal) => {
                 self.stops.spared(book, recipient, &refusal, now);
-                return Err(self.stop(account, &refusal));
+                Err(refusal)
             }
         };
-        self.measure(account, |holders| admit::counted(named, holders, now_us()))?;
+        let taken = self.watched(account, named, &decided).and(decided);
+        let taken = taken.map_err(|refusal| self.stop(account, &refusal))?;
+        self.measure(account, |holders| admit::counted(before, holders, now_us()))?;
         Ok(taken)
+    }
+
+    /// Counts a recipient with its sender, who may have become one to stop by it. `decided` is what became of it.
+    fn watched(
+        &self,
+        account: &Account,
+        named: &Naming<'_>,
+        decided: &Result<Taken, admit::Refusal>,
+    ) -> Result<(), admit::Refusal> {
+        let suppressed = match decided {
+            Ok(taken) => *taken != Taken::Yes,
+            Err(admit::Refusal::Suppressed { .. }) => true,
+            // Neither the address nor the sender had anything to do with it.
+            Err(_) => return Ok(()),
+        };
+        let Naming { mail_from, recipient, before, client } = *named;
+        let id = SenderId::new(&account.org, account.login.as_deref(), mail_from);
+        let Some(id) = id else { return Ok(()) };
+        let counted = Named { recipient, before, client, stream: account.kind.stream, suppressed };
+        let standing = self.house.senders.named(&id, &counted, now());
+        admit::way(&Sender { standing, ..self.sender(account, mail_from) }).map(drop)
     }
 
     /// Recipients that were taken for mail of one kind, when the content shows another: where it goes to none of them, all of
@@ -168,7 +195,6 @@ impl Desk {
 
     fn sender<'a>(&self, account: &'a Account, mail_from: Option<&'a Address>) -> Sender<'a> {
         let id = SenderId::new(&account.org, account.login.as_deref(), mail_from);
-        // Counting by what a mail server asks twice is another matter; here is only read how the sender stands.
         let standing = id.map_or(Standing::Normal, |id| self.house.senders.standing(&id, now()));
         let (domains, addresses) = (&account.domains[..], &account.addresses[..]);
         Sender { domains, addresses, mail_from, stream: account.kind.stream, standing }

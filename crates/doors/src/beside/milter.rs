@@ -12,7 +12,7 @@ use sm2tp_rules::stream::{self, Looks};
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::accounts::{Account, ReturnPath};
 
-use super::desk::{Desk, Held, Members, No, Taken};
+use super::desk::{Desk, Held, Members, Naming, No, Taken};
 use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
@@ -72,6 +72,7 @@ struct About {
     sender: Party,
     /// As the client estimates it.
     octets: Option<u64>,
+    client: Option<IpAddr>,
     /// Whether its limits were asked about.
     begun: bool,
     /// Recipients that were taken.
@@ -203,9 +204,10 @@ impl Mail {
 impl Shared {
     fn mail(&self, began: Began, connected: Option<IpAddr>) -> Option<Mail> {
         let Began { sender, octets, login, client, port } = began;
-        let account = self.desk.account(login.as_deref(), client.or(connected), port.as_deref().unwrap_or(""))?;
+        let client = client.or(connected);
+        let account = self.desk.account(login.as_deref(), client, port.as_deref().unwrap_or(""))?;
         Some(Mail {
-            about: About { account, sender, octets, begun: false, count: 0 },
+            about: About { account, sender, octets, client, begun: false, count: 0 },
             recipients: Vec::new(),
             held: None,
             looks: Looks::default(),
@@ -219,7 +221,8 @@ impl Shared {
         if !about.begun {
             self.desk.begins(&about.account, mail_from, about.octets)?;
         }
-        self.desk.recipient(&about.account, mail_from, recipient, about.count)
+        let named = Naming { mail_from, recipient, before: about.count, client: about.client };
+        self.desk.recipient(&about.account, &named)
     }
 
     /// The mail with the kind that its header tells; or it does not go at all.

@@ -9,7 +9,7 @@ use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::detour::{Detour, detour};
 use sm2tp_store::accounts::{Account, ReturnPath};
 
-use super::desk::{Desk, Held, Members, No, Taken};
+use super::desk::{Desk, Held, Members, Naming, No, Taken};
 use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
@@ -50,7 +50,8 @@ impl Door {
 
     /// Serves one listener until `stop` is done.
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()> + Send) {
-        let begin = || Asking { reader: RequestReader::default(), shared: self.0.clone(), instance: String::new() };
+        let begin =
+            || Asking { reader: RequestReader::default(), shared: self.0.clone(), instance: String::new(), taken: 0 };
         super::serve(listener, "policy", begin, stop).await;
     }
 }
@@ -60,6 +61,8 @@ struct Asking {
     shared: Arc<Shared>,
     /// The mail of the last request: an smtpd process speaks about one after the other.
     instance: String,
+    /// Its recipients so far: Postfix says at RCPT that there are none.
+    taken: usize,
 }
 
 impl Conversation for Asking {
@@ -75,9 +78,15 @@ impl Conversation for Asking {
         let is_first = !request.instance.is_empty() && request.instance != self.instance;
         self.instance.clone_from(&request.instance);
         let mail = if is_first { Mail::New } else { Mail::Known };
-        let shared = self.shared.clone();
-        let decided = self.shared.desk.within(move || shared.decide(&request, mail)).await;
-        Ok(Next::Say(decided.unwrap_or(Action::Dunno).to_string().into_bytes()))
+        if is_first {
+            self.taken = 0;
+        }
+        let (shared, taken, is_recipient) = (self.shared.clone(), self.taken, request.stage == Stage::Rcpt);
+        let decided = self.shared.desk.within(move || shared.decide(&request, mail, taken)).await;
+        let action = decided.unwrap_or(Action::Dunno);
+        let is_taken = is_recipient && !self.instance.is_empty() && !matches!(action, Action::Refuse { .. });
+        self.taken += usize::from(is_taken);
+        Ok(Next::Say(action.to_string().into_bytes()))
     }
 }
 
@@ -89,11 +98,11 @@ enum Mail {
 }
 
 impl Shared {
-    fn decide(&self, request: &Request, mail: Mail) -> Action {
+    fn decide(&self, request: &Request, mail: Mail, before: usize) -> Action {
         let account = self.desk.account(request.login.as_deref(), request.client, &request.context);
         let Some(account) = account else { return Action::Dunno };
         let decided = match request.stage {
-            Stage::Rcpt => self.recipient(&account, request, mail),
+            Stage::Rcpt => self.recipient(&account, request, mail, before),
             Stage::Data => Ok(self.trace(&account, request).unwrap_or(Action::Dunno)),
             Stage::EndOfMessage => self.way(&account, request),
             Stage::Other => Ok(Action::Dunno),
@@ -101,14 +110,14 @@ impl Shared {
         decided.unwrap_or_else(|No { code, enhanced, text }| Action::Refuse { code, enhanced, text })
     }
 
-    fn recipient(&self, account: &Account, request: &Request, mail: Mail) -> Result<Action, No> {
+    fn recipient(&self, account: &Account, request: &Request, mail: Mail, before: usize) -> Result<Action, No> {
         let Some(recipient) = request.recipient.address() else { return Ok(Action::Dunno) };
         let mail_from = request.sender.address();
         if mail == Mail::New {
             self.desk.begins(account, mail_from, request.octets)?;
         }
-        let named = usize::try_from(request.recipients).unwrap_or(usize::MAX);
-        match (self.desk.recipient(account, mail_from, recipient, named)?, self.settings.held) {
+        let named = Naming { mail_from, recipient, before, client: request.client };
+        match (self.desk.recipient(account, &named)?, self.settings.held) {
             (Taken::Yes, _) => Ok(Action::Dunno),
             (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
             (Taken::Held(why), Held::Later) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::beside::{refusal, sockets};
+use crate::client::Client;
 use crate::mta::Postfix;
 use crate::node::Node;
 use crate::peers::{federation, peer};
@@ -171,4 +172,23 @@ fn what_the_relay_would_hold_waits_in_postfix_where_the_administrator_wants_that
     send(&by_milter, "gone@recipients.test");
     let held = queue(&by_milter);
     assert!(held.contains("\"queue_name\": \"hold\"") && held.contains("gone@recipients.test"), "{held}");
+}
+
+#[test]
+fn a_sender_that_blasts_through_postfix_is_slowed_and_blocked_at_its_door() {
+    let (sockets, sink) = (sockets("postfix"), Sink::start());
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[watch]\nmode = \"enforce\"\n[policy]\nlisten = [\"unix:{}/policy.sock\"]\n",
+        sockets.path().display()
+    ));
+    let postfix = postfix(sockets.path(), &sink);
+    let mut client = Client::greet(postfix.address).unwrap();
+    let mut blast =
+        |n: usize| client.mail("a@senders.test", &[&format!("r{n}@recipients.test")], "Subject: x\r\n\r\nx");
+    let refused = (0..300).find_map(|n| blast(n).err().map(|refusal| (n, refusal.to_string())));
+    let (taken, refusal) = refused.expect("somebody stops it");
+    assert!((53..110).contains(&taken), "{taken}");
+    assert!(refusal.contains("450 4.7.1") && refusal.contains("mail of this sender is stopped"), "{refusal}");
+    let shown = node.ask(&["sender", "show", "a@senders.test"]);
+    assert_eq!(shown["evidence"]["level"], "blocked", "{shown}");
 }
