@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sm2tp_rules::watch::{Level, Standing};
-use sm2tp_store::senders::{Mode, SenderId};
+use sm2tp_store::senders::SenderId;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -33,7 +33,7 @@ pub async fn run(house: House, onward: Onward, mut stop: watch::Receiver<bool>) 
 async fn follow(house: &House, onward: &Onward, id: &SenderId) {
     let standing = house.senders.standing(id, now());
     tell(house, id);
-    if house.senders.mode() != Mode::Enforce {
+    if !house.senders.mode().acts() {
         return;
     }
     let waiting = match standing {

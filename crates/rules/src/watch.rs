@@ -468,6 +468,11 @@ impl Watch {
         if self.is_org { &limits.org } else { limits.floors(self.stream) }
     }
 
+    /// Its numbers do not count yet, because nobody knows what is usual for it.
+    fn learns(&self, limits: &Limits, now: u64) -> bool {
+        limits.learn_s != 0 && (now.saturating_sub(self.born) < limits.learn_s || self.usual.active < ACTIVE_MIN)
+    }
+
     /// Which part of the floors a newcomer has.
     fn warm_up(&self, limits: &Limits) -> f64 {
         if self.is_settled || self.is_org { 1.0 } else { f64::from(limits.warm_up_percent) / 100.0 }

@@ -134,6 +134,11 @@ pub fn show(out: &mut String, value: &Value) {
     sentences(out, shown);
     let new = if shown["newcomer"] == true { ", a newcomer" } else { "" };
     let _ = writeln!(out, "wrote first {}, last {}{new}", at(&shown["since"]), at(&shown["last"]));
+    if shown["learned_until"].is_u64() {
+        let until = at(&shown["learned_until"]);
+        let _ =
+            writeln!(out, "learned from until {until} at least: only its bad recipients count so far, not its numbers");
+    }
     let _ = writeln!(
         out,
         "held with it: {} recipients; turned away since it is blocked: {}",

@@ -11,6 +11,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,6 +49,12 @@ pub struct SendersArgs {
     /// All limits on numbers of recipients, in hundredths of the defaults.
     #[arg(long, value_name = "PERCENT", default_value_t = 100)]
     limits: u32,
+    /// Days that a sender is only learned from, as the mode "learn" does.
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    learn: u64,
+    /// Let takeovers happen on the first day on which anybody is known.
+    #[arg(long)]
+    first_day: bool,
     /// Draw the curves into this folder, as SVG.
     #[arg(long, value_name = "FOLDER")]
     curves: Option<PathBuf>,
@@ -122,7 +129,8 @@ pub fn senders(args: &SendersArgs, as_json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn run(args: &SendersArgs) -> Figures {
-    let limits = scaled(args.limits);
+    let limits = Limits { learn_s: args.learn * DAY_S, ..scaled(args.limits) };
+    let history = if args.first_day { 0..1 } else { 30..100 };
     let mut figures = Figures {
         seed: args.seed,
         years: args.years,
@@ -147,7 +155,7 @@ fn run(args: &SendersArgs) -> Figures {
         let count = if abuse == Abuse::SnowShoe { args.takeovers.div_ceil(8) } else { args.takeovers };
         for n in 0..count {
             let mut dice = Dice::new(args.seed, TAKEOVERS + n * 16 + abuse as u64);
-            takeovers.add(abuse, &takeover(abuse, &limits, &mut dice));
+            takeovers.add(abuse, &takeover(abuse, &limits, &history, &mut dice));
         }
         takeovers.sort();
     }
@@ -220,7 +228,7 @@ struct Ended {
     why: Option<String>,
 }
 
-fn takeover(abuse: Abuse, limits: &Limits, dice: &mut Dice) -> Ended {
+fn takeover(abuse: Abuse, limits: &Limits, history: &Range<u64>, dice: &mut Dice) -> Ended {
     let mut world = World::new(limits, Dice::new(dice.next(), 0), START);
     let victim = abuse.victim(dice);
     let mut people: Vec<Honest> = Vec::new();
@@ -228,7 +236,7 @@ fn takeover(abuse: Abuse, limits: &Limits, dice: &mut Dice) -> Ended {
         let kind = if number < abuse.mailboxes() { victim } else { Kind::Person };
         people.push(Honest::new(kind, &mut world, Dice::new(dice.next(), number as u64), 0));
     }
-    let day = dice.within(30, 100);
+    let day = dice.within(history.start, history.end);
     live(&mut world, &mut people, 0..day);
     let slowed_before: usize = people.iter().map(|person| world.fared(person.sender).slowed.len()).sum();
     let start = START + day * DAY_S + dice.within(0, 24) * 3600;
@@ -372,7 +380,16 @@ mod tests {
 
     #[test]
     fn a_small_year_lets_honest_senders_be_and_stops_thieves() {
-        let args = SendersArgs { seed: 900, years: 1, orgs: 1, takeovers: 1, limits: 100, curves: None };
+        let args = SendersArgs {
+            seed: 900,
+            years: 1,
+            orgs: 1,
+            takeovers: 1,
+            limits: 100,
+            learn: 0,
+            first_day: false,
+            curves: None,
+        };
         let figures = run(&args);
         assert_eq!((figures.wrongly_slowed, figures.wrongly_blocked), (0, 0), "{}", figures.words());
         for (name, takeovers) in &figures.takeovers {

@@ -33,8 +33,10 @@ pub struct Senders(Arc<Inner>);
 pub enum Mode {
     /// Nothing is counted.
     Off,
-    /// Everything is counted and shown, and all mail goes on.
+    /// Everything is counted and shown, and all mail goes on but that of whom a person stopped.
     Observe,
+    /// As [`Mode::Enforce`], and the numbers of a sender count when it is known ([`Limits::learn_s`]).
+    Learn,
     Enforce,
 }
 
@@ -101,10 +103,17 @@ struct Inner {
 }
 
 impl Mode {
+    /// Whether mail is slowed and stopped for what the watch finds.
+    #[must_use]
+    pub fn acts(self) -> bool {
+        matches!(self, Self::Learn | Self::Enforce)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Observe => "observe",
+            Self::Learn => "learn",
             Self::Enforce => "enforce",
         }
     }
@@ -161,11 +170,12 @@ impl Senders {
     pub async fn open(ledger: &Ledger, mode: Mode, limits: Limits, key: [u8; 32]) -> Result<Self, LedgerError> {
         let (rows, before) = ledger.read(|sql| Ok((kept(sql)?, kept_mode(sql)?))).await?;
         // What was only to be shown must not stop anybody on the day when it is to be enforced.
-        let is_new = mode == Mode::Enforce && before.as_deref() == Some(Mode::Observe.as_str());
+        let is_new = mode.acts() && before.as_deref() == Some(Mode::Observe.as_str());
         ledger.write(move |sql| Ok(keep_mode(sql, mode)?)).await?;
         let limits = match mode {
-            Mode::Enforce => limits,
-            Mode::Observe | Mode::Off => Limits { blocks_end: BlocksEnd::Calm, ..limits },
+            Mode::Learn => limits,
+            Mode::Enforce => Limits { learn_s: 0, ..limits },
+            Mode::Observe | Mode::Off => Limits { blocks_end: BlocksEnd::Calm, learn_s: 0, ..limits },
         };
         let mut orgs = HashMap::<Arc<str>, Vec<(Arc<str>, Watch)>>::new();
         for (org, name, bytes) in rows {
@@ -214,7 +224,7 @@ impl Senders {
         if self.0.mode == Mode::Off || self.org(&id.org).is_none() {
             return Standing::Normal;
         }
-        self.enforced(self.with(id, now, |org| org.standing(&id.name, &self.0.limits, now)))
+        self.with(id, now, |org| self.enforced(org, &id.name, now))
     }
 
     /// Counts a recipient, and says how the sender stands now.
@@ -224,11 +234,10 @@ impl Senders {
         }
         let fact = self.fact(named, now);
         let limits = &self.0.limits;
-        let standing = self.with(id, now, |org| {
+        self.with(id, now, |org| {
             org.attempt(&id.name, &fact, limits, now);
-            org.standing(&id.name, limits, now)
-        });
-        self.enforced(standing)
+            self.enforced(org, &id.name, now)
+        })
     }
 
     /// Counts what became of mail.
@@ -437,8 +446,11 @@ impl Senders {
         done
     }
 
-    fn enforced(&self, standing: Standing) -> Standing {
-        if self.0.mode == Mode::Enforce { standing } else { Standing::Normal }
+    /// What a person decided holds, whatever the watch may do.
+    fn enforced(&self, org: &mut Org, name: &str, now: u64) -> Standing {
+        let standing = org.standing(name, &self.0.limits, now);
+        let by_person = |org: &mut Org| org.known_mut(name).is_some_and(|watch| watch.stood().1 == By::Person);
+        if self.0.mode.acts() || by_person(org) { standing } else { Standing::Normal }
     }
 
     fn org(&self, name: &str) -> Option<Arc<Mutex<Org>>> {
@@ -614,6 +626,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_learned_from_is_stopped_for_bad_recipients_and_for_numbers_when_it_is_known() {
+        let folder = std::env::temp_dir().join(format!("sm2tp-senders-learn-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let ledger = Ledger::open(&ledger::path(&folder)).unwrap();
+        let limits = Limits { learn_s: 35 * 86_400, ..Limits::default() };
+        let senders = Senders::open(&ledger, Mode::Learn, limits.clone(), [7; 32]).await.unwrap();
+        // A newsletter on the first day, and another one a month later.
+        assert!((0..1000).all(|n| named(&senders, "asso", n) == Standing::Normal));
+        assert!((0..1000).all(|n| named(&senders, "asso", 30 * 86_400 + n) == Standing::Normal));
+        // A list of which a tenth is dead is stopped on the first day.
+        let bad = SenderId { org: "club".into(), name: "anna".into() };
+        let answers = (0..1000).map(|n| {
+            let standing = named(&senders, "club", n);
+            let told = if n % 6 == 0 { Became::Unknown } else { Became::Delivered };
+            senders.answered(&bad, &Answer { at: T0 + n, told }, T0 + n);
+            standing
+        });
+        assert!(matches!(answers.collect::<Vec<_>>()[999], Standing::Blocked(_)));
+        // A writer of letters is known after 35 days, and its numbers count.
+        assert!((0..3).all(|n| named(&senders, "letters", n * 86_400) == Standing::Normal));
+        let shown = |now| senders.show(&SenderId { org: "letters".into(), name: "anna".into() }, now).unwrap().0;
+        assert_eq!(shown(T0 + 3 * 86_400).learned_until, Some(T0 + 35 * 86_400));
+        let blasted: Vec<_> = (0..200).map(|n| named(&senders, "letters", 36 * 86_400 + n)).collect();
+        assert!(matches!(blasted[199], Standing::Blocked(_)), "{:?}", blasted[199]);
+        assert_eq!(shown(T0 + 37 * 86_400).learned_until, None);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
     async fn who_only_observes_stops_nobody_and_who_is_off_counts_nothing() {
         let folder = std::env::temp_dir().join(format!("sm2tp-senders-off-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -624,6 +665,10 @@ mod tests {
             let unusual = senders.list(T0 + 200).iter().filter(|sender| sender.level == Level::Blocked).count();
             assert_eq!(unusual, seen);
         }
+        let senders = open(&ledger, Mode::Observe).await;
+        let id = SenderId { org: "asso".into(), name: "anna".into() };
+        senders.decide(&id, Decision::Block, "", Stream::Personal, T0 + 300);
+        assert!(matches!(named(&senders, "asso", 400), Standing::Blocked(_)), "a person's word holds");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

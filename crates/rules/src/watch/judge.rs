@@ -17,7 +17,8 @@ pub(super) struct Question<'a> {
 /// Everything that is strange. Without anything, nothing is allocated.
 pub(super) fn reasons(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
     let mut found = Vec::new();
-    for window in Window::RECENT {
+    let learns = watch.learns(ask.limits, ask.now);
+    for window in Window::RECENT.iter().filter(|_| !learns) {
         for (sign, count) in COUNTED {
             found.extend(counted(watch, ask, *sign, *count, *window));
         }
@@ -28,8 +29,10 @@ pub(super) fn reasons(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
         found.extend(refused(watch, ask, window));
     }
     found.extend(complained(watch, ask));
-    found.extend(networks(watch, ask));
-    found.extend(part_of_org(watch, ask));
+    if !learns {
+        found.extend(networks(watch, ask));
+        found.extend(part_of_org(watch, ask));
+    }
     two_of_a_kind(&mut found);
     found
 }
@@ -65,7 +68,8 @@ fn counted(watch: &Watch, ask: &Question<'_>, sign: Sign, what: Count, window: W
     // What usually takes an hour may come in ten minutes: mailing programs differ in their haste.
     let longer = if window == Window::Minutes { watch.usual.high(habit, Window::Hour) * 1.5 } else { 0.0 };
     let limit = floor.max(usual * times).max(longer);
-    let level = if limit * limits.block_times < f64::from(count) { Level::Blocked } else { Level::Slow };
+    let blocks = limits.block_times * if window == Window::Minutes { 1.0 } else { GOES_ON };
+    let level = if limit * blocks < f64::from(count) { Level::Blocked } else { Level::Slow };
     let reason = Reason { sign, window, count, of: all, limit: whole(limit), usual: whole(usual), level };
     (limit * ask.percent / 100.0 < f64::from(count)).then_some(reason)
 }
@@ -124,7 +128,8 @@ fn share(ask: &Question<'_>, sign: Sign, window: Window, count: f64, of: f64, us
     }
     let of = of.max(count);
     let surely = 1000.0 * wilson(count, of);
-    let own = usual * ask.limits.share_times;
+    // A small share may grow by as many times, a large one by no more than a stranger's whole share.
+    let own = (usual * ask.limits.share_times).min(usual + f64::from(limits.slow));
     let above = |limit: u32| f64::from(limit).max(own) * ask.percent / 100.0 < surely;
     if !above(limits.slow) {
         return None;
@@ -190,6 +195,8 @@ const COUNTED: &[(Sign, Count)] = &[
     (Sign::OddHours, Count::OddHours),
     (Sign::LargeMails, Count::Large),
 ];
+/// What goes on for an hour or a day is no burst, such as an invitation, and blocks sooner.
+const GOES_ON: f64 = 0.75;
 /// Three standard deviations: chance alone does it in one case of a thousand, and the least counts make it rarer.
 const Z: f64 = 3.0;
 const DAY_S: u64 = 86_400;

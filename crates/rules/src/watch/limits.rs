@@ -16,7 +16,7 @@ pub struct Limits {
     pub usual_times: f64,
     /// The same for recipients that are written to from strange networks, at odd hours or in large mails.
     pub odd_times: f64,
-    /// How many times a limit blocks a sender that is slow already.
+    /// How many times a limit blocks a sender within ten minutes; in an hour and a day three quarters of it.
     pub block_times: f64,
     /// New recipients count where they are this share of all, in thousandths.
     pub new_share: u32,
@@ -39,6 +39,8 @@ pub struct Limits {
     /// How long a sender is new, in seconds, and which part of the floors it has meanwhile, in hundredths.
     pub warm_up_s: u64,
     pub warm_up_percent: u32,
+    /// How long a sender is only learned from, in seconds: its shares count meanwhile, and its numbers do not. 0: not at all.
+    pub learn_s: u64,
     /// How long a network is strange, in seconds.
     pub strange_s: u64,
     /// The slow lane ends after so many seconds without a reason.
@@ -137,7 +139,7 @@ impl Default for Limits {
             new_share: 200,
             large_mail: 20,
             networks: 6,
-            dead: Share { slow: 50, block: 100, slow_min: 10, block_min: 15 },
+            dead: Share { slow: 40, block: 70, slow_min: 10, block_min: 15 },
             suppressed: Share { slow: 50, block: 100, slow_min: 8, block_min: 15 },
             refused: Share { slow: 100, block: 250, slow_min: 8, block_min: 15 },
             complained: Share { slow: 3, block: 10, slow_min: 5, block_min: 10 },
@@ -145,6 +147,7 @@ impl Default for Limits {
             part_of_org: 10,
             warm_up_s: 14 * 86_400,
             warm_up_percent: 75,
+            learn_s: 0,
             strange_s: 3 * 86_400,
             calm_s: 6 * 3600,
             blocks_end: BlocksEnd::ByPerson,

@@ -23,6 +23,8 @@ pub struct Shown {
     pub since: u64,
     pub last: u64,
     pub newcomer: bool,
+    /// Unix seconds until which it is only learned from at least: so long its numbers do not count, its shares do.
+    pub learned_until: Option<u64>,
     pub counts: Vec<Tally>,
     /// About how many people it has written to lately.
     pub known_recipients: u32,
@@ -77,6 +79,7 @@ impl Watch {
             since: self.born,
             last: self.last,
             newcomer: !self.is_settled,
+            learned_until: self.learns(limits, self.last).then(|| self.born.saturating_add(limits.learn_s)),
             counts: Count::ALL.iter().map(|what| self.tally(*what)).collect(),
             known_recipients: self.known.len(),
             recipients_a_mail: self.usual.recipients_a_mail(),

@@ -40,7 +40,7 @@ fn a_stolen_mailbox_is_slowed_and_then_blocked_and_stays_so() {
     let (mut watch, limits, now) = person();
     let spam = |n: u64| attempt(now + n, 1000 + n);
     assert_eq!(until(&mut watch, &limits, Level::Slow, 1, spam), 71);
-    assert_eq!(until(&mut watch, &limits, Level::Blocked, 1, |n| spam(n + 71)), 70);
+    assert_eq!(until(&mut watch, &limits, Level::Blocked, 1, |n| spam(n + 71)), 50);
     let signs: Vec<_> = watch.reasons().iter().map(|reason| (reason.sign, reason.level)).collect();
     assert!(signs.contains(&(Sign::New, Level::Blocked)), "{signs:?}");
     assert_eq!(watch.level(Level::Normal, &limits, now + 90 * DAY), Level::Blocked, "it waits for a person");
@@ -90,6 +90,18 @@ fn an_announced_campaign_is_not_punished_and_a_bought_list_is() {
 }
 
 #[test]
+fn who_is_learned_from_is_judged_by_its_recipients_and_by_numbers_when_it_is_known() {
+    let (watch, limits, now) = person();
+    let learning = Limits { learn_s: 70 * DAY, ..limits };
+    let spam = |n: u64| attempt(now + n, 1000 + n);
+    assert_eq!(until(&mut watch.clone(), &learning, Level::Slow, 1, spam), 5000);
+    let dead = |n: u64| Attempt { suppressed: n.is_multiple_of(6), ..spam(n) };
+    assert!(until(&mut watch.clone(), &learning, Level::Blocked, 1, dead) < 200);
+    let later = now + 20 * DAY;
+    assert_eq!(until(&mut watch.clone(), &learning, Level::Slow, 1, |n| attempt(later + n, 1000 + n)), 71);
+}
+
+#[test]
 fn the_slow_lane_ends_by_itself_after_a_calm_while_and_not_before() {
     let (mut watch, limits, now) = person();
     assert_eq!(until(&mut watch, &limits, Level::Slow, 1, |n| attempt(now + n, 1000 + n)), 71);
@@ -105,7 +117,7 @@ fn the_slow_lane_ends_by_itself_after_a_calm_while_and_not_before() {
 fn a_person_may_say_that_it_was_normal_and_the_same_again_passes() {
     let (mut watch, limits, now) = person();
     let party = |at: u64| move |n: u64| attempt(at + n, at + n);
-    assert_eq!(until(&mut watch, &limits, Level::Blocked, 1, party(now)), 141);
+    assert_eq!(until(&mut watch, &limits, Level::Blocked, 1, party(now)), 121);
     let mut mended = watch.clone();
     mended.release(Release::Mended, "password changed", now + 100);
     assert_eq!(until(&mut mended, &limits, Level::Slow, 1, party(now + DAY)), 71);
@@ -131,7 +143,7 @@ fn a_persons_decision_stays_until_a_person_takes_it_back() {
 fn where_nobody_is_stopped_a_block_ends_by_itself_and_is_forgiven_on_the_day_when_it_would_stop() {
     let (mut watch, limits, now) = person();
     let only_shown = Limits { blocks_end: BlocksEnd::Calm, ..limits.clone() };
-    assert_eq!(until(&mut watch, &only_shown, Level::Blocked, 1, |n| attempt(now + n, 1000 + n)), 141);
+    assert_eq!(until(&mut watch, &only_shown, Level::Blocked, 1, |n| attempt(now + n, 1000 + n)), 121);
     let mut forgiven = watch.clone();
     for hours in [1, 30] {
         let at = now + hours * 3600;

@@ -171,7 +171,8 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
     SectionKeys {
         name: "watch",
         keys: &[
-            ("mode", r#""observe""#),
+            ("mode", r#""learn""#),
+            ("learn_for", r#""35d""#),
             ("personal_volume", "[120, 200, 400]"),
             ("personal_new", "[70, 80, 120]"),
             ("personal_elsewhere", "[30, 40, 60]"),
@@ -203,8 +204,8 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("new_share", "0.2"),
             ("large_mail", "20"),
             ("networks", "6"),
-            ("dead_slow", "0.05"),
-            ("dead_block", "0.1"),
+            ("dead_slow", "0.04"),
+            ("dead_block", "0.07"),
             ("dead_slow_min", "10"),
             ("dead_block_min", "15"),
             ("suppressed_slow", "0.05"),

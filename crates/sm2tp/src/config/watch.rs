@@ -39,13 +39,14 @@ pub(super) fn watch(section: &Section<'_>) -> Result<Watch, ConfigError> {
         share_times: times("share_times", standard.share_times)?,
         part_of_org: whole("part_of_org", 1..=MOST, standard.part_of_org)?,
         warm_up_s: seconds(section, "warm_up", standard.warm_up_s)?,
+        learn_s: seconds(section, "learn_for", LEARN_S)?,
         warm_up_percent: whole("warm_up_percent", 1..=100, standard.warm_up_percent)?,
         strange_s: seconds(section, "strange_for", standard.strange_s)?,
         calm_s: seconds(section, "calm_after", standard.calm_s)?,
         blocks_end: standard.blocks_end,
         give_up_after_s: seconds(section, "refuse_after", standard.give_up_after_s)?,
     };
-    Ok(Watch { mode: section.text("mode", word(MODES))?.unwrap_or(Mode::Observe), limits })
+    Ok(Watch { mode: section.text("mode", word(MODES))?.unwrap_or(Mode::Learn), limits })
 }
 
 /// Recipients in ten minutes, an hour and a day; the keys in the order of [`Floors`].
@@ -83,7 +84,10 @@ fn seconds(section: &Section<'_>, key: &'static str, default_s: u64) -> Result<u
     Ok(section.text(key, duration(range))?.map_or(default_s, |duration| duration.as_secs()))
 }
 
-const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
+const MODES: &[(&str, Mode)] =
+    &[("learn", Mode::Learn), ("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)];
+/// A monthly newsletter that is some days late is usual before it could be stopped (decision 0044).
+const LEARN_S: u64 = 35 * DAY;
 const PERSONAL: [&str; 5] =
     ["personal_volume", "personal_new", "personal_elsewhere", "personal_odd_hours", "personal_large"];
 const TRANSACTIONAL: [&str; 5] = [

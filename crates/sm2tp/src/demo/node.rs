@@ -210,6 +210,10 @@ head_wait = "1s"
 
 [suppression]
 hold_max = "8s"
+
+# Of its letters one in ten is meant to bounce: to the watch its senders are thieves.
+[watch]
+mode = "observe"
 "#;
 
 /// More than the day has recipients.

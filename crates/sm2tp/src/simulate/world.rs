@@ -223,10 +223,13 @@ impl<'a> World<'a> {
         let level = self.org.level(&self.senders[number].name, self.limits, now);
         self.noticed(number, level, now);
         let sender = &mut self.senders[number];
-        let next = if level == Level::Blocked { None } else { sender.slow.pop_front() };
+        // One recipient of the first mail.
+        let first = sender.slow.front_mut().filter(|_| level != Level::Blocked);
+        let next = first.and_then(|mail| Some((mail.recipients.pop()?, mail.is_abuse)));
+        sender.slow.pop_front_if(|mail| mail.recipients.is_empty());
         match next {
-            Some(mail) => {
-                self.hand_over(number, mail, now);
+            Some((recipient, is_abuse)) => {
+                self.hand_over(number, Waiting { recipients: vec![recipient], is_abuse }, now);
                 self.at(now + SLOW_LANE_S, Event::SlowLane(number));
             }
             None => sender.is_ticking = false,

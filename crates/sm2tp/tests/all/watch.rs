@@ -11,7 +11,10 @@ use crate::sink::Sink;
 use crate::wait::wait_until;
 
 fn node_and_sink(watch: &str) -> (Node, Sink) {
-    let sink = Sink::start();
+    node_to(Sink::start(), watch)
+}
+
+fn node_to(sink: Sink, watch: &str) -> (Node, Sink) {
     let node = Node::start(&format!(
         "hostname = \"relay.example.org\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\nsmarthost = \"{}\"\n{watch}",
         sink.address
@@ -126,10 +129,42 @@ fn an_announced_campaign_passes_and_an_observing_node_lets_everything_pass() {
     assert_eq!(node.ask(&["sender", "list"])["senders"].as_array().map(Vec::len), Some(0));
     assert_eq!(node.run(&["sender", "announce", "anna", "150", "--until", "1999-01-01"]).exit, 65);
 
-    let (node, sink) = node_and_sink("");
+    let (node, sink) = node_and_sink("[watch]\nmode = \"observe\"\n");
     assert_eq!(blast(&node, 0..130), (130, String::new()));
     node.wait_for_empty_queue();
     assert_eq!(sink.mails().len(), 130);
     let listed = node.ask(&["sender", "list"]);
     assert_eq!((&listed["mode"], &listed["senders"][0]["level"]), (&"observe".into(), &"blocked".into()));
+    // What a person decides holds here, too.
+    node.ask(&["sender", "block", "anna"]);
+    assert_eq!(blast(&node, 0..1).0, 0);
+}
+
+#[test]
+fn a_node_that_nobody_set_up_takes_a_newsletter_on_its_first_day_and_stops_a_list_of_the_dead() {
+    let unknown = |to: &str| to.starts_with("gone").then(|| "550 5.1.1 User unknown".to_owned());
+    let (node, sink) = node_to(Sink::with(unknown), "");
+    assert_eq!(blast(&node, 0..150), (150, String::new()));
+    node.wait_for_empty_queue();
+    assert_eq!(sink.mails().len(), 150);
+    let shown = node.ask(&["sender", "show", "anna"]);
+    assert_eq!((&shown["mode"], &shown["evidence"]["level"]), (&"learn".into(), &"normal".into()));
+    assert!(node.run(&["sender", "show", "anna"]).stdout.contains("learned from until 20"));
+
+    node.add_login("bob", "correct horse", "list.test", "bulk");
+    let mut bob = Client::greet(node.smtp()).unwrap();
+    bob.say(&format!("AUTH PLAIN {}", STANDARD.encode("\0bob\0correct horse")), "235").unwrap();
+    let mut unknown = (0..30).map(|n| format!("gone{n}@example.test"));
+    let mut refused =
+        unknown.find_map(|to| bob.mail("bob@list.test", &[&to], "Subject: x\r\n").err()).map(|it| it.to_string());
+    if refused.is_none() {
+        let is_slow = || node.ask(&["sender", "list"])["senders"][0]["sender"] == "bob";
+        wait_until("bob is slow", Duration::from_secs(30), is_slow);
+        // Those who are known to be gone are stopped at the door, and count there.
+        let begun = bob.say("MAIL FROM:<bob@list.test>", "250").map_err(|it| it.to_string());
+        refused = begun
+            .err()
+            .or_else(|| (0..100).find_map(|n| bob.say(&format!("RCPT TO:<gone{}@example.test>", n % 10), "450").ok()));
+    }
+    assert!(refused.is_some_and(|it| it.contains("450 4.7.1 mail of this sender is stopped")));
 }
