@@ -1,9 +1,10 @@
-//! What another node sends: segments, headers, feeds, cursors, descriptors, sealed boxes. Its keys are not known here;
+//! What another node sends: segments, headers, feeds, cursors, heads, descriptors, signatures of requests. Its keys are not known here;
 //! `crates/federation/src/hostile.rs` mutates what was rightly signed.
 
 use sm2tp_federation::descriptor::{self, Descriptor};
-use sm2tp_federation::feed::{self, Cursor};
+use sm2tp_federation::feed::{self, Cursor, Heads};
 use sm2tp_federation::header::{HEADER_OCTETS, Header};
+use sm2tp_federation::request::{self, RequestParts, SignatureHeaders};
 use sm2tp_federation::segment;
 use sm2tp_federation::tags::{is_publishable, normalise};
 
@@ -26,6 +27,11 @@ pub fn wire(bytes: &[u8]) {
         assert_eq!(descriptor::parse(signed.text()).map(|again| again.text().to_owned()), Ok(signed.text().to_owned()));
     }
     let _ = serde_json::from_slice::<Descriptor>(bytes);
+    if let Ok(heads) = Heads::parse(&text) {
+        let again = serde_json::to_string(&heads).unwrap_or_default();
+        assert_eq!(Heads::parse(&again), Ok(heads));
+    }
+    signature(&text);
     for line in text.lines() {
         if let Ok(cursor) = line.parse::<Cursor>() {
             assert_eq!(cursor.to_string().parse::<Cursor>().map(|again| again.to_string()), Ok(cursor.to_string()));
@@ -35,3 +41,22 @@ pub fn wire(bytes: &[u8]) {
         }
     }
 }
+
+/// The fields of a request, one a line: what is to be signed, the signature, the digest of a body. Whoever asks, their key is
+/// not one that this node knows.
+fn signature(text: &str) {
+    let mut lines = text.lines();
+    let headers = SignatureHeaders {
+        signature_input: lines.next().unwrap_or_default(),
+        signature: lines.next().unwrap_or_default(),
+        content_digest: lines.next(),
+    };
+    let path = lines.next().unwrap_or("/fed/v1/feed");
+    let parts = RequestParts { method: "GET", authority: "node.example.org", path, query: "limit=5", body: &[] };
+    assert!(request::verify(&parts, &headers, CREATED, |_| None::<()>).is_err());
+    // Whose key it is, is asked before the signature is checked; nothing here was signed for this request.
+    assert!(request::verify(&parts, &headers, CREATED, |_| Some(())).is_err());
+}
+
+/// When the requests of the corpus were made, in unix seconds.
+const CREATED: u64 = 1_790_000_010;
