@@ -72,7 +72,7 @@ chmod 644 "$place/postfwd.cf"
 mkdir "$place/postfwd"
 chown nobody "$place/postfwd"
 # Limits need its cache process, and that needs the daemon.
-taskset -c 0 postfwd2 --file="$place/postfwd.cf" --interface=127.0.0.1 --port="$postfwd_port" --nolog --norulestats \
+taskset -c 0 postfwd2 --file="$place/postfwd.cf" --interface=127.0.0.1 --port="$postfwd_port" --perfmon \
     --user=nobody --group=nogroup --pidfile="$place/postfwd/pid" --cache=0 --min_servers=8 \
     --cache_interface=127.0.0.1 --cache_port="$(port)" >"$place/postfwd.out" 2>&1
 waits_for "$postfwd_port"
