@@ -12,8 +12,9 @@ pub struct Pending {
     pub event_at: u64,
     /// The last delivery to the same recipient (or domain).
     pub last_success_at: Option<u64>,
-    /// The provider answers strangely until then: it may be lying to everybody.
-    pub anomaly_until: Option<u64>,
+    /// The provider refused nearly everybody in the hour of the event (§8.3). Such a refusal proves nothing, and waiting
+    /// does not make it truer: if the address is dead, a later refusal says so.
+    pub in_strange_hour: bool,
 }
 
 /// Whether an event may leave.
@@ -24,7 +25,7 @@ pub enum Publish {
     Wait {
         until: u64,
     },
-    /// A later delivery proved it wrong.
+    /// A later delivery proved it wrong, or its hour did.
     Cancelled,
 }
 
@@ -104,10 +105,10 @@ pub fn hold_down_s(class: Class) -> u64 {
 /// Whether a pending event leaves, waits or is dropped (§4).
 #[must_use]
 pub fn may_publish(pending: &Pending, now: u64, hold_down_s: u64) -> Publish {
-    if pending.last_success_at.is_some_and(|success| pending.event_at <= success) {
+    if pending.in_strange_hour || pending.last_success_at.is_some_and(|success| pending.event_at <= success) {
         return Publish::Cancelled;
     }
-    let until = pending.event_at.saturating_add(hold_down_s).max(pending.anomaly_until.unwrap_or(0));
+    let until = pending.event_at.saturating_add(hold_down_s);
     if now < until { Publish::Wait { until } } else { Publish::Now }
 }
 
@@ -222,7 +223,7 @@ mod tests {
         check(pending, 1000 + DAY, Publish::Now);
         check(Pending { last_success_at: Some(999), ..pending }, 1000 + DAY, Publish::Now);
         check(Pending { last_success_at: Some(1000), ..pending }, 1000 + DAY, Publish::Cancelled);
-        check(Pending { anomaly_until: Some(200_000), ..pending }, 1000 + DAY, Publish::Wait { until: 200_000 });
+        check(Pending { in_strange_hour: true, ..pending }, 1000 + 9 * DAY, Publish::Cancelled);
         assert_eq!(may_publish(&pending, 1000, hold_down_s(Class::SOFT)), Publish::Now);
     }
 

@@ -117,6 +117,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(cli::Bench::Log(args)) => bench::log(&open::classifier(&cli.config)?, &args, json),
         Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
         Command::Simulate(simulate::Simulate::Senders(args)) => simulate::senders(&args, json),
+        Command::Simulate(simulate::Simulate::Federation(args)) => simulate::federation(&args, json),
         Command::Dkim(command) => {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?

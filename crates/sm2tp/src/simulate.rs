@@ -1,10 +1,12 @@
-//! `sm2tp simulate senders`: a year of honest people and of thieves, judged by the rules that a node uses, in virtual time.
+//! `sm2tp simulate`: federations (`federation`), and a year of honest people and of thieves, judged by the rules of a node,
+//! in virtual time.
 //!
 //! Nothing here decides: `sm2tp_rules::watch` does. The simulator invents who writes to whom, hands that to the watch as
 //! the SMTP door would, lets mail leave by its lane, and counts who was stopped and when.
 
 mod curves;
 mod dice;
+mod federation;
 mod people;
 mod thieves;
 mod world;
@@ -19,6 +21,7 @@ use serde::Serialize;
 use sm2tp_rules::watch::{Floors, Limits};
 
 pub(crate) use self::dice::Dice;
+pub use self::federation::{FederationArgs, federation};
 use self::people::{Honest, Kind};
 use self::thieves::{Abuse, Goal};
 use self::world::World;
@@ -29,6 +32,8 @@ use crate::{Exit, Failure, say};
 pub enum Simulate {
     /// A year of honest senders and of takeovers before the sender watch: who is stopped, and when.
     Senders(SendersArgs),
+    /// Nodes that tell each other which addresses are dead, some of them liars: what it brings, and what it costs.
+    Federation(FederationArgs),
 }
 
 /// `sm2tp simulate senders`.

@@ -59,13 +59,13 @@ fn limits(sweep: &[Figures]) -> String {
 }
 
 /// A chart under way; places are shares of its field, from the lower left.
-struct Chart {
+pub(super) struct Chart {
     svg: String,
     lines: usize,
 }
 
 impl Chart {
-    fn new(title: &str, across: &str, up: &str) -> Self {
+    pub(super) fn new(title: &str, across: &str, up: &str) -> Self {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
              font-size=\"12\" role=\"img\" aria-label=\"{title}\">\n\
@@ -82,19 +82,19 @@ impl Chart {
         Self { svg, lines: 0 }
     }
 
-    fn mark_across(&mut self, at: f64, word: &str) {
+    pub(super) fn mark_across(&mut self, at: f64, word: &str) {
         let (x, low) = (LEFT + at * FIELD_WIDTH, TOP + FIELD_HEIGHT);
         let _ = writeln!(self.svg, "<path d=\"M{x:.1} {TOP}V{low}\" stroke=\"#ddd\"/>");
         let _ = writeln!(self.svg, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{word}</text>", low + 16.0);
     }
 
-    fn mark_up(&mut self, at: f64, word: &str) {
+    pub(super) fn mark_up(&mut self, at: f64, word: &str) {
         let (y, right) = (TOP + (1.0 - at) * FIELD_HEIGHT, LEFT + FIELD_WIDTH);
         let _ = writeln!(self.svg, "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#ddd\"/>");
         let _ = writeln!(self.svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{word}</text>", LEFT - 6.0, y + 4.0);
     }
 
-    fn line(&mut self, points: &[(f64, f64)], name: &str) {
+    pub(super) fn line(&mut self, points: &[(f64, f64)], name: &str) {
         let colour = COLOURS[self.lines % COLOURS.len()];
         let mut path = String::new();
         for (n, (across, up)) in points.iter().enumerate() {
@@ -108,7 +108,7 @@ impl Chart {
         self.lines += 1;
     }
 
-    fn end(mut self) -> String {
+    pub(super) fn end(mut self) -> String {
         self.svg.push_str("</svg>\n");
         self.svg
     }

@@ -201,8 +201,7 @@ fn collect(sql: &mut dyn Sql, views: &Views, hold_down_s: u64, now: u64) -> Resu
         let delivered_at = views.evidence(&event.tag).map(|known| known.delivered_at).filter(|at| *at != 0);
         // A delivery proves a death wrong, and what is taken back right.
         let last_success_at = delivered_at.filter(|_| event.class != Class::RETRACT);
-        let anomaly_until = strange(sql, event)?.then_some(event.at.saturating_add(ANOMALY_S));
-        let state = Pending { event_at: event.at, last_success_at, anomaly_until };
+        let state = Pending { event_at: event.at, last_success_at, in_strange_hour: strange(sql, event)? };
         match publish::may_publish(&state, now, hold_down_s) {
             Publish::Now if !repeats(sql, event, now)? => add(sql, event, now)?,
             Publish::Now | Publish::Cancelled => tick.cancelled += 1,
@@ -308,7 +307,5 @@ const TOLD: &str = "SELECT 1 FROM published WHERE tag = $1 AND class <> $2 \
     AND at > COALESCE((SELECT MAX(at) FROM published WHERE tag = $1 AND class = $2), -1) \
     AND NOT EXISTS (SELECT 1 FROM publish WHERE tag = $1 AND class = $2)";
 const DUE: &str = "SELECT id, key_id, tag, class, at, record FROM publish WHERE due <= $1 ORDER BY due, id LIMIT $2";
-/// §8.3: what was said in an hour in which the provider erred waits for two days.
-const ANOMALY_S: u64 = 48 * 3600;
 /// Events that one round moves; the rest waits for the next.
 const COLLECT_MAX: u64 = 5000;

@@ -1,0 +1,459 @@
+//! `sm2tp simulate federation`: nodes that tell each other which addresses are dead, some of them liars, in virtual time.
+//!
+//! Nothing here decides: chains, quotas, judgements, votes and what becomes of a mail are the functions of `federation`
+//! and `rules` that a node calls. The simulator invents people, lists, mailings, troubles and lies, carries segments
+//! between nodes, and counts.
+
+mod charts;
+mod judge;
+mod liars;
+mod log;
+mod people;
+mod reader;
+mod sender;
+mod topology;
+mod world;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use self::liars::Lie;
+use self::people::{Census, People};
+use self::sender::{Fared, HELD_MAX_S, Outage};
+use self::topology::Topology;
+use self::world::{Trouble, World};
+use super::dice::Dice;
+use crate::{Exit, Failure, say};
+
+/// `sm2tp simulate federation`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FederationArgs {
+    /// The same seed gives the same federation.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    nodes: u32,
+    #[arg(long, value_enum, default_value_t = Topology::SmallWorld)]
+    topology: Topology,
+    /// Peers of each node in a small world.
+    #[arg(long, value_name = "COUNT", default_value_t = 6)]
+    peers: usize,
+    /// Days that are played; figures count after the first --warm-up of them.
+    #[arg(long, default_value_t = 120)]
+    days: u64,
+    #[arg(long, value_name = "DAYS", default_value_t = 40)]
+    warm_up: u64,
+    /// Addresses on the lists of each node. 0: nobody mails, and each node invents --events a day.
+    #[arg(long, value_name = "COUNT", default_value_t = 3000)]
+    addresses: usize,
+    /// Lists of all nodes together that a person is on, in the mean: without a second list nobody can be warned.
+    #[arg(long, value_name = "COUNT", default_value_t = 4.0)]
+    lists_each: f64,
+    #[arg(long, value_name = "COUNT", default_value_t = 27.4)]
+    events: f64,
+    /// Percent of dead mailboxes that come back within a month.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    returning: f64,
+    /// The last node, or the last two, lie from the end of the warm-up on.
+    #[arg(long, value_enum)]
+    lie: Option<Lie>,
+    /// A large provider calls four of five living people unknown for so many hours.
+    #[arg(long, value_name = "HOURS")]
+    outage: Option<u64>,
+    /// Percent of all nodes that are down for a day, each day.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    churn: f64,
+    /// One half cannot reach the other for so many days.
+    #[arg(long, value_name = "DAYS")]
+    partition: Option<u64>,
+    /// Nodes that lose their node key and begin again.
+    #[arg(long, value_name = "COUNT")]
+    key_loss: Option<usize>,
+    /// Draw the curves into this folder, as SVG.
+    #[arg(long, value_name = "FOLDER")]
+    curves: Option<PathBuf>,
+}
+
+/// What came out.
+#[derive(Debug, Serialize)]
+struct Figures {
+    seed: u64,
+    nodes: u32,
+    topology: &'static str,
+    days: u64,
+    mail: Mail,
+    /// Pairs of a judging node and an origin.
+    quarantines: Quarantines,
+    spread: Spread,
+    octets: Octets,
+    #[serde(skip)]
+    weeks: Vec<Week>,
+    #[serde(skip)]
+    spread_s: Vec<u64>,
+    #[serde(skip)]
+    received: Vec<f64>,
+}
+
+/// Recipients of all nodes but the liars, after the warm-up.
+#[derive(Debug, Default, Serialize)]
+struct Mail {
+    lone_hits: u64,
+    hits: u64,
+    avoided_percent: f64,
+    valid: u64,
+    held: u64,
+    held_percent: f64,
+    released: u64,
+    held_hours_max: f64,
+    /// Living people whose mail was given back after a day, or never taken.
+    returned: u64,
+    refused: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Quarantines {
+    right: usize,
+    right_of: usize,
+    wrong: usize,
+    wrong_at_the_end: usize,
+}
+
+/// Seconds from the seal until every node had a segment.
+#[derive(Debug, Default, Serialize)]
+struct Spread {
+    segments: usize,
+    everywhere: usize,
+    median_s: u64,
+    p99_s: u64,
+    most_s: u64,
+}
+
+/// A day, in megabytes.
+#[derive(Debug, Default, Serialize)]
+struct Octets {
+    received_mean: f64,
+    received_most: f64,
+    sent_most: f64,
+    /// Fields of HTTP, beside the others.
+    http_mean: f64,
+    events_day: f64,
+    segments_day: f64,
+    parked_events: u64,
+}
+
+/// How things stood at the end of a week.
+#[derive(Debug, Clone, Copy)]
+struct Week {
+    fared: Fared,
+    wrong: usize,
+    right: usize,
+}
+
+/// Runs and prints.
+pub fn federation(args: &FederationArgs, as_json: bool) -> Result<ExitCode, Failure> {
+    let figures = run(args);
+    if let Some(folder) = &args.curves {
+        for (name, svg) in charts::draw(&figures) {
+            let path = folder.join(name);
+            std::fs::write(&path, svg)
+                .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", path.display())))?;
+        }
+    }
+    if as_json {
+        let text = serde_json::to_string(&figures);
+        say(&text.map_err(|error| Failure::new(Exit::Unavailable, format!("the figures: {error}")))?);
+    } else {
+        say(figures.words().trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(args: &FederationArgs) -> Figures {
+    let nodes = args.nodes as usize;
+    let (end, strikes_at) = (START + args.days * DAY_S, START + args.warm_up * DAY_S);
+    let mut dice = Dice::new(args.seed, 1);
+    let census = Census {
+        nodes: if args.mails() { nodes } else { 0 },
+        addresses: args.addresses,
+        lists_each: args.lists_each,
+        returning: args.returning / 100.0,
+        start: START,
+        end,
+    };
+    let people = People::new(&census, &mut dice);
+    let mut peers = args.topology.peers(nodes, args.peers, &mut dice);
+    let victim = nodes / 2;
+    let liars = args.lie.map_or(0, Lie::liars).min(nodes - 1);
+    // The victim knows its liars: two people exchanged keys.
+    for liar in nodes - liars..nodes {
+        add(&mut peers, liar, victim);
+    }
+    let outage = args.outage.map(|hours| {
+        let from = strikes_at + 9 * 3600;
+        Outage { provider: ERRING, from, until: from + hours * 3600, share: 0.8 }
+    });
+    let trouble = Trouble {
+        outage,
+        partition: args.partition.map(|days| (strikes_at, strikes_at + days * DAY_S)),
+        churn: args.churn / 100.0,
+        key_loss: args.key_loss.map(|count| (count, strikes_at)),
+        lies_from: strikes_at,
+        count_from: strikes_at,
+    };
+    let mut world = World::new(args, people, peers, trouble);
+    if let Some(lie) = args.lie.filter(|_| args.mails()) {
+        world.liars = lie.strike(&world.people, victim, strikes_at, &mut dice);
+    }
+    let mut watch = Watch { honest: nodes - liars, wrong: std::collections::BTreeSet::new(), weeks: Vec::new() };
+    world.run(end, |world, now| watch.look(world, now));
+    figures(args, &world, &watch, end)
+}
+
+/// Looks at the world once a day.
+struct Watch {
+    /// Nodes before this one are honest.
+    honest: usize,
+    wrong: std::collections::BTreeSet<(usize, usize)>,
+    weeks: Vec<Week>,
+}
+
+impl Watch {
+    fn look(&mut self, world: &World, now: u64) {
+        let (mut right, mut wrong) = (0, 0);
+        for (by, of) in self.quarantined(world) {
+            if self.honest <= of {
+                right += 1;
+            } else {
+                wrong += 1;
+                self.wrong.insert((by, of));
+            }
+        }
+        if (now - START).is_multiple_of(7 * DAY_S) {
+            self.weeks.push(Week { fared: self.fared(world), wrong, right });
+        }
+    }
+
+    fn quarantined(&self, world: &World) -> Vec<(usize, usize)> {
+        let judges = world.judges.iter().enumerate().take(self.honest);
+        let of = |origin| world.node_of(origin).unwrap_or(usize::MAX);
+        judges.flat_map(|(by, judge)| judge.quarantined().map(move |(origin, _)| (by, of(origin)))).collect()
+    }
+
+    fn fared(&self, world: &World) -> Fared {
+        let mut sum = Fared::default();
+        for sender in world.senders.iter().take(self.honest) {
+            let Fared { lone_hits, hits, valid, held, released, returned, refused, held_s_max } = sender.fared;
+            (sum.lone_hits, sum.hits, sum.valid) = (sum.lone_hits + lone_hits, sum.hits + hits, sum.valid + valid);
+            (sum.held, sum.released) = (sum.held + held, sum.released + released);
+            (sum.returned, sum.refused) = (sum.returned + returned, sum.refused + refused);
+            sum.held_s_max = sum.held_s_max.max(held_s_max);
+        }
+        sum
+    }
+}
+
+fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Figures {
+    let fared = watch.fared(world);
+    let share = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
+    let at_the_end = watch.quarantined(world);
+    let right = at_the_end.iter().filter(|(_, of)| watch.honest <= *of).count();
+    let (spread, spread_s) = spread(world, end);
+    let days = args.days.max(1) as f64;
+    let mb = |octets: u64| octets as f64 / days / 1e6;
+    let received: Vec<f64> = world.readers.iter().map(|reader| mb(reader.traffic.received)).collect();
+    let mean = |all: &mut dyn Iterator<Item = f64>| all.sum::<f64>() / world.readers.len() as f64;
+    let events: usize = world.logs.sealed.iter().map(|sealed| sealed.events.len()).sum();
+    Figures {
+        seed: args.seed,
+        nodes: args.nodes,
+        topology: args.topology.as_str(),
+        days: args.days,
+        mail: Mail {
+            lone_hits: fared.lone_hits,
+            hits: fared.hits,
+            avoided_percent: share(fared.lone_hits.saturating_sub(fared.hits), fared.lone_hits),
+            valid: fared.valid,
+            held: fared.held,
+            held_percent: share(fared.held, fared.valid),
+            released: fared.released,
+            held_hours_max: if fared.returned == 0 { fared.held_s_max } else { HELD_MAX_S } as f64 / 3600.0,
+            returned: fared.returned,
+            refused: fared.refused,
+        },
+        quarantines: Quarantines {
+            right,
+            right_of: (args.nodes as usize - watch.honest) * watch.honest.min(world.judges.len()),
+            wrong: watch.wrong.len(),
+            wrong_at_the_end: at_the_end.len() - right,
+        },
+        spread,
+        octets: Octets {
+            received_mean: mean(&mut received.iter().copied()),
+            received_most: received.iter().copied().fold(0.0, f64::max),
+            sent_most: world.readers.iter().map(|reader| mb(reader.traffic.sent)).fold(0.0, f64::max),
+            http_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.http))),
+            events_day: events as f64 / days,
+            segments_day: world.logs.sealed.len() as f64 / days,
+            parked_events: world.readers.iter().map(|reader| reader.traffic.parked_events).sum(),
+        },
+        weeks: watch.weeks.clone(),
+        spread_s,
+        received,
+    }
+}
+
+/// Of segments that had a day's time.
+fn spread(world: &World, end: u64) -> (Spread, Vec<u64>) {
+    let old = |sealed: &&log::Sealed| sealed.header.header().sealed_at() + DAY_S <= end;
+    let everywhere = |sealed: &log::Sealed| {
+        let all = sealed.holders as usize == world.readers.len();
+        all.then(|| sealed.last_at - sealed.header.header().sealed_at())
+    };
+    let mut times: Vec<u64> = world.logs.sealed.iter().filter(old).filter_map(everywhere).collect();
+    times.sort_unstable();
+    let at = |percent: usize| times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
+    let segments = world.logs.sealed.iter().filter(old).count();
+    let spread = Spread { segments, everywhere: times.len(), median_s: at(50), p99_s: at(99), most_s: at(100) };
+    (spread, times)
+}
+
+fn add(peers: &mut [Vec<usize>], a: usize, b: usize) {
+    for (one, other) in [(a, b), (b, a)] {
+        if a != b && !peers[one].contains(&other) {
+            peers[one].push(other);
+            peers[one].sort_unstable();
+        }
+    }
+}
+
+impl FederationArgs {
+    fn mails(&self) -> bool {
+        0 < self.addresses
+    }
+
+    /// How many nodes keep what the rules need; where nobody mails, only their quotas are asked.
+    fn judging(&self) -> usize {
+        if self.mails() { self.nodes as usize } else { (self.nodes as usize).min(QUOTAS_LOOKED_AT) }
+    }
+}
+
+impl Figures {
+    fn words(&self) -> String {
+        let Self { mail, quarantines, spread, octets, .. } = self;
+        let mut text = format!(
+            "seed {}: {} nodes, {}, {} days; {:.0} events and {:.0} segments a day\n",
+            self.seed, self.nodes, self.topology, self.days, octets.events_day, octets.segments_day
+        );
+        if 0 < mail.valid {
+            let _ = writeln!(
+                text,
+                "dead addresses: a lone node writes to {}, these to {}: {:.1} % avoided (goal: 45)\n\
+                 living people: {} mails; held {} ({:.4} %), let go {} (after {:.1} h at most), given back {}, refused {}",
+                mail.lone_hits,
+                mail.hits,
+                mail.avoided_percent,
+                mail.valid,
+                mail.held,
+                mail.held_percent,
+                mail.released,
+                mail.held_hours_max,
+                mail.returned,
+                mail.refused,
+            );
+        }
+        let _ = writeln!(
+            text,
+            "quarantines: liars {} of {}; honest origins {} at some time, {} at the end\n\
+             spread: {} of {} segments everywhere; median {}, 99 % {}, most {}\n\
+             octets a day: {:.2} MB received, {:.2} by the busiest, {:.2} sent by the busiest; HTTP fields {:.2} more; parked {} events",
+            quarantines.right,
+            quarantines.right_of,
+            quarantines.wrong,
+            quarantines.wrong_at_the_end,
+            spread.everywhere,
+            spread.segments,
+            super::time(spread.median_s),
+            super::time(spread.p99_s),
+            super::time(spread.most_s),
+            octets.received_mean,
+            octets.received_most,
+            octets.sent_most,
+            octets.http_mean,
+            octets.parked_events,
+        );
+        text
+    }
+}
+
+const DAY_S: u64 = 86_400;
+/// A Thursday, as in the other simulator.
+const START: u64 = super::START;
+/// Google's code: the largest.
+const ERRING: u8 = 1;
+/// Where nobody mails: enough to see whether quotas hinder anybody.
+const QUOTAS_LOOKED_AT: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> FederationArgs {
+        FederationArgs {
+            seed: 7,
+            nodes: 12,
+            topology: Topology::SmallWorld,
+            peers: 4,
+            days: 50,
+            warm_up: 36,
+            addresses: 300,
+            lists_each: 4.0,
+            events: 0.0,
+            returning: 0.0,
+            lie: None,
+            outage: None,
+            churn: 0.0,
+            partition: None,
+            key_loss: None,
+            curves: None,
+        }
+    }
+
+    #[test]
+    fn honest_nodes_warn_each_other_and_hold_nobody_who_lives() {
+        let figures = run(&args());
+        assert!(40.0 < figures.mail.avoided_percent, "{}", figures.words());
+        assert_eq!((figures.mail.held, figures.mail.refused), (0, 0), "{}", figures.words());
+        assert_eq!(figures.quarantines.wrong, 0, "{}", figures.words());
+        assert_eq!(figures.spread.everywhere, figures.spread.segments, "{}", figures.words());
+        assert_eq!(figures.words(), run(&args()).words(), "the same seed gives the same federation");
+    }
+
+    #[test]
+    fn whoever_calls_everybody_dead_is_not_believed() {
+        let figures = run(&FederationArgs { lie: Some(Lie::Dilution), ..args() });
+        let Quarantines { right, right_of, wrong, .. } = figures.quarantines;
+        assert_eq!((right, wrong), (right_of, 0), "{}", figures.words());
+        assert_eq!((figures.mail.held, figures.mail.refused), (0, 0), "{}", figures.words());
+    }
+
+    #[test]
+    fn an_outage_of_a_provider_suppresses_nobody() {
+        let figures = run(&FederationArgs { outage: Some(7), ..args() });
+        assert_eq!((figures.mail.refused, figures.quarantines.wrong_at_the_end), (0, 0), "{}", figures.words());
+    }
+
+    #[test]
+    fn segments_are_everywhere_after_troubles() {
+        let troubled = FederationArgs { churn: 3.0, partition: Some(2), key_loss: Some(2), ..args() };
+        let figures = run(&troubled);
+        // Who is down on the last day lacks that day.
+        assert!(figures.spread.segments * 9 / 10 < figures.spread.everywhere, "{}", figures.words());
+        assert_eq!(figures.quarantines.wrong, 0, "{}", figures.words());
+        for (name, svg) in charts::draw(&figures) {
+            assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{name}");
+        }
+    }
+}

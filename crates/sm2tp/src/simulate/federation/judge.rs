@@ -1,0 +1,148 @@
+//! What a node believes of others: their votes about the addresses on its lists, weighed by the rules of §8.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Believed, Vote};
+use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::record::{Class, Record};
+use sm2tp_federation::standing::{OwnWord, Place, Tally, own_word};
+use sm2tp_federation::tags::Tag;
+use sm2tp_rules::Evidence;
+use sm2tp_rules::suppress::Federated;
+
+use super::log::Sealed;
+
+/// What one node thinks.
+#[derive(Default)]
+pub(super) struct Judge {
+    /// The last word of each origin about each address that is on a list of the node.
+    votes: BTreeMap<u32, Vec<Mark>>,
+    /// Addresses that the node writes to, by tag.
+    interest: HashMap<Tag, u32>,
+    pub places: HashMap<NodeKey, Place>,
+    pub introduced: BTreeMap<NodeKey, NodeKey>,
+    known_since: BTreeMap<NodeKey, u64>,
+    judged: BTreeMap<NodeKey, Judged>,
+    /// Provider and hour in which it erred.
+    pub frozen: HashSet<(u8, u32)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    origin: NodeKey,
+    sequence: u64,
+    record: Record,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Judged {
+    whole: Tally,
+    fresh: Tally,
+    quarantined_at: Option<u64>,
+}
+
+/// Own evidence by address.
+pub(super) type Ledger = BTreeMap<u32, Evidence>;
+
+impl Judge {
+    pub(super) fn new(interest: HashMap<Tag, u32>) -> Self {
+        Self { interest, ..Self::default() }
+    }
+
+    /// Takes a verified segment in that came through `by`: compares it with what the node saw, then believes it.
+    pub(super) fn hear(&mut self, sealed: &Sealed, by: NodeKey, own: &Ledger, limits: &BeliefLimits, now: u64) {
+        let header = sealed.header.header();
+        let origin = header.origin();
+        self.known_since.entry(origin).or_insert(header.sealed_at());
+        self.introduced.entry(origin).or_insert(by);
+        let (mut tally, mut seen) = (Tally::default(), BTreeSet::new());
+        for (sequence, record) in &sealed.events {
+            let Some(address) = record.tag().and_then(|tag| self.interest.get(&tag)) else { continue };
+            if record.class == Class::HARD && !self.is_frozen(record) && seen.insert(*address) {
+                tally.add(own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now)));
+            }
+            let mark = Mark { origin, sequence: *sequence, record: *record };
+            let marks = self.votes.entry(*address).or_default();
+            match marks.iter_mut().find(|known| known.origin == origin) {
+                Some(known) => *known = mark,
+                None => marks.push(mark),
+            }
+        }
+        let judged = self.judged.entry(origin).or_default();
+        judged.fresh = judged.fresh.plus(tally);
+        judged.settle(limits, now);
+    }
+
+    /// Compares everything again.
+    pub(super) fn judge(&mut self, own: &Ledger, limits: &BeliefLimits, now: u64) {
+        let mut tallies: BTreeMap<NodeKey, Tally> = BTreeMap::new();
+        for (address, marks) in &self.votes {
+            let word = own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now));
+            let counts = |mark: &&Mark| mark.record.class == Class::HARD && !self.is_frozen(&mark.record);
+            marks.iter().filter(counts).for_each(|mark| tallies.entry(mark.origin).or_default().add(word));
+        }
+        for (origin, judged) in &mut self.judged {
+            (judged.whole, judged.fresh) = (tallies.remove(origin).unwrap_or_default(), Tally::default());
+            judged.settle(limits, now);
+        }
+    }
+
+    /// What the rules of suppression are told of an address.
+    pub(super) fn federated(&self, address: u32, own: &Evidence, limits: &BeliefLimits, now: u64) -> Federated {
+        let mut votes = self.votes(address, limits, now);
+        let believed = belief::score(&votes, now, limits);
+        votes.retain(|vote| own.delivered_at < u64::from(vote.hour) * 3600);
+        let after: Believed = belief::score(&votes, now, limits);
+        Federated {
+            score: believed.score,
+            sources: believed.sources_independent,
+            newest_at: believed.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
+            sources_after_delivery: after.sources_independent,
+        }
+    }
+
+    /// Origins that are not believed, and since when.
+    pub(super) fn quarantined(&self) -> impl Iterator<Item = (NodeKey, u64)> + '_ {
+        self.judged.iter().filter_map(|(origin, judged)| Some((*origin, judged.quarantined_at?)))
+    }
+
+    fn votes(&self, address: u32, limits: &BeliefLimits, now: u64) -> Vec<Vote> {
+        let marks = self.votes.get(&address).map_or(&[][..], Vec::as_slice);
+        marks.iter().filter_map(|mark| self.vote(mark, limits, now)).collect()
+    }
+
+    fn vote(&self, mark: &Mark, limits: &BeliefLimits, now: u64) -> Option<Vote> {
+        let place = self.places.get(&mark.origin)?;
+        let judged = self.judged.get(&mark.origin).copied().unwrap_or_default();
+        Some(Vote {
+            origin: mark.origin,
+            introducer: place.introducer,
+            hop: place.hop,
+            class: mark.record.class,
+            hour: mark.record.hour,
+            ttl_weeks: mark.record.ttl_weeks,
+            provider: mark.record.provider,
+            provider_frozen: self.is_frozen(&mark.record),
+            epoch: 0,
+            sequence: mark.sequence,
+            weight_set: 1.0,
+            agreement: judged.agreement(limits).factor(),
+            origin_age_s: now.saturating_sub(self.known_since.get(&mark.origin).copied().unwrap_or(now)),
+        })
+    }
+
+    fn is_frozen(&self, record: &Record) -> bool {
+        self.frozen.contains(&(record.provider, record.hour))
+    }
+}
+
+impl Judged {
+    fn agreement(&self, limits: &BeliefLimits) -> Agreement {
+        self.whole.plus(self.fresh).agreement(limits)
+    }
+
+    fn settle(&mut self, limits: &BeliefLimits, now: u64) {
+        let quarantined = self.agreement(limits) == Agreement::Quarantine;
+        self.quarantined_at = if quarantined { self.quarantined_at.or(Some(now)) } else { None };
+    }
+}

@@ -1,0 +1,211 @@
+//! What a node has of all logs, and how it pulls: feeds with cursors, the chain, and quotas before bodies.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use sm2tp_federation::chain::{self, Head, Known, Step};
+use sm2tp_federation::header::HEADER_OCTETS;
+use sm2tp_federation::quota::{self, Quota, QuotaLimits, Usage};
+
+use super::log::Logs;
+
+/// One node's copy.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub links: Vec<Link>,
+    /// How many segments of each origin it has, from the first on.
+    taken: Vec<u16>,
+    /// Segments in the order in which they came, after the ones that every peer has read.
+    feed: VecDeque<u32>,
+    feed_from: u64,
+    /// What is kept of each origin, for its quota; not kept by nodes that only relay.
+    histories: Option<BTreeMap<usize, History>>,
+    /// Origins over their quota, until when (unix seconds).
+    parked: BTreeMap<usize, u64>,
+    pub traffic: Traffic,
+}
+
+/// The way to one peer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub peer: usize,
+    cursor: u64,
+}
+
+/// Octets of headers and segments, and of the HTTP around them; and what was not taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traffic {
+    pub received: u64,
+    pub sent: u64,
+    pub http: u64,
+    pub parked_events: u64,
+}
+
+#[derive(Default)]
+struct History {
+    days: BTreeMap<u64, u64>,
+    octets: u64,
+}
+
+impl Reader {
+    /// `judges`: whether it keeps what quotas need.
+    pub(super) fn new(peers: &[usize], judges: Judges) -> Self {
+        let links = peers.iter().map(|peer| Link { peer: *peer, cursor: 0 }).collect();
+        let histories = (judges == Judges::Yes).then(BTreeMap::new);
+        Self { links, histories, ..Self::default() }
+    }
+
+    /// Keeps a segment of its own.
+    pub(super) fn keep_own(&mut self, logs: &Logs, segment: u32) {
+        self.keep(logs, segment, 0);
+    }
+
+    fn taken(&self, origin: usize) -> u32 {
+        self.taken.get(origin).map_or(0, |taken| u32::from(*taken))
+    }
+
+    fn keep(&mut self, logs: &Logs, segment: u32, now: u64) {
+        let sealed = &logs.sealed[segment as usize];
+        if self.taken.len() <= sealed.origin {
+            self.taken.resize(logs.origins.len(), 0);
+        }
+        self.taken[sealed.origin] += 1;
+        self.feed.push_back(segment);
+        if let Some(histories) = self.histories.as_mut().filter(|_| now != 0) {
+            let history = histories.entry(sealed.origin).or_default();
+            *history.days.entry(now_day(sealed.header.header().sealed_at())).or_default() +=
+                u64::from(count(logs, segment));
+            history.octets += sealed.octets;
+        }
+    }
+
+    /// Forgets the part of the feed before the position that all its readers have passed.
+    pub(super) fn prune(&mut self, passed: u64) {
+        while self.feed_from < passed && self.feed.pop_front().is_some() {
+            self.feed_from += 1;
+        }
+    }
+
+    pub(super) fn cursor_of(&self, peer: usize) -> u64 {
+        self.links.iter().find(|link| link.peer == peer).map_or(u64::MAX, |link| link.cursor)
+    }
+
+    fn newest(&self) -> u64 {
+        self.feed_from + self.feed.len() as u64
+    }
+
+    /// Whether this origin may tell so much more today.
+    fn quota(&self, logs: &Logs, segment: u32, limits: &QuotaLimits) -> Quota {
+        let Some(histories) = &self.histories else { return Quota::Take };
+        let sealed = &logs.sealed[segment as usize];
+        let day = now_day(sealed.header.header().sealed_at());
+        let none = History::default();
+        let history = histories.get(&sealed.origin).unwrap_or(&none);
+        let usage = Usage {
+            events_day: history.days.get(&day).copied().unwrap_or(0),
+            events_day_median: median(history, day),
+            origin_octets: history.octets,
+            introducer_octets: 0,
+        };
+        quota::quota(&usage, count(logs, segment), sealed.octets, limits)
+    }
+}
+
+/// Whether a node keeps what rules need, or only hands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judges {
+    Yes,
+    No,
+}
+
+/// What one contact costs beside the octets that the specification counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Http {
+    pub poll: u64,
+    pub fetch: u64,
+}
+
+impl Http {
+    /// Fields of requests, as a node signs them, and of the answers: counted on the loopback interface.
+    pub(super) fn measured() -> Self {
+        Self { poll: 900, fetch: 950 }
+    }
+}
+
+/// `reader` asks one of its peers; answers with the segments that it took, in order.
+pub(super) fn pull(
+    readers: &mut [Reader],
+    logs: &mut Logs,
+    (reader, link): (usize, usize),
+    limits: &QuotaLimits,
+    http: Http,
+    now: u64,
+) -> Vec<u32> {
+    let Link { peer, cursor } = readers[reader].links[link];
+    let from = usize::try_from(cursor.saturating_sub(readers[peer].feed_from)).unwrap_or(usize::MAX);
+    let entries: Vec<u32> = readers[peer].feed.iter().skip(from).copied().collect();
+    let mut octets = (entries.len() * (HEADER_OCTETS + 8)) as u64;
+    let mut http_octets = http.poll;
+    let mut took = Vec::new();
+    for segment in entries {
+        let (origin, place) = (logs.sealed[segment as usize].origin, logs.sealed[segment as usize].place);
+        // The number of segments that it has says whether it has this one: their bytes are the same here.
+        for next in readers[reader].taken(origin)..=place {
+            let segment = logs.origins[origin].log[next as usize];
+            if !takes(&mut readers[reader], logs, segment, limits, now) {
+                break;
+            }
+            octets += logs.sealed[segment as usize].octets;
+            http_octets += http.fetch;
+            readers[reader].keep(logs, segment, now);
+            let sealed = &mut logs.sealed[segment as usize];
+            (sealed.holders, sealed.last_at) = (sealed.holders + 1, now);
+            took.push(segment);
+        }
+    }
+    readers[reader].links[link].cursor = readers[peer].newest();
+    readers[reader].traffic.received += octets;
+    readers[reader].traffic.http += http_octets;
+    readers[peer].traffic.sent += octets;
+    took
+}
+
+fn takes(reader: &mut Reader, logs: &Logs, segment: u32, limits: &QuotaLimits, now: u64) -> bool {
+    let sealed = &logs.sealed[segment as usize];
+    if reader.parked.get(&sealed.origin).is_some_and(|until| now < *until) {
+        return false;
+    }
+    let before = reader.taken(sealed.origin).checked_sub(1);
+    let before = before.and_then(|place| logs.origins[sealed.origin].log.get(place as usize));
+    let head = before.map(|segment| Head::of(logs.sealed[*segment as usize].header.header()));
+    let step = chain::step(&sealed.header, &Known { head, ..Known::default() }, now);
+    if step != Step::Next {
+        return false;
+    }
+    match reader.quota(logs, segment, limits) {
+        Quota::Take => true,
+        Quota::Park(_) => {
+            reader.traffic.parked_events += u64::from(count(logs, segment));
+            // As the follower does: it looks again after an hour.
+            reader.parked.insert(sealed.origin, now + PARKED_S);
+            false
+        }
+    }
+}
+
+fn count(logs: &Logs, segment: u32) -> u32 {
+    logs.sealed[segment as usize].header.header().count()
+}
+
+/// Of the 30 days before; a day without events counts as one.
+fn median(history: &History, day: u64) -> u64 {
+    let mut days: Vec<u64> =
+        (day.saturating_sub(30)..day).map(|day| history.days.get(&day).copied().unwrap_or(0)).collect();
+    days.sort_unstable();
+    days.get(days.len() / 2).copied().unwrap_or(0)
+}
+
+fn now_day(at: u64) -> u64 {
+    at / 86_400
+}
+
+const PARKED_S: u64 = 3600;
