@@ -3,6 +3,7 @@
 //! One thread owns the writing connection, another the reading one. The relay's happenings arrive through the spool's
 //! outbox in batches ([`Ledger::absorb`]); each batch is one transaction together with how far that outbox was read.
 
+pub mod addresses;
 mod breaker;
 pub(crate) mod canary;
 mod event;
@@ -212,7 +213,7 @@ impl Ledger {
             let others = Event::together(others);
             sql::transaction(connection, |sql| {
                 recipients.iter().chain(&others).try_for_each(|event| put(sql, event))?;
-                figures::count(sql, recipients.iter().chain(&others), 1)
+                add_up(sql, recipients.iter().chain(&others))
             })?;
             views.follow(&recipients);
             Ok::<_, LedgerError>(())
@@ -357,7 +358,7 @@ fn absorb(
     }
     let others = Event::together(others);
     others.iter().try_for_each(|event| put(sql, event))?;
-    figures::count(sql, recipients.iter().chain(&others), 1)?;
+    add_up(sql, recipients.iter().chain(&others))?;
     if let Some((last, _)) = batch.last() {
         sql.execute(
             "INSERT INTO read_to (source, last) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET last = excluded.last",
@@ -369,7 +370,14 @@ fn absorb(
 
 pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
     put(sql, event)?;
-    figures::count(sql, [event], 1)
+    add_up(sql, [event])
+}
+
+/// The views that are written once for many events.
+fn add_up<'a>(sql: &mut dyn Sql, events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) -> Result<(), SqlError> {
+    let events = events.into_iter();
+    addresses::put(sql, events.clone())?;
+    figures::count(sql, events)
 }
 
 /// Keeps an event that is counted with others.
@@ -405,7 +413,7 @@ fn rebuild(sql: &mut dyn Sql, progress: &Progress) -> Result<u64, SqlError> {
         count += page.len() as u64;
         let believed = || page.iter().filter(|(id, event)| !withdrawn.covers(*id, event)).map(|(_, event)| event);
         believed().try_for_each(|event| event.apply(sql))?;
-        figures::count(sql, believed(), 1)?;
+        add_up(sql, believed())?;
         progress.at(count);
     }
     figures::roll_up_again(sql)?;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use sm2tp_rules::score::{Limits, Score, Sends, score};
 use sm2tp_rules::worth::worth;
 use sm2tp_store::LedgerError;
-use sm2tp_store::ledger::figures::{self, Of};
+use sm2tp_store::ledger::addresses;
+use sm2tp_store::ledger::figures::Of;
 use sm2tp_store::ledger::sends::{self, By, Named};
 
 use super::{Problem, address};
@@ -53,7 +54,7 @@ pub(super) async fn evidence(house: &House, org: Option<String>, days: u64) -> R
 pub(super) async fn of_address(house: &House, text: &str) -> Result<Value, Problem> {
     let address = address(text)?;
     let tags: Vec<_> = house.book.all_tags(&address).into_iter().map(|(_, tag)| tag).collect();
-    let found = house.ledger.read(move |sql| Ok(figures::of_recipient(sql, &tags)?)).await?;
+    let found = house.ledger.read(move |sql| Ok(addresses::of_recipient(sql, &tags)?)).await?;
     Ok(json!({ "address": text.trim(), "figures": found }))
 }
 

@@ -97,7 +97,7 @@ impl Bench {
             "SELECT hex(tag), delivered_at, hard_at, hard_strong, soft_at, soft_count FROM recipient ORDER BY tag",
             "SELECT hex(tag), list, org, at, 1, 1 FROM listed ORDER BY tag, list, org",
             "SELECT subject, name, hour, kind, cause, count FROM figure ORDER BY subject, name, hour, kind, cause",
-            "SELECT hex(tag), delivered, hard, soft, refused, complained FROM recipient_figure ORDER BY tag",
+            "SELECT hex(tag), delivered, hard, soft, refused, complained FROM recipient ORDER BY tag",
             "SELECT org, login, stream, kind, cause, count FROM counter WHERE kind <> 'unattributed' ORDER BY kind",
             "SELECT hex(name), bounced, complained, passed_on, 1, 1 FROM returned ORDER BY name",
             "SELECT org, complaints, optouts, 1, 1, 1 FROM org_returns ORDER BY org",

@@ -13,7 +13,7 @@ use sm2tp_rules::Evidence;
 use sm2tp_rules::breaker::{self, Answers, Limits};
 
 use super::event::{self, Event, Subject};
-use super::{LedgerError, Views, figures, keep};
+use super::{LedgerError, Views, addresses, keep};
 use crate::sql::{self, Row, Sql, SqlError};
 use crate::told::Told;
 
@@ -260,7 +260,7 @@ fn park(sql: &mut dyn Sql, refused: &[Refused]) -> Result<Vec<(Tag, Evidence)>, 
     for Refused { event, before } in refused {
         let Some((key_id, tag)) = event.recipient else { continue };
         Event { kind: "hard-parked".to_owned(), ..event.clone() }.insert(sql)?;
-        figures::count(sql, [event], -1)?;
+        addresses::uncount(sql, event)?;
         sql.execute("DELETE FROM publish WHERE tag = $1 AND at = $2", &[tag.0[..].into(), event.at.into()])?;
         let (_, _, expected) = tags.entry(tag).or_insert((key_id, *before, *before));
         if let Some(happening) = event.happening() {
@@ -269,10 +269,10 @@ fn park(sql: &mut dyn Sql, refused: &[Refused]) -> Result<Vec<(Tag, Evidence)>, 
     }
     let mut restored = Vec::new();
     for (tag, (_, before, expected)) in tags {
-        let query = format!("SELECT {} FROM recipient WHERE tag = $1", event::EVIDENCE_COLUMNS);
-        let found = sql::first(sql, &query, &[tag.0[..].into()], event::evidence)?.unwrap_or_default();
+        let query = format!("SELECT {} FROM recipient WHERE tag = $1", addresses::EVIDENCE_COLUMNS);
+        let found = sql::first(sql, &query, &[tag.0[..].into()], addresses::evidence)?.unwrap_or_default();
         if found == expected {
-            event::put_back(sql, tag, &before)?;
+            addresses::put_back(sql, tag, &before)?;
             restored.push((tag, before));
         }
     }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::{Address, Enhanced};
-use sm2tp_rules::evidence::{Hard, SOFT_DAYS_MAX, Says, says};
-use sm2tp_rules::{Evidence, Happening, Stream, Strength};
+use sm2tp_rules::evidence::{Hard, Says, says};
+use sm2tp_rules::{Happening, Stream, Strength};
 
 use super::canary::SPARED;
 use super::listed::Listing;
-use crate::sql::{self, Row, Sql, SqlError, Value};
+use crate::sql::{Row, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What, mask};
 
 /// Whom an event is about. One event never names two of them (R11).
@@ -279,7 +279,7 @@ impl Event {
         })
     }
 
-    /// Puts the event into every view it belongs to, but for those of `figures`.
+    /// Puts the event into every view it belongs to, but for those of `figures` and `addresses`.
     pub(super) fn apply(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         match self.subject {
             Subject::Sender if self.kind == "recounted" => self.recount(sql),
@@ -287,10 +287,7 @@ impl Event {
             Subject::Sender => self.count_for_sender(sql, self.count.into()),
             Subject::Site => Ok(()),
             Subject::Recipient if self.kind == SPARED => self.spare(sql).map(drop),
-            Subject::Recipient => match Listing::of(self) {
-                Some(listing) => listing.apply(self, sql),
-                None => self.fold(sql),
-            },
+            Subject::Recipient => Listing::of(self).map_or(Ok(()), |listing| listing.apply(self, sql)),
         }
     }
 
@@ -367,36 +364,6 @@ impl Event {
         )?;
         Ok(())
     }
-
-    fn fold(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
-        let (Some((key_id, tag)), Some(happening)) = (self.recipient, self.happening()) else { return Ok(()) };
-        let before = sql::first(sql, EVIDENCE, &[tag.0[..].into()], evidence)?.unwrap_or_default();
-        let after = before.after(happening, self.at);
-        sql.execute(
-            PUT_EVIDENCE,
-            &[
-                tag.0[..].into(),
-                key_id.0[..].into(),
-                self.domain.as_deref().unwrap_or("").into(),
-                after.delivered_at.into(),
-                after.hard_first_at.into(),
-                after.hard_at.into(),
-                after.hard_strong.into(),
-                after.hard_inactive.into(),
-                u32::from(after.hard_code).into(),
-                after.hard_enhanced.map(|enhanced| enhanced.to_string()).into(),
-                after.soft_days.count_ones().into(),
-                soft_first_at(&after).into(),
-                after.soft_at.into(),
-                Value::Int(after.soft_days.cast_signed()),
-                self.note.as_deref().into(),
-                self.rule.as_deref().into(),
-                self.said_by.map(Speaker::as_str).into(),
-                after.hard_imported.map(|imported| imported.to_string()).into(),
-            ],
-        )?;
-        Ok(())
-    }
 }
 
 impl Subject {
@@ -414,7 +381,7 @@ impl Subject {
 }
 
 impl Speaker {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::SmartHost => "smarthost",
@@ -424,69 +391,6 @@ impl Speaker {
     fn parse(word: &str) -> Option<Self> {
         [Self::Server, Self::SmartHost].into_iter().find(|speaker| speaker.as_str() == word)
     }
-}
-
-/// Writes the fold of one address as it was before what was withdrawn; the words of that time are not kept.
-pub(super) fn put_back(sql: &mut dyn Sql, tag: Tag, evidence: &Evidence) -> Result<(), SqlError> {
-    let tag = Value::from(&tag.0[..]);
-    if evidence.is_empty() {
-        sql.execute("DELETE FROM recipient WHERE tag = $1", &[tag])?;
-        return Ok(());
-    }
-    sql.execute(
-        "UPDATE recipient SET delivered_at = $2, hard_first_at = $3, hard_at = $4, hard_strong = $5, hard_inactive = $6, \
-         hard_code = $7, hard_enhanced = $8, soft_count = $9, soft_first_at = $10, soft_at = $11, soft_days = $12, \
-         hard_imported = $13, reply = NULL, rule = NULL WHERE tag = $1",
-        &[
-            tag,
-            evidence.delivered_at.into(),
-            evidence.hard_first_at.into(),
-            evidence.hard_at.into(),
-            evidence.hard_strong.into(),
-            evidence.hard_inactive.into(),
-            u32::from(evidence.hard_code).into(),
-            evidence.hard_enhanced.map(|enhanced| enhanced.to_string()).into(),
-            evidence.soft_days.count_ones().into(),
-            soft_first_at(evidence).into(),
-            evidence.soft_at.into(),
-            Value::Int(evidence.soft_days.cast_signed()),
-            evidence.hard_imported.map(|imported| imported.to_string()).into(),
-        ],
-    )?;
-    Ok(())
-}
-
-/// Reads the fold of one address from a row of `recipient` that starts with its columns.
-pub(super) fn evidence(row: &Row) -> Result<Evidence, SqlError> {
-    let small = |column: usize| row.uint(column).map(|value| u16::try_from(value).unwrap_or(u16::MAX));
-    Ok(Evidence {
-        delivered_at: row.uint(0)?,
-        hard_first_at: row.uint(1)?,
-        hard_at: row.uint(2)?,
-        hard_strong: row.int(3)? != 0,
-        hard_inactive: row.int(4)? != 0,
-        hard_code: small(5)?,
-        hard_enhanced: row.text_or_null(6)?.and_then(Enhanced::at_start),
-        soft_days: match (row.int(10)?, row.uint(7)?) {
-            // Of an older version, which kept how many, the first and the last: as many days, spread evenly.
-            (0, 1..) => spread(row.uint(7)?, row.uint(9)?.saturating_sub(row.uint(8)?) / (24 * HOUR_S)),
-            (days, _) => days.cast_unsigned(),
-        },
-        soft_at: row.uint(9)?,
-        hard_imported: row.text_or_null(11)?.and_then(|imported| imported.parse().ok()),
-    })
-}
-
-/// `count` days, the last of them and the one `days` before it among them, as in [`Evidence::soft_days`].
-fn spread(count: u64, days: u64) -> u64 {
-    let (count, days) = (count.clamp(1, SOFT_DAYS_MAX), days.min(SOFT_DAYS_MAX));
-    (0..count).map(|n| 1 << (days * n / (count - 1).max(1))).fold(0, |all, day: u64| all | day)
-}
-
-/// The day of the first soft failure that is remembered, for who looks into the table.
-fn soft_first_at(evidence: &Evidence) -> u64 {
-    let days = evidence.soft_days.checked_ilog2().unwrap_or(0);
-    evidence.soft_at.saturating_sub(u64::from(days) * 24 * HOUR_S)
 }
 
 /// What a mail that was given up is for its recipient; none where no server spoke of it.
@@ -529,23 +433,3 @@ pub(super) const COLUMNS: &str = "at, subject, kind, cause, sub, stream, count, 
 
 /// What [`Event::of_tally`] reads.
 pub(super) const TALLY: &str = "SELECT day, org, login, stream, kind, cause, count FROM tally";
-
-/// The columns that [`evidence`] expects.
-pub(super) const EVIDENCE_COLUMNS: &str = "delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, \
-    hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, hard_imported";
-
-/// How many they are.
-pub(super) const EVIDENCE_WIDTH: usize = 12;
-
-const EVIDENCE: &str = "SELECT delivered_at, hard_first_at, hard_at, hard_strong, hard_inactive, hard_code, \
-    hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, hard_imported FROM recipient WHERE tag = $1";
-
-const PUT_EVIDENCE: &str = "INSERT INTO recipient (tag, key_id, domain, delivered_at, hard_first_at, hard_at, \
-    hard_strong, hard_inactive, hard_code, hard_enhanced, soft_count, soft_first_at, soft_at, soft_days, reply, rule, said_by, \
-    hard_imported) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
-    ON CONFLICT (tag) DO UPDATE SET delivered_at = excluded.delivered_at, hard_first_at = excluded.hard_first_at, \
-    hard_at = excluded.hard_at, hard_strong = excluded.hard_strong, hard_inactive = excluded.hard_inactive, \
-    hard_code = excluded.hard_code, hard_enhanced = excluded.hard_enhanced, soft_count = excluded.soft_count, \
-    soft_first_at = excluded.soft_first_at, soft_at = excluded.soft_at, \
-    soft_days = excluded.soft_days, reply = excluded.reply, rule = excluded.rule, \
-    said_by = excluded.said_by, hard_imported = excluded.hard_imported";

@@ -1,12 +1,10 @@
-//! Counts of what happened: by recipient, by recipient's and sender's domain, by exit and provider, for each hour and later
+//! Counts of what happened: by recipient's and sender's domain, by exit and provider, for each hour and later
 //! for each day. Views of the events, beside `counter`, which counts by organisation, login and provider.
 //!
 //! A line never names a sender and a recipient (R11). What is counted together is written together: a newsletter is a
 //! handful of lines, whatever its length.
 
 use std::collections::HashMap;
-
-use sm2tp_federation::tags::Tag;
 
 use super::event::{Event, Subject};
 use crate::sql::{self, Sql, SqlError, Value};
@@ -20,18 +18,6 @@ pub enum Of {
     SenderDomain,
     /// A way out; `part` is the provider that was written to.
     Exit,
-}
-
-/// What is known of one address, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct RecipientFigures {
-    pub delivered: u64,
-    /// Refusals about the address, and about its mailbox.
-    pub hard: u64,
-    pub soft: u64,
-    /// Mail that was refused although nothing is wrong with the address.
-    pub refused: u64,
-    pub complained: u64,
 }
 
 /// One line of what happened, to be added up.
@@ -68,28 +54,16 @@ impl Of {
     }
 }
 
-/// Adds up what events say. Negative for what is not believed any more.
-pub(super) fn count<'a>(
-    sql: &mut dyn Sql,
-    events: impl IntoIterator<Item = &'a Event>,
-    sign: i64,
-) -> Result<(), SqlError> {
+/// Adds up what events say.
+pub(super) fn count<'a>(sql: &mut dyn Sql, events: impl IntoIterator<Item = &'a Event>) -> Result<(), SqlError> {
     let (mut lines, mut order) = (HashMap::<Line, i64>::new(), Vec::new());
-    let mut recipients = HashMap::<Tag, [i64; COLUMNS]>::new();
     for event in events {
-        if let Some((column, (_, tag))) = column(event).zip(event.recipient) {
-            recipients.entry(tag).or_default()[column] += sign;
-        }
         for (line, count) in of_event(event) {
             *lines.entry(line.clone()).or_insert_with(|| {
                 order.push(line);
                 0
-            }) += count * sign;
+            }) += count;
         }
-    }
-    for (tag, columns) in recipients {
-        let values: Vec<Value> = [tag.0[..].into()].into_iter().chain(columns.map(Value::Int)).collect();
-        sql.execute(ADD_RECIPIENT, &values)?;
     }
     // In the order of the events: which names are beyond the limit must be the same when the views are made again.
     for line in order {
@@ -97,29 +71,6 @@ pub(super) fn count<'a>(
         add(sql, &line, count)?;
     }
     Ok(())
-}
-
-/// What is known of one address under any of its tags.
-///
-/// # Errors
-/// [`SqlError`] where it cannot be read.
-pub fn of_recipient(sql: &mut dyn Sql, tags: &[Tag]) -> Result<RecipientFigures, SqlError> {
-    let query = "SELECT delivered, hard, soft, refused, complained FROM recipient_figure WHERE tag = $1";
-    let mut sum = RecipientFigures::default();
-    for tag in tags {
-        let read = |row: &sql::Row| {
-            let of = |column| row.int(column).map(|count| u64::try_from(count).unwrap_or(0));
-            Ok([of(0)?, of(1)?, of(2)?, of(3)?, of(4)?])
-        };
-        let Some(found) = sql::first(sql, query, &[tag.0[..].into()], read)? else { continue };
-        let [delivered, hard, soft, refused, complained] = found;
-        sum.delivered += delivered;
-        sum.hard += hard;
-        sum.soft += soft;
-        sum.refused += refused;
-        sum.complained += complained;
-    }
-    Ok(sum)
 }
 
 /// Makes days of hours that are older than [`HOURS_KEPT_DAYS`], and forgets days older than [`DAYS_KEPT`]; the events stay.
@@ -154,21 +105,6 @@ pub(super) fn roll_up_again(sql: &mut dyn Sql) -> Result<(), SqlError> {
     // Names of a day that is over are not counted any more.
     sql.execute("DELETE FROM figure_names WHERE day < $1", &[(hours / 24).into()])?;
     Ok(())
-}
-
-/// In which column an event about a recipient is counted.
-fn column(event: &Event) -> Option<usize> {
-    if event.subject != Subject::Recipient {
-        return None;
-    }
-    match event.kind.as_str() {
-        "delivered" => Some(0),
-        "hard" => Some(1),
-        "soft" => Some(2),
-        "refused" => Some(3),
-        "optout" if event.cause.as_deref() == Some("complaint") => Some(4),
-        _ => None,
-    }
 }
 
 /// The lines that an event adds to; a correction takes from one and gives to another.
@@ -242,18 +178,13 @@ const DAY_S: u64 = 24 * HOUR_S;
 const HOURS_KEPT_DAYS: u64 = 35;
 /// Days that are counted at all: two years and the one that is compared with the last.
 const DAYS_KEPT: u64 = 800;
-/// Of [`ADD_RECIPIENT`].
-const COLUMNS: usize = 5;
-
-const ADD_RECIPIENT: &str = "INSERT INTO recipient_figure (tag, delivered, hard, soft, refused, complained) \
-    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tag) DO UPDATE SET \
-    delivered = recipient_figure.delivered + excluded.delivered, hard = recipient_figure.hard + excluded.hard, \
-    soft = recipient_figure.soft + excluded.soft, refused = recipient_figure.refused + excluded.refused, \
-    complained = recipient_figure.complained + excluded.complained";
 
 #[cfg(test)]
 mod tests {
+    use sm2tp_federation::tags::Tag;
+
     use super::*;
+    use crate::ledger::addresses::{RecipientFigures, of_recipient};
     use crate::ledger::{Ledger, SendLog, path};
     use crate::testing::{TempDir, deferred};
     use crate::told::{Answer, Told, What};
@@ -300,7 +231,7 @@ mod tests {
         for query in [
             "SELECT * FROM figure ORDER BY subject, name, hour, part, kind, cause",
             "SELECT * FROM counter ORDER BY hour, org, login, stream, provider, kind, cause",
-            "SELECT * FROM recipient_figure ORDER BY tag",
+            "SELECT * FROM recipient ORDER BY tag",
             "SELECT * FROM figure_names ORDER BY day, subject, part",
         ] {
             all.extend(lines(ledger, query).await);

@@ -33,14 +33,13 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
 }
 
 /// Empties every view, so that it can be rebuilt from the events (I3).
-pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 8] = [
+pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
     ("DELETE FROM breaker", &[]),
     ("DELETE FROM recipient", &[]),
     ("DELETE FROM listed", &[]),
     ("DELETE FROM counter", &[]),
     ("DELETE FROM figure", &[]),
     ("DELETE FROM figure_names", &[]),
-    ("DELETE FROM recipient_figure", &[]),
     ("DELETE FROM spared", &[]),
 ];
 
@@ -53,13 +52,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 8] = [
 /// 13: which list evidence was imported from. 14: the memories of senders.
 /// 15: what became of canaries, and whom other nodes spared us.
 /// 16: how origins agree with this node, hours of outages, segments whose bodies were not taken, how far peers are.
-const FORMAT: i64 = 16;
+/// 17: one table of addresses instead of two.
+const FORMAT: i64 = 17;
 
 /// The format that has all views of today.
-const VIEWS_SINCE: i64 = 12;
+const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -88,6 +88,13 @@ const MIGRATIONS: [&str; 15] = [
     "",
     "ALTER TABLE segment ADD COLUMN parked TEXT; ALTER TABLE peer ADD COLUMN caught_up_at INTEGER;
      ALTER TABLE peer ADD COLUMN read_at INTEGER; ALTER TABLE peer ADD COLUMN read_to INTEGER;",
+    // Another view takes its place.
+    "ALTER TABLE recipient ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE recipient ADD COLUMN hard INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE recipient ADD COLUMN soft INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE recipient ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE recipient ADD COLUMN complained INTEGER NOT NULL DEFAULT 0;
+     DROP TABLE IF EXISTS recipient_figure;",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -111,7 +118,9 @@ CREATE TABLE IF NOT EXISTS recipient (
     hard_first_at INTEGER NOT NULL, hard_at INTEGER NOT NULL, hard_strong INTEGER NOT NULL,
     hard_inactive INTEGER NOT NULL, hard_code INTEGER NOT NULL, hard_enhanced TEXT, soft_count INTEGER NOT NULL,
     soft_first_at INTEGER NOT NULL, soft_at INTEGER NOT NULL, reply TEXT, rule TEXT, said_by TEXT,
-    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT) WITHOUT ROWID;
+    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT, delivered INTEGER NOT NULL DEFAULT 0,
+    hard INTEGER NOT NULL DEFAULT 0, soft INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0,
+    complained INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listed (
     tag BLOB NOT NULL, list TEXT NOT NULL, org TEXT NOT NULL, key_id BLOB NOT NULL, domain TEXT NOT NULL,
     at INTEGER NOT NULL, note TEXT, PRIMARY KEY (tag, list, org)) WITHOUT ROWID;
@@ -127,9 +136,6 @@ CREATE TABLE IF NOT EXISTS figure (
 CREATE TABLE IF NOT EXISTS figure_names (
     day INTEGER NOT NULL, subject TEXT NOT NULL, part TEXT NOT NULL, names INTEGER NOT NULL,
     PRIMARY KEY (day, subject, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS recipient_figure (
-    tag BLOB PRIMARY KEY, delivered INTEGER NOT NULL, hard INTEGER NOT NULL, soft INTEGER NOT NULL,
-    refused INTEGER NOT NULL, complained INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spared (tag BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
@@ -230,6 +236,13 @@ CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 mod tests {
     use super::*;
 
+    /// The views as they were in format 16, when addresses had two tables.
+    fn views_before() -> String {
+        let (before, rest) = VIEWS.split_once(", delivered INTEGER").unwrap();
+        let (_, rest) = rest.split_once("complained INTEGER NOT NULL DEFAULT 0").unwrap();
+        format!("{before}{rest}")
+    }
+
     /// As it was in format 15.
     fn federation_before() -> String {
         let before = FEDERATION.replace(", parked TEXT", "");
@@ -239,7 +252,7 @@ mod tests {
     #[test]
     fn a_ledger_of_format_15_learns_how_origins_agree_and_keeps_its_peers() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(&federation_before()).unwrap();
+        connection.execute_batch(&(views_before() + &federation_before())).unwrap();
         let insert = "INSERT INTO peer (node, url, name, state, read, weight, added_at) VALUES \
             (x'01', '', 'B', 'accepted', 1, 1.0, 5); DROP TABLE judged; DROP TABLE frozen_hour; PRAGMA user_version = 15;";
         connection.execute_batch(insert).unwrap();
@@ -258,7 +271,7 @@ mod tests {
         let before = EVENTS.replace(", exit TEXT", "");
         let (before, _) = before.split_once("CREATE TABLE IF NOT EXISTS tally").unwrap();
         connection.execute_batch(before).unwrap();
-        let views = VIEWS.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT", "");
+        let views = views_before().replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0, hard_imported TEXT", "");
         for tables in [&views, &federation_before(), &KEPT.replace(", weakened INTEGER", "")] {
             connection.execute_batch(tables).unwrap();
         }
@@ -278,7 +291,7 @@ mod tests {
     #[test]
     fn a_ledger_of_format_9_learns_what_an_incident_is() {
         let connection = Connection::open_in_memory().unwrap();
-        let views = VIEWS.replace(", hard_imported TEXT", "");
+        let views = views_before().replace(", hard_imported TEXT", "");
         for tables in [&EVENTS.replace(", exit TEXT", ""), &views, KEPT, &federation_before()] {
             connection.execute_batch(tables).unwrap();
         }
@@ -294,7 +307,7 @@ mod tests {
     #[test]
     fn a_ledger_of_format_3_learns_when_peers_answered_and_who_speaks() {
         let connection = Connection::open_in_memory().unwrap();
-        for tables in [EVENTS, VIEWS, &federation_before()] {
+        for tables in [EVENTS, &views_before(), &federation_before()] {
             let before = tables.replace(", answered_at INTEGER", "").replace(", said_by TEXT", "");
             let before = before.replace(",\n    soft_days INTEGER NOT NULL DEFAULT 0", "");
             let before = before.replace(", exit TEXT", "").replace(", hard_imported TEXT", "");

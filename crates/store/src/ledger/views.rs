@@ -7,7 +7,8 @@ use sm2tp_federation::tags::Tag;
 use sm2tp_rules::suppress::{Lists, Recipient};
 use sm2tp_rules::{Evidence, Streams};
 
-use super::event::{self, Event};
+use super::addresses;
+use super::event::Event;
 use super::listed::{List, Listing, OPTED_OUT};
 use super::packed::{Packed, Small};
 use crate::sql::{Sql, SqlError};
@@ -76,10 +77,11 @@ impl Views {
     pub(super) fn load(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         let mut fresh = Known::default();
         // In their order, so that each is put at the end of its list.
-        let query = format!("SELECT {}, tag FROM recipient ORDER BY tag", event::EVIDENCE_COLUMNS);
+        let query = format!("SELECT {}, tag FROM recipient ORDER BY tag", addresses::EVIDENCE_COLUMNS);
         sql.rows(&query, &[], &mut |row| {
-            let (tag, evidence) = (Tag(row.octets(event::EVIDENCE_WIDTH)?), event::evidence(row)?);
-            fresh.evidence.change(tag, |_| Some(evidence.into()));
+            let (tag, evidence) = (Tag(row.octets(addresses::EVIDENCE_WIDTH)?), addresses::evidence(row)?);
+            // Of some it is only known how often mail was refused or complained about.
+            fresh.evidence.change(tag, |_| (!evidence.is_empty()).then(|| evidence.into()));
             Ok(())
         })?;
         sql.rows("SELECT tag, list, org FROM listed ORDER BY tag", &[], &mut |row| {
