@@ -7,23 +7,18 @@ use sm2tp_rules::worth::{Counts, Share, Worth};
 
 use crate::config::Language;
 use crate::lists::grouped;
-
-/// The language of a person at a terminal, as setlocale(3) finds it: the first of these that is set and not empty.
-pub fn of_terminal() -> Language {
-    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(|name| std::env::var(name).ok());
-    of_locale(set.into_iter().find(|value| !value.is_empty()).as_deref())
-}
+use crate::words::{Table, Words};
 
 /// The node's answer as a report.
 pub fn text(value: &Value, lang: Language) -> String {
     let counts: Counts = serde_json::from_value(value["counts"].clone()).unwrap_or_default();
     let Ok(worth) = serde_json::from_value::<Worth>(value["worth"].clone()) else { return String::new() };
-    let words = Words { lang };
+    let words = Words { lang, table: WORDS };
     let mut out = String::new();
     let days = value["days"].as_u64().unwrap_or(0);
     let whose = value["org"].as_str().unwrap_or_else(|| words.say("node"));
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{}\n", words.say("title").replace("{days}", &days.to_string()).replace("{}", whose));
+    let _ = writeln!(out, "{}\n", words.fill("title", &[("whose", whose), ("days", &days.to_string())]));
     for (key, count) in [
         ("decided", Some(counts.decided)),
         ("dead", Some(counts.dead)),
@@ -45,60 +40,38 @@ pub fn text(value: &Value, lang: Language) -> String {
             let _ = writeln!(out, "{:>12}  {}", grouped(count), words.say(key));
         }
     }
-    let _ = writeln!(out, "\n{}", words.rates(&worth));
+    let _ = writeln!(out, "\n{}", rates(&words, &worth));
     out
 }
 
-fn of_locale(locale: Option<&str>) -> Language {
-    let is_french = locale.is_some_and(|locale| locale == "fr" || locale.starts_with("fr_"));
-    if is_french { Language::Fr } else { Language::En }
-}
-
-struct Words {
-    lang: Language,
-}
-
-impl Words {
-    fn say(&self, key: &str) -> &'static str {
-        let found = WORDS.iter().find(|(known, _, _)| *known == key);
-        found.map_or("", |(_, en, fr)| if self.lang == Language::Fr { fr } else { en })
-    }
-
-    fn rates(&self, worth: &Worth) -> String {
-        let mut lines = Vec::new();
-        match (worth.bounce_rate, worth.bounce_rate_without) {
-            (Some(rate), Some(without)) => {
-                lines.push(self.say("rate").replace("{}", &self.percent(rate)));
-                lines.push(self.share("without", without));
-                lines.extend(worth.bounce_rate_alone.map(|alone| self.share("alone", alone)));
-            }
-            _ => lines.push(self.say("no-mail").to_owned()),
+fn rates(words: &Words, worth: &Worth) -> String {
+    let mut lines = Vec::new();
+    match (worth.bounce_rate, worth.bounce_rate_without) {
+        (Some(rate), Some(without)) => {
+            lines.push(words.fill("rate", &[("rate", &words.percent(rate))]));
+            lines.push(share(words, "without", without));
+            lines.extend(worth.bounce_rate_alone.map(|alone| share(words, "alone", alone)));
         }
-        lines.push(match worth.precision {
-            Some(precision) => self.share("precision", precision),
-            None => self.say("no-canary").to_owned(),
-        });
-        lines.push(self.say("assumed").to_owned());
-        lines.join("\n")
+        _ => lines.push(words.say("no-mail").to_owned()),
     }
-
-    fn share(&self, key: &str, share: Share) -> String {
-        let [low, likely, high] = [share.low, share.likely, share.high].map(|share| self.percent(share));
-        self.say(key).replace("{low}", &low).replace("{}", &likely).replace("{high}", &high)
-    }
-
-    fn percent(&self, share: f64) -> String {
-        let text = format!("{:.2}", share * 100.0);
-        if self.lang == Language::Fr { format!("{}\u{a0}%", text.replace('.', ",")) } else { format!("{text}%") }
-    }
+    lines.push(match worth.precision {
+        Some(precision) => share(words, "precision", precision),
+        None => words.say("no-canary").to_owned(),
+    });
+    lines.push(words.say("assumed").to_owned());
+    lines.join("\n")
 }
 
-/// Key, English, French.
-const WORDS: &[(&str, &str, &str)] = &[
+fn share(words: &Words, key: &str, share: Share) -> String {
+    let [low, likely, high] = [share.low, share.likely, share.high].map(|share| words.percent(share));
+    words.fill(key, &[("low", &low), ("likely", &likely), ("high", &high)])
+}
+
+const WORDS: Table = &[
     (
         "title",
-        "What suppression was worth to {} in the last {days} days, as this node counted it",
-        "Ce que le blocage a apporté à {} ces {days} derniers jours, d’après les compteurs de ce nœud",
+        "What suppression was worth to {whose} in the last {days} days, as this node counted it",
+        "Ce que le blocage a apporté à {whose} ces {days} derniers jours, d’après les compteurs de ce nœud",
     ),
     ("node", "the whole node", "l’ensemble du nœud"),
     ("decided", "recipients answered for: delivered or bounced", "destinataires avec réponse\u{a0}: remis ou rejetés"),
@@ -132,21 +105,21 @@ const WORDS: &[(&str, &str, &str)] = &[
         "  unclear: refused for another reason, given up, or behind a smart host",
         "  indécis\u{a0}: refusés pour une autre raison, abandonnés, ou derrière un relais",
     ),
-    ("rate", "Real bounces: {}.", "Rejets réels\u{a0}: {}."),
+    ("rate", "Real bounces: {rate}.", "Rejets réels\u{a0}: {rate}."),
     (
         "without",
-        "Without suppression they would be about {} (between {low} and {high}).",
-        "Sans blocage, ils seraient d’environ {} (entre {low} et {high}).",
+        "Without suppression they would be about {likely} (between {low} and {high}).",
+        "Sans blocage, ils seraient d’environ {likely} (entre {low} et {high}).",
     ),
     (
         "alone",
-        "Without other nodes, finding each dead address by one bounce, about {} (between {low} and {high}).",
-        "Sans les autres nœuds, à raison d’un rejet par adresse découverte, d’environ {} (entre {low} et {high}).",
+        "Without other nodes, finding each dead address by one bounce, about {likely} (between {low} and {high}).",
+        "Sans les autres nœuds, à raison d’un rejet par adresse découverte, d’environ {likely} (entre {low} et {high}).",
     ),
     (
         "precision",
-        "What other nodes call dead is dead in {} of the cases ({low} to {high}, with 95% confidence).",
-        "Ce que d’autres nœuds disent inexistant l’est dans {} des cas (de {low} à {high}, avec une confiance de 95\u{a0}%).",
+        "What other nodes call dead is dead in {likely} of the cases ({low} to {high}, with 95% confidence).",
+        "Ce que d’autres nœuds disent inexistant l’est dans {likely} des cas (de {low} à {high}, avec une confiance de 95\u{a0}%).",
     ),
     ("no-mail", "No mail was answered for in this time.", "Aucun message n’a reçu de réponse durant cette période."),
     (
@@ -167,19 +140,7 @@ mod tests {
     use sm2tp_rules::worth::{Canaries, worth};
 
     use super::*;
-
-    #[test]
-    fn the_language_is_that_of_the_terminal() {
-        for (locale, want) in [
-            (Some("fr_FR.UTF-8"), Language::Fr),
-            (Some("fr"), Language::Fr),
-            (Some("C.UTF-8"), Language::En),
-            (Some("frisian"), Language::En),
-            (None, Language::En),
-        ] {
-            assert_eq!(of_locale(locale), want, "{locale:?}");
-        }
-    }
+    use crate::words;
 
     #[test]
     fn a_report_tells_what_was_avoided_and_how_sure_that_is() {
@@ -219,9 +180,6 @@ mod tests {
 
     #[test]
     fn both_languages_say_everything() {
-        for (key, en, fr) in WORDS {
-            let places = |text: &str| ["{}", "{days}", "{low}", "{high}"].map(|place| text.matches(place).count());
-            assert_eq!(places(en), places(fr), "{key}");
-        }
+        words::agree(WORDS);
     }
 }

@@ -34,6 +34,7 @@ mod show;
 mod simulate;
 mod stats;
 mod take;
+mod words;
 
 use std::io::Write;
 use std::num::NonZeroUsize;

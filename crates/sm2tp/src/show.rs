@@ -10,17 +10,18 @@ use sm2tp_doors::control::Request;
 use sm2tp_proto::date::iso;
 
 use crate::evidence;
+use crate::words::of_terminal;
 
 /// The answer to a request, in words.
 pub fn text(request: &Request, value: &Value) -> String {
     let mut out = String::new();
     match request {
-        Request::Explain { .. } => explain::explain(&mut out, value),
+        Request::Explain { .. } => explain::explain(&mut out, value, of_terminal()),
         Request::SuppressAdd { .. } => suppressed_now(&mut out, value),
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
-        Request::Evidence { .. } => out = evidence::text(value, evidence::of_terminal()),
+        Request::Evidence { .. } => out = evidence::text(value, of_terminal()),
         Request::PeerShow { .. } => peer(&mut out, value),
         Request::AlertsList => alerts::list(&mut out, value),
         Request::AlertsTest => alerts::tried(&mut out, value),

@@ -108,7 +108,9 @@ impl Asked<'_> {
         let limits = self.limits;
         let strict = limits.strict.contains(stream);
         match why {
-            Why::Listed(_) | Why::OptedOut => json!({ "streams_of_complaints": limits.complaint }),
+            // The lists say for themselves which mail they are about.
+            Why::Listed(_) => Value::Null,
+            Why::OptedOut => json!({ "streams_of_complaints": limits.complaint }),
             Why::Hard { at, code, enhanced } => json!({
                 "refused_at": at,
                 "code": code,
@@ -357,7 +359,8 @@ async fn log(house: &House, address: &Address) -> Result<Vec<Value>, Problem> {
     Ok(found.await?)
 }
 
-const REPLY: &str = "SELECT reply, rule, said_by FROM recipient WHERE tag = $1";
+const REPLY: &str = "SELECT reply, rule, said_by FROM recipient WHERE tag = $1 \
+    AND (delivered_at <> 0 OR hard_at <> 0 OR soft_at <> 0)";
 const LISTS: &str = "SELECT list, org, at, note FROM listed WHERE tag = $1 ORDER BY at DESC";
 const LOG: &str = "SELECT at, org, stream, kind, mx, stage, code, enhanced, text, cause, rule FROM send_log \
     WHERE recipient = $1 ORDER BY id DESC LIMIT $2";
