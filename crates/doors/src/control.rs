@@ -363,6 +363,7 @@ async fn org_suppression(house: &House, org: &str, change: OfOrg, reset: bool) -
     let known = house.accounts.own_suppression(org)?;
     let settings = if reset { OfOrg::default() } else { known.clone() }.changed(change);
     if settings != known {
+        settings.over(&house.book.limits).check().map_err(|contradiction| Problem::Input(contradiction.to_string()))?;
         house.accounts.put_suppression(org, settings.clone()).await?;
     }
     Ok(json!({ "org": org, "own": settings, "limits": limits_in_force(house, org) }))

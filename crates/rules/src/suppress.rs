@@ -6,7 +6,7 @@ use std::fmt;
 
 use sm2tp_proto::Enhanced;
 
-pub use self::settings::{Doubtful, Limits, OfOrg, Stopped};
+pub use self::settings::{Contradiction, Doubtful, Limits, OfOrg, Stopped};
 use crate::evidence::Evidence;
 use crate::imported::Imported;
 use crate::outcome::{Stream, Streams};

@@ -11,7 +11,6 @@ use sm2tp_doors::smtp::Onward;
 use sm2tp_federation::tags::{self, TagKey};
 use sm2tp_proto::Domain;
 use sm2tp_rules::allowance::AllowanceChange;
-use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, ReturnPath, Unsubscribe, WishesChange};
 use sm2tp_store::ledger::{Replay, Verdict};
 use tokio::time::timeout;
@@ -239,7 +238,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Org::Logout { login } => Request::OrgLogout { login },
             Org::Limits(limits) => limits_asked(limits),
             Org::Returns(returns) => returns_asked(returns),
-            Org::Suppression(suppression) => suppression_asked(*suppression),
+            Org::Suppression(suppression) => (*suppression).into(),
         },
         Command::Peer(peer) => peer.request(),
         Command::Alerts(Alerts::List) => Request::AlertsList,
@@ -292,23 +291,6 @@ fn limits_asked(limits: cli::Limits) -> Request {
     let own_addresses_only = limits.own_addresses_only.map(|answer| answer == cli::YesNo::Yes);
     let change = LimitsChange { addresses, own_addresses_only, allowance };
     Request::OrgLimits { name: limits.name, login: limits.login, change }
-}
-
-fn suppression_asked(asked: cli::Suppression) -> Request {
-    let change = OfOrg {
-        strict: asked.strict,
-        personal_retry_after_s: asked.personal_retry_after,
-        hard_expiry_s: asked.hard_expiry,
-        inactive_recheck_s: asked.inactive_recheck,
-        soft_max: asked.soft_limit,
-        complaint: asked.complaint,
-        federated: asked.federated,
-        delivery_fresh_s: asked.delivery_fresh,
-        doubtful: asked.doubtful,
-        canary_share: asked.canary_share,
-        stopped: asked.stopped,
-    };
-    Request::OrgSuppression { name: asked.name, change: Box::new(change), reset: asked.reset }
 }
 
 fn returns_asked(returns: cli::Returns) -> Request {

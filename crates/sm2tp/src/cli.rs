@@ -4,6 +4,7 @@ mod beside;
 mod peer;
 mod stats;
 mod suppress;
+mod suppression;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -16,13 +17,13 @@ use serde::de::DeserializeOwned;
 use sm2tp_doors::control;
 use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
-use sm2tp_rules::suppress::{Doubtful, Stopped};
 use sm2tp_rules::{Stream, Streams};
 
 pub use self::beside::{Exim, Log, Postfix};
 pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
+pub use self::suppression::Suppression;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs};
 use crate::sender::Sender;
 use crate::simulate::Simulate;
@@ -256,49 +257,6 @@ pub enum Org {
     /// Show or change when mail of an organisation is stopped, and what its senders get then. What it never named is as
     /// [suppression] has it for the node.
     Suppression(Box<Suppression>),
-}
-
-/// `sm2tp org suppression`. The words are those of [suppression] in the configuration, and of `--json`.
-#[derive(Debug, Args)]
-pub struct Suppression {
-    pub name: String,
-    /// What the sender of stopped mail gets: an immediate 550 (`refuse`), or a report after a 250 (`report`), for programs
-    /// that cannot cope with the first.
-    #[arg(long, value_name = "refuse|report", value_parser = word::<Stopped>)]
-    pub stopped: Option<Stopped>,
-    /// What becomes of mail to an address that only one other node calls dead.
-    #[arg(long, value_name = "hold|refuse|send", value_parser = word::<Doubtful>)]
-    pub doubtful: Option<Doubtful>,
-    /// Streams for which the word of other nodes counts, such as `bulk,transactional`; `none`: it is not used.
-    #[arg(long, value_name = "STREAMS", value_parser = streams)]
-    pub federated: Option<Streams>,
-    /// Streams that do not try a dead address again before the refusal expires.
-    #[arg(long, value_name = "STREAMS", value_parser = streams)]
-    pub strict: Option<Streams>,
-    /// Streams that a complaint or an opt-out stops.
-    #[arg(long, value_name = "STREAMS", value_parser = streams)]
-    pub complaint: Option<Streams>,
-    /// When the other streams may try a dead address again.
-    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
-    pub personal_retry_after: Option<u64>,
-    /// How long "no such address" is believed.
-    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
-    pub hard_expiry: Option<u64>,
-    /// When an address that its provider has switched off is tried again.
-    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
-    pub inactive_recheck: Option<u64>,
-    /// Temporary failures that stop mail.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=63))]
-    pub soft_limit: Option<u16>,
-    /// How long a delivery counts for more than what other nodes say.
-    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_s)]
-    pub delivery_fresh: Option<u64>,
-    /// Share of doubtful mail that is let through to measure others, 0 to 1.
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    pub canary_share: Option<f64>,
-    /// Forget what it has of its own first.
-    #[arg(long)]
-    pub reset: bool,
 }
 
 /// `sm2tp org returns`. The words are those of docs/returns.md and of `--json`.

@@ -1,6 +1,7 @@
 //! The numbers and choices of suppression (`DESIGN.md` §6): what holds for a node, and what an organisation has of its own.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::evidence::DAY_S;
 use crate::outcome::{Stream, Streams};
@@ -79,7 +80,15 @@ pub struct OfOrg {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inactive_recheck_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub ambiguous_spread_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_max: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_window_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_spread_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_half_life_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complaint: Option<Streams>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,11 +96,47 @@ pub struct OfOrg {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_fresh_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub newer_sources_min: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed_sources_min: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub doubtful: Option<Doubtful>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary_share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
+}
+
+/// Two numbers that cannot hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+pub enum Contradiction {
+    /// In seconds.
+    #[error(
+        "soft failures cannot spread over more days than are looked at: a spread of {spread_s} s, a window of {window_s} s"
+    )]
+    SpreadBeyondWindow { spread_s: u64, window_s: u64 },
+    #[error("mail would be refused before it is held: held from a score of {held}, refused from {suppressed}")]
+    RefusedBeforeHeld { held: f64, suppressed: f64 },
+}
+
+impl Limits {
+    /// # Errors
+    /// The first [`Contradiction`] in it.
+    pub fn check(&self) -> Result<(), Contradiction> {
+        if self.soft_window_s < self.soft_spread_s {
+            let (spread_s, window_s) = (self.soft_spread_s, self.soft_window_s);
+            return Err(Contradiction::SpreadBeyondWindow { spread_s, window_s });
+        }
+        if self.suppressed_score < self.held_score {
+            let (held, suppressed) = (self.held_score, self.suppressed_score);
+            return Err(Contradiction::RefusedBeforeHeld { held, suppressed });
+        }
+        Ok(())
+    }
 }
 
 impl OfOrg {
@@ -103,14 +148,21 @@ impl OfOrg {
             personal_retry_after_s: self.personal_retry_after_s.unwrap_or(node.personal_retry_after_s),
             hard_expiry_s: self.hard_expiry_s.unwrap_or(node.hard_expiry_s),
             inactive_recheck_s: self.inactive_recheck_s.unwrap_or(node.inactive_recheck_s),
+            ambiguous_spread_s: self.ambiguous_spread_s.unwrap_or(node.ambiguous_spread_s),
             soft_max: self.soft_max.unwrap_or(node.soft_max),
+            soft_window_s: self.soft_window_s.unwrap_or(node.soft_window_s),
+            soft_spread_s: self.soft_spread_s.unwrap_or(node.soft_spread_s),
+            soft_half_life_s: self.soft_half_life_s.unwrap_or(node.soft_half_life_s),
             complaint: self.complaint.unwrap_or(node.complaint),
             federated: self.federated.unwrap_or(node.federated),
             delivery_fresh_s: self.delivery_fresh_s.unwrap_or(node.delivery_fresh_s),
+            newer_sources_min: self.newer_sources_min.unwrap_or(node.newer_sources_min),
+            held_score: self.held_score.unwrap_or(node.held_score),
+            suppressed_score: self.suppressed_score.unwrap_or(node.suppressed_score),
+            suppressed_sources_min: self.suppressed_sources_min.unwrap_or(node.suppressed_sources_min),
             doubtful: self.doubtful.unwrap_or(node.doubtful),
             canary_share: self.canary_share.unwrap_or(node.canary_share),
             stopped: self.stopped.unwrap_or(node.stopped),
-            ..*node
         }
     }
 
@@ -122,10 +174,18 @@ impl OfOrg {
             personal_retry_after_s: change.personal_retry_after_s.or(self.personal_retry_after_s),
             hard_expiry_s: change.hard_expiry_s.or(self.hard_expiry_s),
             inactive_recheck_s: change.inactive_recheck_s.or(self.inactive_recheck_s),
+            ambiguous_spread_s: change.ambiguous_spread_s.or(self.ambiguous_spread_s),
             soft_max: change.soft_max.or(self.soft_max),
+            soft_window_s: change.soft_window_s.or(self.soft_window_s),
+            soft_spread_s: change.soft_spread_s.or(self.soft_spread_s),
+            soft_half_life_s: change.soft_half_life_s.or(self.soft_half_life_s),
             complaint: change.complaint.or(self.complaint),
             federated: change.federated.or(self.federated),
             delivery_fresh_s: change.delivery_fresh_s.or(self.delivery_fresh_s),
+            newer_sources_min: change.newer_sources_min.or(self.newer_sources_min),
+            held_score: change.held_score.or(self.held_score),
+            suppressed_score: change.suppressed_score.or(self.suppressed_score),
+            suppressed_sources_min: change.suppressed_sources_min.or(self.suppressed_sources_min),
             doubtful: change.doubtful.or(self.doubtful),
             canary_share: change.canary_share.or(self.canary_share),
             stopped: change.stopped.or(self.stopped),
@@ -172,6 +232,19 @@ mod tests {
         assert_eq!(own.over(&node), want);
         let change = OfOrg { stopped: Some(Stopped::Refuse), soft_max: Some(3), ..OfOrg::default() };
         assert_eq!(own.changed(change).over(&node), Limits { soft_max: 3, stopped: Stopped::Refuse, ..want });
+    }
+
+    #[test]
+    fn numbers_that_contradict_each_other_are_named() {
+        let node = Limits::default();
+        assert_eq!(node.check(), Ok(()));
+        let own = OfOrg { soft_spread_s: Some(31 * DAY_S), ..OfOrg::default() };
+        let (spread_s, window_s) = (31 * DAY_S, 30 * DAY_S);
+        assert_eq!(own.over(&node).check(), Err(Contradiction::SpreadBeyondWindow { spread_s, window_s }));
+        assert_eq!(OfOrg { soft_window_s: Some(40 * DAY_S), ..own }.over(&node).check(), Ok(()));
+        let own = OfOrg { held_score: Some(2.0), ..OfOrg::default() };
+        let wrong = Contradiction::RefusedBeforeHeld { held: 2.0, suppressed: 1.5 };
+        assert_eq!(own.over(&node).check(), Err(wrong));
     }
 
     #[test]
