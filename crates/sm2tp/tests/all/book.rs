@@ -333,7 +333,9 @@ impl Stage {
         let line = line.replace(SMTP, &self.node.smtp().to_string()).replace(HTTP, &self.node.http().to_string());
         let path = format!("{}:{}", self.folder.join("bin").display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
-        shell.args(["-c", &line.replace("/var/log/", &log)]).current_dir(self.folder.path()).env("PATH", path);
+        shell.args(["-c", &line.replace("/var/log/", &log)]).current_dir(self.folder.path());
+        // Pages show what the program says in English.
+        shell.env("PATH", path).env("LC_ALL", "C.UTF-8");
         said(&mut shell, "a new password\n")
     }
 }
