@@ -1,6 +1,7 @@
 //! Sockets on which a mail server beside us asks: how a connection is taken, bounded, read and answered is the same for
 //! all of them; what is asked differs.
 
+mod counted;
 mod desk;
 pub mod milter;
 pub mod policy;

@@ -4,6 +4,7 @@ use sm2tp_proto::{Address, Domain, Enhanced};
 
 use crate::allowance::{self, Exceeded, Holder};
 use crate::outcome::Stream;
+use crate::rate::{Gcra, Per, Rate};
 use crate::suppress::{self, Decision, Recipient, Stopped, Why};
 use crate::watch::{Patience, Standing};
 
@@ -59,6 +60,10 @@ pub enum Refusal {
     Limit(Exceeded),
     /// The sender watch blocked it, or a person did.
     Blocked(Patience),
+    /// The sender watch slowed it, or a person did, and its minute is not over. In seconds.
+    Slow {
+        wait_s: u64,
+    },
 }
 
 /// Asked at MAIL FROM: may this org use this sender address (R3)?
@@ -91,6 +96,15 @@ pub fn way(sender: &Sender<'_>) -> Result<Way, Refusal> {
         Standing::Slow => Ok(Way::Slow),
         Standing::Blocked(patience) => Err(Refusal::Blocked(patience)),
     }
+}
+
+/// Asked about a recipient of a sender that goes [`Way::Slow`], where the mail server has no slow lane: one a minute.
+/// `last` is what was answered last; `now_us` in unix microseconds.
+///
+/// # Errors
+/// The refusal to hand to the client.
+pub fn turn(last: Gcra, now_us: u64) -> Result<Gcra, Refusal> {
+    SLOWLY.take(last, now_us).map_err(|wait_s| Refusal::Slow { wait_s })
 }
 
 /// Asked at MAIL FROM: may this mail begin? `octets` as the client estimates them; `now_us` in unix microseconds.
@@ -161,6 +175,7 @@ impl Refusal {
             Self::Suppressed { why, .. } => why.as_str(),
             Self::Limit(exceeded) => exceeded.as_str(),
             Self::Blocked(_) => "sender-blocked",
+            Self::Slow { .. } => "sender-slow",
         }
     }
 
@@ -198,6 +213,14 @@ impl Refusal {
             Self::Blocked(Patience::GiveUp) => {
                 (550, Enhanced(5, 7, 1), "mail of this sender is stopped, ask the administrator".to_owned())
             }
+            Self::Slow { wait_s } => (
+                450,
+                Enhanced(4, 7, 1),
+                format!(
+                    "mail of this sender goes to one recipient a minute because it is unusual; try again in {}",
+                    allowance::wait(*wait_s)
+                ),
+            ),
             Self::Limit(exceeded) => {
                 let (code, enhanced) = exceeded.codes();
                 (code, enhanced, exceeded.to_string())
@@ -215,6 +238,9 @@ impl Refusal {
         }
     }
 }
+
+/// The slow lane (DESIGN §1).
+const SLOWLY: Rate = Rate::new(1, Per::Minute);
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +311,11 @@ mod tests {
         check(Some(&from), Standing::Slow, Ok(Way::Slow));
         check(Some(&from), Standing::Blocked(Patience::TryAgain), Err((450, "sender-blocked")));
         check(None, Standing::Blocked(Patience::GiveUp), Err((550, "sender-blocked")));
+        let minute = 60_000_000;
+        let first = turn(Gcra::default(), minute).unwrap();
+        let early = turn(first, minute + minute / 3).unwrap_err();
+        assert_eq!((early.reply().0, early.as_str(), early), (450, "sender-slow", Refusal::Slow { wait_s: 40 }));
+        assert!(turn(first, 2 * minute).is_ok());
     }
 
     #[test]

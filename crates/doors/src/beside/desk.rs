@@ -18,6 +18,7 @@ use sm2tp_store::senders::{Named, SenderId};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::counted::{Heard, Turns};
 use crate::smtp::Networks;
 use crate::stops::Stops;
 use crate::{House, now, now_us, random};
@@ -47,6 +48,7 @@ pub(super) struct Desk {
     stops: Stops,
     /// Answers that are being found.
     deciding: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// A recipient whom a client of the mail server names.
@@ -56,6 +58,17 @@ pub(super) struct Naming<'a> {
     /// How many recipients the mail had before.
     pub before: usize,
     pub client: Option<IpAddr>,
+    /// What is asked again does not count again.
+    pub heard: Heard,
+    pub slow_lane: SlowLane,
+}
+
+/// Whether mail of a slow sender goes slowly in the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SlowLane {
+    There,
+    /// Then its recipients are refused for now, but for one a minute.
+    Missing,
 }
 
 /// How a recipient is taken.
@@ -76,7 +89,7 @@ pub(super) struct No {
 
 impl Desk {
     pub(super) fn new(house: House, members: Members, stops: Stops) -> Self {
-        Self { house, members, stops, deciding: Arc::new(Semaphore::new(DECIDING_MAX)) }
+        Self { house, members, stops, deciding: Arc::new(Semaphore::new(DECIDING_MAX)), turns: Turns::default() }
     }
 
     /// Decides within the time that there is for it; none: it was not decided, and the mail passes.
@@ -151,18 +164,25 @@ impl Desk {
         named: &Naming<'_>,
         decided: &Result<Taken, admit::Refusal>,
     ) -> Result<(), admit::Refusal> {
+        if named.heard == Heard::Again {
+            return admit::way(&self.sender(account, named.mail_from)).map(drop);
+        }
         let suppressed = match decided {
             Ok(taken) => *taken != Taken::Yes,
             Err(admit::Refusal::Suppressed { .. }) => true,
             // Neither the address nor the sender had anything to do with it.
             Err(_) => return Ok(()),
         };
-        let Naming { mail_from, recipient, before, client } = *named;
+        let Naming { mail_from, recipient, before, client, slow_lane, .. } = *named;
         let id = SenderId::new(&account.org, account.login.as_deref(), mail_from);
         let Some(id) = id else { return Ok(()) };
         let counted = Named { recipient, before, client, stream: account.kind.stream, suppressed };
         let standing = self.house.senders.named(&id, &counted, now());
-        admit::way(&Sender { standing, ..self.sender(account, mail_from) }).map(drop)
+        match admit::way(&Sender { standing, ..self.sender(account, mail_from) })? {
+            // Who is refused anyway does not take a turn.
+            Way::Slow if slow_lane == SlowLane::Missing && decided.is_ok() => self.turns.take(&id, now_us()),
+            Way::Slow | Way::Normal => Ok(()),
+        }
     }
 
     /// Recipients that were taken for mail of one kind, when the content shows another: where it goes to none of them, all of

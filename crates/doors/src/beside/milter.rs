@@ -12,7 +12,8 @@ use sm2tp_rules::stream::{self, Looks};
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::accounts::{Account, ReturnPath};
 
-use super::desk::{Desk, Held, Members, Naming, No, Taken};
+use super::counted::Heard;
+use super::desk::{Desk, Held, Members, Naming, No, SlowLane, Taken};
 use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
@@ -221,7 +222,8 @@ impl Shared {
         if !about.begun {
             self.desk.begins(&about.account, mail_from, about.octets)?;
         }
-        let named = Naming { mail_from, recipient, before: about.count, client: about.client };
+        let (before, client, heard) = (about.count, about.client, Heard::First);
+        let named = Naming { mail_from, recipient, before, client, heard, slow_lane: SlowLane::Missing };
         self.desk.recipient(&about.account, &named)
     }
 

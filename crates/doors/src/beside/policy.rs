@@ -6,10 +6,12 @@ use std::sync::Arc;
 use sm2tp_proto::policy::{Action, PolicyError, Request, RequestReader, Stage};
 use sm2tp_proto::token;
 use sm2tp_proto::{Address, Enhanced};
+use sm2tp_rules::admit::Way;
 use sm2tp_rules::detour::{Detour, detour};
 use sm2tp_store::accounts::{Account, ReturnPath};
 
-use super::desk::{Desk, Held, Members, Naming, No, Taken};
+use super::counted::{Counted, Heard};
+use super::desk::{Desk, Held, Members, Naming, No, SlowLane, Taken};
 use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
@@ -39,13 +41,14 @@ pub struct Door(Arc<Shared>);
 struct Shared {
     desk: Desk,
     settings: Settings,
+    counted: Counted,
 }
 
 impl Door {
     #[must_use]
     pub fn new(house: House, settings: Settings, stops: Stops) -> Self {
         let desk = Desk::new(house, settings.members.clone(), stops);
-        Self(Arc::new(Shared { desk, settings }))
+        Self(Arc::new(Shared { desk, settings, counted: Counted::default() }))
     }
 
     /// Serves one listener until `stop` is done.
@@ -116,8 +119,19 @@ impl Shared {
         if mail == Mail::New {
             self.desk.begins(account, mail_from, request.octets)?;
         }
-        let named = Naming { mail_from, recipient, before, client: request.client };
-        match (self.desk.recipient(account, &named)?, self.settings.held) {
+        // A relay beside the mail server asks about what was counted when it came in.
+        let heard = match request.context == RELAY {
+            true => Heard::Again,
+            false => self.counted.heard(&request.instance, recipient),
+        };
+        let slow_lane = match self.detour(account, Way::Slow) {
+            Some(_) => SlowLane::There,
+            None => SlowLane::Missing,
+        };
+        let named = Naming { mail_from, recipient, before, client: request.client, heard, slow_lane };
+        let taken = self.desk.recipient(account, &named);
+        let taken = taken.inspect_err(|_| self.counted.refused(&request.instance, recipient))?;
+        match (taken, self.settings.held) {
             (Taken::Yes, _) => Ok(Action::Dunno),
             (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
             (Taken::Held(why), Held::Later) => {
@@ -146,8 +160,11 @@ impl Shared {
         if request.context == RELAY {
             return Ok(Action::Dunno);
         }
-        let to = detour(&self.settings.detours, &account.org, account.kind.stream, way);
-        Ok(to.map_or(Action::Dunno, |to| Action::Filter(to.to_owned())))
+        Ok(self.detour(account, way).map_or(Action::Dunno, |to| Action::Filter(to.to_owned())))
+    }
+
+    fn detour(&self, account: &Account, way: Way) -> Option<&str> {
+        detour(&self.settings.detours, &account.org, account.kind.stream, way)
     }
 }
 

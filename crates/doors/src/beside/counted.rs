@@ -1,0 +1,139 @@
+//! What a mail server asks twice counts once; and whose turn it is where a mail server has no slow lane of its own.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use sm2tp_proto::Address;
+use sm2tp_rules::admit::{self, Refusal};
+use sm2tp_rules::rate::Gcra;
+use sm2tp_store::senders::SenderId;
+
+/// The mails about which a mail server asks.
+#[derive(Default)]
+pub(super) struct Counted(Mutex<Mails>);
+
+#[derive(Default)]
+struct Mails {
+    /// Their recipients, as hashes.
+    seen: HashMap<Box<str>, HashSet<u64>>,
+    /// Oldest first.
+    order: VecDeque<Box<str>>,
+}
+
+/// When slow senders may write again.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<SenderId, Gcra>>);
+
+/// Whether a question about a recipient is the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    First,
+    Again,
+}
+
+impl Counted {
+    /// Whether this recipient of the mail was asked about already. A mail without a name is asked about by a server that
+    /// asks once (Exim).
+    pub(super) fn heard(&self, mail: &str, recipient: &Address) -> Heard {
+        if mail.is_empty() {
+            return Heard::First;
+        }
+        let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mails = &mut *mails;
+        if !mails.seen.contains_key(mail) {
+            while MAILS_MAX <= mails.order.len() {
+                let oldest = mails.order.pop_front();
+                oldest.and_then(|oldest| mails.seen.remove(&oldest));
+            }
+            mails.order.push_back(mail.into());
+            mails.seen.insert(mail.into(), HashSet::new());
+        }
+        let Some(recipients) = mails.seen.get_mut(mail) else { return Heard::First };
+        // Beyond that each question counts: too much rather than too little.
+        match RECIPIENTS_MAX <= recipients.len() || recipients.insert(hash(recipient)) {
+            true => Heard::First,
+            false => Heard::Again,
+        }
+    }
+
+    /// This one was refused: who names it again in the same mail is asked about anew.
+    pub(super) fn refused(&self, mail: &str, recipient: &Address) {
+        let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recipients) = mails.seen.get_mut(mail) {
+            recipients.remove(&hash(recipient));
+        }
+    }
+}
+
+impl Turns {
+    /// Lets a recipient of this slow sender pass in its turn.
+    pub(super) fn take(&self, id: &SenderId, now_us: u64) -> Result<(), Refusal> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if SLOW_MAX <= turns.len() {
+            turns.retain(|_, last| !last.is_over(now_us));
+        }
+        let is_full = SLOW_MAX <= turns.len();
+        match turns.entry(id.clone()) {
+            // So many slow senders at once were invented.
+            Entry::Vacant(_) if is_full => Err(Refusal::Slow { wait_s: 60 }),
+            entry => {
+                let last = entry.or_default();
+                *last = admit::turn(*last, now_us)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn hash(recipient: &Address) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    recipient.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Postfix speaks about one mail with each of its processes, of which it has a hundred unless it is told otherwise.
+const MAILS_MAX: usize = 2000;
+/// As many as Postfix takes for a mail (`smtpd_recipient_limit` is 1000) and some: 80 kB for each such mail.
+const RECIPIENTS_MAX: usize = 5000;
+/// Slow senders that are remembered for their minute.
+const SLOW_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_that_is_asked_about_twice_counts_once() {
+        let counted = Counted::default();
+        #[track_caller]
+        fn check(counted: &Counted, mail: &str, recipient: &str, want: Heard) {
+            assert_eq!(counted.heard(mail, &Address::parse(recipient).unwrap()), want, "{mail} {recipient}");
+        }
+        check(&counted, "1.2", "a@x.example", Heard::First);
+        check(&counted, "1.2", "b@x.example", Heard::First);
+        check(&counted, "1.2", "a@x.example", Heard::Again);
+        counted.refused("1.2", &Address::parse("b@x.example").unwrap());
+        check(&counted, "1.2", "b@x.example", Heard::First);
+        check(&counted, "1.3", "a@x.example", Heard::First);
+        // Who has no names for mails.
+        check(&counted, "", "a@x.example", Heard::First);
+        check(&counted, "", "a@x.example", Heard::First);
+        (0..2 * MAILS_MAX).for_each(|n| check(&counted, &format!("9.{n}"), "a@x.example", Heard::First));
+        assert_eq!(counted.0.lock().unwrap().seen.len(), MAILS_MAX);
+        check(&counted, "1.2", "a@x.example", Heard::First);
+    }
+
+    #[test]
+    fn a_slow_sender_writes_to_one_a_minute_and_another_has_its_own() {
+        let turns = Turns::default();
+        let id = |name: &str| SenderId { org: "local".into(), name: name.into() };
+        let take = |name: &str, now_s: u64| turns.take(&id(name), now_s * 1_000_000).is_ok();
+        assert!(take("anna", 1000) && take("bob", 1000));
+        assert!(!take("anna", 1030) && take("anna", 1060));
+        (0..2 * SLOW_MAX).for_each(|n| _ = take(&n.to_string(), 1060));
+        assert!(turns.0.lock().unwrap().len() <= SLOW_MAX);
+        assert!(!take("new", 1070) && take("new", 1200));
+    }
+}
