@@ -3,6 +3,7 @@
 
 mod counted;
 mod desk;
+pub mod local;
 pub mod milter;
 pub mod policy;
 pub mod socketmap;

@@ -8,6 +8,7 @@ mod alerts;
 mod dkim;
 mod explain;
 mod lists;
+mod logs;
 mod peers;
 mod queue;
 mod replies;
@@ -18,6 +19,7 @@ pub(crate) mod stats;
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
+pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
 pub use self::queue::{Those, Which};
 pub(crate) use self::queue::{Waiting, of_sender};
 pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
@@ -67,6 +69,7 @@ pub enum Request {
     SuppressConfirm { address: String, org: Option<String> },
     SuppressImport { import: Import },
     SuppressExport { org: Option<String>, after: After },
+    LogImport { log: OldLog },
     SenderList { only: Only },
     SenderShow { who: Who },
     SenderDecide { who: Who, deciding: Deciding, note: String },
@@ -249,6 +252,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::SuppressRemove { entry } => addresses::release(house, entry).await,
         Request::SuppressImport { import } => lists::import(house, import).await,
         Request::SuppressExport { org, after } => lists::export(house, org, after).await,
+        Request::LogImport { log } => logs::import(house, log).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,

@@ -10,10 +10,12 @@ pub mod postfix;
 mod stamp;
 mod under_way;
 
-pub use self::mails::{Mails, Outcome, Seen, Status};
+pub use self::mails::{Mails, Outcome, Seen, Status, Writer};
 use std::net::IpAddr;
 
 pub use self::stamp::{Clock, Stamp};
+use serde::{Deserialize, Serialize};
+
 use crate::Enhanced;
 
 /// What a line says of one mail.
@@ -71,7 +73,8 @@ pub struct Attempt<'a> {
 }
 
 /// How far a try came.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// No host was reached.
     #[default]

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use sm2tp_doors::beside::{Held, Listener, Members, Place, milter, policy, socketmap};
+use sm2tp_doors::beside::{Held, Listener, Members, Place, local, milter, policy, socketmap};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::{House, logs, smtp};
 use sm2tp_rules::Stream;
@@ -22,6 +22,7 @@ pub struct Listeners {
     milter: Vec<Listener>,
     policy: Vec<Listener>,
     socketmap: Vec<Listener>,
+    local: Vec<Listener>,
 }
 
 impl Listeners {
@@ -30,8 +31,10 @@ impl Listeners {
         let policy = config.policy.as_ref().map_or(&[][..], |policy| &policy.listen);
         let milter = config.milter.as_ref().map_or(&[][..], |milter| &milter.listen);
         let socketmap = config.socketmap.as_ref().map_or(&[][..], |socketmap| &socketmap.listen);
+        let local = config.local.as_ref().map_or(&[][..], |local| &local.listen);
         Ok(Self {
             milter: bind(milter, "milter", listening).await?,
+            local: bind(local, "local", listening).await?,
             policy: bind(policy, "policy", listening).await?,
             socketmap: bind(socketmap, "socketmap", listening).await?,
         })
@@ -59,6 +62,14 @@ impl Listeners {
             let door = milter::Door::new(house.clone(), milter_settings(asked), stops.clone());
             for listener in self.milter {
                 doors.spawn(door.clone().serve(listener, until()));
+            }
+        }
+        if let Some(asked) = &config.local {
+            let settings = local::Settings { stream: outward::stream_of(asked.stream), send_log: send_log(config) };
+            let (api, keeping) = local::Local::new(house.clone(), rulebook.clone(), &settings, stops.clone());
+            doors.spawn(keeping);
+            for listener in self.local {
+                doors.spawn(api.clone().serve(listener, until()));
             }
         }
         for listener in self.socketmap {
@@ -122,7 +133,7 @@ pub fn follow_logs(
     let decides = |milter: &config::Milter| milter.decide == config::Switch::On;
     let is_asked = config.policy.is_some() || config.milter.as_ref().is_some_and(decides);
     let settings = logs::Settings {
-        send_log: if config.send_log_keep.is_zero() { SendLog::Off } else { SendLog::Keep },
+        send_log: send_log(config),
         stream: config.policy.as_ref().map_or(Stream::Personal, |policy| outward::stream_of(policy.stream)),
         members: logs::Members {
             trusted: networks(config.policy.as_ref().map_or(&[], |policy| &policy.trusted_networks)),
@@ -135,9 +146,17 @@ pub fn follow_logs(
             config::LogFormat::Postfix => logs::Writer::Postfix,
             config::LogFormat::Exim => logs::Writer::Exim,
         };
-        let log = logs::Log { writer, path: file.path.clone(), smarthost: file.smarthost.clone() };
+        let place = match &file.place {
+            config::LogPlace::File(path) => logs::Place::File(path.clone()),
+            config::LogPlace::Journal(folder) => logs::Place::Journal(folder.clone()),
+        };
+        let log = logs::Log { writer, place, smarthost: file.smarthost.clone() };
         doors.spawn(logs::follow(log, house.clone(), rulebook.clone(), settings.clone(), stopped.clone()));
     }
+}
+
+fn send_log(config: &Config) -> SendLog {
+    if config.send_log_keep.is_zero() { SendLog::Off } else { SendLog::Keep }
 }
 
 /// The place that a mail server is told of: a Unix socket before TCP, because no other user of the machine reaches it.

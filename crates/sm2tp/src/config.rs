@@ -72,6 +72,8 @@ pub struct Config {
     pub socketmap: Option<Socketmap>,
     /// The door for milter clients.
     pub milter: Option<Milter>,
+    /// The local API.
+    pub local: Option<Local>,
     /// Logs of another mail server.
     pub logs: Option<Logs>,
 }
@@ -364,6 +366,15 @@ pub struct Suppression {
     pub delivery_fresh: Duration,
 }
 
+/// `[local]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// At least one Unix socket.
+    pub listen: Vec<Place>,
+    /// Stream of logins that this node does not know, and of calls that name none.
+    pub stream: Stream,
+}
+
 /// `[logs]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logs {
@@ -376,10 +387,17 @@ pub struct Logs {
 pub struct LogFile {
     /// Who writes it.
     pub format: LogFormat,
-    /// Where it is.
-    pub path: PathBuf,
+    pub place: LogPlace,
     /// The host to which that mail server gives all its mail, if it does.
     pub smarthost: Option<String>,
+}
+
+/// Where a log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogPlace {
+    File(PathBuf),
+    /// The journal of systemd: that of the system, or one in this folder.
+    Journal(Option<PathBuf>),
 }
 
 /// The mail server that writes a log.
@@ -516,6 +534,7 @@ mod tests {
         assert_eq!(std::mem::take(&mut full.federation.private_peers).len(), 1);
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);
+        assert_eq!(full.local.take().unwrap().listen.len(), 1);
         assert_eq!(full.logs.take().unwrap().follow.len(), 1);
         assert_eq!(std::mem::take(&mut full.policy.as_mut().unwrap().filter).len(), 1);
         assert_eq!(full, plain);

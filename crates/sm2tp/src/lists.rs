@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::args::{ExportFormat, ImportArgs};
 pub use self::export::export;
 use self::judge::judge;
-use self::progress::Progress;
+pub use self::progress::Progress;
 use self::tally::Tally;
 pub use self::tally::grouped;
 use crate::ask::Node;

@@ -1,5 +1,6 @@
 //! `sm2tp log scan`: what the log of another mail server says about its deliveries, without a node.
 
+mod import;
 mod meaning;
 mod pieces;
 mod table;
@@ -19,6 +20,7 @@ use sm2tp_proto::delivery::What;
 use sm2tp_proto::log::{Clock, Mails, Outcome, Status};
 use sm2tp_rules::{Cause, Classifier};
 
+pub use self::import::import;
 use self::meaning::{Meaning, Meanings};
 use self::pieces::Pieces;
 use self::table::Table;
@@ -202,23 +204,30 @@ pub fn offset_s() -> i64 {
 
 /// Standard input, a file, or a compressed one; and what its lines leave out of their times.
 fn open(file: &Path) -> Result<(Box<dyn Read>, Clock), Failure> {
-    let offset_s = offset_s();
-    let clock = |at: SystemTime| {
-        let latest = at.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        Clock { latest, offset_s }
-    };
     if file.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin()), clock(SystemTime::now())));
+        return Ok((Box::new(io::stdin()), clock_at(SystemTime::now())));
     }
     let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", file.display()));
     let opened = File::open(file).map_err(unreadable)?;
-    let written = opened.metadata().and_then(|data| data.modified()).unwrap_or_else(|_| SystemTime::now());
+    let clock = clock(&opened);
     let mut input = BufReader::with_capacity(READ_OCTETS, opened);
     let is_gzip = input.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
     let input: Box<dyn Read> = if is_gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) };
-    Ok((input, clock(written)))
+    Ok((input, clock))
 }
 
+/// What the lines of a file leave out of their times.
+fn clock(file: &File) -> Clock {
+    clock_at(file.metadata().and_then(|data| data.modified()).unwrap_or_else(|_| SystemTime::now()))
+}
+
+fn clock_at(latest: SystemTime) -> Clock {
+    let latest = latest.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    Clock { latest, offset_s: offset_s() }
+}
+
+/// A line of a file that is imported; longer ones come in pieces.
+const LINE_OCTETS_MAX: u64 = 64 * 1024;
 const READ_OCTETS: usize = 64 * 1024;
 const WRITE_OCTETS: usize = 64 * 1024;
 /// Mails under way at a time, some 300 octets each. A large hoster's queue has tens of thousands.

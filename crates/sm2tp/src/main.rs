@@ -144,6 +144,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Log(cli::Log::Scan { format, files }) => {
             log::scan(&open::classifier(&cli.config)?, format, &files, json)
         }
+        Command::Log(cli::Log::Import { format, log, files }) => {
+            let config = serve::load(&cli.config)?;
+            block_on(log::import(&config, &cli.config, format, log.as_deref(), &files, json))?
+        }
         Command::Exim(cli::Exim::Config) => exim::run(&serve::load(&cli.config)?, json),
         Command::Suppress(cli::Suppress::Import(asked)) => {
             let config = serve::load(&cli.config)?;

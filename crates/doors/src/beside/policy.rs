@@ -51,6 +51,12 @@ impl Door {
         Self(Arc::new(Shared { desk, settings, counted: Counted::default() }))
     }
 
+    /// The answer to one request about a recipient, for other doors.
+    pub(super) async fn ask(&self, request: Request) -> Action {
+        let shared = self.0.clone();
+        self.0.desk.within(move || shared.decide(&request, Mail::Known, 0)).await.unwrap_or(Action::Dunno)
+    }
+
     /// Serves one listener until `stop` is done.
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()> + Send) {
         let begin =

@@ -135,10 +135,16 @@ impl Following {
         let mut first = Vec::new();
         Read::by_ref(&mut file).take(FIRST_LINE_OCTETS).read_to_end(&mut first)?;
         let Some(end) = first.iter().position(|octet| *octet == b'\n') else { return Ok(None) };
-        let mark = Sha256::digest(&first[..end]);
-        let source = format!("log {} {}", self.path.display(), hex::encode(&mark[..8]));
+        let source = source(&self.path, &first[..end]);
         Ok(Some(Held { inode: file.metadata()?.ino(), file, source, at: None, kept: 0, renamed }))
     }
+}
+
+/// The name of a log file for the ledger: which log, and how it begins, without the end of that line.
+#[must_use]
+pub fn source(log: &Path, first_line: &[u8]) -> String {
+    let mark = Sha256::digest(first_line);
+    format!("log {} {}", log.display(), hex::encode(&mark[..8]))
 }
 
 /// How many octets there are up to the next line.

@@ -8,12 +8,12 @@ use sm2tp_rules::{Classifier, Stream};
 use sm2tp_store::accounts::{Account, Accounts};
 use sm2tp_store::told::{Answer, Told, Verdict, What};
 
-use super::Log;
 use crate::returns::{Back, UnderWay};
 
 /// What is needed to understand an outcome.
-pub(super) struct Reading<'a> {
-    pub log: &'a Log,
+pub(crate) struct Reading<'a> {
+    /// As in [`super::Log`].
+    pub smarthost: Option<&'a str>,
     pub accounts: &'a Accounts,
     pub rules: &'a Classifier,
     pub stream: Stream,
@@ -23,7 +23,7 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// None for what says nothing about a recipient's server: local mailboxes, and older answers told again.
-    pub(super) fn told(&self, outcome: &Outcome<'_>) -> Option<Told> {
+    pub(crate) fn told(&self, outcome: &Outcome<'_>) -> Option<Told> {
         let recipient = Address::parse(outcome.recipient).ok()?;
         if outcome.reach == Reach::Here {
             return None;
@@ -42,7 +42,7 @@ impl Reading<'_> {
                 Spoken::Reply { text, .. } => text.to_string(),
                 _ => outcome.text.to_owned(),
             },
-            relayed: mx.is_some() && mx == self.log.smarthost.as_deref(),
+            relayed: mx.is_some() && mx == self.smarthost,
             provider: mx.and_then(|mx| self.rules.provider(mx)).map(|provider| provider.id.to_string()),
             verdict: meaning
                 .as_ref()

@@ -1,6 +1,8 @@
 //! Lines put together to outcomes: a log names sender, login and recipient of a mail on lines of their own, with other mails'
 //! between them.
 
+use serde::{Deserialize, Serialize};
+
 use super::under_way::{Mail, Name, UnderWay, Waiting};
 use super::{Attempt, Came, Clock, Line, Origin, Reach, Said, Stamp, exim, postfix};
 use crate::delivery::{Delivery, What};
@@ -51,7 +53,8 @@ pub struct Outcome<'a> {
 }
 
 /// How a try ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Status {
     Sent,
     #[default]
@@ -74,10 +77,22 @@ impl Status {
 }
 
 /// Which program wrote the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Writer {
     Postfix,
     Exim,
+}
+
+impl Writer {
+    /// What a text of its log says of a delivery that ended so.
+    #[must_use]
+    pub fn delivery<'a>(self, status: Status, text: &'a str, host: Option<&'a str>) -> Delivery<'a> {
+        match self {
+            Self::Exim if status != Status::Sent => Delivery::by_exim(text, host),
+            Self::Postfix | Self::Exim => Delivery::by_postfix(text),
+        }
+    }
 }
 
 impl Mails {
@@ -155,11 +170,7 @@ impl Mails {
             self.seen.inner += 1;
             return;
         }
-        let delivery = match writer {
-            Writer::Postfix => Delivery::by_postfix(result.text),
-            Writer::Exim if result.status == Status::Sent => Delivery::by_postfix(result.text),
-            Writer::Exim => Delivery::by_exim(result.text, result.host),
-        };
+        let delivery = writer.delivery(result.status, result.text, result.host);
         if result.host.is_none() && writer == Writer::Exim && delivery.host.is_some() {
             // Versions until 4.94 name the host in the sentence alone.
             (result.host, result.reach) = (delivery.host, Reach::Server);

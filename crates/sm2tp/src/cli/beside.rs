@@ -18,6 +18,18 @@ pub enum Log {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Count what logs from before the node say, compressed ones too, as if it had followed them. What was counted once, by
+    /// this or by the follower, is not counted again; peers are told nothing.
+    Import {
+        #[arg(long, value_name = "postfix|exim", value_parser = log_format)]
+        format: LogFormat,
+        /// The log that the files were once, as [logs] names it; not needed where that follows one file of this format.
+        #[arg(long, value_name = "PATH")]
+        log: Option<PathBuf>,
+        /// Oldest first; compressed files are unpacked.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -251,13 +251,22 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("held", r#""later""#),
         ],
     },
+    SectionKeys {
+        name: "local",
+        keys: &[("listen", r#"["unix:/run/sm2tp/local.sock"]"#), ("stream", r#""personal""#)],
+    },
     SectionKeys { name: "logs", keys: &[("follow", r#"[{ format = "postfix", path = "/var/log/mail.log" }]"#)] },
 ];
 
 /// The keys of one followed log file; a table within a list, so not a section that may stand alone.
 pub(super) const LOG_FILE: SectionKeys = SectionKeys {
     name: "logs.follow",
-    keys: &[("format", r#""postfix""#), ("path", r#""/var/log/mail.log""#), ("smarthost", r#""mail.example.org""#)],
+    keys: &[
+        ("format", r#""postfix""#),
+        ("path", r#""/var/log/mail.log""#),
+        ("journal", r#""system""#),
+        ("smarthost", r#""mail.example.org""#),
+    ],
 };
 
 /// The keys of ports for one kind of mail.

@@ -19,8 +19,9 @@ use super::values::{
     word,
 };
 use super::{
-    Acme, AnySender, Config, Dkim, DkimSign, Dns, Federation, Http, Language, LogFile, LogFormat, Logs, Network, Place,
-    Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief, beside, net, watch,
+    Acme, AnySender, Config, Dkim, DkimSign, Dns, Federation, Http, Language, Local, LogFile, LogFormat, LogPlace,
+    Logs, Network, Place, Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief,
+    beside, net, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -100,6 +101,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         socketmap: top.open("socketmap").map(|section| beside::socketmap(&section, &mut doors)).transpose()?,
         milter: top.open("milter").map(|section| beside::milter(&section, &mut doors, policy.as_ref())).transpose()?,
         policy,
+        local: top.open("local").map(|section| local(&section)).transpose()?,
         logs: top.open("logs").map(|section| logs(&section)).transpose()?,
         returns,
         hostname,
@@ -266,6 +268,20 @@ fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
     })
 }
 
+/// Whoever reaches it is believed, so it is no port.
+fn local(section: &Section<'_>) -> Result<Local, ConfigError> {
+    let places = section.list("listen", net::place)?.filter(|places| !places.is_empty());
+    let places = places.ok_or_else(|| section.missing("listen"))?;
+    if let Some(port) = places.iter().find(|place| matches!(place.get_ref(), Place::Tcp(_))) {
+        let wrong = Wrong::new("who calls here is believed, and a port can be reached by every user", "Unix sockets");
+        return Err(section.wrong(port.span(), "listen", &wrong));
+    }
+    Ok(Local {
+        listen: places.into_iter().map(Spanned::into_inner).collect(),
+        stream: section.text("stream", word(STREAMS))?.unwrap_or(Stream::Personal),
+    })
+}
+
 fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
     let port = section.whole("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
     let relay = Relay {
@@ -415,11 +431,18 @@ fn logs(section: &Section<'_>) -> Result<Logs, ConfigError> {
 }
 
 fn log_file(file: &Section<'_>) -> Result<LogFile, ConfigError> {
-    Ok(LogFile {
-        format: file.text("format", word(LOG_FORMATS))?.ok_or_else(|| file.missing("format"))?,
-        path: file.text("path", path)?.ok_or_else(|| file.missing("path"))?,
-        smarthost: file.text("smarthost", net::domain)?,
-    })
+    let format = file.text("format", word(LOG_FORMATS))?.ok_or_else(|| file.missing("format"))?;
+    let journal = file.text("journal", |text| if text == "system" { Ok(None) } else { path(text).map(Some) })?;
+    let place = match (file.text("path", path)?, journal) {
+        (Some(_), Some(_)) => {
+            let wrong = Wrong::new("a log is a file or in the journal", "path or journal, not both");
+            return Err(file.wrong(file.place("journal"), "journal", &wrong));
+        }
+        (Some(path), None) => LogPlace::File(path),
+        (None, Some(folder)) => LogPlace::Journal(folder),
+        (None, None) => return Err(file.missing("path")),
+    };
+    Ok(LogFile { format, place, smarthost: file.text("smarthost", net::domain)? })
 }
 
 /// A number of things, at least one.

@@ -48,7 +48,9 @@ impl Pieces {
             searched = self.to;
         }
         let piece = &self.octets[..self.from];
-        Ok((!piece.is_empty()).then(|| String::from_utf8_lossy(piece)))
+        // Nearly always it is text, which is found out several times as fast as what to replace.
+        let text = || std::str::from_utf8(piece).map_or_else(|_| String::from_utf8_lossy(piece), Cow::Borrowed);
+        Ok((!piece.is_empty()).then(text))
     }
 
     /// Drops what belongs to a line that was too long.

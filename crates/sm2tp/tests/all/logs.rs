@@ -1,12 +1,15 @@
 //! `sm2tp log scan` on what real mail servers wrote, whole and compressed.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::node::{Said, sm2tp};
+use crate::node::{Node, Said, sm2tp};
 use crate::programs::run;
-use crate::wait::Folder;
+use crate::wait::{Folder, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
 
 fn log(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/logs").join(name)
@@ -83,4 +86,125 @@ fn a_person_reads_totals_troubles_and_senders() {
     assert_eq!(missing.exit, 65);
     assert!(missing.stderr.contains("/nonexistent/mail.log"), "{}", missing.stderr);
     assert_eq!(scan(&["--format", "sendmail", "x"]).exit, 64);
+}
+
+/// A line of a bounce of `goneN@dest.test`, and one of a delivery.
+fn bounce(at: &str, n: usize) -> String {
+    format!(
+        "{at} vm postfix/smtp[1]: 4jX8763w{n}: to=<gone{n}@dest.test>, relay=mx.dest.test[192.0.2.1]:25, delay=1, \
+         delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.dest.test[192.0.2.1] said: 550 5.1.1 User unknown (in reply to \
+         RCPT TO command))\n"
+    )
+}
+
+fn knows(node: &Node, n: usize) -> bool {
+    node.decision(&format!("gone{n}@dest.test"), "bulk")["decision"] == "refuse"
+}
+
+fn events(node: &Node) -> u64 {
+    node.ask(&["ledger", "rebuild"])["events"].as_u64().unwrap()
+}
+
+fn minutes_ago(minutes: u64) -> String {
+    run("date", &["-u", "-d", &format!("{minutes} minutes ago"), "+%Y-%m-%dT%H:%M:%S+00:00"], "").trim().to_owned()
+}
+
+#[test]
+fn old_logs_are_counted_once_whoever_reads_them_and_never_beat_what_came_later() {
+    let folder = Folder::new("old-logs");
+    let path = folder.join("mail.log");
+    let (oldest, older) = (folder.join("mail.log.2"), folder.join("mail.log.1"));
+    // It took mail later than it refused some.
+    let taken = bounce(&minutes_ago(5), 3).replace("dsn=5.1.1, status=bounced", "dsn=2.0.0, status=sent");
+    std::fs::write(&oldest, bounce(&minutes_ago(90), 1) + &bounce(&minutes_ago(80), 3)).unwrap();
+    std::fs::write(&older, bounce(&minutes_ago(60), 2)).unwrap();
+    std::fs::write(&path, taken + &bounce(&minutes_ago(1), 4)).unwrap();
+    run("gzip", &[&oldest.display().to_string()], "");
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[logs]\nfollow = [{{ format = \"postfix\", path = \"{}\" }}]\n",
+        path.display()
+    ));
+    wait_until("the log itself", LONG, || knows(&node, 4));
+    assert!(!knows(&node, 1) && !knows(&node, 2), "what was renamed before is left alone");
+    let files: Vec<String> =
+        [folder.join("mail.log.2.gz"), older, path].iter().map(|path| path.display().to_string()).collect();
+    let import = |files: &[String]| {
+        let mut words = vec!["log", "import", "--format", "postfix"];
+        words.extend(files.iter().map(String::as_str));
+        node.ask(&words)
+    };
+    let said = import(&files);
+    let want = serde_json::json!({ "lines": 5, "taken": 2, "known": 2, "overtaken": 1 });
+    assert_eq!(said, want);
+    assert!(knows(&node, 1) && knows(&node, 2) && !knows(&node, 3), "gone3 took mail later");
+    let before = events(&node);
+    assert_eq!(import(&files)["taken"], 0, "again");
+    assert_eq!(events(&node), before);
+    let missing = node.run(&["log", "import", "--format", "exim", &files[0]]);
+    assert_eq!(missing.exit, 64, "{}", missing.stderr);
+}
+
+#[test]
+fn the_journal_is_followed_and_read_on_after_a_stop() {
+    let folder = Folder::new("journal");
+    let journal = JournalWriter::start(folder.path());
+    journal.say(&bounce("", 1));
+    let mut node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[logs]\nfollow = [{{ format = \"postfix\", journal = \"{}\" }}]\n",
+        folder.path().display()
+    ));
+    wait_until("what was there", LONG, || knows(&node, 1));
+    journal.say(&bounce("", 2));
+    wait_until("what comes", LONG, || knows(&node, 2));
+    let (before, of_one) = (events(&node), events(&node) / 2);
+    node.kill();
+    journal.say(&bounce("", 3));
+    node.serve();
+    wait_until("what came meanwhile", LONG, || knows(&node, 3));
+    assert_eq!(events(&node), before + of_one, "nothing counts twice");
+    assert!(!node.log().contains("ERROR"), "{}", node.log());
+}
+
+/// Writes a journal as journald would, from entries in its export format.
+struct JournalWriter {
+    child: std::cell::RefCell<std::process::Child>,
+    entries: std::cell::Cell<u64>,
+}
+
+impl JournalWriter {
+    fn start(folder: &Path) -> Self {
+        let program = "/lib/systemd/systemd-journal-remote";
+        assert!(Path::new(program).exists(), "{program} is missing: scripts/test-packages installs it");
+        let child = std::process::Command::new(program)
+            .args(["--output", &folder.join("mail.journal").display().to_string(), "-"])
+            .stdin(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child: child.into(), entries: 0.into() }
+    }
+
+    /// A line of syslog without its time.
+    fn say(&self, line: &str) {
+        let number = self.entries.get() + 1;
+        self.entries.set(number);
+        let (head, message) = line.trim().split_once(": ").unwrap();
+        let program = head.trim_start_matches("vm ").split('[').next().unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
+        let entry = format!(
+            "__REALTIME_TIMESTAMP={now}\n__MONOTONIC_TIMESTAMP={number}\n_BOOT_ID=0123456789abcdef0123456789abcdef\n_HOSTNAME=vm\n\
+             SYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={program}\nMESSAGE={message}\n\n"
+        );
+        let mut child = self.child.borrow_mut();
+        let input = child.stdin.as_mut().unwrap();
+        std::io::Write::write_all(input, entry.as_bytes()).and_then(|()| std::io::Write::flush(input)).unwrap();
+    }
+}
+
+impl Drop for JournalWriter {
+    fn drop(&mut self) {
+        let child = self.child.get_mut();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
 }

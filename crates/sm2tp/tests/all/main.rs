@@ -30,6 +30,7 @@ mod interop;
 mod libraries;
 mod limits;
 mod lists;
+mod local;
 mod logs;
 mod milter;
 mod mta;

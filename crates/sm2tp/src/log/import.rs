@@ -1,0 +1,217 @@
+//! `sm2tp log import`: logs from before the node followed them, counted as if it had. What was counted once is not again,
+//! whoever read it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::read::MultiGzDecoder;
+use serde_json::{Value, json};
+use sm2tp_doors::control::{OldLog, OldResult, Request};
+use sm2tp_doors::logs;
+use sm2tp_proto::log::{Clock, Mails, Outcome, Writer};
+
+use super::{GZIP, LINE_OCTETS_MAX, MAILS_MAX, READ_OCTETS, clock};
+use crate::ask::Node;
+use crate::config::{Config, LogFile, LogFormat, LogPlace};
+use crate::lists::Progress;
+use crate::{Exit, Failure, open, outward, say};
+
+/// Files, oldest first, of the log that is followed, or will be, at `log`.
+pub async fn import(
+    config: &Config,
+    config_file: &Path,
+    format: LogFormat,
+    log: Option<&Path>,
+    files: &[PathBuf],
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
+    let followed = followed(config, format, log)?;
+    let octets = files.iter().map(|file| File::open(file).and_then(|file| file.metadata()).map(|data| data.len()));
+    let octets = octets.sum::<io::Result<u64>>().map_err(|error| Failure::new(Exit::Input, error.to_string()))?;
+    let mut importing = Importing {
+        node: Node::new(config, config_file),
+        followed,
+        stream: config
+            .policy
+            .as_ref()
+            .map_or(sm2tp_rules::Stream::Personal, |policy| outward::stream_of(policy.stream)),
+        mails: Mails::new(MAILS_MAX),
+        progress: Progress::new(Some(octets)),
+        done: Done::default(),
+    };
+    for file in files {
+        importing.file(file).await?;
+    }
+    let Importing { progress, done, .. } = importing;
+    drop(progress);
+    let Done { lines, taken, known, overtaken } = done;
+    say(&match as_json {
+        true => json!({ "lines": lines, "taken": taken, "known": known, "overtaken": overtaken }).to_string(),
+        false => format!(
+            "{lines} lines read: {taken} results counted, {known} were counted before, {overtaken} are older than what is known \
+             of their address."
+        ),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which log the files belong to: positions are kept under its name.
+fn followed(config: &Config, format: LogFormat, log: Option<&Path>) -> Result<LogFile, Failure> {
+    let all = config.logs.as_ref().map_or(&[][..], |logs| &logs.follow);
+    let path = |file: &LogFile| match &file.place {
+        LogPlace::File(path) => Some(path.clone()),
+        LogPlace::Journal(_) => None,
+    };
+    let fits = |file: &&LogFile| file.format == format && log.is_none_or(|log| path(file).as_deref() == Some(log));
+    let mut those = all.iter().filter(|file| path(file).is_some()).filter(fits);
+    match (those.next(), those.next(), log) {
+        (Some(one), None, _) => Ok(one.clone()),
+        (None, _, Some(log)) => Ok(LogFile { format, place: LogPlace::File(log.to_owned()), smarthost: None }),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            "which log do these files belong to? [logs] follows none or several of this format; name it with --log \
+             /var/log/mail.log",
+        )),
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    lines: u64,
+    taken: u64,
+    known: u64,
+    overtaken: u64,
+}
+
+struct Importing<'a> {
+    node: Node<'a>,
+    followed: LogFile,
+    stream: sm2tp_rules::Stream,
+    mails: Mails,
+    progress: Progress,
+    done: Done,
+}
+
+impl Importing<'_> {
+    async fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", path.display()));
+        let mut input = Input::open(path)?;
+        let LogPlace::File(log) = &self.followed.place else { return Ok(()) };
+        let source = logs::source(log, &input.first_line().map_err(unreadable)?);
+        let writer = match self.followed.format {
+            LogFormat::Postfix => Writer::Postfix,
+            LogFormat::Exim => Writer::Exim,
+        };
+        let (mut line, mut end, mut results, mut shown) = (Vec::new(), 0, Vec::new(), 0);
+        // A line without its end is not written to the end yet: it is the follower's.
+        while input.line(&mut line).map_err(unreadable)? && line.ends_with(b"\n") {
+            end += line.len() as u64;
+            self.done.lines += 1;
+            let each = |outcome: Outcome<'_>| results.push(OldResult::new(end, &outcome));
+            let text = String::from_utf8_lossy(&line);
+            match writer {
+                Writer::Postfix => self.mails.postfix(text.trim_end(), &input.clock, each),
+                Writer::Exim => self.mails.exim(text.trim_end(), &input.clock, each),
+            }
+            if BATCH_RESULTS < results.len() {
+                self.tell(&source, writer, std::mem::take(&mut results)).await?;
+                let read = input.read.load(Ordering::Relaxed);
+                self.progress.show(read - shown, self.done.taken + self.done.known);
+                shown = read;
+            }
+        }
+        self.tell(&source, writer, results).await?;
+        self.progress.show(input.read.load(Ordering::Relaxed) - shown, self.done.taken + self.done.known);
+        Ok(())
+    }
+
+    /// Hands results to the node, those of one line together: what it took of a line, it has taken whole.
+    async fn tell(&mut self, source: &str, writer: Writer, mut results: Vec<OldResult>) -> Result<(), Failure> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        // One expiry may tell of a thousand recipients; a line is told whole, and a request has an end.
+        if BATCH_OCTETS_MAX < results.iter().map(|result| result.text.len()).sum() {
+            for result in &mut results {
+                result.text.truncate(result.text.floor_char_boundary(TEXT_OCTETS));
+            }
+        }
+        let log = OldLog {
+            writer,
+            source: source.to_owned(),
+            smarthost: self.followed.smarthost.clone(),
+            stream: self.stream,
+            results,
+        };
+        let said: Value = self.node.ask(&Request::LogImport { log }).await?;
+        let count = |key: &str| said[key].as_u64().unwrap_or(0);
+        self.done.taken += count("taken");
+        self.done.known += count("known");
+        self.done.overtaken += count("overtaken");
+        Ok(())
+    }
+}
+
+/// A log, unpacked, and how much of the file was read.
+struct Input {
+    from: Box<dyn BufRead>,
+    clock: Clock,
+    read: Arc<AtomicU64>,
+}
+
+impl Input {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| open::unusable(path, &error))?;
+        let clock = clock(&file);
+        let read = Arc::new(AtomicU64::new(0));
+        let mut packed = BufReader::with_capacity(READ_OCTETS, Counted { file, read: Arc::clone(&read) });
+        let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", path.display()));
+        let is_gzip = packed.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
+        let from: Box<dyn BufRead> = if is_gzip {
+            Box::new(BufReader::with_capacity(READ_OCTETS, MultiGzDecoder::new(packed)))
+        } else {
+            Box::new(packed)
+        };
+        Ok(Self { from, clock, read })
+    }
+
+    /// The first line, without its end; it is read again with the others.
+    fn first_line(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        self.line(&mut line)?;
+        let whole = std::mem::replace(&mut self.from, Box::new(io::empty()));
+        self.from = Box::new(Cursor::new(line.clone()).chain(whole));
+        line.pop_if(|octet| *octet == b'\n');
+        Ok(line)
+    }
+
+    /// The next line with its end; a line that is too long comes in pieces. False at the end of the file.
+    fn line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+        line.clear();
+        Ok(0 < Read::by_ref(&mut self.from).take(LINE_OCTETS_MAX).read_until(b'\n', line)?)
+    }
+}
+
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let octets = self.file.read(into)?;
+        self.read.fetch_add(octets as u64, Ordering::Relaxed);
+        Ok(octets)
+    }
+}
+
+/// Results in one request: some hundred kilobytes at most.
+const BATCH_RESULTS: usize = 100;
+/// Texts of one request; with addresses and quoting it stays below what the node reads (2 MiB).
+const BATCH_OCTETS_MAX: usize = 512 * 1024;
+/// What is left of a text then.
+const TEXT_OCTETS: usize = 400;
