@@ -18,10 +18,10 @@ function sm2tp_ask(string $path, array $call): array
 }
 
 /** True where the node does not answer: it must not stop your mail. */
-function sm2tp_may_i(string $path, string $recipient, array $more = []): bool
+function sm2tp_may_i(string $path, string $sender, string $recipient, array $more = []): bool
 {
     try {
-        $said = sm2tp_ask($path, ["may_i" => ["recipient" => $recipient] + $more]);
+        $said = sm2tp_ask($path, ["may_i" => ["recipient" => $recipient, "sender" => $sender] + $more]);
         return !in_array($said["answer"], ["no", "later"], true);
     } catch (RuntimeException | JsonException) {
         return true;

@@ -13,10 +13,10 @@ def ask(path, call):
         return json.loads(connection.makefile("rb").readline())
 
 
-def may_i(path, recipient, **more):
+def may_i(path, sender, recipient, **more):
     """True where the node does not answer: it must not stop your mail (I8)."""
     try:
-        return ask(path, {"may_i": {"recipient": recipient, **more}})["answer"] not in ("no", "later")
+        return ask(path, {"may_i": {"recipient": recipient, "sender": sender, **more}})["answer"] not in ("no", "later")
     except (OSError, ValueError):
         return True
 

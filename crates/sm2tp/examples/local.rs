@@ -21,19 +21,17 @@ pub fn ask(socket: &Path, call: &Value) -> io::Result<Value> {
 }
 
 /// True where the node does not answer: it must not stop your mail (I8).
-pub fn may_i(socket: &Path, recipient: &str) -> bool {
-    let said = ask(socket, &json!({ "may_i": { "recipient": recipient } }));
+pub fn may_i(socket: &Path, sender: &str, recipient: &str) -> bool {
+    let said = ask(socket, &json!({ "may_i": { "recipient": recipient, "sender": sender } }));
     said.is_err() || said.is_ok_and(|said| said["answer"] != "no" && said["answer"] != "later")
 }
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match &words[..] {
-        [socket, recipient] if recipient.contains('@') && !recipient.starts_with('{') => {
-            println!("{}", may_i(Path::new(socket), recipient));
-        }
+        [socket, sender, recipient] => println!("{}", may_i(Path::new(socket), sender, recipient)),
         [socket, call] => println!("{}", ask(Path::new(socket), &serde_json::from_str(call)?)?),
-        _ => eprintln!("local SOCKET CALL, or local SOCKET ADDRESS"),
+        _ => eprintln!("local SOCKET CALL, or local SOCKET SENDER RECIPIENT"),
     }
     Ok(())
 }

@@ -124,7 +124,8 @@ enum Call {
 #[serde(deny_unknown_fields)]
 struct MayI {
     recipient: String,
-    sender: Option<String>,
+    /// Empty for a report, which nobody stops: so it is never left out by mistake.
+    sender: String,
     login: Option<String>,
     stream: Option<Stream>,
 }
@@ -186,10 +187,10 @@ enum Answer {
 impl Shared {
     async fn may_i(&self, asked: &MayI) -> Answer {
         let Ok(recipient) = Address::parse(&asked.recipient) else { return not_an_address(&asked.recipient) };
-        let sender = match asked.sender.as_deref().filter(|sender| !sender.is_empty()).map(Address::parse) {
-            None => Party::Nobody,
-            Some(Ok(sender)) => Party::Is(sender),
-            Some(Err(_)) => return not_an_address(asked.sender.as_deref().unwrap_or_default()),
+        let sender = match Address::parse(&asked.sender) {
+            _ if asked.sender.is_empty() => Party::Nobody,
+            Ok(sender) => Party::Is(sender),
+            Err(_) => return not_an_address(&asked.sender),
         };
         let request = Request {
             stage: Stage::Rcpt,
@@ -335,13 +336,13 @@ mod tests {
 
     #[test]
     fn calls_are_read_strictly() {
-        check(r#"{"may_i":{"recipient":"a@b.test"}}"#, Ok("MayI"));
+        check(r#"{"may_i":{"recipient":"a@b.test"}}"#, Err("missing field `sender`"));
         check(r#"{"may_i":{"recipient":"a@b.test","sender":"c@d.test","login":"x","stream":"bulk"}}"#, Ok("MayI"));
         let happened = r#"{"happened":{"recipient":"a@b.test","result":"bounced","text":"550 no","stage":"rcpt"}}"#;
         check(happened, Ok("Happened"));
         check(&happened.replace("bounced", "lost"), Err("unknown variant `lost`"));
         check(&happened.replace("rcpt", "vrfy"), Err("unknown variant `vrfy`"));
-        check(r#"{"may_i":{"recipient":"a@b.test","to":"x"}}"#, Err("unknown field `to`"));
+        check(r#"{"may_i":{"recipient":"a@b.test","sender":"","to":"x"}}"#, Err("unknown field `to`"));
         check(r#"{"may_i":{}}"#, Err("missing field `recipient`"));
         check(r#"{"delete":{}}"#, Err("unknown variant `delete`"));
         check("", Err("EOF"));

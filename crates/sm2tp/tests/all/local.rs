@@ -49,7 +49,8 @@ fn what_a_program_says_it_was_told_stops_the_next_mail_in_every_language() {
     assert_eq!((&no["answer"], &no["code"]), (&json!("no"), &json!(550)), "{no}");
     assert!(no["text"].as_str().unwrap().starts_with("not sent: earlier mail to this address was refused"), "{no}");
 
-    let call = json!({ "may_i": { "recipient": "gone@dest.test", "login": "lists" } }).to_string();
+    let call =
+        json!({ "may_i": { "recipient": "gone@dest.test", "sender": "news@asso.test", "login": "lists" } }).to_string();
     let socket_name = socket.display().to_string();
     for (program, script) in [("python3", "sm2tp_local.py"), ("php", "sm2tp_local.php"), ("sh", "sm2tp-local.sh")] {
         // On a busy machine an answer may come too late, and is a yes then.
@@ -63,9 +64,9 @@ fn what_a_program_says_it_was_told_stops_the_next_mail_in_every_language() {
     assert_eq!(ask(sent), json!({ "answer": "counted", "cause": null, "fate": null, "rule": null }));
     assert_eq!(may_i("gone@dest.test")["answer"], "yes");
 
-    assert!(client::may_i(&socket, "gone@dest.test"));
+    assert!(client::may_i(&socket, "news@asso.test", "gone@dest.test"));
     node.kill();
-    assert!(client::may_i(&socket, "gone@dest.test"), "a node that is down stops nothing (I8)");
+    assert!(client::may_i(&socket, "news@asso.test", "gone@dest.test"), "a node that is down stops nothing (I8)");
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn what_is_no_call_is_told_what_is_wrong_and_the_connection_goes_on() {
     let folder = Folder::new("local");
     let (_node, socket) = node(&folder);
     for (call, wrong) in [
-        (json!({ "may_i": { "recipient": "nobody" } }), "\"nobody\" is no address"),
+        (json!({ "may_i": { "recipient": "nobody", "sender": "" } }), "\"nobody\" is no address"),
         (json!({ "may_we": {} }), "unknown variant `may_we`"),
         (
             json!({ "happened": { "recipient": "a@dest.test", "result": "bounced", "text": "no" } }),
