@@ -38,6 +38,7 @@ mod words;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
@@ -109,14 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Completion { shell } => Ok(cli::completion(shell)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
-        Command::Bench(cli::Bench::Relay(args)) => block_on_one(bench::relay(args, json))?,
-        Command::Bench(cli::Bench::Queue(args)) => block_on(bench::queue(args, json))?,
-        Command::Bench(cli::Bench::Admit(args)) => block_on(bench::admit(args, json))?,
-        Command::Bench(cli::Bench::Policy(args)) => block_on(bench::policy(args, json))?,
-        Command::Bench(cli::Bench::Absorb(args)) => block_on(bench::absorb(args, json))?,
-        Command::Bench(cli::Bench::Classify(args)) => bench::classify(&open::classifier(&cli.config)?, &args, json),
-        Command::Bench(cli::Bench::Log(args)) => bench::log(&open::classifier(&cli.config)?, &args, json),
-        Command::Bench(cli::Bench::Report(args)) => bench::report(&open::classifier(&cli.config)?, &args, json),
+        Command::Bench(asked) => benchmark(asked, &cli.config, json),
         Command::Simulate(simulate::Simulate::Senders(args)) => simulate::senders(&args, json),
         Command::Simulate(simulate::Simulate::Federation(args)) => simulate::federation(&args, json),
         Command::Dkim(command) => {
@@ -169,6 +163,19 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = serve::load(&cli.config)?;
             block_on(ask::run(&config, &cli.config, other, json))?
         }
+    }
+}
+
+fn benchmark(asked: cli::Bench, config: &Path, json: bool) -> Result<ExitCode, Failure> {
+    match asked {
+        cli::Bench::Relay(args) => block_on_one(bench::relay(args, json))?,
+        cli::Bench::Queue(args) => block_on(bench::queue(args, json))?,
+        cli::Bench::Admit(args) => block_on(bench::admit(args, json))?,
+        cli::Bench::Policy(args) => block_on(bench::policy(args, json))?,
+        cli::Bench::Absorb(args) => block_on(bench::absorb(args, json))?,
+        cli::Bench::Classify(args) => bench::classify(&open::classifier(config)?, &args, json),
+        cli::Bench::Log(args) => bench::log(&open::classifier(config)?, &args, json),
+        cli::Bench::Report(args) => bench::report(&open::classifier(config)?, &args, json),
     }
 }
 
