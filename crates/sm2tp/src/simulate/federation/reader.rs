@@ -125,8 +125,8 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Fields of requests, as a node signs them, and of the answers: counted on the loopback interface.
-    pub(super) fn measured() -> Self {
+    /// Fields of a request, as a node signs it, and of its answer: reckoned from their names and usual values, not measured.
+    pub(super) fn reckoned() -> Self {
         Self { poll: 900, fetch: 950 }
     }
 }

@@ -93,7 +93,7 @@ impl World {
             dice: Dice::new(args.seed, 2),
             belief: BeliefLimits::default(),
             quotas: QuotaLimits::default(),
-            http: Http::measured(),
+            http: Http::reckoned(),
             judging,
             events_day: if args.mails() { 0.0 } else { args.events },
         };
