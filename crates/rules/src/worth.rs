@@ -116,6 +116,19 @@ pub fn share(hits: u64, of: u64) -> Option<Share> {
     Some(Share { low: (middle - half).max(0.0), likely: p, high: (middle + half).min(1.0) })
 }
 
+/// A number in `[0, 1)` for an address on a day (days since 1970), for doors that are asked again and again about one mail:
+/// with the dice thrown each time, everything would get through in the end. `tag` is a keyed hash, so that nobody can tell
+/// who is let through when.
+#[must_use]
+pub fn chance(tag: &[u8; 16], day: u64) -> f64 {
+    let [a, b, c, d, e, f, g, h, ..] = *tag;
+    // The end of splitmix64: neighbours in time must not be neighbours in chance.
+    let mut mixed = u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ day.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    float((mixed ^ (mixed >> 31)) >> 11) / float(1 << 53)
+}
+
 fn part(count: u64, share: f64) -> f64 {
     float(count) * share
 }
@@ -179,6 +192,22 @@ mod tests {
         let known = worth(&Counts { spared: Some(50), ..counts });
         check(known.bounce_rate_alone, Some([0.045, 0.048, 0.049]));
         check(worth(&Counts { spared: Some(0), ..counts }).bounce_rate_alone, Some([0.003, 0.003, 0.003]));
+    }
+
+    #[test]
+    fn an_address_has_one_chance_a_day_and_all_have_the_same() {
+        let tag = |n: u64| {
+            let mut tag = [0; 16];
+            tag[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            tag
+        };
+        let through = |chances: &mut dyn Iterator<Item = f64>| chances.filter(|chance| *chance < 0.02).count();
+        // Of fifty thousand at 2 %, a thousand; and so for one address over as many days.
+        assert!((900..1100).contains(&through(&mut (0..50_000).map(|n| chance(&tag(n), 20_000)))));
+        assert!((900..1100).contains(&through(&mut (0..50_000).map(|day| chance(&tag(7), day)))));
+        let all = (0..50_000).map(|n| chance(&tag(n), u64::MAX - n));
+        assert!(all.clone().all(|chance| (0.0..1.0).contains(&chance)) && all.clone().any(|chance| 0.99 < chance));
+        assert_eq!(chance(&tag(7), 20_000).to_bits(), chance(&tag(7), 20_000).to_bits());
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sm2tp_federation::tags::Tag;
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict, Way};
 use sm2tp_rules::allowance::Holder;
 use sm2tp_rules::stream::Kind;
 use sm2tp_rules::suppress::Why;
 use sm2tp_rules::watch::Standing;
-use sm2tp_rules::{Stream, StreamBy};
+use sm2tp_rules::{Stream, StreamBy, worth};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
 use sm2tp_store::senders::{Named, SenderId};
@@ -21,7 +22,7 @@ use tokio::time::timeout;
 use super::counted::{Heard, Turns};
 use crate::smtp::Networks;
 use crate::stops::Stops;
-use crate::{House, now, now_us, random};
+use crate::{House, now, now_us};
 
 /// Whose mail is this node's people's.
 #[derive(Clone)]
@@ -141,16 +142,23 @@ impl Desk {
         let Naming { mail_from, recipient, before, .. } = *named;
         let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
         let facts = book.recipient(recipient, &account.org, now);
-        let decided = match admit::recipient(&asked, &facts, &book.limits(&account.org), now, random()) {
-            Verdict::Accept { .. } => Ok(Taken::Yes),
-            Verdict::Hold(why) => Ok(Taken::Held(why)),
-            // Here nobody takes the mail, so that nobody could report it.
-            Verdict::Report(why) => Err(admit::Refusal::Suppressed { why, until: None }),
-            Verdict::Refuse(refusal) => {
-                self.stops.spared(book, recipient, &refusal, now);
-                Err(refusal)
+        let tag = book.tag(recipient).map(|(_, tag)| tag);
+        let decided = match admit::recipient(&asked, &facts, &book.limits(&account.org), now, chance(tag, now)) {
+            Verdict::Accept { canary } => {
+                if let (Some(_), Some(tag)) = (canary, tag) {
+                    self.stops.let_through(account, asked.stream, tag, now);
+                }
+                Ok(Taken::Yes)
             }
+            Verdict::Hold(why) => Ok(Taken::Held(why)),
+            // "Take and report" cannot be had here: an answer that takes a mail takes it for all its recipients, and what
+            // this one would be told is not in our hands (docs/suppression.md).
+            Verdict::Report(why) => Err(admit::Refusal::Suppressed { why, until: None }),
+            Verdict::Refuse(refusal) => Err(refusal),
         };
+        if let Err(refusal) = &decided {
+            self.stops.spared(book, recipient, refusal, now);
+        }
         let taken = self.watched(account, named, &decided).and(decided);
         let taken = taken.map_err(|refusal| self.stop(account, &refusal))?;
         self.measure(account, |holders| admit::counted(before, holders, now_us()))?;
@@ -198,7 +206,8 @@ impl Desk {
         let mut first = None;
         for recipient in recipients {
             let facts = book.recipient(recipient, &account.org, now);
-            match admit::recipient(&asked, &facts, &limits, now, random()) {
+            let tag = book.tag(recipient).map(|(_, tag)| tag);
+            match admit::recipient(&asked, &facts, &limits, now, chance(tag, now)) {
                 Verdict::Accept { .. } | Verdict::Hold(_) => return Ok(()),
                 Verdict::Report(why) => _ = first.get_or_insert(admit::Refusal::Suppressed { why, until: None }),
                 Verdict::Refuse(refusal) => _ = first.get_or_insert(refusal),
@@ -243,6 +252,12 @@ impl Desk {
     }
 }
 
+/// The dice for a canary: once a day for an address, because a mail server asks again and again about one mail.
+fn chance(tag: Option<Tag>, now: u64) -> f64 {
+    tag.map_or(1.0, |tag| worth::chance(&tag.0, now / DAY_S))
+}
+
+const DAY_S: u64 = 86_400;
 /// Postfix waits up to 100 s, and its clients with it.
 const ANSWER_MAX: Duration = Duration::from_millis(100);
 /// Each takes a thread; where so many wait already, one more would not be answered in time either.

@@ -1,5 +1,7 @@
 //! What suppression was worth: counted by a node whose mail was stopped, and whose canaries were answered.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,8 +10,9 @@ use serde_json::Value;
 use crate::client::{Client, send};
 use crate::node::{Node, SM2TP, said};
 use crate::peers::{federation, peer};
+use crate::programs::run;
 use crate::sink::Sink;
-use crate::wait::{free_address, wait_until};
+use crate::wait::{Folder, free_address, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -84,4 +87,51 @@ fn canaries_tell_how_right_other_nodes_are_and_stops_what_they_saved() {
     );
     let count = b.ask(&["ledger", "rebuild"]);
     assert_eq!(&evidence(&b)["counts"], counts, "after a rebuild of {count}");
+}
+
+#[test]
+fn canaries_of_a_mail_server_beside_the_node_are_answered_by_its_log() {
+    let dying = Sink::with(|_| Some("550 5.1.1 No such user here".to_owned()));
+    let (folder, http, door) = (Folder::new("log"), free_address(), free_address());
+    let log = folder.join("mail.log");
+    std::fs::write(&log, "").unwrap();
+    let a = node("a", &dying);
+    let beside = Node::start(&format!(
+        "hostname = \"mail.example.org\"\n[http]\nlisten = [\"{http}\"]\n[policy]\nlisten = [\"{door}\"]\nstream = \"bulk\"\n\
+         [logs]\nfollow = [{{ format = \"postfix\", path = \"{}\" }}]\n{}",
+        log.display(),
+        federation(http).replace("canary_share = 0.0", "canary_share = 1.0")
+    ));
+    peer(&a, &beside);
+    send(a.smtp(), "anna@s.test", &["gone@d.test"], "hello");
+    wait_until("the word has come", LONG, || beside.decision("gone@d.test", "bulk")["decision"] == "hold");
+
+    let ask = || {
+        let request = "request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=127.0.0.1\nsender=news@s.test\n\
+                       recipient=gone@d.test\nrecipient_count=0\ninstance=1.2.3\n\n";
+        let mut connection = TcpStream::connect(door).unwrap();
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(connection).read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    };
+    // A mail server asks twice about some mails; the mail is one.
+    assert_eq!((ask().as_str(), ask().as_str()), ("action=DUNNO", "action=DUNNO"));
+    let canaries = |key: &str| evidence(&beside)["counts"]["canaries"][key].as_u64().unwrap();
+    wait_until("it is counted", LONG, || canaries("sent") == 1);
+    let time = run("date", &["-u", "+%Y-%m-%dT%H:%M:%S+00:00"], "");
+    let line = format!(
+        "{} vm postfix/smtp[1]: 4jX8763w1: to=<gone@d.test>, relay=mx.d.test[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, \
+         status=bounced (host mx.d.test[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))\n",
+        time.trim()
+    );
+    std::fs::write(&log, line).unwrap();
+    wait_until("the log answers", LONG, || canaries("dead") == 1);
+    assert_eq!((canaries("sent"), canaries("alive"), canaries("unclear")), (1, 0, 0));
+
+    // "Take and report" is a refusal here: nobody takes the mail.
+    beside.ask(&["suppress", "remove", "gone@d.test"]);
+    beside.ask(&["suppress", "add", "gone@d.test"]);
+    beside.ask(&["org", "suppression", "local", "--stopped", "report"]);
+    assert!(ask().starts_with("action=550 5.7.1 not sent: an administrator put this address"), "{}", ask());
 }

@@ -6,11 +6,12 @@
 
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Domain;
-use sm2tp_rules::Cause;
 use sm2tp_rules::returned::BOUNCE_DAYS_MAX;
+use sm2tp_rules::{Cause, Stream};
 
 use super::event::{DAY_S, Event, Subject, hour};
-use crate::sql::{self, Sql, SqlError, Value};
+use super::{Ledger, LedgerError, keep};
+use crate::sql::{self, Sql, SqlError};
 use crate::told::{Told, What};
 
 impl Event {
@@ -22,6 +23,17 @@ impl Event {
             recipient: Some((key_id, tag)),
             domain: Some(domain.to_string()),
             ..Self::new(now / DAY_S * DAY_S, Subject::Recipient, SPARED)
+        }
+    }
+
+    /// A canary at a door of another mail server, counted for its sender.
+    #[must_use]
+    pub fn let_through(org: &str, login: Option<&str>, stream: Stream, now: u64) -> Self {
+        Self {
+            stream: Some(stream.to_string()),
+            org: Some(org.to_owned()),
+            login: login.map(str::to_owned),
+            ..Self::new(hour(now), Subject::Sender, "canary")
         }
     }
 
@@ -47,22 +59,18 @@ impl Canaries {
 
     /// Notes a canary, or answers with the event that tells what became of one.
     pub(super) fn follow(&mut self, sql: &mut dyn Sql, told: &Told, tag: Tag) -> Result<Option<Event>, SqlError> {
-        let key = [Value::from(told.mail), tag.0[..].into()];
         if told.what == What::Canary {
             self.wait = true;
-            forget(sql, told.at)?;
-            let note =
-                "INSERT INTO canary (mail, tag, at, taken) VALUES ($1, $2, $3, 0) ON CONFLICT (mail, tag) DO NOTHING";
-            let [mail, tag] = key;
-            sql.execute(note, &[mail, tag, told.at.into()])?;
+            note(sql, told.mail, tag, told.at)?;
             return Ok(None);
         }
-        let Some(end) = end(&told.what).filter(|_| self.wait) else { return Ok(None) };
+        // A report of ours to the same address proves nothing.
+        let Some(end) = end(&told.what).filter(|_| self.wait && !told.report) else { return Ok(None) };
         let ended = match end {
             ALIVE => "UPDATE canary SET taken = 1 WHERE mail = $1 AND tag = $2 AND taken = 0",
             _ => "DELETE FROM canary WHERE mail = $1 AND tag = $2 AND taken = 0",
         };
-        let found = sql.execute(ended, &key)?;
+        let found = sql.execute(ended, &[told.mail.into(), tag.0[..].into()])?;
         Ok((found != 0).then(|| Event {
             stream: Some(told.stream.to_string()),
             org: Some(told.org.clone()),
@@ -70,6 +78,33 @@ impl Canaries {
             ..Event::new(hour(told.at), Subject::Sender, end)
         }))
     }
+}
+
+impl Ledger {
+    /// Notes canaries that another mail server delivers: the address is looked for in its log, which knows no numbers of ours.
+    /// Each with its sender's event ([`Event::let_through`]); one that waits for its answer already is not counted again.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: none of them was noted.
+    pub async fn let_through(&self, canaries: Vec<(Event, Tag)>) -> Result<(), LedgerError> {
+        self.write(move |sql| {
+            for (event, tag) in &canaries {
+                if note(sql, BESIDE, *tag, event.at)? {
+                    keep(sql, event)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Notes that a canary waits for its answer; false where it does already.
+fn note(sql: &mut dyn Sql, mail: u64, tag: Tag, at: u64) -> Result<bool, SqlError> {
+    forget(sql, at)?;
+    let note = "INSERT INTO canary (mail, tag, at, taken) VALUES ($1, $2, $3, 0) ON CONFLICT (mail, tag) \
+                DO UPDATE SET taken = 0, at = excluded.at WHERE canary.taken = 1";
+    Ok(sql.execute(note, &[mail.into(), tag.0[..].into(), at.into()])? != 0)
 }
 
 /// Whether a mail that came back was a canary that had counted as alive; asked once for each.
@@ -108,6 +143,9 @@ pub(super) const UNCLEAR: &str = "canary-unclear";
 /// It had counted as alive, and came back as dead.
 pub(crate) const BACK: &str = "canary-back";
 
+/// Instead of the number of a mail, where another server keeps it: logs are told under it.
+const BESIDE: u64 = 0;
+
 /// Twice what a report may take, so that a long stay in the queue comes on top.
 const WAIT_S_MAX: u64 = 2 * BOUNCE_DAYS_MAX as u64 * DAY_S;
 
@@ -115,9 +153,9 @@ const WAIT_S_MAX: u64 = 2 * BOUNCE_DAYS_MAX as u64 * DAY_S;
 mod tests {
     use sm2tp_federation::tags::KeyId;
     use sm2tp_proto::Address;
-    use sm2tp_rules::{Fate, Scope, Stream, Strength};
+    use sm2tp_rules::{Fate, Scope, Strength};
 
-    use super::super::{Ledger, SendLog, path};
+    use super::super::{SendLog, path};
     use super::*;
     use crate::testing::TempDir;
     use crate::told::{Answer, Verdict};
@@ -227,5 +265,26 @@ mod tests {
         ledger.rebuild().await.unwrap();
         assert_eq!(lines().await, (1, 1, day));
         assert_eq!(ledger.views().len(), 0, "nothing is held against it");
+    }
+
+    #[tokio::test]
+    async fn a_canary_of_another_mail_server_is_answered_by_its_log() {
+        let dir = TempDir::quick();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let beside = |what| Told { recipient: Some("r1@x.example".into()), ..told(BESIDE, what) };
+        let tag = tagger(&Address::parse("r1@x.example").unwrap()).unwrap().1;
+        let asked = || (Event::let_through("asso", None, Stream::Bulk, 1_800_000_123), tag);
+        // Mail servers ask twice.
+        ledger.let_through(vec![asked(), asked()]).await.unwrap();
+        let report = Told { report: true, ..beside(What::Delivered { answer: Answer::default() }) };
+        absorb(&ledger, 1, vec![report, beside(What::Deferred { answer: Answer::default() })]).await;
+        assert_eq!(counted(&ledger).await, [("canary".to_owned(), 1)]);
+        absorb(&ledger, 3, vec![beside(What::Delivered { answer: Answer::default() })]).await;
+        assert_eq!(counted(&ledger).await, [("canary".to_owned(), 1), ("canary-alive".to_owned(), 1)]);
+        // Later it is one again.
+        ledger.let_through(vec![asked()]).await.unwrap();
+        absorb(&ledger, 4, vec![beside(bounced(Cause::Address))]).await;
+        let want = [("canary", 2), ("canary-alive", 1), ("canary-dead", 1)];
+        assert_eq!(counted(&ledger).await, want.map(|(kind, count)| (kind.to_owned(), count)));
     }
 }
