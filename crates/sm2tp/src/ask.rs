@@ -62,8 +62,8 @@ impl Trust {
 async fn confirmed(config: &Config, config_file: &Path, who: &str) -> Result<String, Failure> {
     let shown = ask(config, config_file, &Request::PeerShow { who: who.to_owned() }).await?;
     let fingerprint = shown["fingerprint"].as_str().unwrap_or_default().to_owned();
-    // Who was invited accepts for itself; the node says so.
-    if shown["state"] == "invited" {
+    // Who was invited accepts for itself, the node says so; and who is trusted already was decided on.
+    if shown["state"] == "invited" || shown["state"] == "accepted" {
         return Ok(fingerprint);
     }
     let peer = show::text(&Request::PeerShow { who: who.to_owned() }, &shown);

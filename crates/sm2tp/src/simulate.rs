@@ -14,7 +14,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -118,17 +118,28 @@ pub fn senders(args: &SendersArgs, as_json: bool) -> Result<ExitCode, Failure> {
     if let Some(folder) = &args.curves {
         let sweep: Vec<Figures> =
             SWEEP.iter().map(|percent| run(&SendersArgs { limits: *percent, ..args.clone() })).collect();
-        for (name, svg) in curves::draw(&figures, &sweep) {
-            let path = folder.join(name);
-            std::fs::write(&path, svg)
-                .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", path.display())))?;
-        }
+        save(folder, curves::draw(&figures, &sweep))?;
     }
+    tell(&figures, &figures.words(), as_json)
+}
+
+/// Writes drawings into a folder that is there.
+fn save<const N: usize>(folder: &Path, drawings: [(&str, String); N]) -> Result<(), Failure> {
+    for (name, svg) in drawings {
+        let path = folder.join(name);
+        std::fs::write(&path, svg)
+            .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Prints what came out of a simulation.
+fn tell(figures: &impl Serialize, words: &str, as_json: bool) -> Result<ExitCode, Failure> {
     if as_json {
-        let text = serde_json::to_string(&figures);
+        let text = serde_json::to_string(figures);
         say(&text.map_err(|error| Failure::new(Exit::Unavailable, format!("the figures: {error}")))?);
     } else {
-        say(figures.words().trim_end());
+        say(words.trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }

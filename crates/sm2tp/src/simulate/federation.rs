@@ -26,7 +26,7 @@ use self::sender::{Fared, HELD_MAX_S, Outage};
 use self::topology::Topology;
 use self::world::{Trouble, World};
 use super::dice::Dice;
-use crate::{Exit, Failure, say};
+use crate::Failure;
 
 /// `sm2tp simulate federation`.
 #[derive(Debug, Clone, clap::Args)]
@@ -156,19 +156,9 @@ struct Week {
 pub fn federation(args: &FederationArgs, as_json: bool) -> Result<ExitCode, Failure> {
     let figures = run(args);
     if let Some(folder) = &args.curves {
-        for (name, svg) in charts::draw(&figures) {
-            let path = folder.join(name);
-            std::fs::write(&path, svg)
-                .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", path.display())))?;
-        }
+        super::save(folder, charts::draw(&figures))?;
     }
-    if as_json {
-        let text = serde_json::to_string(&figures);
-        say(&text.map_err(|error| Failure::new(Exit::Unavailable, format!("the figures: {error}")))?);
-    } else {
-        say(figures.words().trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
+    super::tell(&figures, &figures.words(), as_json)
 }
 
 fn run(args: &FederationArgs) -> Figures {
