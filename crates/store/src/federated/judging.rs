@@ -76,14 +76,15 @@ impl Federated {
         {
             let mut index = self.write_index();
             let judged = index.judged_mut();
-            for (origin, whole) in &tallies {
-                judged.entry(*origin).or_default().whole = *whole;
+            for origin in tallies.keys() {
+                judged.entry(*origin).or_default();
             }
             for (origin, judgement) in judged.iter_mut() {
-                if !tallies.contains_key(origin) {
-                    judgement.whole = Tally::default();
+                // A segment that came meanwhile may be in both counts: its origin keeps the older one until the next time.
+                if judgement.fresh == Tally::default() {
+                    judgement.whole = tallies.get(origin).copied().unwrap_or_default();
+                    judgement.before = Tally::default();
                 }
-                judgement.before = Tally::default();
                 if judgement.settle(&self.belief, now) {
                     turned.push(Turned { origin: *origin, judgement: *judgement });
                 }
