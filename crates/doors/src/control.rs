@@ -38,6 +38,7 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::dkim::{Algorithm, DkimError};
+use sm2tp_store::federated::FederatedError;
 use sm2tp_store::ledger::{Replay, Verdict};
 use sm2tp_store::{Bounce, LedgerError, SpoolError};
 use thiserror::Error;
@@ -144,6 +145,12 @@ pub enum Problem {
     Dkim(#[from] DkimError),
     #[error(transparent)]
     NotAsked(#[from] NotAsked),
+}
+
+impl From<FederatedError> for Problem {
+    fn from(error: FederatedError) -> Self {
+        Self::NotFound(error.to_string())
+    }
 }
 
 impl Problem {

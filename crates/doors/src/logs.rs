@@ -232,10 +232,7 @@ impl Follower {
             batch.noted.extend(self.settings.members.noted(&outcome, &told).filter(|_| batch.kept < end));
             batch.told.push((end, told));
         };
-        match self.log.writer {
-            Writer::Postfix => self.mails.postfix(line, &clock, each),
-            Writer::Exim => self.mails.exim(line, &clock, each),
-        }
+        self.mails.line(self.log.writer, line, &clock, each);
     }
 
     async fn tell(&self, source: &str, batch: Batch) -> Result<(), Trouble> {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sm2tp_rules::suppress::Federated;
+
 use crate::keys::NodeKey;
 use crate::record::Class;
 
@@ -17,8 +19,6 @@ pub struct Vote {
     pub hour: u32,
     /// Weeks from the record; 0 is the default of the class.
     pub ttl_weeks: u8,
-    /// The code of the recipient's provider; 0 for any other.
-    pub provider: u8,
     /// The provider refused nearly everybody in that hour (§8.3): a HARD of it weighs nothing. Where the origin says it
     /// again later, that is its newer vote.
     pub provider_frozen: bool,
@@ -54,7 +54,20 @@ pub struct Decay {
     pub drop_s: u64,
 }
 
-/// The numbers of §8; all are configuration.
+impl Believed {
+    /// What the rules of suppression are told; `after`: of that, what was said after the last delivery.
+    #[must_use]
+    pub fn facts(&self, after: &Self) -> Federated {
+        Federated {
+            score: self.score,
+            sources: self.sources_independent,
+            newest_at: self.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
+            sources_after_delivery: after.sources_independent,
+        }
+    }
+}
+
+/// The numbers of §8.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeliefLimits {
     pub hard: Decay,
@@ -273,7 +286,6 @@ mod tests {
             class,
             hour: ((NOW - days * DAY) / 3600) as u32,
             ttl_weeks: 0,
-            provider: 0,
             provider_frozen: false,
             epoch: 0,
             sequence: 1000 - days,

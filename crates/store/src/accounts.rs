@@ -184,6 +184,13 @@ impl Accounts {
         known.logins.get(login).map(|login| login.account.clone())
     }
 
+    /// The account of a login that another mail server let in: of this node, or of the organisation `local` where only that
+    /// server knows it. `stream` is for the latter.
+    #[must_use]
+    pub fn let_in(&self, login: &str, stream: Stream) -> Account {
+        self.account(login).unwrap_or_else(|| Account { login: Some(login.into()), ..self.local(stream) })
+    }
+
     /// All orgs, by name.
     #[must_use]
     pub fn orgs(&self) -> Vec<Org> {

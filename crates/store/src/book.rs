@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sm2tp_federation::belief::{BeliefLimits, Believed};
+use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::sealed::TagKeyGrant;
 use sm2tp_federation::tags::{KeyId, Tag, TagKey};
 use sm2tp_proto::{Address, Domain};
@@ -102,7 +102,7 @@ impl Book {
             let best = best.max_by(|(_, a), (_, b)| a.score.total_cmp(&b.score));
             best.map_or_else(suppress::Federated::default, |(tag, believed)| {
                 let after = index.believed_since(tag, delivered_at, now, &self.belief);
-                facts(&believed, &after)
+                believed.facts(&after)
             })
         })
     }
@@ -130,14 +130,5 @@ impl Bounce for Book {
 
     fn limits(&self, org: &str) -> suppress::Limits {
         self.accounts.suppression(org, &self.limits)
-    }
-}
-
-fn facts(believed: &Believed, after: &Believed) -> suppress::Federated {
-    suppress::Federated {
-        score: believed.score,
-        sources: believed.sources_independent,
-        newest_at: believed.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
-        sources_after_delivery: after.sources_independent,
     }
 }

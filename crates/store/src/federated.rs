@@ -221,18 +221,9 @@ impl Federated {
     }
 
     /// `(own events sealed, foreign events kept)`.
-    ///
-    /// # Errors
-    /// [`FederatedError`] where the ledger cannot be read.
-    pub async fn counts(&self, own: NodeKey) -> Result<(u64, u64), FederatedError> {
-        let headers = self
-            .ledger
-            .read(|sql| Ok(sql::all(sql, "SELECT header FROM segment WHERE parked IS NULL", &[], header)?))
-            .await?;
-        let sum = |ours: bool| {
-            headers.iter().filter(|header| (header.origin() == own) == ours).map(|h| u64::from(h.count())).sum()
-        };
-        Ok((sum(true), sum(false)))
+    #[must_use]
+    pub fn counts(&self, own: NodeKey) -> (u64, u64) {
+        self.look(|index| (index.kept(&own), index.kept_of_all() - index.kept(&own)))
     }
 
     /// The descriptor of a node, as far as it is known.

@@ -268,7 +268,11 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: it will be tried again.
     pub async fn roll_up(&self, now: u64) -> Result<(), LedgerError> {
-        self.write(move |sql| Ok(figures::roll_up(sql, now)?)).await
+        self.write(move |sql| {
+            canary::forget(sql, now)?;
+            Ok(figures::roll_up(sql, now)?)
+        })
+        .await
     }
 
     /// Reads the answers of the send log again with `rules`, and with [`Replay::Apply`] records what they mean now.

@@ -3,6 +3,7 @@
 mod nodes;
 
 use serde_json::{Value, json};
+use sm2tp_proto::date;
 use sm2tp_rules::alerts::{Finding, Part, Turn};
 use sm2tp_store::alerts::Message;
 
@@ -271,17 +272,7 @@ fn size(octets: u64) -> String {
 
 /// RFC 3339, in UTC.
 fn utc(at: u64) -> String {
-    let (days, seconds) = (at / 86_400, at % 86_400);
-    // Days since 1 March of the year 0, in cycles of 400 years (a date of Gregory's calendar from the day count).
-    let day = days + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year + era * 400 + next;
-    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    date::rfc3339(at)
 }
 
 const MIB: u64 = 1024 * 1024;

@@ -10,7 +10,7 @@ use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::{self, Sender, Verdict, Way};
 use sm2tp_rules::allowance::Holder;
 use sm2tp_rules::stream::Kind;
-use sm2tp_rules::suppress::Why;
+use sm2tp_rules::suppress::{self, Why};
 use sm2tp_rules::watch::Standing;
 use sm2tp_rules::{Stream, StreamBy, worth};
 use sm2tp_store::Bounce;
@@ -88,6 +88,13 @@ pub(super) struct No {
     pub text: String,
 }
 
+impl No {
+    /// A mail that a relay of this node would hold, where nobody can hold it.
+    pub(super) fn held(why: &Why) -> Self {
+        Self { code: 450, enhanced: Enhanced(4, 7, 1), text: format!("held for now: {why}") }
+    }
+}
+
 impl Desk {
     pub(super) fn new(house: House, members: Members, stops: Stops) -> Self {
         Self { house, members, stops, deciding: Arc::new(Semaphore::new(DECIDING_MAX)), turns: Turns::default() }
@@ -119,9 +126,7 @@ impl Desk {
     pub(super) fn account(&self, login: Option<&str>, client: Option<IpAddr>, port: &str) -> Option<Account> {
         let (accounts, stream) = (&self.house.accounts, self.members.stream);
         let account = match login {
-            Some(login) => accounts
-                .account(login)
-                .unwrap_or_else(|| Account { login: Some(login.into()), ..accounts.local(stream) }),
+            Some(login) => accounts.let_in(login, stream),
             None => (self.members.trusted)(client?).then(|| accounts.local(stream))?,
         };
         let kind = match port.parse() {
@@ -141,9 +146,8 @@ impl Desk {
     pub(super) fn recipient(&self, account: &Account, named: &Naming<'_>) -> Result<Taken, No> {
         let Naming { mail_from, recipient, before, .. } = *named;
         let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
-        let facts = book.recipient(recipient, &account.org, now);
-        let tag = book.tag(recipient).map(|(_, tag)| tag);
-        let decided = match admit::recipient(&asked, &facts, &book.limits(&account.org), now, chance(tag, now)) {
+        let (verdict, tag) = self.verdict(&asked, &account.org, &book.limits(&account.org), recipient, now);
+        let decided = match verdict {
             Verdict::Accept { canary } => {
                 if let (Some(_), Some(tag)) = (canary, tag) {
                     self.stops.let_through(account, asked.stream, tag, now);
@@ -205,15 +209,31 @@ impl Desk {
         let limits = book.limits(&account.org);
         let mut first = None;
         for recipient in recipients {
-            let facts = book.recipient(recipient, &account.org, now);
-            let tag = book.tag(recipient).map(|(_, tag)| tag);
-            match admit::recipient(&asked, &facts, &limits, now, chance(tag, now)) {
+            match self.verdict(&asked, &account.org, &limits, recipient, now).0 {
                 Verdict::Accept { .. } | Verdict::Hold(_) => return Ok(()),
                 Verdict::Report(why) => _ = first.get_or_insert(admit::Refusal::Suppressed { why, until: None }),
                 Verdict::Refuse(refusal) => _ = first.get_or_insert(refusal),
             }
         }
         first.map_or(Ok(()), |refusal| Err(self.stop(account, &refusal)))
+    }
+
+    /// What the rules say, and the tag of a recipient whom other nodes doubt. The dice for a canary are thrown once a day for
+    /// an address, because a mail server asks again and again about one mail.
+    fn verdict(
+        &self,
+        asked: &Sender<'_>,
+        org: &str,
+        limits: &suppress::Limits,
+        recipient: &Address,
+        now: u64,
+    ) -> (Verdict, Option<Tag>) {
+        let book = &self.house.book;
+        let facts = book.recipient(recipient, org, now);
+        let is_doubted = 0.0 < facts.federated.score;
+        let tag = is_doubted.then(|| book.tag(recipient)).flatten().map(|(_, tag)| tag);
+        let chance = tag.map_or(1.0, |tag| worth::chance(&tag.0, now / DAY_S));
+        (admit::recipient(asked, &facts, limits, now, chance), tag)
     }
 
     /// May the whole mail go, and which way?
@@ -250,11 +270,6 @@ impl Desk {
         };
         No { code, enhanced, text }
     }
-}
-
-/// The dice for a canary: once a day for an address, because a mail server asks again and again about one mail.
-fn chance(tag: Option<Tag>, now: u64) -> f64 {
-    tag.map_or(1.0, |tag| worth::chance(&tag.0, now / DAY_S))
 }
 
 const DAY_S: u64 = 86_400;

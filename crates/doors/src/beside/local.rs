@@ -250,22 +250,19 @@ impl Shared {
             stream: self.stream,
             returns: None,
         };
-        let meaning = match happened.result {
-            Status::Sent => None,
-            _ => rules.delivery(&outcome.delivery),
-        };
         let Some(told) = reading.told(&outcome) else {
             return Answer::Error { message: "this says nothing about a recipient".into() };
         };
+        let verdict = told.answer().and_then(|answer| answer.verdict.clone());
         let (kept, done) = oneshot::channel();
         if self.happenings.send((told, kept)).await.is_err() {
             return stopping();
         }
         match done.await {
             Ok(Ok(())) => Answer::Counted {
-                cause: meaning.as_ref().map(|meaning| meaning.cause),
-                fate: meaning.as_ref().map(|meaning| meaning.fate),
-                rule: meaning.map(|meaning| meaning.rule.to_string()),
+                cause: verdict.as_ref().map(|verdict| verdict.cause),
+                fate: verdict.as_ref().map(|verdict| verdict.fate),
+                rule: verdict.map(|verdict| verdict.rule),
             },
             Ok(Err(error)) => Answer::Error { message: error.to_string() },
             Err(_) => stopping(),

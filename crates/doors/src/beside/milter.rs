@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sm2tp_proto::milter::{Answer, Began, Change, Event, FrameReader, MilterError, Session, Wants};
 use sm2tp_proto::policy::Party;
-use sm2tp_proto::{Address, Enhanced, token};
+use sm2tp_proto::{Address, token};
 use sm2tp_rules::stream::{self, Looks};
 use sm2tp_rules::suppress::Why;
 use sm2tp_store::accounts::{Account, ReturnPath};
@@ -155,11 +155,8 @@ impl Telling {
             _ => Ok(Taken::Yes),
         };
         match (decided, self.shared.settings.held) {
-            (Err(No { code, enhanced, text }), _) => return Answer::Refuse { code, enhanced, text },
-            (Ok(Taken::Held(why)), Held::Later) => {
-                let text = format!("held for now: {why}");
-                return Answer::Refuse { code: 450, enhanced: Enhanced(4, 7, 1), text };
-            }
+            (Err(no), _) => return refuse(no),
+            (Ok(Taken::Held(why)), Held::Later) => return refuse(No::held(&why)),
             (Ok(Taken::Held(why)), Held::Hold) => mail.held = Some(why),
             (Ok(Taken::Yes), _) => {}
         }
@@ -185,7 +182,7 @@ impl Telling {
         });
         match decided.await {
             Some(Ok(changes)) => Answer::Change(changes),
-            Some(Err(No { code, enhanced, text })) => Answer::Refuse { code, enhanced, text },
+            Some(Err(no)) => refuse(no),
             None => Answer::Continue,
         }
     }
@@ -259,6 +256,10 @@ impl Shared {
         let removed = (1..=mail.references).rev().map(|index| Change::Remove { name: token::FIELD, index });
         Some(removed.chain([Change::Insert { name: token::FIELD, value }, Change::From(path)]).collect())
     }
+}
+
+fn refuse(No { code, enhanced, text }: No) -> Answer {
+    Answer::Refuse { code, enhanced, text }
 }
 
 /// Of more recipients is counted how many there are: the kind of a mail that its header tells is then not asked about again.

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use sm2tp_proto::Address;
 use sm2tp_proto::policy::{Action, PolicyError, Request, RequestReader, Stage};
 use sm2tp_proto::token;
-use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::admit::Way;
 use sm2tp_rules::detour::{Detour, detour};
 use sm2tp_store::accounts::{Account, ReturnPath};
@@ -140,10 +140,7 @@ impl Shared {
         match (taken, self.settings.held) {
             (Taken::Yes, _) => Ok(Action::Dunno),
             (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
-            (Taken::Held(why), Held::Later) => {
-                let text = format!("held for now: {why}");
-                Err(No { code: 450, enhanced: Enhanced(4, 7, 1), text })
-            }
+            (Taken::Held(why), Held::Later) => Err(No::held(&why)),
         }
     }
 

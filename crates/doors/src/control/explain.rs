@@ -292,7 +292,7 @@ async fn names(house: &House, votes: &[Vote]) -> Result<Vec<(String, String)>, P
         votes.iter().flat_map(|vote| [Some(vote.origin), vote.introducer]).flatten().collect();
     let mut names = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let name = house.federation.store.name(node).await.map_err(|error| Problem::NotFound(error.to_string()))?;
+        let name = house.federation.store.name(node).await?;
         names.push((node.to_string(), name));
     }
     Ok(names)

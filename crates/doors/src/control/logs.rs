@@ -104,17 +104,17 @@ pub(super) async fn import(house: &House, log: OldLog) -> Result<Value, Problem>
         returns: None,
     };
     let read = house.ledger.read_to(&log.source).await?;
-    let (mut taken, mut overtaken, mut batch) = (0_usize, 0_usize, Vec::new());
+    let (mut overtaken, mut batch) = (0_usize, Vec::new());
     for result in log.results.iter().filter(|result| read < result.end) {
         let Some(told) = reading.told(&result.outcome(log.writer)) else { continue };
         if is_overtaken(house, &told) {
             overtaken += 1;
         } else {
-            taken += 1;
             batch.push((result.end, told));
         }
     }
     let known = log.results.iter().filter(|result| result.end <= read).count();
+    let taken = batch.len();
     if !batch.is_empty() {
         let book = house.book.clone();
         let tagger = move |address: &Address| book.tag(address);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sm2tp_federation::belief::Agreement;
 use sm2tp_federation::keys::NodeKey;
-use sm2tp_store::federated::{FederatedError, Judgement, Peer, Standing, Waiting};
+use sm2tp_store::federated::{Judgement, Peer, Standing, Waiting};
 
 use super::Problem;
 use crate::{House, now};
@@ -11,7 +11,7 @@ use crate::{House, now};
 /// All peers, and the origins that came through them.
 pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     let store = &house.federation.store;
-    let peers = store.peers().await.map_err(|error| Problem::NotFound(error.to_string()))?;
+    let peers = store.peers().await?;
     let mut behind: Vec<(NodeKey, Standing, Judgement, u64)> = store.look(|index| {
         let introduced = index.origins().filter(|(_, standing, _)| standing.introducer.is_some());
         introduced.map(|(origin, standing, judgement)| (origin, standing, judgement, index.kept(&origin))).collect()
@@ -25,7 +25,7 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     behind.truncate(ORIGINS_MAX);
     let mut origins = Vec::with_capacity(behind.len());
     for (origin, standing, judgement, kept) in behind {
-        let name = store.name(origin).await.map_err(|error| Problem::NotFound(error.to_string()))?;
+        let name = store.name(origin).await?;
         origins.push(json!({
             "node": origin,
             "name": name,
@@ -50,8 +50,7 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
 /// A peer as a person sees it: both fingerprints, to be compared by voice (`FEDERATION.md` §7).
 pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
     let (store, own) = (&house.federation.store, house.federation.publisher.own);
-    let told = store.told_until(own, peer.read_to.unwrap_or(0)).await;
-    let told = told.map_err(|error| Problem::NotFound(error.to_string()))?;
+    let told = store.told_until(own, peer.read_to.unwrap_or(0)).await?;
     let contradicts = store.look(|index| index.contradicts_itself(&peer.node));
     let parked = store.look(|index| index.parked().get(&peer.node).cloned());
     let (kept, judgement, behind) = store.look(|index| {
@@ -81,13 +80,12 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
 /// An origin of which a person thought again; a peer in full.
 pub(super) async fn trusted(house: &House, (origin, segments): (NodeKey, u64)) -> Result<Value, Problem> {
     let store = &house.federation.store;
-    let trouble = |error: FederatedError| Problem::NotFound(error.to_string());
-    let known = store.peers().await.map_err(trouble)?.into_iter().find(|peer| peer.node == origin);
+    let known = store.peers().await?.into_iter().find(|peer| peer.node == origin);
     let mut value = match known {
         Some(known) => peer(known, house).await?,
         None => json!({
             "node": origin,
-            "name": store.name(origin).await.map_err(trouble)?,
+            "name": store.name(origin).await?,
             "fingerprint": origin.fingerprint(),
         }),
     };

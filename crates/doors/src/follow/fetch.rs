@@ -110,8 +110,7 @@ impl Api {
 
     /// The address, where it is no name.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
-        let host = self.0.host_str().unwrap_or_default();
-        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+        ip(&self.0)
     }
 
     #[must_use]
@@ -215,7 +214,7 @@ impl Client {
         octets_max: usize,
     ) -> Result<Answer, FetchError> {
         let host = api.authority();
-        if !api.is_loopback() && api.ip().is_some_and(|ip| !self.guard.allows(ip)) {
+        if !self.guard.reaches(api) {
             return Err(FetchError::Private { host });
         }
         let unreachable = |error: reqwest::Error| FetchError::Unreachable {
@@ -270,9 +269,13 @@ impl Answer {
 
 /// 127.0.0.0/8, `::1` and `localhost`; a name that merely resolves there does not count.
 fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    url.host_str() == Some("localhost") || ip(url).is_some_and(|ip| ip.is_loopback())
+}
+
+/// The address in a URL, where it is no name; one of IPv6 stands in brackets.
+fn ip(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
 /// A server that is there answers a connection at once.

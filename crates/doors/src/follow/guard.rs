@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::fetch::Api;
 use crate::smtp::Networks;
 
 /// Asks the system for addresses and keeps those that everybody can reach, and those that were named.
@@ -21,6 +22,11 @@ impl Guard {
 
     pub(crate) fn allows(&self, ip: IpAddr) -> bool {
         is_public(ip) || (self.named)(ip)
+    }
+
+    /// Whether that server may be asked; a name is looked at when it is resolved.
+    pub(crate) fn reaches(&self, api: &Api) -> bool {
+        api.is_loopback() || api.ip().is_none_or(|ip| self.allows(ip))
     }
 }
 

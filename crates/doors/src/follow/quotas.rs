@@ -21,19 +21,17 @@ impl Quotas {
     }
 
     /// The octets of the first of `headers`, which follow each other, that are taken: known before any body is asked for.
+    /// Of their origin this was asked before, so that it is counted once and not kept twice.
     pub(super) async fn run(
-        &mut self,
+        &self,
         store: &Federated,
         headers: &[Header],
         introducer: Option<NodeKey>,
     ) -> Result<u64, FederatedError> {
         let (mut octets, mut counted) = (0, Self::new(self.limits.clone()));
-        if let Some(first) = headers.first() {
-            // Asked here, so that it is counted once and not kept twice.
-            self.quota(store, first, introducer).await?;
-            counted.origins = self.origins.clone();
-            counted.introduced = self.introduced.clone();
-        }
+        let known = headers.first().and_then(|first| self.origins.get_key_value(&first.origin()));
+        counted.origins.extend(known.map(|(origin, history)| (*origin, history.clone())));
+        counted.introduced.extend(introducer.and_then(|node| Some((node, *self.introduced.get(&node)?))));
         for header in headers {
             if counted.quota(store, header, introducer).await? != Quota::Take {
                 break;
@@ -64,7 +62,7 @@ impl Quotas {
         let history = self.origins.entry(origin).or_default();
         let usage = Usage {
             events_day: history.days.get(&day).copied().unwrap_or(0),
-            events_day_median: median(history, day),
+            events_day_median: history.median(day),
             origin_octets: history.octets,
             introducer_octets: introducer.and_then(|node| self.introduced.get(&node).copied()).unwrap_or(0),
         };
@@ -80,28 +78,4 @@ impl Quotas {
     }
 }
 
-/// Of the 30 days before `day`; a day without events counts as one.
-fn median(history: &History, day: u64) -> u64 {
-    let mut days: Vec<u64> =
-        (day.saturating_sub(MEDIAN_DAYS)..day).map(|day| history.days.get(&day).copied().unwrap_or(0)).collect();
-    days.sort_unstable();
-    days.get(days.len() / 2).copied().unwrap_or(0)
-}
-
 const DAY_S: u64 = 86_400;
-const MEDIAN_DAYS: u64 = 30;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_counts_silent_days() {
-        let mut history = History::default();
-        assert_eq!(median(&history, 100), 0);
-        history.days.extend((85..100).map(|day| (day, 40)));
-        assert_eq!(median(&history, 100), 40);
-        history.days.remove(&99);
-        assert_eq!(median(&history, 100), 0);
-    }
-}

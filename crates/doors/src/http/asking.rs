@@ -135,7 +135,7 @@ fn reachable(shared: &Shared, described: &Descriptor) -> Result<Api, Refusal> {
     if api.is_loopback() && !own.is_ok_and(|own| own.is_loopback()) {
         return Err(Refusal::Bad("api of the descriptor is an address of this machine"));
     }
-    if !api.is_loopback() && api.ip().is_some_and(|ip| !shared.house.federation.guard().allows(ip)) {
+    if !shared.house.federation.guard().reaches(&api) {
         return Err(Refusal::Bad("api of the descriptor is no public address"));
     }
     Ok(api)

@@ -104,7 +104,7 @@ pub(super) async fn gather(house: &House) -> Result<Status, Refusal> {
     let counters = house.ledger.read(|sql| Ok(sql::all(sql, COUNTERS, &[], counter)?)).await;
     let (store, publisher) = (&house.federation.store, &house.federation.publisher);
     let own = publisher.own;
-    let (published, received) = store.counts(own).await?;
+    let (published, received) = store.counts(own);
     Ok(Status {
         hostname: house.hostname.to_string(),
         waiting: waiting(house),

@@ -130,18 +130,13 @@ fn entry(line: &[u8]) -> Option<Entry> {
         }
         _ => return None,
     };
-    let at = rfc3339(micros.parse::<u64>().ok()? / 1_000_000);
+    let at = date::rfc3339(micros.parse::<u64>().ok()? / 1_000_000);
     let word = |text: &str, instead: &str| match text.is_empty() || text.contains([' ', ':', '[']) {
         true => instead.to_owned(),
         false => text.to_owned(),
     };
     let line = format!("{at} {} {}: {message}", word(&host, "localhost"), word(&program, "mail"));
     Some(Entry { of, number, line })
-}
-
-fn rfc3339(at: u64) -> String {
-    let second = at % 86_400;
-    format!("{}T{:02}:{:02}:{:02}Z", date::iso(at / 86_400), second / 3600, second / 60 % 60, second % 60)
 }
 
 /// Lines that wait for the ledger; then `journalctl` waits.

@@ -87,12 +87,9 @@ impl Reading<'_> {
     }
 
     fn account(&self, login: Option<&str>) -> Account {
-        let local = || self.accounts.local(self.stream);
         match login {
-            Some(login) => {
-                self.accounts.account(login).unwrap_or_else(|| Account { login: Some(login.into()), ..local() })
-            }
-            None => local(),
+            Some(login) => self.accounts.let_in(login, self.stream),
+            None => self.accounts.local(self.stream),
         }
     }
 }

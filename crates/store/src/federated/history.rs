@@ -74,6 +74,15 @@ impl History {
         *self.days.entry(header.sealed_at() / DAY_S).or_default() += u64::from(header.count());
         self.octets += segment_octets(header);
     }
+
+    /// Events a day of the 30 days before `day`; a day without events counts as one.
+    #[must_use]
+    pub fn median(&self, day: u64) -> u64 {
+        let mut days: Vec<u64> =
+            (day.saturating_sub(MEDIAN_DAYS)..day).map(|day| self.days.get(&day).copied().unwrap_or(0)).collect();
+        days.sort_unstable();
+        days.get(days.len() / 2).copied().unwrap_or(0)
+    }
 }
 
 /// Header and body without redactions, known before the body is fetched.
@@ -83,3 +92,19 @@ pub fn segment_octets(header: &Header) -> u64 {
 }
 
 const DAY_S: u64 = 86_400;
+const MEDIAN_DAYS: u64 = 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_counts_silent_days() {
+        let mut history = History::default();
+        assert_eq!(history.median(100), 0);
+        history.days.extend((85..100).map(|day| (day, 40)));
+        assert_eq!(history.median(100), 40);
+        history.days.remove(&99);
+        assert_eq!(history.median(100), 0);
+    }
+}

@@ -82,6 +82,12 @@ impl Index {
         *self.kept.entry(header.origin()).or_default() += u64::from(header.count());
     }
 
+    /// Events that are kept of all origins.
+    #[must_use]
+    pub fn kept_of_all(&self) -> u64 {
+        self.kept.values().sum()
+    }
+
     /// Events that are kept of an origin.
     #[must_use]
     pub fn kept(&self, origin: &NodeKey) -> u64 {
@@ -182,8 +188,7 @@ impl Index {
 
     /// All that is thought of origins, and how they agree with this node.
     pub fn origins(&self) -> impl Iterator<Item = (NodeKey, Standing, Judgement)> + '_ {
-        let judged = |origin: &NodeKey| self.judged.get(origin).copied().unwrap_or_default();
-        self.standings.iter().map(move |(origin, standing)| (*origin, *standing, judged(origin)))
+        self.standings.iter().map(|(origin, standing)| (*origin, *standing, self.judgement(origin)))
     }
 
     #[must_use]
@@ -228,7 +233,6 @@ impl Index {
             class: mark.class,
             hour: mark.hour,
             ttl_weeks: mark.ttl_weeks,
-            provider: mark.provider,
             provider_frozen: self.frozen.contains(&(mark.provider, mark.hour)),
             epoch: mark.epoch,
             sequence: mark.sequence,

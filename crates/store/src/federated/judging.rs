@@ -134,7 +134,8 @@ impl Federated {
             Switch::Off => HashSet::new(),
             Switch::On => {
                 let (belief, breakers) = (self.belief.clone(), self.ledger.breakers().list(now));
-                let found = self.ledger.write(move |sql| {
+                // Eight days of counts are read beside the writer, who has mail to count.
+                let hours = self.ledger.read(move |sql| {
                     let mut hours = strange_hours(sql, &codes, &belief, now)?;
                     for tripped in &breakers {
                         let code = codes.get(&tripped.provider).copied().filter(|code| *code != 0);
@@ -142,6 +143,10 @@ impl Federated {
                         let until = tripped.until.min(now) / HOUR_S;
                         hours.extend(code.into_iter().flat_map(|code| (since..=until).map(move |hour| (code, hour))));
                     }
+                    Ok(hours)
+                });
+                let hours = hours.await?;
+                let found = self.ledger.write(move |sql| {
                     for (code, hour) in hours {
                         let put = "INSERT INTO frozen_hour (provider, hour) VALUES ($1, $2) ON CONFLICT DO NOTHING";
                         sql.execute(put, &[u32::from(code).into(), hour.into()])?;

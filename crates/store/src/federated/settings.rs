@@ -1,4 +1,4 @@
-//! What the federated side remembers by name: its epoch, its feed, proofs against origins.
+//! What the federated side remembers by name: its epoch and its feed.
 
 use super::{Federated, FederatedError};
 use crate::sql::{self, Sql};
@@ -34,14 +34,6 @@ impl Federated {
             Ok(sql::first(sql, SELECT, &name, |row| row.text(0).map(str::to_owned))?)
         };
         Ok(self.ledger.write(write).await?.unwrap_or_else(|| fresh.to_owned()))
-    }
-
-    /// # Errors
-    /// [`FederatedError`] where it cannot be removed.
-    pub async fn remove_setting(&self, key: &str) -> Result<(), FederatedError> {
-        let values = [key.into()];
-        self.ledger.write(move |sql| Ok(sql.execute("DELETE FROM setting WHERE key = $1", &values)?)).await?;
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use sm2tp_proto::Enhanced;
 use sm2tp_rules::Evidence;
 use sm2tp_rules::evidence::SOFT_DAYS_MAX;
 
-use super::event::{Event, Speaker, Subject};
+use super::event::{DAY_S, Event, Speaker, Subject};
 use crate::sql::{self, Row, Sql, SqlError, Value};
 
 /// What is known of one address, in numbers.
@@ -232,7 +232,6 @@ const FORGET: &str = "DELETE FROM recipient WHERE tag = $1 AND delivered = 0 AND
 
 /// Of [`RecipientFigures`].
 const COUNTS: usize = 5;
-const DAY_S: u64 = 86_400;
 
 #[cfg(test)]
 mod tests {

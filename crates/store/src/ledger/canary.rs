@@ -101,7 +101,6 @@ impl Ledger {
 
 /// Notes that a canary waits for its answer; false where it does already.
 fn note(sql: &mut dyn Sql, mail: u64, tag: Tag, at: u64) -> Result<bool, SqlError> {
-    forget(sql, at)?;
     let note = "INSERT INTO canary (mail, tag, at, taken) VALUES ($1, $2, $3, 0) ON CONFLICT (mail, tag) \
                 DO UPDATE SET taken = 0, at = excluded.at WHERE canary.taken = 1";
     Ok(sql.execute(note, &[mail.into(), tag.0[..].into(), at.into()])? != 0)
@@ -113,8 +112,8 @@ pub(crate) fn came_back(sql: &mut dyn Sql, mail: u64, tag: Tag) -> Result<bool, 
     Ok(sql.execute(taken, &[mail.into(), tag.0[..].into()])? != 0)
 }
 
-/// Notes of mail whose answer can come no more: a queue keeps mail for days, a report is believed for some more.
-fn forget(sql: &mut dyn Sql, now: u64) -> Result<(), SqlError> {
+/// Forgets mail whose answer can come no more: a queue keeps mail for days, a report is believed for some more.
+pub(super) fn forget(sql: &mut dyn Sql, now: u64) -> Result<(), SqlError> {
     let before = now.saturating_sub(WAIT_S_MAX);
     sql.execute("DELETE FROM canary WHERE at < $1", &[before.into()])?;
     Ok(())
@@ -240,7 +239,9 @@ mod tests {
         }
         // Two months later nobody waits any more.
         let late = Told { at: 1_800_000_123 + WAIT_S_MAX + 1, ..told(20, What::Canary) };
+        let now = late.at;
         absorb(&ledger, 20, vec![late]).await;
+        ledger.roll_up(now).await.unwrap();
         let left = "SELECT mail FROM canary";
         let left = ledger.read(move |sql| Ok(sql::all(sql, left, &[], |row| row.uint(0))?)).await;
         assert_eq!(left.unwrap(), [20]);

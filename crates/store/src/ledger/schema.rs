@@ -177,6 +177,7 @@ CREATE INDEX IF NOT EXISTS returned_day ON returned (day);
 CREATE TABLE IF NOT EXISTS canary (
     mail INTEGER NOT NULL, tag BLOB NOT NULL, at INTEGER NOT NULL, taken INTEGER NOT NULL,
     PRIMARY KEY (mail, tag)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS canary_waiting ON canary (mail) WHERE taken = 0;
 CREATE TABLE IF NOT EXISTS redelivery (
     mail INTEGER NOT NULL, tag BLOB NOT NULL, delivery BLOB NOT NULL, day INTEGER NOT NULL,
     PRIMARY KEY (mail, tag)) WITHOUT ROWID;
