@@ -38,6 +38,13 @@ pub fn iso(day: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// A time (unix seconds) as `2026-11-22T04:05:06Z` (RFC 3339).
+#[must_use]
+pub fn rfc3339(at: u64) -> String {
+    let second = at % 86_400;
+    format!("{}T{:02}:{:02}:{:02}Z", iso(at / 86_400), second / 3600, second / 60 % 60, second % 60)
+}
+
 /// Days from 0000-03-01 to 1970-01-01.
 const BEFORE_1970: u64 = 719_468;
 /// Days of 400 years.

@@ -143,19 +143,22 @@ impl<'a> Line<'a> {
 /// §4.1.2), and does where somebody hopes to write fields of his own into the log.
 pub(crate) fn path(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('<')?;
-    let mut from = 0;
-    if inside.starts_with('"') {
-        let mut escaped = true;
-        // The first quote begins it.
-        let closing = inside.bytes().position(|octet| {
-            let closes = octet == b'"' && !escaped;
-            escaped = octet == b'\\' && !escaped;
-            closes
-        });
-        from = closing?;
-    }
+    let from = match inside.strip_prefix('"') {
+        Some(quoted) => quote_end(quoted)? + 1,
+        None => 0,
+    };
     let at = from + memchr::memchr(b'>', &inside.as_bytes()[from..])?;
     Some((&inside[..at], &inside[at + 1..]))
+}
+
+/// Where the quote is that ends what began before `text`; a backslash takes the next one its meaning.
+pub(crate) fn quote_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|octet| {
+        let ends = octet == b'"' && !escaped;
+        escaped = octet == b'\\' && !escaped;
+        ends
+    })
 }
 
 /// What is before the next space, and what is behind it.

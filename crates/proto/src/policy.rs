@@ -196,7 +196,7 @@ impl fmt::Display for Action {
 }
 
 /// One line of printable ASCII: no text can end the answer early, nor reach a client that did not ask for UTF-8.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     text.chars().take(TEXT_OCTETS_MAX).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 

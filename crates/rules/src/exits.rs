@@ -40,13 +40,18 @@ fn score(exit: &Facts<'_>, org: &str, stream: Stream) -> f64 {
     for byte in [exit.name, "\0", org, "\0", stream.as_str()].iter().flat_map(|part| part.bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    // The last letters of similar names change only low bits of an FNV hash; the rest of SplitMix64 spreads them.
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let high = u32::try_from((hash ^ (hash >> 31)) >> 32).unwrap_or(0);
+    // The last letters of similar names change only low bits of an FNV hash.
+    let high = u32::try_from(mixed(hash) >> 32).unwrap_or(0);
     // In (0, 1), so that the logarithm is finite.
     let drawn = (f64::from(high) + 0.5) / (f64::from(u32::MAX) + 1.0);
     -f64::from(exit.weight.max(1)) / drawn.ln()
+}
+
+/// The end of SplitMix64 (Steele, Lea and Flood, 2014): neighbours do not stay neighbours.
+pub(crate) fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 #[cfg(test)]

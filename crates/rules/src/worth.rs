@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exits::mixed;
+
 /// What was counted in a time. All but `spared` are recipients of mails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -109,11 +111,18 @@ pub fn share(hits: u64, of: u64) -> Option<Share> {
     if of == 0 {
         return None;
     }
-    let (n, p) = (float(of), float(hits.min(of)) / float(of));
-    let z2 = Z_95 * Z_95;
-    let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z_95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    Some(Share { low: (middle - half).max(0.0), likely: p, high: (middle + half).min(1.0) })
+    let (hits, of) = (float(hits.min(of)), float(of));
+    let (low, high) = wilson(hits, of, Z_95);
+    Some(Share { low, likely: hits / of, high })
+}
+
+/// The interval of a share of `count` in `of`, which is more than nothing, within `z` standard deviations.
+pub(crate) fn wilson(count: f64, of: f64, z: f64) -> (f64, f64) {
+    let (share, z2) = (count / of, z * z);
+    let centre = share + z2 / (2.0 * of);
+    let half = z * (share * (1.0 - share) / of + z2 / (4.0 * of * of)).max(0.0).sqrt();
+    let whole = 1.0 + z2 / of;
+    (((centre - half) / whole).max(0.0), ((centre + half) / whole).min(1.0))
 }
 
 /// A number in `[0, 1)` for an address on a day (days since 1970), for doors that are asked again and again about one mail:
@@ -122,11 +131,8 @@ pub fn share(hits: u64, of: u64) -> Option<Share> {
 #[must_use]
 pub fn chance(tag: &[u8; 16], day: u64) -> f64 {
     let [a, b, c, d, e, f, g, h, ..] = *tag;
-    // The end of splitmix64: neighbours in time must not be neighbours in chance.
-    let mut mixed = u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ day.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    float((mixed ^ (mixed >> 31)) >> 11) / float(1 << 53)
+    let seed = u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ day.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    float(mixed(seed) >> 11) / float(1 << 53)
 }
 
 fn part(count: u64, share: f64) -> f64 {

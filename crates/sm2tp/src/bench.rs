@@ -34,12 +34,12 @@ pub use self::classify::{ClassifyArgs, classify};
 pub use self::load::Client;
 use self::load::Load;
 pub use self::log::{LogArgs, log};
-use self::node::{BenchNode, Place, Sign, Usage};
+use self::node::{BenchNode, Place, Sign, Usage, own_cpu_s};
 pub use self::policy::{PolicyArgs, policy};
 pub use self::queue::{QueueArgs, queue};
 pub use self::reports::{ReportArgs, report};
 use self::sink::Sink;
-use crate::{Exit, Failure, say};
+use crate::{Exit, Failure};
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -121,12 +121,7 @@ pub async fn relay(args: RelayArgs, as_json: bool) -> Result<ExitCode, Failure> 
     let load_cpu_s = own_cpu_s() - own_before;
     let figures = figures(&args, (accepted, delivered), before.zip(after), load_cpu_s, sink.duplicates());
     drop(node);
-    if as_json {
-        say(&serde_json::to_string(&figures).map_err(|error| trouble("the figures", &error))?);
-    } else {
-        say(&words(&figures));
-    }
-    Ok(ExitCode::SUCCESS)
+    crate::tell(&figures, &words(&figures), as_json)
 }
 
 /// Waits until the sink has every mail; gives up when nothing arrives for a while.
@@ -167,10 +162,6 @@ fn figures(
         memory_peak_kib: usage.map(|(_, after)| after.memory_peak_kib),
         duplicates,
     }
-}
-
-fn own_cpu_s() -> f64 {
-    node::cpu_s(std::process::id()).unwrap_or_default()
 }
 
 fn words(figures: &Figures) -> String {

@@ -142,10 +142,7 @@ pub fn follow_logs(
         offset_s,
     };
     for file in config.logs.iter().flat_map(|logs| &logs.follow) {
-        let writer = match file.format {
-            config::LogFormat::Postfix => logs::Writer::Postfix,
-            config::LogFormat::Exim => logs::Writer::Exim,
-        };
+        let writer = file.format;
         let place = match &file.place {
             config::LogPlace::File(path) => logs::Place::File(path.clone()),
             config::LogPlace::Journal(folder) => logs::Place::Journal(folder.clone()),

@@ -1,14 +1,13 @@
 //! `sm2tp classify`: replies on standard input, what they mean on standard output.
 
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::json;
-use sm2tp_proto::Enhanced;
 use sm2tp_rules::{Classifier, Outcome, Said, Stage};
 
-use crate::{Exit, Failure, lines};
+use crate::{Exit, Failure};
 
 /// One input line; what is missing is read out of the text where it stands there.
 #[derive(Deserialize)]
@@ -59,11 +58,19 @@ pub fn run(classifier: &Classifier, as_json: bool) -> Result<ExitCode, Failure> 
     Ok(ExitCode::from(Exit::Input as u8))
 }
 
-/// The next line, cut at [`LINE_OCTETS_MAX`].
+/// The next line, cut at [`LINE_OCTETS_MAX`]; what is beyond it is read and forgotten.
 fn next(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
-    let is_line = lines::next(input, &mut line, LINE_OCTETS_MAX)?;
-    Ok(is_line.then(|| String::from_utf8_lossy(&line).into_owned()))
+    if input.take(LINE_OCTETS_MAX).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if !line.ends_with(b"\n") && line.len() as u64 == LINE_OCTETS_MAX {
+        input.skip_until(b'\n')?;
+    }
+    while line.last().is_some_and(|octet| matches!(octet, b'\n' | b'\r')) {
+        line.pop();
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
 }
 
 fn stage(word: &str) -> Option<Stage> {
@@ -83,7 +90,7 @@ fn in_json(outcome: &Outcome) -> String {
         "rule": &*outcome.rule,
         "provider": outcome.provider.as_deref(),
         "code": outcome.code,
-        "enhanced": outcome.enhanced.map(|Enhanced(class, subject, detail)| format!("{class}.{subject}.{detail}")),
+        "enhanced": outcome.enhanced.map(|enhanced| enhanced.to_string()),
     });
     // Only where the server names a page: lines of other replies stay what programs know.
     if let Some(link) = outcome.link.as_deref() {

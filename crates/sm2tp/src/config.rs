@@ -311,9 +311,9 @@ pub struct Federation {
     pub seal_after: Option<Duration>,
     /// How long a dead address is kept back, in case a delivery contradicts.
     pub hold_down: Duration,
-    /// Between two questions to a peer.
     /// Networks in which peers may be although they are not of the public Internet.
     pub private_peers: Vec<Network>,
+    /// Between two questions to a peer.
     pub poll: Duration,
     /// Longest wait for one's own head before the first seal after a start.
     pub head_wait: Duration,
@@ -401,13 +401,7 @@ pub enum LogPlace {
 }
 
 /// The mail server that writes a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Postfix, as syslog writes it.
-    Postfix,
-    /// The main log of Exim.
-    Exim,
-}
+pub use sm2tp_proto::log::Writer as LogFormat;
 
 /// A size as the file and the command line write it, or what is wrong with it.
 pub fn size(text: &str) -> Result<u64, String> {

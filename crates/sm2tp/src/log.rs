@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::json;
-use sm2tp_proto::Enhanced;
+use sm2tp_proto::date;
 use sm2tp_proto::delivery::What;
 use sm2tp_proto::log::{Clock, Mails, Outcome, Status};
 use sm2tp_rules::{Cause, Classifier};
@@ -25,7 +25,7 @@ use self::meaning::{Meaning, Meanings};
 use self::pieces::Pieces;
 use self::table::Table;
 use crate::config::LogFormat;
-use crate::{Exit, Failure, show};
+use crate::{Exit, Failure};
 
 /// How many results of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -132,10 +132,7 @@ pub fn outcomes(
                     enough = each(&outcome);
                 }
             };
-            match format {
-                LogFormat::Postfix => mails.postfix(line, clock, each),
-                LogFormat::Exim => mails.exim(line, clock, each),
-            }
+            mails.line(format, line, clock, each);
             if enough.is_break() {
                 return Ok(enough);
             }
@@ -178,14 +175,14 @@ struct InJson<'a> {
 
 fn write_json(output: &mut impl Write, outcome: &Outcome<'_>, meaning: Option<&Meaning>) -> io::Result<()> {
     let line = InJson {
-        time: show::rfc3339(outcome.at),
+        time: date::rfc3339(outcome.at),
         queue_id: outcome.queue_id,
         sender: outcome.sender,
         recipient: outcome.recipient,
         relay: outcome.host,
         status: outcome.status.as_str(),
         code: outcome.code,
-        enhanced: outcome.enhanced.map(|Enhanced(class, subject, detail)| format!("{class}.{subject}.{detail}")),
+        enhanced: outcome.enhanced.map(|enhanced| enhanced.to_string()),
         text: outcome.text,
         message_id: outcome.message_id,
         login: outcome.login,
@@ -210,10 +207,14 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Clock), Failure> {
     let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", file.display()));
     let opened = File::open(file).map_err(unreadable)?;
     let clock = clock(&opened);
-    let mut input = BufReader::with_capacity(READ_OCTETS, opened);
-    let is_gzip = input.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
-    let input: Box<dyn Read> = if is_gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) };
-    Ok((input, clock))
+    Ok((unpacked(opened).map_err(unreadable)?, clock))
+}
+
+/// What is in a file, unpacked where it is compressed.
+fn unpacked(file: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let mut input = BufReader::with_capacity(READ_OCTETS, file);
+    let is_gzip = input.fill_buf()?.starts_with(&GZIP);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
 }
 
 /// What the lines of a file leave out of their times.
@@ -226,8 +227,6 @@ fn clock_at(latest: SystemTime) -> Clock {
     Clock { latest, offset_s: offset_s() }
 }
 
-/// A line of a file that is imported; longer ones come in pieces.
-const LINE_OCTETS_MAX: u64 = 64 * 1024;
 const READ_OCTETS: usize = 64 * 1024;
 const WRITE_OCTETS: usize = 64 * 1024;
 /// Mails under way at a time, some 300 octets each. A large hoster's queue has tens of thousands.

@@ -14,7 +14,6 @@ mod dkim;
 mod drive;
 mod evidence;
 mod exim;
-mod lines;
 mod lists;
 mod log;
 mod open;
@@ -43,6 +42,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::Parser;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{Cli, Command};
@@ -183,6 +183,17 @@ fn benchmark(asked: cli::Bench, config: &Path, json: bool) -> Result<ExitCode, F
 fn told(failure: &Failure) -> ExitCode {
     say(&json!({ "ok": false, "exit": failure.exit, "message": failure.message }).to_string());
     ExitCode::from(failure.exit)
+}
+
+/// Prints what was measured.
+fn tell(figures: &impl Serialize, words: &str, as_json: bool) -> Result<ExitCode, Failure> {
+    if as_json {
+        let text = serde_json::to_string(figures);
+        say(&text.map_err(|error| Failure::new(Exit::Unavailable, format!("the figures: {error}")))?);
+    } else {
+        say(words.trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a line. Whoever reads us may have had enough (`| head`): then there is nobody left to tell.

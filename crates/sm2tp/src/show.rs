@@ -474,12 +474,6 @@ pub fn time(at: u64) -> String {
     format!("{} {:02}:{:02}:{:02} UTC", iso(days), second / 3600, second / 60 % 60, second % 60)
 }
 
-/// As programs read it: `2026-11-22T04:05:06Z`.
-pub fn rfc3339(at: u64) -> String {
-    let second = at % 86_400;
-    format!("{}T{:02}:{:02}:{:02}Z", iso(at / 86_400), second / 3600, second / 60 % 60, second % 60)
-}
-
 /// The year 2106; later times stand for "never".
 const FAR: u64 = 4_294_967_295;
 

@@ -25,7 +25,7 @@ pub use self::federation::{FederationArgs, federation};
 use self::people::{Honest, Kind};
 use self::thieves::{Abuse, Goal};
 use self::world::World;
-use crate::{Exit, Failure, say};
+use crate::{Exit, Failure};
 
 /// `sm2tp simulate`.
 #[derive(Debug, clap::Subcommand)]
@@ -120,7 +120,7 @@ pub fn senders(args: &SendersArgs, as_json: bool) -> Result<ExitCode, Failure> {
             SWEEP.iter().map(|percent| run(&SendersArgs { limits: *percent, ..args.clone() })).collect();
         save(folder, curves::draw(&figures, &sweep))?;
     }
-    tell(&figures, &figures.words(), as_json)
+    crate::tell(&figures, &figures.words(), as_json)
 }
 
 /// Writes drawings into a folder that is there.
@@ -131,17 +131,6 @@ fn save<const N: usize>(folder: &Path, drawings: [(&str, String); N]) -> Result<
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", path.display())))?;
     }
     Ok(())
-}
-
-/// Prints what came out of a simulation.
-fn tell(figures: &impl Serialize, words: &str, as_json: bool) -> Result<ExitCode, Failure> {
-    if as_json {
-        let text = serde_json::to_string(figures);
-        say(&text.map_err(|error| Failure::new(Exit::Unavailable, format!("the figures: {error}")))?);
-    } else {
-        say(words.trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn run(args: &SendersArgs) -> Figures {

@@ -30,10 +30,15 @@ impl Words {
         out + rest
     }
 
+    /// As [`Self::fill`], with values that were made for it.
+    pub fn fill_with(&self, key: &str, values: &[(&str, String)]) -> String {
+        let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.fill(key, &values)
+    }
+
     /// A share of one as a percentage, with two places.
     pub fn percent(&self, share: f64) -> String {
-        let text = format!("{:.2}", share * 100.0);
-        if self.lang == Language::Fr { format!("{}\u{a0}%", text.replace('.', ",")) } else { format!("{text}%") }
+        self.number(share * 100.0) + if self.lang == Language::Fr { "\u{a0}%" } else { "%" }
     }
 
     pub fn number(&self, number: f64) -> String {

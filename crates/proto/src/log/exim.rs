@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Attempt, Came, Origin, Reach, Said, Stamp, Status, path, word};
+use super::{Attempt, Came, Origin, Reach, Said, Stamp, Status, path, quote_end, word};
 
 /// A line: its time, the id of the message, and what is said. None for lines that say nothing here.
 #[must_use]
@@ -131,15 +131,7 @@ fn field<'a>(result: &mut Attempt<'a>, name: &str, value: &'a str) {
 /// Up to the next space; a quoted local part may hold some.
 fn address(text: &str) -> Option<(&str, &str)> {
     let from = match text.strip_prefix('"') {
-        Some(quoted) => {
-            let mut escaped = false;
-            let end = quoted.bytes().position(|octet| {
-                let ends = octet == b'"' && !escaped;
-                escaped = octet == b'\\' && !escaped;
-                ends
-            })?;
-            end + 2
-        }
+        Some(quoted) => quote_end(quoted)? + 2,
         None => 0,
     };
     let end = memchr::memchr(b' ', &text.as_bytes()[from..]).map_or(text.len(), |end| from + end);
@@ -167,13 +159,7 @@ impl<'a> Iterator for Fields<'a> {
             };
             let (value, behind) = match value.strip_prefix('"') {
                 Some(quoted) => {
-                    let mut escaped = false;
-                    let end = quoted.bytes().position(|octet| {
-                        let ends = octet == b'"' && !escaped;
-                        escaped = octet == b'\\' && !escaped;
-                        ends
-                    });
-                    let end = end.unwrap_or(quoted.len());
+                    let end = quote_end(quoted).unwrap_or(quoted.len());
                     (&quoted[..end], quoted.get(end + 1..).unwrap_or(""))
                 }
                 None => value.split_at(memchr::memchr(b' ', value.as_bytes()).unwrap_or(value.len())),

@@ -222,6 +222,14 @@ impl Mails {
         }
     }
 
+    /// Reads a line of this program's log.
+    pub fn line(&mut self, writer: Writer, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
+        match writer {
+            Writer::Postfix => self.postfix(line, clock, each),
+            Writer::Exim => self.exim(line, clock, each),
+        }
+    }
+
     /// A mail that went on as another was brought by the same, with the same login if that one has none of its own.
     fn inherit(&mut self, from: Name<'_>, to: Name<'_>) {
         let Some(before) = self.under_way.find(from) else { return };
@@ -251,7 +259,7 @@ impl Mail {
         let place = self.waiting.iter().position(|waiting| &*waiting.recipient == result.recipient);
         match (result.status, place) {
             (Status::Deferred, Some(place)) if !is_told_again => self.waiting[place] = Waiting::of(result),
-            (Status::Deferred, None) if self.waiting.len() < WAITING_MAX => self.waiting.push(Waiting::of(result)),
+            (Status::Deferred, None) if is_remembered => self.waiting.push(Waiting::of(result)),
             (Status::Deferred, _) => {}
             (_, Some(place)) => drop(self.waiting.swap_remove(place)),
             (_, None) => {}

@@ -119,8 +119,7 @@ impl Session {
     }
 
     /// Whether the mail server has a quarantine.
-    #[must_use]
-    pub fn may_quarantine(&self) -> bool {
+    fn may_quarantine(&self) -> bool {
         self.actions & QUARANTINE == QUARANTINE
     }
 
@@ -270,7 +269,7 @@ fn reply(code: u16, enhanced: Enhanced, text: &str) -> String {
 
 /// One line of printable ASCII. Sendmail takes `%` for more than itself.
 fn line(text: &str) -> String {
-    text.chars().take(TEXT_OCTETS_MAX).map(|c| if matches!(c, ' '..='~') && c != '%' { c } else { '?' }).collect()
+    crate::policy::line(text).replace('%', "?")
 }
 
 fn unanswered_flag(command: u8) -> u32 {
@@ -330,8 +329,6 @@ const UNINTERESTING: u32 = NO_HELO | NO_UNKNOWN | NO_DATA | NO_END_OF_HEADER;
 const AT_MAIL: u32 = 2;
 const AT_END: u32 = 5;
 
-/// RFC 5321 §4.5.3.1.5: a reply line has 512 octets; the rest is for what a mail server puts before the text.
-const TEXT_OCTETS_MAX: usize = 350;
 /// A login, an address, a queue id; longer ones are nobody's.
 const MACRO_OCTETS_MAX: usize = 320;
 

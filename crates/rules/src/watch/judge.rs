@@ -3,6 +3,7 @@
 use super::usual::Habit;
 use super::{Count, Level, Limits, Reason, Sign, Watch, Window};
 use crate::outcome::Stream;
+use crate::worth::wilson;
 
 /// What is asked of a sender's counts.
 pub(super) struct Question<'a> {
@@ -127,7 +128,7 @@ fn share(ask: &Question<'_>, sign: Sign, window: Window, count: f64, of: f64, us
         return None;
     }
     let of = of.max(count);
-    let surely = 1000.0 * wilson(count, of);
+    let surely = 1000.0 * surely(count, of);
     // A small share may grow by as many times, a large one by no more than a stranger's whole share.
     let own = (usual * ask.limits.share_times).min(usual + f64::from(limits.slow));
     let above = |limit: u32| f64::from(limit).max(own) * ask.percent / 100.0 < surely;
@@ -173,14 +174,9 @@ fn part_of_org(watch: &Watch, ask: &Question<'_>) -> Option<Reason> {
     Some(Reason { sign: Sign::Org, window: Window::Day, count, of: of.max(count), limit, usual, level })
 }
 
-fn wilson(count: f64, of: f64) -> f64 {
-    if of <= 0.0 {
-        return 0.0;
-    }
-    let (share, z2) = (count / of, Z * Z);
-    let centre = share + z2 / (2.0 * of);
-    let half = Z * (share * (1.0 - share) / of + z2 / (4.0 * of * of)).max(0.0).sqrt();
-    ((centre - half) / (1.0 + z2 / of)).max(0.0)
+/// The low end of what the share is likely to be; nothing of nothing.
+fn surely(count: f64, of: f64) -> f64 {
+    if of <= 0.0 { 0.0 } else { wilson(count, of, Z).0 }
 }
 
 fn whole(number: f64) -> u32 {

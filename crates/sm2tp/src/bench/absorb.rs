@@ -11,7 +11,7 @@ use sm2tp_rules::{Cause, Fate, Scope, Stage, Stream, Strength};
 use sm2tp_store::ledger::{self, Ledger, SendLog};
 use sm2tp_store::told::{Answer, Told, Verdict, What};
 
-use super::node::cpu_s;
+use super::node::own_cpu_s;
 use super::trouble;
 use crate::{Failure, say};
 
@@ -168,10 +168,6 @@ fn told(args: &AbsorbArgs, number: u64) -> Told {
         report: false,
         what,
     }
-}
-
-fn own_cpu_s() -> f64 {
-    cpu_s(std::process::id()).unwrap_or_default()
 }
 
 /// As many as the node takes from its outbox at once.

@@ -18,7 +18,7 @@ use sm2tp_store::ledger::Views;
 
 use super::node::Place;
 use super::trouble;
-use crate::{Exit, Failure, config, open, say};
+use crate::{Exit, Failure, config, open};
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,12 +60,7 @@ pub async fn admit(args: AdmitArgs, as_json: bool) -> Result<ExitCode, Failure> 
     let config = config::load(&file).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     let opened = open::open(&config, &file).await?;
     let figures = measure(&args, opened.house.book)?;
-    if as_json {
-        say(&serde_json::to_string(&figures).map_err(|error| trouble("the figures", &error))?);
-    } else {
-        say(&words(&figures));
-    }
-    Ok(ExitCode::SUCCESS)
+    crate::tell(&figures, &words(&figures), as_json)
 }
 
 fn measure(args: &AdmitArgs, mut book: sm2tp_store::Book) -> Result<Figures, Failure> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use sm2tp_rules::Classifier;
 
-use super::node::cpu_s;
+use super::node::own_cpu_s;
 use crate::classify::Line;
 use crate::{Exit, Failure, say};
 
@@ -82,9 +82,4 @@ pub fn classify(classifier: &Classifier, args: &ClassifyArgs, as_json: bool) -> 
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// This process has one thread that works.
-fn own_cpu_s() -> f64 {
-    cpu_s(std::process::id()).unwrap_or_default()
 }

@@ -87,7 +87,7 @@ async fn session(
 }
 
 /// Reads one reply; its first digit must be the wanted one.
-async fn expect(stream: &mut BufReader<TcpStream>, want: char) -> io::Result<()> {
+pub(super) async fn expect(stream: &mut BufReader<TcpStream>, want: char) -> io::Result<()> {
     let mut line = String::new();
     loop {
         line.clear();
@@ -98,7 +98,7 @@ async fn expect(stream: &mut BufReader<TcpStream>, want: char) -> io::Result<()>
             break;
         }
     }
-    if line.starts_with(want) { Ok(()) } else { Err(io::Error::other(format!("the relay said {}", line.trim_end()))) }
+    if line.starts_with(want) { Ok(()) } else { Err(io::Error::other(format!("it said {}", line.trim_end()))) }
 }
 
 /// Header and body up to about so many octets, with the final dot.

@@ -19,9 +19,9 @@ use sm2tp_rules::Classifier;
 
 use self::heads::Head;
 use self::world::{Shape, Truth, World, Writer};
-use super::node::{Usage, cpu_s};
+use super::node::{Usage, own_cpu_s};
 use crate::config::LogFormat;
-use crate::{Exit, Failure, log, say};
+use crate::{Exit, Failure, log};
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -73,13 +73,7 @@ pub fn log(classifier: &Classifier, args: &LogArgs, as_json: bool) -> Result<Exi
         let figures =
             if args.never_ends { unending(shape, args.seed, lines) } else { one(classifier, args, shape, lines)? };
         wrong += figures.wrong;
-        let text = match as_json {
-            true => {
-                serde_json::to_string(&figures).map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))?
-            }
-            false => words(&figures),
-        };
-        say(&text);
+        crate::tell(&figures, &words(&figures), as_json)?;
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(Exit::Input as u8) })
 }
@@ -143,10 +137,7 @@ fn unending(shape: Shape, seed: u64, lines: u64) -> Figures {
         world.line(&mut text, &mut truths);
         octets += text.len();
         let each = |_: sm2tp_proto::log::Outcome<'_>| results += 1;
-        match format(shape) {
-            LogFormat::Postfix => mails.postfix(text.trim_end(), &CLOCK, each),
-            LogFormat::Exim => mails.exim(text.trim_end(), &CLOCK, each),
-        }
+        mails.line(format(shape), text.trim_end(), &CLOCK, each);
     }
     let memory_peak_kib = Usage::of(std::process::id()).memory_peak_kib;
     Figures { shape: shape.name, lines, octets, results, memory_peak_kib, ..Figures::default() }
@@ -173,11 +164,6 @@ fn format(shape: Shape) -> LogFormat {
         Writer::Postfix { .. } => LogFormat::Postfix,
         Writer::Exim { .. } => LogFormat::Exim,
     }
-}
-
-/// This process has one thread that works.
-fn own_cpu_s() -> f64 {
-    cpu_s(std::process::id()).unwrap_or_default()
 }
 
 const SHAPES: &[Shape] = &[

@@ -154,8 +154,13 @@ fn family(pid: u32) -> Vec<u32> {
     family
 }
 
+/// Of this process.
+pub(super) fn own_cpu_s() -> f64 {
+    cpu_s(std::process::id()).unwrap_or_default()
+}
+
 /// User and system time of a process, and of its children that have ended (proc(5), `stat`).
-pub(super) fn cpu_s(pid: u32) -> Option<f64> {
+fn cpu_s(pid: u32) -> Option<f64> {
     let fields = stat(pid)?;
     let ticks: f64 = (11..15).filter_map(|at| fields.get(at)?.parse::<f64>().ok()).sum();
     Some(ticks / TICKS_PER_S)

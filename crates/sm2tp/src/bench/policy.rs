@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::node::{BenchNode, Place, Usage};
-use super::trouble;
-use crate::{Exit, Failure, say};
+use super::{load, trouble};
+use crate::{Exit, Failure};
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,12 +60,7 @@ pub async fn policy(args: PolicyArgs, as_json: bool) -> Result<ExitCode, Failure
         (None, Some(place)) => asked(&args, &service(place)?, args.pid).await?,
         (None, None) => of_this_program(&args).await?,
     };
-    if as_json {
-        say(&serde_json::to_string(&figures).map_err(|error| trouble("the figures", &error))?);
-    } else {
-        say(&words(&figures));
-    }
-    Ok(ExitCode::SUCCESS)
+    crate::tell(&figures, &words(&figures), as_json)
 }
 
 enum Service {
@@ -159,43 +154,25 @@ fn question(n: u64) -> String {
 async fn recipients(server: SocketAddr, count: u64) -> std::io::Result<Vec<Duration>> {
     let stream = TcpStream::connect(server).await?;
     stream.set_nodelay(true)?;
-    let mut smtp = Smtp(BufReader::new(stream));
-    smtp.reply().await?;
-    smtp.say("EHLO client.bench.example").await?;
+    let mut server = BufReader::new(stream);
+    load::expect(&mut server, '2').await?;
+    say_to(&mut server, "EHLO client.bench.example").await?;
     let mut took = Vec::new();
     for n in 0..count {
         if n.is_multiple_of(RECIPIENTS_OF_A_MAIL) {
-            smtp.say("RSET").await?;
-            smtp.say("MAIL FROM:<sender@bench.example>").await?;
+            say_to(&mut server, "RSET").await?;
+            say_to(&mut server, "MAIL FROM:<sender@bench.example>").await?;
         }
         let began = Instant::now();
-        smtp.say(&format!("RCPT TO:<user{n}@d{}.example>", n % 1000)).await?;
+        say_to(&mut server, &format!("RCPT TO:<user{n}@d{}.example>", n % 1000)).await?;
         took.push(began.elapsed());
     }
     Ok(took)
 }
 
-struct Smtp(BufReader<TcpStream>);
-
-impl Smtp {
-    async fn say(&mut self, command: &str) -> std::io::Result<()> {
-        self.0.write_all(format!("{command}\r\n").as_bytes()).await?;
-        self.reply().await
-    }
-
-    /// Reads a reply, which must be a yes.
-    async fn reply(&mut self) -> std::io::Result<()> {
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).await?;
-            if !line.starts_with('2') {
-                return Err(std::io::Error::other(format!("it said {line:?}")));
-            }
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return Ok(());
-            }
-        }
-    }
+async fn say_to(server: &mut BufReader<TcpStream>, command: &str) -> std::io::Result<()> {
+    server.write_all(format!("{command}\r\n").as_bytes()).await?;
+    load::expect(server, '2').await
 }
 
 fn figures(args: &PolicyArgs, mut took: Vec<Duration>, elapsed: Duration, cpu_s: f64) -> Figures {

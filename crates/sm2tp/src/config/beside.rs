@@ -1,7 +1,5 @@
 //! `[policy]`, `[socketmap]` and `[milter]`: where another mail server asks, and what it is told.
 
-use toml::Spanned;
-
 use super::error::ConfigError;
 use super::keys::FILTER;
 use super::outward::plain;
@@ -116,17 +114,15 @@ pub(super) fn milter(section: &Section<'_>, doors: &mut Doors, policy: Option<&P
 
 fn trusted(section: &Section<'_>) -> Result<Vec<Network>, ConfigError> {
     let trusted = section.list("trusted_networks", net::trusted_network)?;
-    let trusted = trusted.map(|networks| networks.into_iter().map(Spanned::into_inner).collect());
-    Ok(trusted.unwrap_or_else(net::loopback))
+    Ok(trusted.map_or_else(net::loopback, |networks| plain(Some(networks))))
 }
 
 fn filter(section: &Section<'_>) -> Result<Filter, ConfigError> {
-    let streams = section.list("streams", word(STREAMS))?.unwrap_or_default();
     Ok(Filter {
         to: section.text("to", way)?.ok_or_else(|| section.missing("to"))?,
         senders: section.text("senders", word(SENDERS))?,
         orgs: plain(section.list("orgs", title)?),
-        streams: streams.into_iter().map(Spanned::into_inner).collect(),
+        streams: plain(section.list("streams", word(STREAMS))?),
     })
 }
 

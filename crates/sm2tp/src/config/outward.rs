@@ -147,19 +147,18 @@ pub(super) fn exits(section: &Section<'_>) -> Result<Vec<Exit>, ConfigError> {
 }
 
 fn exit(section: &Section<'_>) -> Result<Exit, ConfigError> {
-    let streams = section.list("streams", word(STREAMS))?.unwrap_or_default();
     let addresses = section.list("addresses", net::source)?.ok_or_else(|| section.missing("addresses"))?;
     Ok(Exit {
         name: section.text("name", title)?.ok_or_else(|| section.missing("name"))?,
-        addresses: addresses.into_iter().map(Spanned::into_inner).collect(),
+        addresses: plain(Some(addresses)),
         hello: section.text("hello", net::hostname)?,
         weight: section.whole("weight", 1..=1000)?.unwrap_or(1),
         orgs: plain(section.list("orgs", title)?),
-        streams: streams.into_iter().map(Spanned::into_inner).collect(),
+        streams: plain(section.list("streams", word(STREAMS))?),
     })
 }
 
-/// The texts of a list without their places.
-pub(super) fn plain(list: Option<Vec<Spanned<String>>>) -> Vec<String> {
+/// What is in a list, without its places.
+pub(super) fn plain<T>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
     list.into_iter().flatten().map(Spanned::into_inner).collect()
 }

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use sm2tp_doors::control::{After, Request};
+use sm2tp_proto::date;
 
 use super::args::ExportFormat;
 use crate::ask::Node;
 use crate::config::Config;
-use crate::{Exit, Failure, show};
+use crate::{Exit, Failure};
 
 /// Writes the list to standard output, page by page.
 pub async fn export(
@@ -77,7 +78,7 @@ fn object(entry: &Value, before: u64) -> String {
 
 fn value(entry: &Value, column: &str) -> String {
     if column == "date" {
-        return show::rfc3339(entry["at"].as_u64().unwrap_or(0));
+        return date::rfc3339(entry["at"].as_u64().unwrap_or(0));
     }
     match &entry[column] {
         Value::String(text) => text.clone(),

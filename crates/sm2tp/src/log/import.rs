@@ -8,13 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use sm2tp_doors::control::{OldLog, OldResult, Request};
 use sm2tp_doors::logs;
 use sm2tp_proto::log::{Clock, Mails, Outcome, Writer};
 
-use super::{GZIP, LINE_OCTETS_MAX, MAILS_MAX, READ_OCTETS, clock};
+use super::{MAILS_MAX, READ_OCTETS, clock, unpacked};
 use crate::ask::Node;
 use crate::config::{Config, LogFile, LogFormat, LogPlace};
 use crate::lists::Progress;
@@ -102,10 +101,7 @@ impl Importing<'_> {
         let mut input = Input::open(path)?;
         let LogPlace::File(log) = &self.followed.place else { return Ok(()) };
         let source = logs::source(log, &input.first_line().map_err(unreadable)?);
-        let writer = match self.followed.format {
-            LogFormat::Postfix => Writer::Postfix,
-            LogFormat::Exim => Writer::Exim,
-        };
+        let writer = self.followed.format;
         let (mut line, mut end, mut results, mut shown) = (Vec::new(), 0, Vec::new(), 0);
         // A line without its end is not written to the end yet: it is the follower's.
         while input.line(&mut line).map_err(unreadable)? && line.ends_with(b"\n") {
@@ -113,10 +109,7 @@ impl Importing<'_> {
             self.done.lines += 1;
             let each = |outcome: Outcome<'_>| results.push(OldResult::new(end, &outcome));
             let text = String::from_utf8_lossy(&line);
-            match writer {
-                Writer::Postfix => self.mails.postfix(text.trim_end(), &input.clock, each),
-                Writer::Exim => self.mails.exim(text.trim_end(), &input.clock, each),
-            }
+            self.mails.line(writer, text.trim_end(), &input.clock, each);
             if BATCH_RESULTS < results.len() {
                 self.tell(&source, writer, std::mem::take(&mut results)).await?;
                 let read = input.read.load(Ordering::Relaxed);
@@ -168,15 +161,9 @@ impl Input {
         let file = File::open(path).map_err(|error| open::unusable(path, &error))?;
         let clock = clock(&file);
         let read = Arc::new(AtomicU64::new(0));
-        let mut packed = BufReader::with_capacity(READ_OCTETS, Counted { file, read: Arc::clone(&read) });
         let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", path.display()));
-        let is_gzip = packed.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
-        let from: Box<dyn BufRead> = if is_gzip {
-            Box::new(BufReader::with_capacity(READ_OCTETS, MultiGzDecoder::new(packed)))
-        } else {
-            Box::new(packed)
-        };
-        Ok(Self { from, clock, read })
+        let input = unpacked(Counted { file, read: Arc::clone(&read) }).map_err(unreadable)?;
+        Ok(Self { from: Box::new(BufReader::with_capacity(READ_OCTETS, input)), clock, read })
     }
 
     /// The first line, without its end; it is read again with the others.
@@ -209,6 +196,8 @@ impl Read for Counted {
     }
 }
 
+/// A line; longer ones come in pieces.
+const LINE_OCTETS_MAX: u64 = 64 * 1024;
 /// Results in one request: some hundred kilobytes at most.
 const BATCH_RESULTS: usize = 100;
 /// Texts of one request; with addresses and quoting it stays below what the node reads (2 MiB).

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
+use sm2tp_proto::date;
 use sm2tp_proto::log::{Outcome, Reach, Seen, Status};
 use sm2tp_rules::Cause;
 
@@ -78,8 +79,7 @@ impl Table {
         }
         put(&mut out, "\nDay         sent     deferred bounced  expired");
         for (day, counts) in &self.days {
-            let date = show::rfc3339(day * 86_400);
-            put(&mut out, &format!("{}  {}", &date[..10], columns(counts)));
+            put(&mut out, &format!("{}  {}", date::iso(*day), columns(counts)));
         }
         self.put_troubles(&mut out);
         put(&mut out, "\nRecipient domain                sent     deferred bounced  expired");

@@ -131,10 +131,24 @@ impl At {
     }
 }
 
+/// Asks the policy service; when nobody answers, mail flows. `more`: further attributes, each behind a comma.
+pub fn asking(socket: &str, more: &str) -> String {
+    format!("check_policy_service {{ {socket}, timeout=5s, default_action=DUNNO{more} }}")
+}
+
+/// Tells the milter; when nobody answers, mail flows.
+pub fn telling(socket: &str) -> String {
+    format!("{{ {socket}, {MILTER_LIMITS}, default_action=accept }}")
+}
+
+/// The lists in which the policy service is asked: name, short name, why.
+pub fn asked(trace: Trace) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ASKED.into_iter().chain(TRACED.into_iter().filter(move |_| trace == Trace::On))
+}
+
 fn ask_before_recipients(found: &Found, socket: &str, trace: Trace, plan: &mut Plan) {
-    let ask = format!("check_policy_service {{ {socket}, timeout=5s, default_action=DUNNO }}");
-    let asked = ASKED.iter().chain(TRACED.iter().filter(|_| trace == Trace::On));
-    for list in asked.copied() {
+    let ask = asking(socket, "");
+    for list in asked(trace) {
         change_list(found, list, plan, |old| in_front(&ask, old, &format!("check_policy_service {{ {socket},")));
     }
     let delay = found.main.get(DELAY).cloned();
@@ -157,7 +171,7 @@ fn ask_before_recipients(found: &Found, socket: &str, trace: Trace, plan: &mut P
 
 /// In front of other milters: one that signs behind it signs what it adds.
 fn tell_each_mail(found: &Found, socket: &str, plan: &mut Plan) {
-    let tell = format!("{{ {socket}, {MILTER_LIMITS}, default_action=accept }}");
+    let tell = telling(socket);
     change_list(found, TOLD, plan, |old| in_front(&tell, old, &format!("{{ {socket},")));
 }
 
@@ -248,7 +262,7 @@ const TOLD: (&str, &str, &str) = (
     "milters",
     "the node is told each mail, and gives it a return path where its organisation wants that; when it is down, mail flows",
 );
-pub const MILTER_LIMITS: &str = "connect_timeout=5s, command_timeout=10s, content_timeout=30s";
+const MILTER_LIMITS: &str = "connect_timeout=5s, command_timeout=10s, content_timeout=30s";
 const THERE: &str = "the list of the line above, for this service";
 const DELAY: &str = "smtpd_delay_open_until_valid_rcpt";
 const FILTER: &str = "smtp_delivery_status_filter";

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::plan::{MILTER_LIMITS, Sockets, Trace};
+use super::plan::{Sockets, asked, asking, telling};
 
 /// What the instance needs to know of its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,21 +41,16 @@ pub fn main_cf(machine: &Machine, sockets: &Sockets) -> String {
          smtp_tls_security_level = may\n"
     );
     // Nothing here is locked into the queue directory, so that whole paths are right.
-    let policy = sockets.policy.as_ref().map(|at| {
-        let at = at.whole();
-        format!("check_policy_service {{ {at}, timeout=5s, default_action=DUNNO, policy_context=relay }}")
-    });
-    if let Some(ask) = policy {
+    if let Some(at) = &sockets.policy {
+        let ask = asking(&at.whole(), ", policy_context=relay");
         text += "# The node is asked about each recipient and each mail; when it is down, mail flows.\n";
-        text += &format!("smtpd_recipient_restrictions = {ask}\nsmtpd_end_of_data_restrictions = {ask}\n");
-        if sockets.trace == Trace::On {
-            text += &format!("smtpd_data_restrictions = {ask}\n");
+        for (list, ..) in asked(sockets.trace) {
+            text += &format!("{list} = {ask}\n");
         }
     }
     if let Some(at) = &sockets.milter {
-        let at = at.whole();
         text += "# Return paths of the node; a milter that signs goes behind it.\n";
-        text += &format!("smtpd_milters = {{ {at}, {MILTER_LIMITS}, default_action=accept }}\n");
+        text += &format!("smtpd_milters = {}\n", telling(&at.whole()));
     }
     if let Some(at) = &sockets.socketmap {
         text += "# A \"later\" that means \"never\" comes back at once.\n";
@@ -104,7 +99,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::At;
+    use super::super::plan::{At, Trace};
     use super::*;
 
     #[test]

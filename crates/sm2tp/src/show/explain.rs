@@ -96,7 +96,7 @@ fn seen(words: &Words, rule: &str, numbers: &Value) -> String {
                 ("at", at("last_at")),
                 ("half", length("half_life_s")),
             ];
-            words.fill("own-soft", &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+            words.fill_with("own-soft", &values)
         }
         "federated" => {
             let values = [
@@ -106,7 +106,7 @@ fn seen(words: &Words, rule: &str, numbers: &Value) -> String {
                 ("refused", score("suppressed_from")),
                 ("least", word(numbers, "suppressed_sources")),
             ];
-            words.fill("federated", &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+            words.fill_with("federated", &values)
         }
         _ => {
             let (sentence, key) =
@@ -184,7 +184,7 @@ fn lists(out: &mut String, words: &Words, value: &Value) {
             ("at", time(entry["at"].as_u64().unwrap_or(0))),
             ("note", note.unwrap_or_default()),
         ];
-        let sentence = words.fill("entry", &values.each_ref().map(|(name, value)| (*name, value.as_str())));
+        let sentence = words.fill_with("entry", &values);
         line(out, &format!("  {sentence}"));
     }
 }
@@ -201,7 +201,7 @@ fn votes(out: &mut String, words: &Words, federated: &Value) {
         ("refused", number(&federated["suppressed_from"])),
         ("least", word(federated, "suppressed_sources")),
     ];
-    line(out, &words.fill("others", &values.each_ref().map(|(name, value)| (*name, value.as_str()))));
+    line(out, &words.fill_with("others", &values));
     for said in votes {
         vote(out, words, said);
     }
@@ -218,7 +218,7 @@ fn vote(out: &mut String, words: &Words, vote: &Value) {
         ("weight", number(&vote["weight"])),
         ("score", number(&vote["score"])),
     ];
-    let sentence = words.fill("vote", &values.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let sentence = words.fill_with("vote", &values);
     line(out, &format!("  {sentence}"));
     let mut more = |key: &str, values: &[(&str, &str)]| line(out, &format!("    {}", words.fill(key, values)));
     if let Some(behind) = vote["introducer_name"].as_str() {
@@ -247,7 +247,7 @@ fn belief(out: &mut String, words: &Words, value: &Value) {
         ("quota", word(rules, "quota")),
         ("canaries", word(rules, "canary_share")),
     ];
-    line(out, &format!("  {}", words.fill("belief", &values.each_ref().map(|(name, value)| (*name, value.as_str())))));
+    line(out, &format!("  {}", words.fill_with("belief", &values)));
 }
 
 fn log(out: &mut String, words: &Words, value: &Value) {

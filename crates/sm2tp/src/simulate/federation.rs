@@ -158,7 +158,7 @@ pub fn federation(args: &FederationArgs, as_json: bool) -> Result<ExitCode, Fail
     if let Some(folder) = &args.curves {
         super::save(folder, charts::draw(&figures))?;
     }
-    super::tell(&figures, &figures.words(), as_json)
+    crate::tell(&figures, &figures.words(), as_json)
 }
 
 fn run(args: &FederationArgs) -> Figures {
@@ -229,7 +229,7 @@ impl Watch {
     fn quarantined(&self, world: &World) -> Vec<(usize, usize)> {
         let judges = world.judges.iter().enumerate().take(self.honest);
         let of = |origin| world.node_of(origin).unwrap_or(usize::MAX);
-        judges.flat_map(|(by, judge)| judge.quarantined().map(move |(origin, _)| (by, of(origin)))).collect()
+        judges.flat_map(|(by, judge)| judge.quarantined(&world.belief).map(move |origin| (by, of(origin)))).collect()
     }
 
     fn fared(&self, world: &World) -> Fared {

@@ -204,23 +204,7 @@ impl Mail {
     }
 
     fn truth(&self, recipient: &Recipient, at: u64, text: &str) -> Truth {
-        let Letter { sender, login, message_id, .. } = &self.letter;
-        Truth {
-            at,
-            queue_id: self.id.clone(),
-            sender: Some(sender.clone()),
-            recipient: recipient.address.clone(),
-            original: recipient.original.clone(),
-            login: login.clone(),
-            message_id: Some(message_id.clone()).filter(|id| !id.is_empty()),
-            host: Some(recipient.mx.0.to_owned()),
-            reach: Reach::Server,
-            status: Status::Deferred,
-            code: None,
-            enhanced: None,
-            text: text.to_owned(),
-            again: false,
-        }
+        self.letter.truth(&self.id, recipient, at, text)
     }
 
     /// No host is named.

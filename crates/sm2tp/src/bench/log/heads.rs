@@ -5,7 +5,6 @@ use std::fmt::Write;
 use sm2tp_proto::date;
 
 use super::world::Event;
-use crate::show;
 
 /// How lines begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,7 @@ impl Head {
         let Event { daemon, instance, body, .. } = event;
         let (pid, micros) = (1000 + number % 20_000, number * 7919 % 1_000_000);
         let program = if *daemon == "exim" { "exim".to_owned() } else { format!("{instance}/{daemon}") };
-        let full = show::rfc3339(at);
+        let full = date::rfc3339(at);
         let (date, time) = (&full[..10], &full[11..19]);
         // Writing to a String cannot fail.
         let _ = match self {
@@ -41,7 +40,7 @@ impl Head {
             Self::Rfc5424 => write!(into, "<22>1 {date}T{time}.{micros:06}Z relay {instance} {pid} - -  {body}"),
             Self::Exim => write!(into, "{date} {time} {body}"),
             Self::EximWithZone => {
-                let later = show::rfc3339(at + 3600);
+                let later = date::rfc3339(at + 3600);
                 let (date, time, millis) = (&later[..10], &later[11..19], micros / 1000);
                 write!(into, "{date} {time}.{millis:03} +0100 [{pid}] {body}")
             }

@@ -1,7 +1,9 @@
 //! Who writes to whom in the invented logs, and what becomes of it.
 
+use sm2tp_proto::log::{Reach, Status};
+
 use super::answers::{Answer, DOMAINS, FINAL, LATER, LOCALS, LOGINS, MXS, SENDERS, TAKEN};
-use super::world::World;
+use super::world::{Truth, World};
 
 /// A mail before anybody wrote a line of it.
 pub struct Letter {
@@ -35,7 +37,7 @@ pub enum Fate {
 impl Letter {
     pub fn new(world: &mut World) -> Self {
         let number = world.number();
-        let login = world.dice.happens(0.8).then(|| world.pick(LOGINS).to_owned());
+        let login = world.dice.happens(0.8).then(|| world.one(LOGINS).to_owned());
         let many = match world.dice.within(0, 100) {
             0..=84 => 1,
             85..=97 => world.dice.within(2, 6),
@@ -49,13 +51,33 @@ impl Letter {
                 recipients.push(recipient);
             }
         }
-        Self { sender: world.pick(SENDERS).to_owned(), login, message_id: format!("{number}.x@org.test"), recipients }
+        Self { sender: world.one(SENDERS).to_owned(), login, message_id: format!("{number}.x@org.test"), recipients }
+    }
+
+    /// What the log tells of a recipient who has to wait.
+    pub fn truth(&self, queue_id: &str, recipient: &Recipient, at: u64, text: &str) -> Truth {
+        Truth {
+            at,
+            queue_id: queue_id.to_owned(),
+            sender: Some(self.sender.clone()),
+            recipient: recipient.address.clone(),
+            original: recipient.original.clone(),
+            login: self.login.clone(),
+            message_id: Some(self.message_id.clone()).filter(|id| !id.is_empty()),
+            host: Some(recipient.mx.0.to_owned()),
+            reach: Reach::Server,
+            status: Status::Deferred,
+            code: None,
+            enhanced: None,
+            text: text.to_owned(),
+            again: false,
+        }
     }
 }
 
 impl Recipient {
     fn new(world: &mut World) -> Self {
-        let (local, domain) = (world.pick(LOCALS), world.pick(DOMAINS));
+        let (local, domain) = (world.one(LOCALS), world.one(DOMAINS));
         // Quoted local parts stay as they are.
         let number = world.dice.within(0, 9_999);
         let address = match local.ends_with('"') {
@@ -64,7 +86,7 @@ impl Recipient {
         };
         let original = world.dice.happens(0.05).then(|| "team@org.test".to_owned());
         let fate = match world.dice.within(0, 1000) {
-            0..=859 => Fate::Taken(world.pick(TAKEN)),
+            0..=859 => Fate::Taken(world.one(TAKEN)),
             860..=879 => Fate::Here,
             880..=919 => Fate::Refused(world.one(FINAL)),
             920..=984 => Fate::Late(world.one(LATER)),

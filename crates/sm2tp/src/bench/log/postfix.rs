@@ -137,7 +137,7 @@ impl Mail {
         }
         if recipients.iter().any(|recipient| matches!(recipient.fate, Fate::Never(_))) {
             at += LIFE_S;
-            let word = world.pick(&["expired", "force-expired"]);
+            let word = world.one(&["expired", "force-expired"]);
             let text = format!("from=<{}>, status={word}, returned to sender", self.letter.sender);
             let truths = self.waiting.drain(..).map(|last| Truth {
                 at,
@@ -270,22 +270,7 @@ impl Mail {
     }
 
     fn truth(&self, recipient: &Recipient, at: u64, status: Status, text: &str) -> Truth {
-        Truth {
-            at,
-            queue_id: self.id.clone(),
-            sender: Some(self.letter.sender.clone()),
-            recipient: recipient.address.clone(),
-            original: recipient.original.clone(),
-            login: self.letter.login.clone(),
-            message_id: Some(self.letter.message_id.clone()),
-            host: Some(recipient.mx.0.to_owned()),
-            reach: Reach::Server,
-            status,
-            code: None,
-            enhanced: None,
-            text: text.to_owned(),
-            again: false,
-        }
+        Truth { status, ..self.letter.truth(&self.id, recipient, at, text) }
     }
 
     /// `postsuper -r`: the same mail under another queue id, and nobody says that the old one is gone.

@@ -140,10 +140,6 @@ impl World {
         id
     }
 
-    pub fn pick(&mut self, all: &'static [&'static str]) -> &'static str {
-        self.dice.one_of(all).copied().unwrap_or_default()
-    }
-
     pub fn one<T: Copy>(&mut self, all: &[T]) -> T {
         *self.dice.one_of(all).expect("there is one at least")
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Believed, Vote};
+use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Vote};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record};
 use sm2tp_federation::standing::{OwnWord, Place, Tally, own_word};
@@ -38,7 +38,6 @@ struct Mark {
 struct Judged {
     whole: Tally,
     fresh: Tally,
-    quarantined_at: Option<u64>,
 }
 
 /// Own evidence by address.
@@ -50,7 +49,7 @@ impl Judge {
     }
 
     /// Takes a verified segment in that came through `by`: compares it with what the node saw, then believes it.
-    pub(super) fn hear(&mut self, sealed: &Sealed, by: NodeKey, own: &Ledger, limits: &BeliefLimits, now: u64) {
+    pub(super) fn hear(&mut self, sealed: &Sealed, by: NodeKey, own: &Ledger, now: u64) {
         let header = sealed.header.header();
         let origin = header.origin();
         self.known_since.entry(origin).or_insert(header.sealed_at());
@@ -70,11 +69,10 @@ impl Judge {
         }
         let judged = self.judged.entry(origin).or_default();
         judged.fresh = judged.fresh.plus(tally);
-        judged.settle(limits, now);
     }
 
     /// Compares everything again.
-    pub(super) fn judge(&mut self, own: &Ledger, limits: &BeliefLimits, now: u64) {
+    pub(super) fn judge(&mut self, own: &Ledger, now: u64) {
         let mut tallies: BTreeMap<NodeKey, Tally> = BTreeMap::new();
         for (address, marks) in &self.votes {
             let word = own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now));
@@ -83,7 +81,6 @@ impl Judge {
         }
         for (origin, judged) in &mut self.judged {
             (judged.whole, judged.fresh) = (tallies.remove(origin).unwrap_or_default(), Tally::default());
-            judged.settle(limits, now);
         }
     }
 
@@ -92,18 +89,13 @@ impl Judge {
         let mut votes = self.votes(address, limits, now);
         let believed = belief::score(&votes, now, limits);
         votes.retain(|vote| own.delivered_at < u64::from(vote.hour) * 3600);
-        let after: Believed = belief::score(&votes, now, limits);
-        Federated {
-            score: believed.score,
-            sources: believed.sources_independent,
-            newest_at: believed.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
-            sources_after_delivery: after.sources_independent,
-        }
+        believed.facts(&belief::score(&votes, now, limits))
     }
 
-    /// Origins that are not believed, and since when.
-    pub(super) fn quarantined(&self) -> impl Iterator<Item = (NodeKey, u64)> + '_ {
-        self.judged.iter().filter_map(|(origin, judged)| Some((*origin, judged.quarantined_at?)))
+    /// Origins that are not believed.
+    pub(super) fn quarantined<'a>(&'a self, limits: &'a BeliefLimits) -> impl Iterator<Item = NodeKey> + 'a {
+        let is_doomed = |judged: &Judged| judged.agreement(limits) == Agreement::Quarantine;
+        self.judged.iter().filter(move |(_, judged)| is_doomed(judged)).map(|(origin, _)| *origin)
     }
 
     fn votes(&self, address: u32, limits: &BeliefLimits, now: u64) -> Vec<Vote> {
@@ -121,7 +113,6 @@ impl Judge {
             class: mark.record.class,
             hour: mark.record.hour,
             ttl_weeks: mark.record.ttl_weeks,
-            provider: mark.record.provider,
             provider_frozen: self.is_frozen(&mark.record),
             epoch: 0,
             sequence: mark.sequence,
@@ -139,10 +130,5 @@ impl Judge {
 impl Judged {
     fn agreement(&self, limits: &BeliefLimits) -> Agreement {
         self.whole.plus(self.fresh).agreement(limits)
-    }
-
-    fn settle(&mut self, limits: &BeliefLimits, now: u64) {
-        let quarantined = self.agreement(limits) == Agreement::Quarantine;
-        self.quarantined_at = if quarantined { self.quarantined_at.or(Some(now)) } else { None };
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use sm2tp_federation::chain::{self, Head, Known, Step};
 use sm2tp_federation::header::HEADER_OCTETS;
 use sm2tp_federation::quota::{self, Quota, QuotaLimits, Usage};
+use sm2tp_store::federated::History;
 
 use super::log::Logs;
 
@@ -40,12 +41,6 @@ pub(super) struct Traffic {
     pub parked_events: u64,
 }
 
-#[derive(Default)]
-struct History {
-    days: BTreeMap<u64, u64>,
-    octets: u64,
-}
-
 impl Reader {
     /// `judges`: whether it keeps what quotas need.
     pub(super) fn new(peers: &[usize], judges: Judges) -> Self {
@@ -54,27 +49,26 @@ impl Reader {
         Self { links, histories, ..Self::default() }
     }
 
-    /// Keeps a segment of its own.
-    pub(super) fn keep_own(&mut self, logs: &Logs, segment: u32) {
-        self.keep(logs, segment, 0);
-    }
-
     fn taken(&self, origin: usize) -> u32 {
         self.taken.get(origin).map_or(0, |taken| u32::from(*taken))
     }
 
-    fn keep(&mut self, logs: &Logs, segment: u32, now: u64) {
+    /// Keeps a segment of its own.
+    pub(super) fn keep_own(&mut self, logs: &Logs, segment: u32) {
         let sealed = &logs.sealed[segment as usize];
         if self.taken.len() <= sealed.origin {
             self.taken.resize(logs.origins.len(), 0);
         }
         self.taken[sealed.origin] += 1;
         self.feed.push_back(segment);
-        if let Some(histories) = self.histories.as_mut().filter(|_| now != 0) {
-            let history = histories.entry(sealed.origin).or_default();
-            *history.days.entry(now_day(sealed.header.header().sealed_at())).or_default() +=
-                u64::from(count(logs, segment));
-            history.octets += sealed.octets;
+    }
+
+    /// Keeps a segment of another one, which counts for its quota.
+    fn keep(&mut self, logs: &Logs, segment: u32) {
+        self.keep_own(logs, segment);
+        let sealed = &logs.sealed[segment as usize];
+        if let Some(histories) = &mut self.histories {
+            histories.entry(sealed.origin).or_default().add(sealed.header.header());
         }
     }
 
@@ -102,7 +96,7 @@ impl Reader {
         let history = histories.get(&sealed.origin).unwrap_or(&none);
         let usage = Usage {
             events_day: history.days.get(&day).copied().unwrap_or(0),
-            events_day_median: median(history, day),
+            events_day_median: history.median(day),
             origin_octets: history.octets,
             introducer_octets: 0,
         };
@@ -117,34 +111,18 @@ pub(super) enum Judges {
     No,
 }
 
-/// What one contact costs beside the octets that the specification counts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Http {
-    pub poll: u64,
-    pub fetch: u64,
-}
-
-impl Http {
-    /// Fields of a request, as a node signs it, and of its answer: reckoned from their names and usual values, not measured.
-    pub(super) fn reckoned() -> Self {
-        Self { poll: 900, fetch: 950 }
-    }
-}
-
 /// `reader` asks one of its peers; answers with the segments that it took, in order.
 pub(super) fn pull(
     readers: &mut [Reader],
     logs: &mut Logs,
     (reader, link): (usize, usize),
     limits: &QuotaLimits,
-    http: Http,
     now: u64,
 ) -> Vec<u32> {
     let Link { peer, cursor } = readers[reader].links[link];
     let from = usize::try_from(cursor.saturating_sub(readers[peer].feed_from)).unwrap_or(usize::MAX);
     let entries: Vec<u32> = readers[peer].feed.iter().skip(from).copied().collect();
     let mut octets = (entries.len() * (HEADER_OCTETS + 8)) as u64;
-    let mut http_octets = http.poll;
     let mut took = Vec::new();
     for segment in entries {
         let (origin, place) = (logs.sealed[segment as usize].origin, logs.sealed[segment as usize].place);
@@ -155,8 +133,7 @@ pub(super) fn pull(
                 break;
             }
             octets += logs.sealed[segment as usize].octets;
-            http_octets += http.fetch;
-            readers[reader].keep(logs, segment, now);
+            readers[reader].keep(logs, segment);
             let sealed = &mut logs.sealed[segment as usize];
             (sealed.holders, sealed.last_at) = (sealed.holders + 1, now);
             took.push(segment);
@@ -164,7 +141,7 @@ pub(super) fn pull(
     }
     readers[reader].links[link].cursor = readers[peer].newest();
     readers[reader].traffic.received += octets;
-    readers[reader].traffic.http += http_octets;
+    readers[reader].traffic.http += POLL_OCTETS + took.len() as u64 * FETCH_OCTETS;
     readers[peer].traffic.sent += octets;
     took
 }
@@ -185,7 +162,7 @@ fn takes(reader: &mut Reader, logs: &Logs, segment: u32, limits: &QuotaLimits, n
         Quota::Take => true,
         Quota::Park(_) => {
             reader.traffic.parked_events += u64::from(count(logs, segment));
-            // As the follower does: it looks again after an hour.
+            // The follower looks again after a day; here it is an hour.
             reader.parked.insert(sealed.origin, now + PARKED_S);
             false
         }
@@ -196,16 +173,11 @@ fn count(logs: &Logs, segment: u32) -> u32 {
     logs.sealed[segment as usize].header.header().count()
 }
 
-/// Of the 30 days before; a day without events counts as one.
-fn median(history: &History, day: u64) -> u64 {
-    let mut days: Vec<u64> =
-        (day.saturating_sub(30)..day).map(|day| history.days.get(&day).copied().unwrap_or(0)).collect();
-    days.sort_unstable();
-    days.get(days.len() / 2).copied().unwrap_or(0)
-}
-
 fn now_day(at: u64) -> u64 {
     at / 86_400
 }
 
+/// Fields of a request, as a node signs it, and of its answer: reckoned from their names and usual values, not measured.
+const POLL_OCTETS: u64 = 900;
+const FETCH_OCTETS: u64 = 950;
 const PARKED_S: u64 = 3600;

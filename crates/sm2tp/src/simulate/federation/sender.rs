@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sm2tp_federation::belief::{self, BeliefLimits};
+use sm2tp_federation::header::COUNT_MAX;
 use sm2tp_federation::publish::{self, Pending, Publish, Said, SealRules};
 use sm2tp_federation::record::{Class, Record, Source, Witness};
 use sm2tp_proto::Enhanced;
@@ -198,7 +199,7 @@ impl Sender {
             }
         }
         let oldest_at = self.open.first().map_or(now, |(at, _)| *at);
-        let count = self.open.len().min(COUNT_MAX);
+        let count = self.open.len().min(COUNT_MAX as usize);
         let seals = publish::should_seal(u32::try_from(count).unwrap_or(u32::MAX), oldest_at, now, rules);
         seals.then(|| self.open.drain(..count).map(|(_, record)| record).collect())
     }
@@ -290,4 +291,3 @@ pub(super) const HELD_MAX_S: u64 = 24 * 3600;
 /// As a node forgets its own refusals.
 const LONE_S: u64 = 400 * 86_400;
 const WEEK_H: u64 = 7 * 24;
-const COUNT_MAX: usize = 4096;

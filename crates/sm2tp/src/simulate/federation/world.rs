@@ -16,7 +16,7 @@ use super::judge::Judge;
 use super::liars::Liar;
 use super::log::Logs;
 use super::people::People;
-use super::reader::{self, Http, Judges, Reader};
+use super::reader::{self, Judges, Reader};
 use super::sender::{Outage, Round, Sender};
 use super::{FederationArgs, START};
 
@@ -25,6 +25,7 @@ pub(super) struct World {
     pub people: People,
     pub logs: Logs,
     pub readers: Vec<Reader>,
+    /// Nodes beyond these only hand on.
     pub judges: Vec<Judge>,
     pub senders: Vec<Sender>,
     pub peers: Vec<Vec<usize>>,
@@ -36,11 +37,8 @@ pub(super) struct World {
     polls: BinaryHeap<Reverse<(u64, u32, u32)>>,
     down_until: Vec<u64>,
     dice: Dice,
-    belief: BeliefLimits,
+    pub belief: BeliefLimits,
     quotas: QuotaLimits,
-    http: Http,
-    /// Nodes beyond these only hand on.
-    judging: usize,
     /// Events that each node invents a day, in the place of mail.
     events_day: f64,
 }
@@ -65,11 +63,10 @@ impl World {
         let mut logs = Logs::default();
         let judging = args.judging();
         let identity: Vec<usize> = (0..args.nodes as usize).map(|node| logs.join(&format!("n{node}"), START)).collect();
-        let by_tag: HashMap<Tag, u32> = (0..).zip(&people.mailboxes).map(|(n, mailbox)| (mailbox.tag, n)).collect();
         let judge = |node: usize| {
             let members = people.lists.get(node).into_iter().flatten().flat_map(|list| &list.members);
             let interest = members.map(|n| (people.mailboxes[*n as usize].tag, *n));
-            Judge::new(interest.filter(|(tag, _)| by_tag.contains_key(tag)).collect())
+            Judge::new(interest.collect())
         };
         let judges = (0..judging).map(judge).collect();
         let is_judge = |node: usize| if node < judging { Judges::Yes } else { Judges::No };
@@ -93,8 +90,6 @@ impl World {
             dice: Dice::new(args.seed, 2),
             belief: BeliefLimits::default(),
             quotas: QuotaLimits::default(),
-            http: Http::reckoned(),
-            judging,
             events_day: if args.mails() { 0.0 } else { args.events },
         };
         world.first_polls();
@@ -146,12 +141,12 @@ impl World {
         if now < self.down_until[node] || now < self.down_until[peer] || is_cut(&self.trouble) {
             return;
         }
-        let took = reader::pull(&mut self.readers, &mut self.logs, (node, link), &self.quotas, self.http, now);
-        if node < self.judging {
+        let took = reader::pull(&mut self.readers, &mut self.logs, (node, link), &self.quotas, now);
+        if node < self.judges.len() {
             let by = self.logs.origins[self.identity[peer]].key;
             for segment in took {
                 let sealed = &self.logs.sealed[segment as usize];
-                self.judges[node].hear(sealed, by, &self.senders[node].own, &self.belief, now);
+                self.judges[node].hear(sealed, by, &self.senders[node].own, now);
             }
         }
     }
@@ -205,7 +200,7 @@ impl World {
         }
         sender.ask_again(judge, &round);
         if now / 3600 % JUDGE_H == node as u64 % JUDGE_H {
-            judge.judge(&sender.own, &self.belief, now);
+            judge.judge(&sender.own, now);
         }
     }
 
@@ -238,7 +233,7 @@ impl World {
         let key = |node: &usize| self.logs.origins[self.identity[*node]].key;
         let links: HashMap<NodeKey, Vec<NodeKey>> =
             (0..self.peers.len()).map(|node| (key(&node), self.peers[node].iter().map(key).collect())).collect();
-        for node in 0..self.judging {
+        for node in 0..self.judges.len() {
             let direct: BTreeSet<NodeKey> = self.peers[node].iter().map(key).collect();
             self.judges[node].places = standing::places(&direct, &links, &self.judges[node].introduced);
         }
