@@ -3,6 +3,8 @@
 //! The socket lies in the data directory and has mode 0600: who may use it may also read the files beside it. The same
 //! [`answer`] serves a command line that finds no node running and opens the store itself.
 
+mod about;
+mod access;
 mod addresses;
 mod alerts;
 mod dkim;
@@ -16,6 +18,7 @@ mod returns;
 mod senders;
 pub(crate) mod stats;
 
+pub use self::access::{Asker, By, answer_to};
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
@@ -35,8 +38,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
+use sm2tp_rules::access::Why;
 use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
+use sm2tp_store::audit::Audit;
 use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::federated::FederatedError;
 use sm2tp_store::ledger::{Replay, Verdict};
@@ -56,56 +61,184 @@ use crate::{House, now};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    Explain { address: String, org: Option<String>, stream: Option<Stream> },
-    QueueList { those: Those, after: u64, limit: usize },
-    QueueShow { mail: u64 },
-    QueueRetry { which: Which },
-    QueueHold { which: Which },
-    QueueRelease { which: Which },
-    QueueDrop { which: Which },
-    SuppressList { limit: usize },
-    SuppressAdd { entry: Entry },
-    SuppressAllow { entry: Entry },
-    SuppressRemove { entry: Entry },
-    SuppressConfirm { address: String, org: Option<String> },
-    SuppressImport { import: Import },
-    SuppressExport { org: Option<String>, after: After },
-    LogImport { log: OldLog },
-    SenderList { only: Only },
-    SenderShow { who: Who },
-    SenderDecide { who: Who, deciding: Deciding, note: String },
-    SenderAnnounce { who: Who, recipients: u32, until: u64, note: String },
+    Explain {
+        address: String,
+        org: Option<String>,
+        stream: Option<Stream>,
+    },
+    QueueList {
+        those: Those,
+        after: u64,
+        limit: usize,
+    },
+    QueueShow {
+        mail: u64,
+    },
+    QueueRetry {
+        which: Which,
+    },
+    QueueHold {
+        which: Which,
+    },
+    QueueRelease {
+        which: Which,
+    },
+    QueueDrop {
+        which: Which,
+    },
+    SuppressList {
+        /// Of this organisation; without one, all lists, and what bounced.
+        #[serde(default)]
+        org: Option<String>,
+        limit: usize,
+    },
+    SuppressAdd {
+        entry: Entry,
+    },
+    SuppressAllow {
+        entry: Entry,
+    },
+    SuppressRemove {
+        entry: Entry,
+    },
+    SuppressConfirm {
+        address: String,
+        org: Option<String>,
+    },
+    SuppressImport {
+        import: Import,
+    },
+    SuppressExport {
+        org: Option<String>,
+        after: After,
+    },
+    LogImport {
+        log: OldLog,
+    },
+    SenderList {
+        only: Only,
+    },
+    SenderShow {
+        who: Who,
+    },
+    SenderDecide {
+        who: Who,
+        deciding: Deciding,
+        note: String,
+    },
+    SenderAnnounce {
+        who: Who,
+        recipients: u32,
+        until: u64,
+        note: String,
+    },
     OrgList,
-    OrgAdd { name: String, domains: Option<Vec<String>>, stream: Option<Stream> },
-    OrgRemove { name: String },
-    OrgLogin { org: String, login: String, password: String, stream: Option<Stream> },
-    OrgLogout { login: String },
-    OrgReturns { name: String, change: WishesChange },
-    OrgSuppression { name: String, change: Box<OfOrg>, reset: bool },
-    OrgLimits { name: String, login: Option<String>, change: LimitsChange },
-    PeerInvite { url: String, note: Option<String>, weight: f64, read: bool },
-    PeerShow { who: String },
-    PeerAccept { who: String, weight: f64, read: bool },
-    PeerTrust { who: String, trust: Trusting },
-    PeerRemove { who: String },
+    OrgAdd {
+        name: String,
+        domains: Option<Vec<String>>,
+        stream: Option<Stream>,
+    },
+    OrgRemove {
+        name: String,
+    },
+    OrgLogin {
+        org: String,
+        login: String,
+        password: String,
+        stream: Option<Stream>,
+    },
+    OrgLogout {
+        login: String,
+    },
+    OrgReturns {
+        name: String,
+        change: WishesChange,
+    },
+    OrgSuppression {
+        name: String,
+        change: Box<OfOrg>,
+        reset: bool,
+    },
+    OrgLimits {
+        name: String,
+        login: Option<String>,
+        change: LimitsChange,
+    },
+    PeerInvite {
+        url: String,
+        note: Option<String>,
+        weight: f64,
+        read: bool,
+    },
+    PeerShow {
+        who: String,
+    },
+    PeerAccept {
+        who: String,
+        weight: f64,
+        read: bool,
+    },
+    PeerTrust {
+        who: String,
+        trust: Trusting,
+    },
+    PeerRemove {
+        who: String,
+    },
     PeerList,
-    DkimNew { domain: String, selector: Option<String>, algorithm: Option<Algorithm>, pem: Option<String> },
-    DkimList { domain: Option<String> },
-    DkimRotate { domain: String, selector: Option<String>, wait_s: u64 },
-    DkimRemove { domain: String, selector: String, which: Removal },
-    Stats { org: Option<String>, days: Option<u64> },
-    StatsOf { address: String },
-    Evidence { org: Option<String>, days: Option<u64> },
+    DkimNew {
+        domain: String,
+        selector: Option<String>,
+        algorithm: Option<Algorithm>,
+        pem: Option<String>,
+    },
+    DkimList {
+        domain: Option<String>,
+    },
+    DkimRotate {
+        domain: String,
+        selector: Option<String>,
+        wait_s: u64,
+    },
+    DkimRemove {
+        domain: String,
+        selector: String,
+        which: Removal,
+    },
+    Stats {
+        org: Option<String>,
+        days: Option<u64>,
+    },
+    StatsOf {
+        address: String,
+    },
+    Evidence {
+        org: Option<String>,
+        days: Option<u64>,
+    },
     LedgerRebuild,
     AlertsList,
     AlertsTest,
     LedgerProgress,
     BreakerList,
-    BreakerDecide { provider: String, verdict: Verdict },
+    BreakerDecide {
+        provider: String,
+        verdict: Verdict,
+    },
     UnknownReplies,
-    ReplayReplies { mode: Replay },
+    ReplayReplies {
+        mode: Replay,
+    },
+    AuditList {
+        org: Option<String>,
+        before: Option<u64>,
+        limit: usize,
+    },
     // In base64.
-    ReportTake { recipient: Option<String>, content: String },
+    ReportTake {
+        recipient: Option<String>,
+        content: String,
+    },
 }
 
 impl Request {
@@ -145,6 +278,8 @@ pub enum Problem {
     Dkim(#[from] DkimError),
     #[error(transparent)]
     NotAsked(#[from] NotAsked),
+    #[error("{0}")]
+    Forbidden(Why),
 }
 
 impl From<FederatedError> for Problem {
@@ -154,7 +289,7 @@ impl From<FederatedError> for Problem {
 }
 
 impl Problem {
-    /// sysexits: 65 for what was asked, 69 for what is not there, 75 for what may work later.
+    /// sysexits: 65 for what was asked, 75 for what may work later, 77 for what is not allowed.
     #[must_use]
     pub fn exit(&self) -> u8 {
         match self {
@@ -163,6 +298,7 @@ impl Problem {
             Self::Ledger(LedgerError::Refused(_)) => 65,
             Self::NotAsked(NotAsked::NothingToLift | NotAsked::NoTag) => 65,
             Self::NotAsked(_) => 75,
+            Self::Forbidden(_) => 77,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
             Self::Peering(error) => error.exit(),
@@ -208,12 +344,14 @@ pub async fn serve(listener: UnixListener, house: House, onward: Onward) {
 }
 
 async fn talk(stream: UnixStream, house: &House, onward: &Onward) -> io::Result<()> {
+    let user = stream.peer_cred().map_or_else(|_| String::new(), |user| format!("uid {}", user.uid()));
+    let asker = Asker::command_line(&user);
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: nothing to bound but its size and its time.
     timeout(REQUEST_TIME, BufReader::new(read.take(REQUEST_OCTETS_MAX)).read_line(&mut line)).await??;
     let reply = match serde_json::from_str(&line) {
-        Ok(request) => reply(answer(house, onward, request).await),
+        Ok(request) => reply(access::answered(house, onward, &asker, request).await),
         Err(error) => Reply::Error { exit: 64, message: format!("the request is not understood: {error}") },
     };
     let mut text = serde_json::to_string(&reply)?;
@@ -245,14 +383,19 @@ pub async fn ask(path: &Path, request: &Request) -> io::Result<Reply> {
     Ok(serde_json::from_str(&answer)?)
 }
 
-/// Does what was asked.
+/// Does what the command line of this machine asked.
 ///
 /// # Errors
 /// [`Problem`] says why not, in words for a person.
 pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<Value, Problem> {
+    access::answered(house, onward, &Asker::command_line(""), request).await
+}
+
+/// What is allowed already is done.
+async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value, Problem> {
     match request {
         Request::Explain { address, org, stream } => explain::explain(house, &address, org, stream).await,
-        Request::SuppressList { limit } => addresses::list(house, limit).await,
+        Request::SuppressList { org, limit } => addresses::list(house, org, limit).await,
         Request::SuppressAdd { entry } => addresses::suppress(house, onward, entry).await,
         Request::SuppressAllow { entry } => addresses::allow(house, entry).await,
         Request::SuppressConfirm { address, org } => addresses::confirm(house, onward, &address, org).await,
@@ -275,14 +418,8 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::OrgList => orgs(house).await,
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => org_remove(house, &name).await,
-        Request::OrgLogin { org, login, password, stream } => {
-            house.accounts.put_login(&org, &login, &password, stream, now()).await?;
-            Ok(json!({ "org": org, "login": login, "stream": stream }))
-        }
-        Request::OrgLogout { login } => {
-            house.accounts.remove_login(&login).await?;
-            Ok(json!({ "removed": login }))
-        }
+        Request::OrgLogin { org, login, password, stream } => org_login(house, &org, &login, &password, stream).await,
+        Request::OrgLogout { login } => org_logout(house, &login).await,
         Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
         Request::OrgSuppression { name, change, reset } => org_suppression(house, &name, *change, reset).await,
         Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
@@ -306,10 +443,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::AlertsList => alerts::list(house).await,
         Request::AlertsTest => alerts::test(house, onward).await,
         Request::BreakerList => Ok(json!(house.ledger.breakers().list(now()))),
-        Request::BreakerDecide { provider, verdict } => {
-            let counted = house.ledger.decide(provider.clone(), verdict, now()).await?;
-            Ok(json!({ "provider": provider, "verdict": verdict, "counted": counted }))
-        }
+        Request::BreakerDecide { provider, verdict } => breaker_decide(house, provider, verdict).await,
         Request::UnknownReplies => replies::unknown(house).await,
         Request::ReplayReplies { mode } => replies::replay(house, mode).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
@@ -317,7 +451,33 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
         Request::Evidence { org, days } => stats::evidence(house, org, days.unwrap_or(stats::DAYS)).await,
         Request::StatsOf { address } => stats::of_address(house, &address).await,
         Request::LedgerProgress => Ok(progress(house)),
+        Request::AuditList { org, before, limit } => audit(house, org, before, limit).await,
     }
+}
+
+async fn org_login(
+    house: &House,
+    org: &str,
+    login: &str,
+    password: &str,
+    stream: Option<Stream>,
+) -> Result<Value, Problem> {
+    house.accounts.put_login(org, login, password, stream, now()).await?;
+    Ok(json!({ "org": org, "login": login, "stream": stream }))
+}
+
+async fn org_logout(house: &House, login: &str) -> Result<Value, Problem> {
+    house.accounts.remove_login(login).await?;
+    Ok(json!({ "removed": login }))
+}
+
+async fn breaker_decide(house: &House, provider: String, verdict: Verdict) -> Result<Value, Problem> {
+    let counted = house.ledger.decide(provider.clone(), verdict, now()).await?;
+    Ok(json!({ "provider": provider, "verdict": verdict, "counted": counted }))
+}
+
+async fn audit(house: &House, org: Option<String>, before: Option<u64>, limit: usize) -> Result<Value, Problem> {
+    Ok(json!(Audit::new(house.ledger.clone()).list(org, before, limit).await?))
 }
 
 async fn org_remove(house: &House, name: &str) -> Result<Value, Problem> {

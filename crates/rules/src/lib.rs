@@ -13,6 +13,7 @@ pub mod guess;
 pub mod imported;
 #[macro_use]
 pub mod outcome;
+pub mod access;
 pub mod pace;
 pub mod rate;
 pub mod retry;

@@ -218,7 +218,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         },
         Command::Suppress(suppress) => match suppress {
             Suppress::Import(_) | Suppress::Export { .. } => return Err(asks_nobody()),
-            Suppress::List { limit } => Request::SuppressList { limit },
+            Suppress::List { org, limit } => Request::SuppressList { org, limit },
             Suppress::Add(entry) => Request::SuppressAdd { entry: entry.into() },
             Suppress::Allow(entry) => Request::SuppressAllow { entry: entry.into() },
             Suppress::Confirm { address, org } => Request::SuppressConfirm { address, org },
@@ -250,6 +250,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         },
         Command::Stats(asked) => asked.into(),
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
+        Command::Audit(audit) => audit.into(),
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,
         Command::Classify(asked) if asked.replay => {
             Request::ReplayReplies { mode: if asked.apply { Replay::Apply } else { Replay::Show } }

@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+mod audit;
 mod beside;
 mod peer;
 mod stats;
@@ -19,6 +20,7 @@ use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
 use sm2tp_rules::{Stream, Streams};
 
+pub use self::audit::Audit;
 pub use self::beside::{Exim, Log, Postfix};
 pub use self::peer::Peer;
 pub use self::stats::Stats;
@@ -117,6 +119,9 @@ pub enum Command {
     /// The list of all that happened.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Who changed what.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Postfix on this machine: what it must say to ask this node.
     #[command(subcommand)]
     Postfix(Postfix),

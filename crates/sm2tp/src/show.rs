@@ -1,6 +1,7 @@
 //! Answers of a node as text for people.
 
 mod alerts;
+mod audit;
 mod explain;
 
 use std::fmt::Write;
@@ -25,6 +26,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::PeerShow { .. } => peer(&mut out, value),
         Request::AlertsList => alerts::list(&mut out, value),
         Request::AlertsTest => alerts::tried(&mut out, value),
+        Request::AuditList { .. } => audit::list(&mut out, value),
         Request::Stats { .. } => out = crate::stats::text(value),
         Request::StatsOf { .. } => out = crate::stats::of_address(value),
         Request::BreakerList => breakers(&mut out, value),

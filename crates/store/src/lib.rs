@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod alerts;
+pub mod audit;
 pub mod book;
 pub mod confirm;
 pub mod dkim;

@@ -139,11 +139,15 @@ pub(super) fn known(house: &House, org: &str) -> Result<(), Problem> {
 }
 
 /// What stands on the lists, newest first. Addresses are kept as tags only, so their domain is all that can be shown.
-pub(super) async fn list(house: &House, limit: usize) -> Result<Value, Problem> {
+/// What bounced is no organisation's own.
+pub(super) async fn list(house: &House, org: Option<String>, limit: usize) -> Result<Value, Problem> {
     let limit = limit.clamp(1, LIST_MAX) as u64;
     let rows = house.ledger.read(move |sql| {
-        let by_hand = sql::all(sql, LISTED, &[limit.into()], listed)?;
-        let by_evidence = sql::all(sql, BOUNCED, &[limit.into()], bounced)?;
+        let by_hand = sql::all(sql, LISTED, &[limit.into(), org.as_deref().into()], listed)?;
+        let by_evidence = match org {
+            None => sql::all(sql, BOUNCED, &[limit.into()], bounced)?,
+            Some(_) => Vec::new(),
+        };
         Ok(by_hand.into_iter().chain(by_evidence).collect::<Vec<Value>>())
     });
     Ok(Value::Array(rows.await?))
@@ -176,7 +180,8 @@ fn bounced(row: &Row) -> Result<Value, SqlError> {
     }))
 }
 
-const LISTED: &str = "SELECT list, tag, domain, at, org, note FROM listed ORDER BY at DESC LIMIT $1";
+const LISTED: &str = "SELECT list, tag, domain, at, org, note FROM listed WHERE $2 IS NULL OR org = $2 \
+    ORDER BY at DESC LIMIT $1";
 const BOUNCED: &str =
     "SELECT tag, domain, hard_at, hard_strong, reply FROM recipient WHERE hard_at <> 0 ORDER BY hard_at DESC LIMIT $1";
 const LIST_MAX: usize = 100_000;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests; clippy.toml sees it only inside of #[test]")]
 
+mod access;
 mod asking;
 mod believing;
 mod follow;

@@ -11,6 +11,9 @@ use crate::lists::{ExportFormat, ImportArgs};
 pub enum Suppress {
     /// List what is suppressed. Addresses are kept as tags, so their domain is shown.
     List {
+        /// What stands on the lists of this organisation, and nothing else.
+        #[arg(long, value_name = "NAME")]
+        org: Option<String>,
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },

@@ -24,7 +24,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    for tables in [EVENTS, VIEWS, KEPT, ALERTS, WATCH, FEDERATION] {
+    for tables in [EVENTS, VIEWS, KEPT, ALERTS, WATCH, AUDIT, FEDERATION] {
         transaction.execute_batch(tables)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -53,13 +53,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
 /// 15: what became of canaries, and whom other nodes spared us.
 /// 16: how origins agree with this node, hours of outages, segments whose bodies were not taken, how far peers are.
 /// 17: one table of addresses instead of two.
-const FORMAT: i64 = 17;
+/// 18: who changed what.
+const FORMAT: i64 = 18;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -95,6 +96,8 @@ const MIGRATIONS: [&str; 16] = [
      ALTER TABLE recipient ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE recipient ADD COLUMN complained INTEGER NOT NULL DEFAULT 0;
      DROP TABLE IF EXISTS recipient_figure;",
+    // A table, which is made below.
+    "",
 ];
 
 /// The ledger itself: appended, never changed (I3). An event about a recipient holds no sender, one about a sender no
@@ -204,6 +207,15 @@ CREATE TABLE IF NOT EXISTS sender_watch (
     org TEXT NOT NULL, sender TEXT NOT NULL, memory BLOB NOT NULL, PRIMARY KEY (org, sender)) WITHOUT ROWID;
 ";
 
+/// What people and programs changed (`crate::audit`).
+const AUDIT: &str = "
+CREATE TABLE IF NOT EXISTS audit (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, by_kind TEXT NOT NULL, by_name TEXT NOT NULL, what TEXT NOT NULL,
+    org TEXT, about TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
+CREATE INDEX IF NOT EXISTS audit_org ON audit (org, id);
+";
+
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
 /// segment; `segment` names the files.
 const FEDERATION: &str = "
@@ -242,6 +254,20 @@ mod tests {
         let (before, rest) = VIEWS.split_once(", delivered INTEGER").unwrap();
         let (_, rest) = rest.split_once("complained INTEGER NOT NULL DEFAULT 0").unwrap();
         format!("{before}{rest}")
+    }
+
+    #[test]
+    fn a_ledger_of_format_17_learns_who_changed_what() {
+        let connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        let older =
+            "DROP TABLE audit; INSERT INTO setting (key, value) VALUES ('feed', 'x'); PRAGMA user_version = 17;";
+        connection.execute_batch(older).unwrap();
+        for _ in 0..2 {
+            assert!(!prepare(&connection).unwrap());
+            let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!((of("SELECT COUNT(*) FROM audit"), of("SELECT COUNT(*) FROM setting")), (0, 1));
+        }
     }
 
     /// As it was in format 15.
