@@ -1,7 +1,7 @@
 //! What other nodes said and what this one tells them: segments as immutable files, and the tags in them by look-up.
 //!
-//! The files are the truth; the index in memory is made from them at start. Rows in the ledger's file name the files and
-//! give each a local number for the feed.
+//! The files are the truth; the tag index is made from them, on the disk as they come. Rows in the ledger's file name the
+//! files and give each a local number for the feed.
 
 mod history;
 mod index;
@@ -10,6 +10,7 @@ mod parked;
 mod peers;
 mod proofs;
 pub(crate) mod publish;
+mod reading;
 mod settings;
 mod standings;
 
@@ -26,11 +27,13 @@ use sm2tp_federation::descriptor::{self, SignedDescriptor};
 use sm2tp_federation::feed::{FeedEntry, HeadLine};
 use sm2tp_federation::header::{HEADER_OCTETS, Header, Position, SignedHeader};
 use sm2tp_federation::keys::NodeKey;
-use sm2tp_federation::segment::{self, Opened, SegmentError};
+use sm2tp_federation::segment::{self, SegmentError};
 use thiserror::Error;
 
 pub use self::history::{History, segment_octets};
-pub use self::index::{Index, Standing};
+use self::index::FRESH_MAX;
+use self::index::upkeep::Upkeep;
+pub use self::index::{Index, RunError, Size, Standing};
 pub use self::judging::{Judgement, Turned};
 pub use self::parked::Waiting;
 pub use self::peers::{Contact, Peer, PeerState};
@@ -44,6 +47,7 @@ pub struct Federated {
     ledger: Ledger,
     dir: PathBuf,
     index: Arc<RwLock<Index>>,
+    upkeep: Arc<Upkeep>,
     belief: Arc<BeliefLimits>,
     /// Whom each node names as its peers.
     links: Arc<Mutex<HashMap<NodeKey, Vec<NodeKey>>>>,
@@ -62,6 +66,8 @@ pub enum FederatedError {
     },
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    #[error("the tag index: {0}")]
+    Index(#[from] RunError),
     #[error("{0} is not known here")]
     Unknown(String),
     #[error("segment {epoch}.{segno} of {origin} is not kept here")]
@@ -77,17 +83,23 @@ impl From<SqlError> for FederatedError {
 }
 
 impl Federated {
-    /// Opens the segments in `dir` and reads all of them into the index. A file that does not fit its row is set aside
-    /// and said; the peer that has it will give it again.
+    /// Opens the segments in `dir` and the tag index in a folder of it, and reads into the index what it does not hold yet;
+    /// where that is much, beside all other work. A file that does not fit its row is set aside and said; the peer that has
+    /// it will give it again.
     ///
     /// # Errors
     /// [`FederatedError`] where the directory or the ledger cannot be read.
     pub async fn open(ledger: Ledger, dir: &Path, own: NodeKey, belief: BeliefLimits) -> Result<Self, FederatedError> {
-        fs::create_dir_all(dir).map_err(at(dir))?;
+        let index_dir = dir.join("index");
+        fs::create_dir_all(&index_dir).map_err(at(&index_dir))?;
+        let manifest = reading::manifest(&ledger, &index_dir).await?;
+        let index = Arc::new(RwLock::new(Index::new(own)));
+        let (upkeep, owed) = Upkeep::open(&index_dir, manifest, Arc::clone(&index), FRESH_MAX)?;
         let federated = Self {
             ledger,
             dir: dir.to_owned(),
-            index: Arc::new(RwLock::new(Index::new(own))),
+            index,
+            upkeep: Arc::new(upkeep),
             belief: Arc::new(belief),
             links: Arc::default(),
         };
@@ -95,29 +107,10 @@ impl Federated {
         federated.load_judgements().await?;
         federated.load_proofs().await?;
         federated.refresh_origins().await?;
-        let rows = federated
-            .ledger
-            .read(|sql| Ok(sql::all(sql, "SELECT header FROM segment WHERE parked IS NULL ORDER BY n", &[], header)?));
-        for header in rows.await? {
-            federated.load(&header).await?;
-        }
+        federated.count_kept().await?;
         federated.load_parked().await?;
+        federated.read_owed(owed).await?;
         Ok(federated)
-    }
-
-    async fn load(&self, header: &Header) -> Result<(), FederatedError> {
-        self.write_index().count(header);
-        let Some(origin) = self.descriptor(header.origin()).await? else { return Ok(()) };
-        let read = self.read_body(header).and_then(|body| Ok(segment::verify(header, origin.descriptor(), &body)?));
-        match read {
-            Ok(Opened::Readable(verified)) => self.write_index().add(&verified),
-            Ok(Opened::RelayOnly(_)) => {}
-            Err(error) => {
-                let (origin, position) = (header.origin(), header.position());
-                tracing::error!(%origin, %position, %error, "a kept segment cannot be used; it is left out of the index");
-            }
-        }
-        Ok(())
     }
 
     /// Keeps a segment that was checked to be the next one of its origin. Idempotent.
@@ -133,14 +126,12 @@ impl Federated {
     ) -> Result<u32, FederatedError> {
         let opened = segment::open(signed, body)?;
         let header = *signed.header();
+        self.upkeep.room().await?;
+        let _coming = self.upkeep.coming();
         self.write_file(&header, body)?;
         let fresh = self.ledger.write(move |sql| Ok(parked::insert(sql, &header, introducer, now, None)?)).await?;
-        if fresh {
-            self.write_index().count(&header);
-        }
-        if let Opened::Readable(verified) = opened {
-            self.judge_segment(&verified, now);
-            self.write_index().add(&verified);
+        if let Some(row) = fresh {
+            self.took(&header, &opened, row, now);
         }
         Ok(header.count())
     }
@@ -293,7 +284,11 @@ impl Federated {
 }
 
 fn header(row: &Row) -> Result<Header, SqlError> {
-    Header::parse(row.blob(0)?).map_err(|error| SqlError::Stored(error.to_string()))
+    header_in(row, 0)
+}
+
+fn header_in(row: &Row, column: usize) -> Result<Header, SqlError> {
+    Header::parse(row.blob(column)?).map_err(|error| SqlError::Stored(error.to_string()))
 }
 
 fn position(row: &Row) -> Result<Position, SqlError> {

@@ -1,4 +1,14 @@
-//! Tags of foreign segments by look-up, in memory; made from the files, never stored.
+//! Tags of foreign segments by look-up, with what is thought of their origins. Made from the segments: [`upkeep`] writes
+//! the tags to runs on the disk, which can be made again (decision 0049).
+
+mod filter;
+mod fresh;
+mod manifest;
+mod mark;
+mod merge;
+mod run;
+mod tags;
+pub(super) mod upkeep;
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,6 +20,11 @@ use sm2tp_federation::segment::Verified;
 use sm2tp_federation::standing::{OwnWord, Tally};
 use sm2tp_federation::tags::Tag;
 
+pub(super) use self::manifest::Manifest;
+use self::mark::Mark;
+pub(super) use self::run::Rows;
+pub use self::run::RunError;
+use self::tags::Tags;
 use super::judging::Judgement;
 use super::parked::Waiting;
 
@@ -25,7 +40,19 @@ pub struct Standing {
     pub known_since: u64,
 }
 
-/// The index. One mark is 24 octets beside its share of the table.
+/// What the index takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Different tags; one that is in several runs is counted in each.
+    pub tags: u64,
+    pub events: u64,
+    pub runs: usize,
+    /// Octets in memory for what is on the disk: filters, and the first tag of each block.
+    pub filter_octets: usize,
+    pub disk_octets: u64,
+}
+
+/// The index.
 #[derive(Debug)]
 pub struct Index {
     own: NodeKey,
@@ -37,22 +64,10 @@ pub struct Index {
     contradicting: HashSet<NodeKey>,
     /// Provider codes and hours in which they erred (§8.3).
     frozen: HashSet<(u8, u32)>,
-    marks: HashMap<Tag, Vec<Mark>>,
-    count: usize,
+    tags: Tags,
     /// Events that are kept of each origin, readable or not.
     kept: HashMap<NodeKey, u64>,
     parked: HashMap<NodeKey, Waiting>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    sequence: u64,
-    origin: u32,
-    epoch: u32,
-    hour: u32,
-    class: Class,
-    ttl_weeks: u8,
-    provider: u8,
 }
 
 impl Index {
@@ -66,8 +81,7 @@ impl Index {
             judged: HashMap::new(),
             contradicting: HashSet::new(),
             frozen: HashSet::new(),
-            marks: HashMap::new(),
-            count: 0,
+            tags: Tags::default(),
             kept: HashMap::new(),
             parked: HashMap::new(),
         }
@@ -80,6 +94,10 @@ impl Index {
     /// Counts a segment that is kept.
     pub(super) fn count(&mut self, header: &Header) {
         *self.kept.entry(header.origin()).or_default() += u64::from(header.count());
+    }
+
+    pub(super) fn set_kept(&mut self, kept: HashMap<NodeKey, u64>) {
+        self.kept = kept;
     }
 
     /// Events that are kept of all origins.
@@ -104,35 +122,31 @@ impl Index {
         &mut self.parked
     }
 
-    /// Takes the events of a segment in. Own ones are left out: what this node saw itself stands in its own ledger.
-    pub fn add(&mut self, segment: &Verified) {
+    /// Takes the events of a segment in; `row` is its local number. Own ones are left out: what this node saw itself stands
+    /// in its own ledger.
+    pub(super) fn add(&mut self, segment: &Verified, row: u64) {
         let header = segment.header();
         if header.origin() == self.own {
             return;
         }
-        let origin = self.number(header.origin());
+        let (origin, epoch) = (self.number(header.origin()), header.position().epoch);
         for (sequence, record) in segment.events() {
-            self.mark(origin, header.position().epoch, sequence, record);
-        }
-    }
-
-    fn mark(&mut self, origin: u32, epoch: u32, sequence: u64, record: &Record) {
-        let Some(tag) = record.tag() else { return };
-        if MARKS_MAX <= self.count {
-            return;
-        }
-        let marks = self.marks.entry(tag).or_default();
-        let Record { hour, class, ttl_weeks, provider, .. } = *record;
-        let mark = Mark { sequence, origin, epoch, hour, class, ttl_weeks, provider };
-        // One vote per origin per tag, and the newest in the order of its log is the one (§8.5): the others can go.
-        match marks.iter_mut().find(|known| known.origin == origin) {
-            Some(known) if (known.epoch, known.sequence) < (epoch, sequence) => *known = mark,
-            Some(_) => {}
-            None => {
-                marks.push(mark);
-                self.count += 1;
+            if let Some(tag) = record.tag() {
+                self.tags.add(tag, Mark::of(origin, epoch, sequence, record));
             }
         }
+        self.tags.note(row);
+    }
+
+    /// Origins in the order of their numbers.
+    fn origins_by_number(&self) -> &[NodeKey] {
+        &self.origins
+    }
+
+    /// As an index that lay on the disk numbered them.
+    fn set_origins(&mut self, origins: Vec<NodeKey>) {
+        self.numbers = (0..).zip(&origins).map(|(number, origin)| (*origin, number)).collect();
+        self.origins = origins;
     }
 
     /// Whom the administrator trusts how far has changed.
@@ -155,7 +169,7 @@ impl Index {
     /// Adds what this node knows of a tag to the tally of each origin that calls it dead today. What an outage of a
     /// provider made them say is not held against them.
     pub(super) fn tally(&self, tag: &Tag, word: OwnWord, now_hour: u32, tallies: &mut HashMap<NodeKey, Tally>) {
-        for mark in self.marks.get(tag).map_or(&[][..], Vec::as_slice) {
+        for mark in self.tags.marks(tag) {
             let alive = now_hour.saturating_sub(mark.hour) <= HARD_HOURS;
             let counts = mark.class == Class::HARD && alive && !self.frozen.contains(&(mark.provider, mark.hour));
             if let Some(origin) = self.origins.get(mark.origin as usize).filter(|_| counts) {
@@ -213,14 +227,20 @@ impl Index {
     /// The events about a tag, for those who ask why.
     #[must_use]
     pub fn votes(&self, tag: &Tag, now: u64, limits: &BeliefLimits) -> Vec<Vote> {
-        let marks = self.marks.get(tag).map_or(&[][..], Vec::as_slice);
-        marks.iter().filter_map(|mark| self.vote(mark, now, limits)).collect()
+        self.tags.marks(tag).iter().filter_map(|mark| self.vote(mark, now, limits)).collect()
     }
 
-    /// Tags that are known, and the events behind them.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
-        (self.marks.len(), self.count)
+    pub fn size(&self) -> Size {
+        let (tags, events) = self.tags.size();
+        let runs = self.tags.runs();
+        Size {
+            tags,
+            events,
+            runs: runs.len(),
+            filter_octets: runs.iter().map(|run| run.memory()).sum(),
+            disk_octets: runs.iter().map(|run| run.octets()).sum(),
+        }
     }
 
     fn vote(&self, mark: &Mark, now: u64, limits: &BeliefLimits) -> Option<Vote> {
@@ -258,5 +278,5 @@ impl Index {
 
 /// `belief::BeliefLimits`: a HARD is dropped at 400 days.
 const HARD_HOURS: u32 = 400 * 24;
-/// Beyond this the index takes no more tags: about 2 GB. The files are kept, and the on-disk index will read them.
-const MARKS_MAX: usize = 20_000_000;
+/// Events in memory that become a run: about 40 MB with what is being written beside them. A start reads as many again.
+pub(super) const FRESH_MAX: usize = 1 << 18;

@@ -63,7 +63,9 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where it cannot be noted; it is believed all the same.
     pub async fn judge(&self, now: u64) -> Result<Vec<Turned>, FederatedError> {
-        if self.belief.agreement == Switch::Off {
+        self.tend_index()?;
+        // An index that lacks events would make a liar look honest.
+        if self.belief.agreement == Switch::Off || self.upkeep.is_reading() {
             return Ok(Vec::new());
         }
         for judgement in self.write_index().judged_mut().values_mut() {
@@ -182,7 +184,7 @@ impl Federated {
         Ok(())
     }
 
-    /// Addresses by the thousand, each lock held for one list: doors ask meanwhile.
+    /// Each lock is held for a few addresses: doors ask meanwhile, and a tag may lie on a disk.
     fn tallies(&self, now: u64) -> HashMap<NodeKey, Tally> {
         let (views, hour) = (self.ledger.views(), u32::try_from(now / HOUR_S).unwrap_or(u32::MAX));
         let mut tallies = HashMap::new();
@@ -194,9 +196,9 @@ impl Federated {
                     known.push((*tag, word));
                 }
             });
-            let index = self.read_index();
-            for (tag, word) in known {
-                index.tally(&tag, word, hour, &mut tallies);
+            for some in known.chunks(TALLIED_AT_ONCE) {
+                let index = self.read_index();
+                some.iter().for_each(|(tag, word)| index.tally(tag, *word, hour, &mut tallies));
             }
         }
         tallies
@@ -273,6 +275,8 @@ const COUNTS: &str = "SELECT provider, hour, SUM(CASE WHEN kind = 'bounced' AND 
     SUM(count) FROM counter WHERE $1 <= hour AND kind IN ('delivered', 'bounced') AND provider <> '' \
     GROUP BY provider, hour";
 const HOUR_S: u64 = 3600;
+/// Look-ups under one lock: tenths of a millisecond.
+const TALLIED_AT_ONCE: usize = 64;
 /// §8.3: the mean of seven days.
 const MEAN_HOURS: u64 = 7 * 24;
 /// Hours that are looked at again: answers come late, and a node may have been down.

@@ -6,7 +6,7 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::quota::Parked;
 use sm2tp_federation::segment;
 
-use super::{Federated, FederatedError, Opened, header};
+use super::{Federated, FederatedError, header};
 use crate::sql::{self, Sql, Value};
 
 /// What waits of one origin.
@@ -41,7 +41,7 @@ impl Federated {
         let why = why.to_string();
         let note = why.clone();
         let fresh = self.ledger.write(move |sql| Ok(insert(sql, &header, introducer, now, Some(&note))?)).await?;
-        if fresh {
+        if fresh.is_some() {
             let mut index = self.write_index();
             let waiting = index.parked_mut().entry(header.origin()).or_default();
             waiting.segments += 1;
@@ -85,6 +85,8 @@ impl Federated {
     pub async fn unpark(&self, signed: &SignedHeader, body: &[u8], now: u64) -> Result<(), FederatedError> {
         let opened = segment::open(signed, body)?;
         let header = *signed.header();
+        self.upkeep.room().await?;
+        let _coming = self.upkeep.coming();
         self.write_file(&header, body)?;
         let at = header.position();
         let done = self.ledger.write(move |sql| {
@@ -92,22 +94,14 @@ impl Federated {
             let found = "SELECT introducer FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3 \
                 AND parked IS NOT NULL";
             let Some(introducer) = sql::first(sql, found, &values, |row| Ok(row.octets(0).ok().map(NodeKey)))? else {
-                return Ok(false);
+                return Ok(None);
             };
             sql.execute("DELETE FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3", &values)?;
             Ok(insert(sql, &header, introducer, now, None)?)
         });
-        if !done.await? {
-            return Ok(());
-        }
-        if let Opened::Readable(verified) = &opened {
-            self.judge_segment(verified, now);
-        }
+        let Some(row) = done.await? else { return Ok(()) };
+        self.took(&header, &opened, row, now);
         let mut index = self.write_index();
-        index.count(&header);
-        if let Opened::Readable(verified) = &opened {
-            index.add(verified);
-        }
         let parked = index.parked_mut();
         if let Some(waiting) = parked.get_mut(&header.origin()) {
             waiting.segments = waiting.segments.saturating_sub(1);
@@ -135,29 +129,27 @@ impl Federated {
     }
 }
 
-/// Answers with whether the place was free.
+/// Answers with the local number of the segment; none where its place was taken.
 pub(super) fn insert(
     sql: &mut dyn Sql,
     header: &Header,
     introducer: Option<NodeKey>,
     now: u64,
     parked: Option<&str>,
-) -> Result<bool, sql::SqlError> {
+) -> Result<Option<u64>, sql::SqlError> {
     let at = header.position();
-    let fresh = sql.execute(
-        "INSERT INTO segment (origin, epoch, segno, header, introducer, received_at, parked) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (origin, epoch, segno) DO NOTHING",
-        &[
-            header.origin().0[..].into(),
-            at.epoch.into(),
-            at.segno.into(),
-            header.as_bytes()[..].into(),
-            introducer.map_or(Value::Null, |node| node.0[..].into()),
-            now.into(),
-            parked.into(),
-        ],
-    )?;
-    Ok(fresh != 0)
+    let insert = "INSERT INTO segment (origin, epoch, segno, header, introducer, received_at, parked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (origin, epoch, segno) DO NOTHING RETURNING n";
+    let values = [
+        header.origin().0[..].into(),
+        at.epoch.into(),
+        at.segno.into(),
+        header.as_bytes()[..].into(),
+        introducer.map_or(Value::Null, |node| node.0[..].into()),
+        now.into(),
+        parked.into(),
+    ];
+    sql::first(sql, insert, &values, |row| row.uint(0))
 }
 
 /// Headers of one origin that are kept without their bodies: 16 million events, 1 MB.
