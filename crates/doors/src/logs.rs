@@ -227,9 +227,12 @@ impl Follower {
             returns: self.house.returns.as_ref(),
         };
         let each = |outcome: Outcome<'_>| {
+            // What the ledger has was counted with its sender, too; it is read for the mails that are under way.
+            if end <= batch.kept {
+                return;
+            }
             let Some(told) = reading.told(&outcome) else { return };
-            // What the ledger has was counted with its sender, too.
-            batch.noted.extend(self.settings.members.noted(&outcome, &told).filter(|_| batch.kept < end));
+            batch.noted.extend(self.settings.members.noted(&outcome, &told));
             batch.told.push((end, told));
         };
         self.mails.line(self.log.writer, line, &clock, each);

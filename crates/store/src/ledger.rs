@@ -190,10 +190,11 @@ impl Ledger {
         let (source, views) = (source.to_owned(), self.views.clone());
         let (breakers, watching) = (self.breakers.clone(), self.watching.clone());
         ask(&self.writer, move |connection| {
-            let events =
+            let (read, events) =
                 sql::transaction(connection, |sql| absorb(sql, (&source, &batch), send_log, &views, &tagger, publish))?;
+            let fresh = batch.iter().filter(|(number, _)| read < *number).map(|(_, told)| told);
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
-            let erring = watching.hear(&batch, &events, (&views, &breakers));
+            let erring = watching.hear(fresh, &events, (&views, &breakers));
             views.follow(&events);
             erring.iter().try_for_each(|provider| watching.trip(connection, provider, (&views, &breakers)))
         })
@@ -317,6 +318,7 @@ impl Ledger {
     }
 }
 
+/// Answers with the number up to which the source had been taken before, and with the events about recipients.
 fn absorb(
     sql: &mut dyn Sql,
     (source, batch): (&str, &[(u64, Told)]),
@@ -324,7 +326,7 @@ fn absorb(
     views: &Views,
     tagger: Tagger<'_>,
     mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
-) -> Result<Vec<Event>, LedgerError> {
+) -> Result<(u64, Vec<Event>), LedgerError> {
     let read = sql::first(sql, "SELECT last FROM read_to WHERE source = $1", &[source.into()], |row| row.uint(0))?;
     let read = read.unwrap_or(0);
     let (mut recipients, mut others) = (Vec::new(), Vec::new());
@@ -369,7 +371,7 @@ fn absorb(
             &[source.into(), (*last).max(read).into()],
         )?;
     }
-    Ok(recipients)
+    Ok((read, recipients))
 }
 
 pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {

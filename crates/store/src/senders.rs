@@ -132,9 +132,10 @@ impl SenderId {
         Some(Self { org: org.into(), name: name.into() })
     }
 
+    /// As [`Self::new`], from texts: the same sender has the same name, however its domain was written.
     fn of(org: &str, login: Option<&str>, mail_from: Option<&str>) -> Option<Self> {
-        let name = login.or(mail_from)?;
-        Some(Self { org: org.into(), name: name.into() })
+        let mail_from = mail_from.filter(|_| login.is_none()).and_then(|from| Address::parse(from).ok());
+        Self::new(org, login, mail_from.as_ref())
     }
 }
 
@@ -564,6 +565,20 @@ mod tests {
 
     async fn open(ledger: &Ledger, mode: Mode) -> Senders {
         Senders::open(ledger, mode, Limits::default(), [7; 32]).await.unwrap()
+    }
+
+    #[test]
+    fn a_sender_without_login_has_one_name_however_its_domain_is_written() {
+        #[track_caller]
+        fn check(login: Option<&str>, mail_from: &str, want: Option<&str>) {
+            let of_it = SenderId::of("local", login, Some(mail_from));
+            assert_eq!(of_it.as_ref().map(|id| &*id.name), want);
+            let parsed = Address::parse(mail_from).ok();
+            assert_eq!(of_it, SenderId::new("local", login, parsed.as_ref()), "as it is counted when it writes");
+        }
+        check(None, "Anna@Asso.EXAMPLE", Some("Anna@asso.example"));
+        check(Some("Anna"), "Anna@Asso.EXAMPLE", Some("Anna"));
+        check(None, "no address", None);
     }
 
     #[tokio::test]

@@ -30,15 +30,18 @@ pub(super) struct Turns(Mutex<HashMap<SenderId, Gcra>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     First,
+    /// It counted already.
     Again,
+    /// The first one here; with its sender it counted when the mail came in.
+    Elsewhere,
 }
 
 impl Counted {
-    /// Whether this recipient of the mail was asked about already. A mail without a name is asked about by a server that
-    /// asks once (Exim).
-    pub(super) fn heard(&self, mail: &str, recipient: &Address) -> Heard {
+    /// Whether this recipient of the mail was asked about already, and how many others were and are taken. A mail without a
+    /// name is asked about by a server that asks once (Exim).
+    pub(super) fn heard(&self, mail: &str, recipient: &Address) -> (Heard, usize) {
         if mail.is_empty() {
-            return Heard::First;
+            return (Heard::First, 0);
         }
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mails = &mut *mails;
@@ -50,11 +53,12 @@ impl Counted {
             mails.order.push_back(mail.into());
             mails.seen.insert(mail.into(), HashSet::new());
         }
-        let Some(recipients) = mails.seen.get_mut(mail) else { return Heard::First };
+        let Some(recipients) = mails.seen.get_mut(mail) else { return (Heard::First, 0) };
+        let before = recipients.len();
         // Beyond that each question counts: too much rather than too little.
-        match RECIPIENTS_MAX <= recipients.len() || recipients.insert(hash(recipient)) {
-            true => Heard::First,
-            false => Heard::Again,
+        match RECIPIENTS_MAX <= before || recipients.insert(hash(recipient)) {
+            true => (Heard::First, before),
+            false => (Heard::Again, before - 1),
         }
     }
 
@@ -109,11 +113,14 @@ mod tests {
         let counted = Counted::default();
         #[track_caller]
         fn check(counted: &Counted, mail: &str, recipient: &str, want: Heard) {
-            assert_eq!(counted.heard(mail, &Address::parse(recipient).unwrap()), want, "{mail} {recipient}");
+            assert_eq!(counted.heard(mail, &Address::parse(recipient).unwrap()).0, want, "{mail} {recipient}");
         }
         check(&counted, "1.2", "a@x.example", Heard::First);
         check(&counted, "1.2", "b@x.example", Heard::First);
         check(&counted, "1.2", "a@x.example", Heard::Again);
+        let third = Address::parse("c@x.example").unwrap();
+        assert_eq!(counted.heard("1.2", &third), (Heard::First, 2));
+        assert_eq!(counted.heard("1.2", &third), (Heard::Again, 2), "it is none of those before it");
         counted.refused("1.2", &Address::parse("b@x.example").unwrap());
         check(&counted, "1.2", "b@x.example", Heard::First);
         check(&counted, "1.3", "a@x.example", Heard::First);

@@ -13,9 +13,9 @@ use sm2tp_rules::stream::Kind;
 use sm2tp_rules::suppress::{self, Why};
 use sm2tp_rules::watch::Standing;
 use sm2tp_rules::{Stream, StreamBy, worth};
-use sm2tp_store::Bounce;
 use sm2tp_store::accounts::Account;
 use sm2tp_store::senders::{Named, SenderId};
+use sm2tp_store::{Book, Bounce};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -146,7 +146,7 @@ impl Desk {
     pub(super) fn recipient(&self, account: &Account, named: &Naming<'_>) -> Result<Taken, No> {
         let Naming { mail_from, recipient, before, .. } = *named;
         let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
-        let (verdict, tag) = self.verdict(&asked, &account.org, &book.limits(&account.org), recipient, now);
+        let (verdict, tag) = verdict(book, &asked, &account.org, &book.limits(&account.org), recipient, now);
         let decided = match verdict {
             Verdict::Accept { canary } => {
                 if let (Some(_), Some(tag)) = (canary, tag) {
@@ -165,7 +165,9 @@ impl Desk {
         }
         let taken = self.watched(account, named, &decided).and(decided);
         let taken = taken.map_err(|refusal| self.stop(account, &refusal))?;
-        self.measure(account, |holders| admit::counted(before, holders, now_us()))?;
+        if named.heard != Heard::Again {
+            self.measure(account, |holders| admit::counted(before, holders, now_us()))?;
+        }
         Ok(taken)
     }
 
@@ -176,7 +178,7 @@ impl Desk {
         named: &Naming<'_>,
         decided: &Result<Taken, admit::Refusal>,
     ) -> Result<(), admit::Refusal> {
-        if named.heard == Heard::Again {
+        if named.heard != Heard::First {
             return admit::way(&self.sender(account, named.mail_from)).map(drop);
         }
         let suppressed = match decided {
@@ -209,31 +211,13 @@ impl Desk {
         let limits = book.limits(&account.org);
         let mut first = None;
         for recipient in recipients {
-            match self.verdict(&asked, &account.org, &limits, recipient, now).0 {
+            match verdict(book, &asked, &account.org, &limits, recipient, now).0 {
                 Verdict::Accept { .. } | Verdict::Hold(_) => return Ok(()),
                 Verdict::Report(why) => _ = first.get_or_insert(admit::Refusal::Suppressed { why, until: None }),
                 Verdict::Refuse(refusal) => _ = first.get_or_insert(refusal),
             }
         }
         first.map_or(Ok(()), |refusal| Err(self.stop(account, &refusal)))
-    }
-
-    /// What the rules say, and the tag of a recipient whom other nodes doubt. The dice for a canary are thrown once a day for
-    /// an address, because a mail server asks again and again about one mail.
-    fn verdict(
-        &self,
-        asked: &Sender<'_>,
-        org: &str,
-        limits: &suppress::Limits,
-        recipient: &Address,
-        now: u64,
-    ) -> (Verdict, Option<Tag>) {
-        let book = &self.house.book;
-        let facts = book.recipient(recipient, org, now);
-        let is_doubted = 0.0 < facts.federated.score;
-        let tag = is_doubted.then(|| book.tag(recipient)).flatten().map(|(_, tag)| tag);
-        let chance = tag.map_or(1.0, |tag| worth::chance(&tag.0, now / DAY_S));
-        (admit::recipient(asked, &facts, limits, now, chance), tag)
     }
 
     /// May the whole mail go, and which way?
@@ -270,6 +254,23 @@ impl Desk {
         };
         No { code, enhanced, text }
     }
+}
+
+/// What the rules say, and the tag of a recipient whom other nodes doubt. The dice for a canary are thrown once a day for an
+/// address, because a mail server asks again and again about one mail.
+pub(crate) fn verdict(
+    book: &Book,
+    asked: &Sender<'_>,
+    org: &str,
+    limits: &suppress::Limits,
+    recipient: &Address,
+    now: u64,
+) -> (Verdict, Option<Tag>) {
+    let facts = book.recipient(recipient, org, now);
+    let is_doubted = 0.0 < facts.federated.score;
+    let tag = is_doubted.then(|| book.tag(recipient)).flatten().map(|(_, tag)| tag);
+    let chance = tag.map_or(1.0, |tag| worth::chance(&tag.0, now / DAY_S));
+    (admit::recipient(asked, &facts, limits, now, chance), tag)
 }
 
 const DAY_S: u64 = 86_400;

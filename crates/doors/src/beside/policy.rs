@@ -54,13 +54,12 @@ impl Door {
     /// The answer to one request about a recipient, for other doors.
     pub(super) async fn ask(&self, request: Request) -> Action {
         let shared = self.0.clone();
-        self.0.desk.within(move || shared.decide(&request, Mail::Known, 0)).await.unwrap_or(Action::Dunno)
+        self.0.desk.within(move || shared.decide(&request, Mail::Known)).await.unwrap_or(Action::Dunno)
     }
 
     /// Serves one listener until `stop` is done.
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()> + Send) {
-        let begin =
-            || Asking { reader: RequestReader::default(), shared: self.0.clone(), instance: String::new(), taken: 0 };
+        let begin = || Asking { reader: RequestReader::default(), shared: self.0.clone(), instance: String::new() };
         super::serve(listener, "policy", begin, stop).await;
     }
 }
@@ -70,8 +69,6 @@ struct Asking {
     shared: Arc<Shared>,
     /// The mail of the last request: an smtpd process speaks about one after the other.
     instance: String,
-    /// Its recipients so far: Postfix says at RCPT that there are none.
-    taken: usize,
 }
 
 impl Conversation for Asking {
@@ -87,14 +84,9 @@ impl Conversation for Asking {
         let is_first = !request.instance.is_empty() && request.instance != self.instance;
         self.instance.clone_from(&request.instance);
         let mail = if is_first { Mail::New } else { Mail::Known };
-        if is_first {
-            self.taken = 0;
-        }
-        let (shared, taken, is_recipient) = (self.shared.clone(), self.taken, request.stage == Stage::Rcpt);
-        let decided = self.shared.desk.within(move || shared.decide(&request, mail, taken)).await;
+        let shared = self.shared.clone();
+        let decided = self.shared.desk.within(move || shared.decide(&request, mail)).await;
         let action = decided.unwrap_or(Action::Dunno);
-        let is_taken = is_recipient && !self.instance.is_empty() && !matches!(action, Action::Refuse { .. });
-        self.taken += usize::from(is_taken);
         Ok(Next::Say(action.to_string().into_bytes()))
     }
 }
@@ -107,11 +99,11 @@ enum Mail {
 }
 
 impl Shared {
-    fn decide(&self, request: &Request, mail: Mail, before: usize) -> Action {
+    fn decide(&self, request: &Request, mail: Mail) -> Action {
         let account = self.desk.account(request.login.as_deref(), request.client, &request.context);
         let Some(account) = account else { return Action::Dunno };
         let decided = match request.stage {
-            Stage::Rcpt => self.recipient(&account, request, mail, before),
+            Stage::Rcpt => self.recipient(&account, request, mail),
             Stage::Data => Ok(self.trace(&account, request).unwrap_or(Action::Dunno)),
             Stage::EndOfMessage => self.way(&account, request),
             Stage::Other => Ok(Action::Dunno),
@@ -119,17 +111,16 @@ impl Shared {
         decided.unwrap_or_else(|No { code, enhanced, text }| Action::Refuse { code, enhanced, text })
     }
 
-    fn recipient(&self, account: &Account, request: &Request, mail: Mail, before: usize) -> Result<Action, No> {
+    fn recipient(&self, account: &Account, request: &Request, mail: Mail) -> Result<Action, No> {
         let Some(recipient) = request.recipient.address() else { return Ok(Action::Dunno) };
         let mail_from = request.sender.address();
         if mail == Mail::New {
             self.desk.begins(account, mail_from, request.octets)?;
         }
-        // A relay beside the mail server asks about what was counted when it came in.
-        let heard = match request.context == RELAY {
-            true => Heard::Again,
-            false => self.counted.heard(&request.instance, recipient),
-        };
+        // Postfix says at RCPT that a mail has no recipients yet.
+        let (heard, before) = self.counted.heard(&request.instance, recipient);
+        // A relay beside the mail server asks about what was counted with its sender when it came in.
+        let heard = if heard == Heard::First && request.context == RELAY { Heard::Elsewhere } else { heard };
         let slow_lane = match self.detour(account, Way::Slow) {
             Some(_) => SlowLane::There,
             None => SlowLane::Missing,
@@ -140,7 +131,10 @@ impl Shared {
         match (taken, self.settings.held) {
             (Taken::Yes, _) => Ok(Action::Dunno),
             (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
-            (Taken::Held(why), Held::Later) => Err(No::held(&why)),
+            (Taken::Held(why), Held::Later) => {
+                self.counted.refused(&request.instance, recipient);
+                Err(No::held(&why))
+            }
         }
     }
 

@@ -128,6 +128,28 @@ fn the_trusted_networks_are_the_organisation_local_with_limits_of_its_own() {
 }
 
 #[test]
+fn what_a_mail_server_asks_twice_counts_once_against_limits() {
+    let node = Node::start("hostname = \"relay.example.org\"\n[policy]\nlisten = [\"127.0.0.1:0\"]\n");
+    node.ask(&["org", "limits", "local", "--rate-recipients", "4/d", "--recipients", "3"]);
+    // Two restriction lists ask about the same recipient, on one connection or on two.
+    let ask = |mail: &str, to: &str| {
+        let text = format!(
+            "request=smtpd_access_policy\nprotocol_state=RCPT\ninstance={mail}\nclient_address=127.0.0.1\n\
+             sender=web@site.test\nrecipient={to}\n\n"
+        );
+        exchange(node.policy(), text.as_bytes())
+    };
+    for to in ["a@x.test", "a@x.test", "b@x.test", "b@x.test", "c@x.test", "c@x.test"] {
+        assert_eq!(ask("1.1", to), "action=DUNNO\n\n", "{to}");
+    }
+    let fourth = ask("1.1", "d@x.test");
+    assert!(fourth.contains("452 4.5.3 your organisation may send a mail to at most 3 recipients"), "{fourth}");
+    assert_eq!(ask("1.2", "d@x.test"), "action=DUNNO\n\n");
+    let fifth = ask("1.2", "e@x.test");
+    assert!(fifth.contains("450 4.7.1 your organisation may write to 4 recipients a day"), "{fifth}");
+}
+
+#[test]
 fn a_client_that_connects_too_often_is_told_to_wait_and_counted() {
     let certificate = Certificate::new("relay.example.org");
     let http = "[http]\nlisten = [\"127.0.0.1:0\"]";

@@ -129,6 +129,14 @@ impl Node {
         self.door("lmtp")
     }
 
+    pub fn policy(&self) -> SocketAddr {
+        self.door("policy")
+    }
+
+    pub fn socketmap(&self) -> SocketAddr {
+        self.door("socketmap")
+    }
+
     pub fn http(&self) -> SocketAddr {
         self.door("http")
     }

@@ -104,15 +104,15 @@ impl Breakers {
 }
 
 impl Watching {
-    /// Hears of a batch that was just taken; `events` are those about recipients, `views` do not have them yet. Answers
+    /// Hears of what was just taken of a batch; `events` are those about recipients, `views` do not have them yet. Answers
     /// with the providers that err, and with those that said more while they are not believed.
-    pub(super) fn hear(
+    pub(super) fn hear<'a>(
         &mut self,
-        batch: &[(u64, Told)],
+        fresh: impl Iterator<Item = &'a Told>,
         events: &[Event],
         (views, breakers): (&Views, &Breakers),
     ) -> Vec<String> {
-        for (_, told) in batch {
+        for told in fresh {
             let Some(provider) = told.answer().and_then(|answer| answer.provider.as_deref()) else { continue };
             if let Some(window) = self.window(provider, told.at) {
                 window.answers.all = window.answers.all.saturating_add(1);
@@ -383,6 +383,20 @@ mod tests {
         assert_eq!(ledger.decide("google".into(), Verdict::Forget, 1_011_000).await.unwrap(), 0);
         ledger.rebuild().await.unwrap();
         assert!((0..25).all(|n| !hard(&ledger, n)) && ledger.breakers().list(1_011_000).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_offered_again_is_not_counted_again() {
+        let dir = TempDir::new();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        absorb(&ledger, 1, (0..40).map(|n| taken(1_000_000, n)).collect()).await;
+        // A log that is read again from an earlier place: so many answers would hide the few that are new.
+        absorb(&ledger, 41, (30..40).map(|n| taken(1_010_000, n)).collect()).await;
+        for _ in 0..100 {
+            absorb(&ledger, 41, (30..40).map(|n| taken(1_010_000, n)).collect()).await;
+        }
+        absorb(&ledger, 51, (0..25).map(|n| refused(1_010_100, n)).collect()).await;
+        assert!(ledger.breakers().is_tripped("google", 1_010_200));
     }
 
     #[tokio::test]
