@@ -1,19 +1,19 @@
 //! `sm2tp postfix config`: prints the lines that make Postfix ask this node, and why; makes the changes, and takes them back.
 //! `sm2tp postfix relay`: the same as an instance of its own.
 
+mod instance;
 mod plan;
 mod relay;
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use self::instance::{Instance, relay};
 use self::plan::{At, Change, Found, PARAMETERS, Place, Plan, Sockets, Trace};
 use crate::beside::preferred;
 use crate::config::{self, Config};
@@ -27,8 +27,19 @@ pub enum Mode {
     Undo,
 }
 
+impl Mode {
+    /// From the words of the command line, which takes one of them.
+    pub fn of(apply: bool, undo: bool) -> Self {
+        match (apply, undo) {
+            (_, true) => Self::Undo,
+            (true, false) => Self::Apply,
+            (false, false) => Self::Print,
+        }
+    }
+}
+
 /// One change that was made, so that it can be taken back.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {
     /// As postconf names it: `submission/inet/NAME` for master.cf.
     parameter: String,
@@ -47,101 +58,6 @@ pub fn run(config: &Config, dir: &Path, mode: Mode, as_json: bool) -> Result<Exi
     }
     show(&plan, dir, mode, as_json);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Where an instance is to be, and where it listens.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    pub dir: PathBuf,
-    pub listen: SocketAddr,
-    pub queue: Option<PathBuf>,
-    pub data: Option<PathBuf>,
-}
-
-/// Prints the files of a relay beside the first Postfix, or makes them.
-pub fn relay(config: &Config, instance: &Instance, mode: Mode, as_json: bool) -> Result<ExitCode, Failure> {
-    let (machine, sockets) = (machine(config, instance)?, sockets(config));
-    let files = [("main.cf", relay::main_cf(&machine, &sockets)), ("master.cf", relay::master_cf(machine.listen))];
-    let dir = instance.dir.display();
-    if mode == Mode::Apply {
-        make(&instance.dir, &machine, &files)?;
-    }
-    let then = format!("postfix -c {dir} start");
-    if as_json {
-        let listed = files.iter().map(|(name, text)| json!({ "path": format!("{dir}/{name}"), "text": text }));
-        let listed: Vec<_> = listed.collect();
-        say(&json!({ "files": listed, "then": then, "applied": mode == Mode::Apply }).to_string());
-        return Ok(ExitCode::SUCCESS);
-    }
-    if mode == Mode::Apply {
-        say(&format!("{dir}/main.cf and master.cf are there, and Postfix finds nothing wrong. Now: {then}"));
-    } else {
-        files.iter().for_each(|(name, text)| say(&format!("# {dir}/{name}\n{text}")));
-        say(&format!("# Nothing was made. With --apply it is; then: {then}"));
-    }
-    say(&format!(
-        "# With the first Postfix at each start: postconf -e 'multi_instance_wrapper=${{command_directory}}/postmulti -p --' \
-         'multi_instance_enable=yes' 'multi_instance_directories={dir}'"
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn machine(config: &Config, instance: &Instance) -> Result<relay::Machine, Failure> {
-    let name = instance.dir.file_name().map(|name| name.to_string_lossy().into_owned()).filter(|name| is_plain(name));
-    let message =
-        || format!("{}: the last part names the instance, with letters, digits and -", instance.dir.display());
-    let name = name.ok_or_else(|| Failure::new(Exit::Input, message()))?;
-    let place = |given: &Option<PathBuf>, parent: &str| match given {
-        Some(path) => path.display().to_string(),
-        None => format!("{parent}/{name}"),
-    };
-    let daemons = run_program(Command::new("postconf").args(["-dh", "daemon_directory"]))?;
-    // Whoever brings reports speaks to a port that is open for it.
-    let smtp = config.smtp.as_ref().and_then(|smtp| smtp.listen.iter().find(|at| at.port() != 0));
-    let returns = config.returns.as_ref().zip(smtp).map(|(returns, at)| (returns.domain.clone(), *at));
-    Ok(relay::Machine {
-        queue_directory: place(&instance.queue, "/var/spool"),
-        data_directory: place(&instance.data, "/var/lib"),
-        daemon_directory: daemons.trim().to_owned(),
-        hostname: config.hostname.clone(),
-        listen: instance.listen,
-        returns,
-        name,
-    })
-}
-
-/// A name that Postfix takes, and that stands in its log without confusing who reads it.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
-}
-
-/// Writes the files where none are, makes the folders, and lets Postfix look at them.
-fn make(dir: &Path, machine: &relay::Machine, files: &[(&str, String)]) -> Result<(), Failure> {
-    fs::create_dir_all(dir).map_err(|error| cannot(dir, &error))?;
-    for (name, _) in files {
-        let path = dir.join(name);
-        if path.exists() {
-            return Err(Failure::new(Exit::Input, format!("{}: is there already, and stays as it is", path.display())));
-        }
-    }
-    for folder in [&machine.queue_directory, &machine.data_directory] {
-        fs::create_dir_all(folder).map_err(|error| cannot(Path::new(folder), &error))?;
-    }
-    // Processes of Postfix change users, whatever the umask of whoever runs this.
-    let readable = |path: &Path, mode| {
-        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| cannot(path, &error))
-    };
-    readable(dir, 0o755)?;
-    readable(Path::new(&machine.queue_directory), 0o755)?;
-    readable(Path::new(&machine.data_directory), 0o700)?;
-    let owner = run_program(Command::new("postconf").args(["-h", "mail_owner"]))?;
-    run_program(Command::new("chown").arg(owner.trim()).arg(&machine.data_directory))?;
-    for (name, text) in files {
-        let path = dir.join(name);
-        fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
-        readable(&path, 0o644)?;
-    }
-    Postfix { dir }.check()
 }
 
 fn show(plan: &Plan, dir: &Path, mode: Mode, as_json: bool) {
@@ -172,13 +88,19 @@ fn show(plan: &Plan, dir: &Path, mode: Mode, as_json: bool) {
 
 /// Copies both files, makes the changes and lets Postfix look at them; where it does not like them, they go back.
 fn apply(postfix: &Postfix<'_>, changes: &[Change]) -> Result<(), Failure> {
+    let earlier = made_earlier(postfix.dir)?;
     let before = postfix.dir.join(BEFORE);
     fs::create_dir_all(&before).map_err(|error| cannot(&before, &error))?;
+    let mut files = Vec::new();
     for name in ["main.cf", "master.cf"] {
-        let (from, to) = (postfix.dir.join(name), before.join(name));
-        fs::copy(&from, &to).map_err(|error| cannot(&from, &error))?;
+        let path = postfix.dir.join(name);
+        files.push((path.clone(), fs::read(&path).map_err(|error| cannot(&path, &error))?));
+        // The copy is of the files without us: a second time it would be of what the first one made.
+        if earlier.is_empty() {
+            fs::copy(&path, before.join(name)).map_err(|error| cannot(&path, &error))?;
+        }
     }
-    let mut made = made_earlier(postfix.dir)?;
+    let mut made = earlier.clone();
     for change in changes {
         let parameter = change.place.parameter(&change.name);
         // What was there before the first time is what --undo brings back.
@@ -191,11 +113,14 @@ fn apply(postfix: &Postfix<'_>, changes: &[Change]) -> Result<(), Failure> {
     write_made(postfix.dir, &made)?;
     let changed = changes.iter().try_for_each(|change| postfix.set(&change.place.parameter(&change.name), &change.new));
     changed.and_then(|()| postfix.check()).inspect_err(|_| {
-        for name in ["main.cf", "master.cf"] {
-            // The failure itself is told; the copy stays where a person finds it.
-            let _ = fs::copy(before.join(name), postfix.dir.join(name));
+        // The failure itself is told. What an earlier run did can be taken back as before.
+        for (path, octets) in &files {
+            let _ = fs::write(path, octets);
         }
-        let _ = fs::remove_file(postfix.dir.join(MADE));
+        let _ = match earlier.is_empty() {
+            true => fs::remove_file(postfix.dir.join(MADE)).map_err(|error| cannot(postfix.dir, &error)),
+            false => write_made(postfix.dir, &earlier),
+        };
     })
 }
 
@@ -332,7 +257,11 @@ fn sockets(config: &Config) -> Sockets {
             Some(config::Switch::On) => Trace::On,
             _ => Trace::Off,
         },
-        socketmap: config.socketmap.as_ref().and_then(|socketmap| at(&socketmap.listen)),
+        socketmap: config
+            .socketmap
+            .as_ref()
+            .filter(|socketmap| socketmap.tables.contains(&config::Table::Dsn))
+            .and_then(|socketmap| at(&socketmap.listen)),
         milter: config.milter.as_ref().and_then(|milter| at(&milter.listen)),
     }
 }
@@ -359,7 +288,7 @@ fn cannot(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(exit, format!("{}: {error}", path.display()))
 }
 
-/// Both files as they were before the last --apply.
+/// Both files as they were before the first --apply.
 const BEFORE: &str = "before-sm2tp";
 /// What --undo takes back.
 const MADE: &str = "sm2tp-changes.json";

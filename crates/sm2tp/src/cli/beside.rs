@@ -62,6 +62,9 @@ pub enum Postfix {
         /// Make the folders and both files, and let Postfix check them; files that are there stay.
         #[arg(long)]
         apply: bool,
+        /// Take away what --apply made: when it is stopped, and has no mail.
+        #[arg(long, conflicts_with = "apply")]
+        undo: bool,
     },
 }
 

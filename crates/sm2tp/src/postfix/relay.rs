@@ -36,6 +36,8 @@ pub fn main_cf(machine: &Machine, sockets: &Sockets) -> String {
          mydestination =\nlocal_recipient_maps =\nalias_maps =\nalias_database =\n\
          local_transport = error:5.1.1 no mailbox is here\nmynetworks = 127.0.0.0/8 [::1]/128\n\
          smtpd_relay_restrictions = permit_mynetworks, reject\nbiff = no\n\
+         # What the first Postfix says of a mail (smtp_send_xforward_command) stands in the log: its queue id and its client.\n\
+         smtpd_authorized_xforward_hosts = 127.0.0.0/8 [::1]/128\n\
          # A queue id that never comes again, known when the node is asked.\n\
          enable_long_queue_ids = yes\nsmtpd_delay_open_until_valid_rcpt = no\n\
          smtp_tls_security_level = may\n"

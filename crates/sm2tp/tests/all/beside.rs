@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::mta::Postfix;
-use crate::node::Node;
+use crate::node::{Node, Said};
 use crate::other_mtas::{Mta, folder};
 use crate::programs::{run, try_swaks};
 use crate::sink::Sink;
@@ -147,6 +147,38 @@ fn postfix_is_set_up_by_one_command_and_put_back_by_another() {
     assert_eq!(settings(&std::fs::read_to_string(postfix.dir().join("main.cf")).unwrap()), settings(&before));
     let said = node.run(&["postfix", "config", "--dir", &dir, "--undo"]);
     assert_eq!(said.exit, 65, "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn a_relay_of_its_own_is_made_and_taken_away_but_never_with_mail_in_it() {
+    let (folder, node) = (folder(), Node::prepare("hostname = \"relay.example.org\"\n[policy]\n"));
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (dir, queue, data) = (at("postfix-relay"), at("queue"), at("data"));
+    let listen = free_address().to_string();
+    let words = ["postfix", "relay", "--dir", &dir, "--listen", &listen, "--queue", &queue, "--data", &data];
+    let relay = |more: &str| node.run(&[&words[..], &[more]].concat());
+    #[track_caller]
+    fn refused(said: &Said, exit: i32, why: &str) {
+        assert!(said.exit == exit && said.stderr.contains(why), "{} {}{}", said.exit, said.stdout, said.stderr);
+    }
+    refused(&relay("--undo"), 65, "nothing was made here");
+    assert_eq!(relay("--apply").exit, 0);
+    refused(&relay("--apply"), 65, "is there already");
+    let main = folder.join("postfix-relay/main.cf");
+    let text = std::fs::read_to_string(&main).unwrap();
+    assert!(text.contains("\nsmtpd_authorized_xforward_hosts = 127.0.0.0/8 [::1]/128\n"), "{text}");
+    std::fs::write(&main, format!("{text}biff = yes\n")).unwrap();
+    refused(&relay("--undo"), 65, "was changed since");
+    std::fs::write(&main, &text).unwrap();
+
+    run("sendmail", &["-C", &dir, "-f", "a@senders.test", "anna@recipients.test"], "Subject: x\n\ny\n");
+    refused(&relay("--undo"), 75, "1 mails wait");
+    run("postsuper", &["-c", &dir, "-d", "ALL", "maildrop"], "");
+    let undone = relay("--undo");
+    assert_eq!(undone.exit, 0, "{}{}", undone.stdout, undone.stderr);
+    for gone in [&dir, &queue, &data] {
+        assert!(!Path::new(gone).exists(), "{gone}\n{}", undone.stdout);
+    }
 }
 
 #[test]
