@@ -8,6 +8,7 @@ pub mod milter;
 pub mod policy;
 pub mod socketmap;
 
+pub(crate) use self::desk::verdict;
 pub use self::desk::{Held, Members};
 
 use std::error::Error;

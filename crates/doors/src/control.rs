@@ -52,6 +52,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use crate::confirm::NotAsked;
+use crate::exports::{self, ExportError};
 use crate::patience::Patience;
 use crate::peering::{self, PeeringError, Trusting};
 use crate::smtp::Onward;
@@ -112,6 +113,7 @@ pub enum Request {
         org: Option<String>,
         after: After,
     },
+    ExportsWrite,
     LogImport {
         log: OldLog,
     },
@@ -278,6 +280,8 @@ pub enum Problem {
     Dkim(#[from] DkimError),
     #[error(transparent)]
     NotAsked(#[from] NotAsked),
+    #[error(transparent)]
+    Export(#[from] ExportError),
     #[error("{0}")]
     Forbidden(Why),
 }
@@ -302,7 +306,8 @@ impl Problem {
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
             Self::Peering(error) => error.exit(),
-            Self::Ledger(_) | Self::Spool(_) => 75,
+            Self::Export(ExportError::Nothing) => 65,
+            Self::Ledger(_) | Self::Spool(_) | Self::Export(_) => 75,
         }
     }
 }
@@ -402,6 +407,7 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::SuppressRemove { entry } => addresses::release(house, entry).await,
         Request::SuppressImport { import } => lists::import(house, import).await,
         Request::SuppressExport { org, after } => lists::export(house, org, after).await,
+        Request::ExportsWrite => Ok(exports::written(house).await?),
         Request::LogImport { log } => logs::import(house, log).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,

@@ -6,6 +6,7 @@ pub mod alerts;
 pub mod beside;
 pub mod confirm;
 pub mod control;
+pub mod exports;
 pub mod follow;
 pub mod http;
 pub mod logs;
@@ -54,6 +55,8 @@ pub struct House {
     pub alerts: alerts::Alerting,
     /// Recipients that are asked whether they want mail again; none: there is no page for it.
     pub confirm: Option<confirm::Confirm>,
+    /// Lists as files; none: none are written.
+    pub exports: Option<exports::Exports>,
 }
 
 /// The federated side of a node.

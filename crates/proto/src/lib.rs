@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod header;
 pub mod lists;
 pub mod log;
+pub mod maps;
 pub mod milter;
 pub mod mta_sts;
 pub mod policy;

@@ -151,6 +151,7 @@ fn patience(request: &Request) -> Duration {
     use control::Which::Those;
     match request {
         Request::AlertsTest
+        | Request::ExportsWrite
         | Request::LedgerRebuild
         | Request::ReplayReplies { .. }
         | Request::QueueRetry { which: Those(_) }
@@ -217,6 +218,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Queue::Drop(which) => Request::QueueDrop { which: which.into() },
         },
         Command::Suppress(suppress) => match suppress {
+            Suppress::Export { files: true, .. } => Request::ExportsWrite,
             Suppress::Import(_) | Suppress::Export { .. } => return Err(asks_nobody()),
             Suppress::List { org, limit } => Request::SuppressList { org, limit },
             Suppress::Add(entry) => Request::SuppressAdd { entry: entry.into() },

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use sm2tp_doors::beside::{Held, Listener, Members, Place, local, milter, policy, socketmap};
+use sm2tp_doors::exports::{self, Exports, Route, Speaks};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::{House, logs, smtp};
 use sm2tp_rules::Stream;
@@ -72,9 +73,60 @@ impl Listeners {
                 doors.spawn(api.clone().serve(listener, until()));
             }
         }
-        for listener in self.socketmap {
-            doors.spawn(socketmap::serve(listener, rulebook.clone(), until()));
+        if let Some(exports) = &house.exports {
+            doors.spawn(exports::run(exports.clone(), house.clone(), until()));
         }
+        if let Some(asked) = &config.socketmap {
+            let (tables, stream) = (asked.tables.iter().copied().map(table).collect(), stream_beside(config));
+            let tables = socketmap::Tables::new(tables, rulebook.clone(), house.clone(), stream, &routes(config));
+            for listener in self.socketmap {
+                doors.spawn(tables.clone().serve(listener, until()));
+            }
+        }
+    }
+}
+
+/// Lists as files, where the configuration names some.
+pub fn exports(config: &Config) -> Option<Exports> {
+    let asked = config.exports.as_ref()?;
+    Some(Exports::new(exports::Settings {
+        dir: asked.dir.clone(),
+        files: asked.files.clone(),
+        stream: stream_beside(config),
+        routes: routes(config),
+        every: asked.every,
+        postmap: asked.postmap.clone(),
+    }))
+}
+
+fn routes(config: &Config) -> Vec<Route> {
+    config.relay.iter().flat_map(|relay| &relay.routes).map(route).collect()
+}
+
+fn route((domain, to): (&String, &config::NextHop)) -> Route {
+    let speaks = match to.speaks {
+        _ if to.login.is_some() => Speaks::Other,
+        config::Speaks::Smtp => Speaks::Smtp,
+        config::Speaks::Lmtp => Speaks::Lmtp,
+        config::Speaks::Smtps => Speaks::Other,
+    };
+    let host = match &to.server.host {
+        config::Host::Name(name) => name.clone(),
+        config::Host::Ip(address) => address.to_string(),
+    };
+    Route { domain: domain.clone(), host, port: to.server.port, speaks }
+}
+
+/// Kind of the mail whose sender nobody knows here: that of the policy service.
+fn stream_beside(config: &Config) -> Stream {
+    config.policy.as_ref().map_or(Stream::Personal, |policy| outward::stream_of(policy.stream))
+}
+
+fn table(table: config::Table) -> socketmap::Table {
+    match table {
+        config::Table::Dsn => socketmap::Table::Dsn,
+        config::Table::Access => socketmap::Table::Access,
+        config::Table::Routes => socketmap::Table::Routes,
     }
 }
 
@@ -134,7 +186,7 @@ pub fn follow_logs(
     let is_asked = config.policy.is_some() || config.milter.as_ref().is_some_and(decides);
     let settings = logs::Settings {
         send_log: send_log(config),
-        stream: config.policy.as_ref().map_or(Stream::Personal, |policy| outward::stream_of(policy.stream)),
+        stream: stream_beside(config),
         members: logs::Members {
             trusted: networks(config.policy.as_ref().map_or(&[], |policy| &policy.trusted_networks)),
             asked: if is_asked { logs::Asked::AtSmtp } else { logs::Asked::Never },

@@ -6,6 +6,7 @@ mod alerts;
 mod belief;
 mod beside;
 mod error;
+mod exports;
 mod file;
 mod keys;
 mod net;
@@ -22,7 +23,8 @@ use std::time::Duration;
 
 pub use self::alerts::Alerts;
 pub use self::belief::Belief;
-pub use self::beside::{Filter, Held, Milter, Policy, Senders, Socketmap};
+pub use self::beside::{Filter, Held, Milter, Policy, Senders, Socketmap, Table};
+pub use self::exports::Exports;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
@@ -76,6 +78,8 @@ pub struct Config {
     pub local: Option<Local>,
     /// Logs of another mail server.
     pub logs: Option<Logs>,
+    /// Lists as files.
+    pub exports: Option<Exports>,
 }
 
 /// A language for people.
@@ -530,6 +534,7 @@ mod tests {
         full.federation.contact.clone_from(&plain.federation.contact);
         assert_eq!(full.local.take().unwrap().listen.len(), 1);
         assert_eq!(full.logs.take().unwrap().follow.len(), 1);
+        assert_eq!(full.exports.take().unwrap().files.len(), 4);
         assert_eq!(std::mem::take(&mut full.policy.as_mut().unwrap().filter).len(), 1);
         assert_eq!(full, plain);
     }

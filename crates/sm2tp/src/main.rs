@@ -122,18 +122,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(take::run(&config, &cli.config, recipient, files, json))?
         }
         Command::Queue(cli::Queue::Salvage) => salvage::run(&serve::load(&cli.config)?, json),
-        Command::Postfix(cli::Postfix::Relay { dir, listen, queue, data, apply }) => {
-            let mode = if apply { postfix::Mode::Apply } else { postfix::Mode::Print };
+        Command::Postfix(cli::Postfix::Relay { dir, listen, queue, data, apply, undo }) => {
             let instance = postfix::Instance { dir, listen, queue, data };
-            postfix::relay(&serve::load(&cli.config)?, &instance, mode, json)
+            postfix::relay(&serve::load(&cli.config)?, &instance, postfix::Mode::of(apply, undo), json)
         }
         Command::Postfix(cli::Postfix::Config { dir, apply, undo }) => {
-            let mode = match (apply, undo) {
-                (_, true) => postfix::Mode::Undo,
-                (true, false) => postfix::Mode::Apply,
-                (false, false) => postfix::Mode::Print,
-            };
-            postfix::run(&serve::load(&cli.config)?, &dir, mode, json)
+            postfix::run(&serve::load(&cli.config)?, &dir, postfix::Mode::of(apply, undo), json)
         }
         Command::Log(cli::Log::Scan { format, files }) => {
             log::scan(&open::classifier(&cli.config)?, format, &files, json)
@@ -147,7 +141,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = serve::load(&cli.config)?;
             block_on(lists::import(&config, &cli.config, asked, json))?
         }
-        Command::Suppress(cli::Suppress::Export { org, format }) => {
+        Command::Suppress(cli::Suppress::Export { org, format, files: false }) => {
             let config = serve::load(&cli.config)?;
             let format = if json { lists::ExportFormat::Json } else { format };
             block_on(lists::export(&config, &cli.config, org, format))?

@@ -30,7 +30,7 @@ use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
 use sm2tp_store::{Book, Senders};
 
-use crate::beside::networks;
+use crate::beside::{self, networks};
 use crate::config::{self, Config, Switch};
 use crate::{Exit, Failure, alerts};
 
@@ -109,6 +109,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         returns,
         alerts,
         confirm,
+        exports: beside::exports(config),
     };
     Ok(Opened { house, rulebook, lock })
 }

@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod explain;
+mod exports;
 
 use std::fmt::Write;
 
@@ -32,6 +33,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::BreakerList => breakers(&mut out, value),
         Request::UnknownReplies => unknown_replies(&mut out, value),
         Request::ReplayReplies { .. } => replayed(&mut out, value),
+        Request::ExportsWrite => exports::written(&mut out, value),
         Request::PeerList => peers(&mut out, value),
         Request::SenderList { .. } => crate::sender::list(&mut out, value),
         Request::SenderShow { .. } => crate::sender::show(&mut out, value),

@@ -45,6 +45,7 @@ impl Request {
             Self::SuppressConfirm { .. } => ("suppress-confirm", Area::Suppression),
             Self::SuppressImport { .. } => ("suppress-import", Area::Suppression),
             Self::SuppressExport { .. } => ("suppress-export", Area::Suppression),
+            Self::ExportsWrite => ("exports-write", Area::Ledger),
             Self::LogImport { .. } => ("log-import", Area::Ledger),
             Self::SenderList { .. } => ("sender-list", Area::Senders),
             Self::SenderShow { .. } => ("sender-show", Area::Senders),

@@ -301,6 +301,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         returns: None,
         alerts: Alerting::new(Alerts::new(alerting), Targets::default(), Language::English),
         confirm: None,
+        exports: None,
     }
 }
 

@@ -43,6 +43,9 @@ pub enum Suppress {
         org: Option<String>,
         #[arg(long, default_value = "csv")]
         format: ExportFormat,
+        /// Write the files of [exports] now instead: lists for mail servers and other tools (docs/beside.md).
+        #[arg(long, conflicts_with_all = ["org", "format"])]
+        files: bool,
     },
 }
 

@@ -59,6 +59,19 @@ pub enum Senders {
 pub struct Socketmap {
     /// At least one; port 0 is a free port.
     pub listen: Vec<Place>,
+    /// What can be asked.
+    pub tables: Vec<Table>,
+}
+
+/// A table that a mail server may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// What a "later" means.
+    Dsn,
+    /// Whether an address would be refused.
+    Access,
+    /// Where mail for a domain goes.
+    Routes,
 }
 
 /// `[milter]`
@@ -98,7 +111,9 @@ pub(super) fn policy(
 }
 
 pub(super) fn socketmap(section: &Section<'_>, doors: &mut Doors) -> Result<Socketmap, ConfigError> {
-    Ok(Socketmap { listen: doors.places(section, 10041)? })
+    let tables = section.list("tables", word(TABLES))?;
+    let tables = tables.map_or_else(|| vec![Table::Dsn], |tables| plain(Some(tables)));
+    Ok(Socketmap { listen: doors.places(section, 10041)?, tables })
 }
 
 pub(super) fn milter(section: &Section<'_>, doors: &mut Doors, policy: Option<&Policy>) -> Result<Milter, ConfigError> {
@@ -141,6 +156,7 @@ fn way(text: &str) -> Result<String, Wrong> {
 }
 
 const HELD: &[(&str, Held)] = &[("later", Held::Later), ("hold", Held::Hold)];
+const TABLES: &[(&str, Table)] = &[("dsn", Table::Dsn), ("access", Table::Access), ("routes", Table::Routes)];
 const SENDERS: &[(&str, Senders)] = &[("normal", Senders::Normal), ("slow", Senders::Slow)];
 /// A transport, brackets, the longest name of a host (RFC 1035 §2.3.4) and a port fit.
 const WAY_OCTETS_MAX: usize = 300;

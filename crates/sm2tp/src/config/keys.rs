@@ -240,7 +240,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("filter", r#"[{ to = "smtp:[127.0.0.1]:2528", senders = "slow" }]"#),
         ],
     },
-    SectionKeys { name: "socketmap", keys: &[("listen", r#"["127.0.0.1:10041"]"#)] },
+    SectionKeys { name: "socketmap", keys: &[("listen", r#"["127.0.0.1:10041"]"#), ("tables", r#"["dsn"]"#)] },
     SectionKeys {
         name: "milter",
         keys: &[
@@ -256,6 +256,15 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         keys: &[("listen", r#"["unix:/run/sm2tp/local.sock"]"#), ("stream", r#""personal""#)],
     },
     SectionKeys { name: "logs", keys: &[("follow", r#"[{ format = "postfix", path = "/var/log/mail.log" }]"#)] },
+    SectionKeys {
+        name: "exports",
+        keys: &[
+            ("dir", r#""/var/spool/postfix/sm2tp""#),
+            ("files", r#"["suppress.cdb", "suppress.txt"]"#),
+            ("every", r#""30s""#),
+            ("postmap", r#""lmdb""#),
+        ],
+    },
 ];
 
 /// The keys of one followed log file; a table within a list, so not a section that may stand alone.

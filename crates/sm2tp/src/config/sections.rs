@@ -21,7 +21,7 @@ use super::values::{
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Federation, Http, Language, Local, LogFile, LogFormat, LogPlace,
     Logs, Network, Place, Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief,
-    beside, net, watch,
+    beside, exports, net, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -103,6 +103,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         policy,
         local: top.open("local").map(|section| local(&section)).transpose()?,
         logs: top.open("logs").map(|section| logs(&section)).transpose()?,
+        exports: top.open("exports").map(|section| exports::exports(&section)).transpose()?,
         returns,
         hostname,
     })
@@ -451,7 +452,7 @@ fn count(section: &Section<'_>, key: &'static str, largest: u32, default: u32) -
 }
 
 /// A duration in a range; the longest and the default are in seconds.
-fn within(
+pub(super) fn within(
     section: &Section<'_>,
     key: &'static str,
     shortest: Duration,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 use sm2tp_doors::control::{After, Request};
 use sm2tp_proto::date;
+use sm2tp_proto::maps::cell;
 
 use super::args::ExportFormat;
 use crate::ask::Node;
@@ -56,15 +57,6 @@ pub async fn export(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A field of a CSV file. A spreadsheet takes what begins like a formula for one, and the words of strangers may: an
-/// apostrophe makes it text.
-pub fn cell(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '|', '%']);
-    let text = if is_formula { format!("'{text}") } else { text };
-    if text.contains([',', ';', '"', '\'', '\t']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
 fn row(entry: &Value) -> String {
     COLUMNS.map(|column| cell(&value(entry, column))).join(",")
 }
@@ -93,21 +85,6 @@ const COLUMNS: [&str; 11] =
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        #[track_caller]
-        fn check(text: &str, want: &str) {
-            assert_eq!(cell(text), want);
-        }
-        check("x.example", "x.example");
-        check("=HYPERLINK(\"http://x\",\"y\")", "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
-        check(" +1", "\"' +1\"");
-        check("@SUM(A1)", "\"'@SUM(A1)\"");
-        check("\t=1", "\"' =1\"");
-        check("a\r\nb", "a  b");
-        check("a, b", "\"a, b\"");
-    }
 
     #[test]
     fn an_entry_is_a_row_or_an_object() {

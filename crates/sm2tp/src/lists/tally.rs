@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde_json::json;
 use sm2tp_proto::lists::Format;
+use sm2tp_proto::maps::cell;
 
-use super::export::cell;
 use crate::{Exit, Failure, open};
 
 /// The counts of one import.

@@ -21,6 +21,7 @@ mod demo;
 mod dialogues;
 mod dkim;
 mod evidence;
+mod exports;
 mod federation;
 mod fronts;
 mod fuzz;
