@@ -6,6 +6,7 @@ pub mod alerts;
 pub mod beside;
 pub mod confirm;
 pub mod control;
+pub mod directory;
 pub mod exports;
 pub mod follow;
 pub mod http;

@@ -22,6 +22,7 @@ use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_rules::admit::Way;
 use sm2tp_rules::rate::Rate;
 use sm2tp_rules::{Stream, allowance, guess};
+use sm2tp_store::accounts::Account;
 use sm2tp_store::spool::Queued;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,10 +38,11 @@ use self::connection::Connection;
 use self::limits::{Guard, Knocks, Reports};
 use self::reading::Memory;
 use self::volume::Volumes;
-use crate::House;
+use crate::directory::{Directory, Person, Unavailable};
 use crate::patience::Patience;
 use crate::stops::Stops;
 use crate::turned_away::Reason;
+use crate::{House, now};
 
 /// How the door is set up.
 #[derive(Clone)]
@@ -69,6 +71,8 @@ pub struct Settings {
     pub scram: ScramOffer,
     /// Seconds that mail held on federated evidence waits for a person.
     pub hold_s: u64,
+    /// Who knows the logins that the accounts do not have; none: nobody.
+    pub directory: Option<Directory>,
 }
 
 /// Where accepted mail goes, and what people changed.
@@ -234,6 +238,23 @@ struct Refused {
 }
 
 impl Shared {
+    /// Whose login this is, if the password is right. The node's own logins come first; a directory cannot have them too.
+    async fn verify(&self, login: &str, password: &str) -> Result<Option<(Account, Option<Person>)>, Unavailable> {
+        let accounts = &self.house.accounts;
+        match &self.settings.directory {
+            Some(directory) if accounts.account(login).is_none() => {
+                let person = directory.verify(login, password, now()).await?;
+                Ok(person.and_then(|person| Some((self.account_of(login, &person)?, Some(person)))))
+            }
+            _ => Ok(accounts.verify(login, password, now()).await.map(|account| (account, None))),
+        }
+    }
+
+    /// The account of a person of the directory, in its organisation as it is now.
+    fn account_of(&self, login: &str, person: &Person) -> Option<Account> {
+        self.settings.directory.as_ref()?.account(&self.house.accounts, login, person)
+    }
+
     /// A client is at the door: does it come too often?
     fn knock(&self, client: Client) -> Result<(), Refused> {
         if client.is_shared(&self.settings) {

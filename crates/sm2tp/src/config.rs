@@ -5,6 +5,7 @@
 mod alerts;
 mod belief;
 mod beside;
+mod directory;
 mod error;
 mod exports;
 mod file;
@@ -24,6 +25,7 @@ use std::time::Duration;
 pub use self::alerts::Alerts;
 pub use self::belief::Belief;
 pub use self::beside::{Filter, Held, Milter, Policy, Senders, Socketmap, Table};
+pub use self::directory::{Find, Ldap};
 pub use self::exports::Exports;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
@@ -50,6 +52,8 @@ pub struct Config {
     pub smtp: Option<Smtp>,
     /// Certificates for the SMTP door from an authority; `None`: from files, or none.
     pub acme: Option<Acme>,
+    /// Logins that a directory knows.
+    pub ldap: Option<Ldap>,
     /// The HTTP door; `None`: closed.
     pub http: Option<Http>,
     /// Delivery; `None`: the node is a bounce service only.

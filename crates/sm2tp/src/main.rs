@@ -8,6 +8,7 @@ mod classify;
 mod cli;
 mod config;
 mod demo;
+mod directory;
 mod dkim;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]

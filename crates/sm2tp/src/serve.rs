@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sm2tp_doors::acme::{self, Challenges, Renewal};
 use sm2tp_doors::alerts::Watched;
+use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::beside::{self, networks};
 use crate::config::{self, Config};
+use crate::directory::directory;
 use crate::open::{self, Opened};
 use crate::rules::Follower;
 use crate::{Exit, Failure, alerts, outward, say};
@@ -46,6 +48,9 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
         outward::hops(relay, path)?;
     }
     alerts::targets(&config, path)?;
+    if let Some(ldap) = &config.ldap {
+        directory(ldap, path)?;
+    }
     open::usable(&config.data_dir)?;
     let keys = open::dkim(&config);
     let mut notes = Vec::new();
@@ -102,12 +107,14 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     doors.spawn(Follower::new(config_file, rulebook.clone()).run(for_rules, until(&stopped)));
     doors.spawn(hand_over(relay.clone(), handed));
     let certificates = config.smtp.as_ref().map(|asked| certificates_of(&config, config_file, asked));
-    let tls = Tls { certificates: certificates.transpose()?.flatten(), hung_up: for_certificates };
-    start_alerts(&config, &house, &onward, tls.certificates.clone(), &stopped, &mut doors);
+    let certificates = certificates.transpose()?.flatten();
+    let directory = config.ldap.as_ref().map(|ldap| directory(ldap, config_file)).transpose()?;
+    start_alerts(&config, &house, &onward, certificates.clone(), &stopped, &mut doors);
     let stops = Stops::start(house.ledger.clone());
     beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
     beside::follow_logs(&config, offset_s, &house, &rulebook, &stopped, &mut doors);
-    start_doors(&config, &house, &onward, (listeners, stops), tls, &stopped, &mut doors)?;
+    let parts = Parts { listeners, stops, certificates, hung_up: for_certificates, directory };
+    start_doors(&config, &house, &onward, parts, &stopped, &mut doors)?;
     start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
     let outbox = Outbox {
         spool: house.spool.clone(),
@@ -146,24 +153,27 @@ struct Listeners {
     http: Vec<TcpListener>,
 }
 
-/// Certificates of the SMTP door, and who says that their files are to be read again.
-struct Tls {
+/// What the doors are made of.
+struct Parts {
+    listeners: Listeners,
+    stops: Stops,
     certificates: Option<Arc<Certificates>>,
+    /// Says that the files of the certificates are to be read again.
     hung_up: Arc<Notify>,
+    directory: Option<Directory>,
 }
 
 fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    (listeners, stops): (Listeners, Stops),
-    Tls { certificates, hung_up }: Tls,
+    Parts { listeners, stops, certificates, hung_up, directory }: Parts,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let challenges = Challenges::default();
     if let Some(asked) = &config.smtp {
-        let settings = smtp_settings(config, asked, certificates.as_ref())?;
+        let settings = smtp_settings(config, asked, (certificates.as_ref(), directory))?;
         let door = smtp::Door::new(house.clone(), onward.clone(), settings, stops);
         for (listener, entry) in listeners.smtp {
             let (door, stop) = (door.clone(), until(stopped));
@@ -390,7 +400,7 @@ fn certificates(files: &config::TlsFiles, config_file: &Path) -> Result<Arc<Cert
 fn smtp_settings(
     config: &Config,
     asked: &config::Smtp,
-    certificates: Option<&Arc<Certificates>>,
+    (certificates, directory): (Option<&Arc<Certificates>>, Option<Directory>),
 ) -> Result<smtp::Settings, Failure> {
     let tls = certificates.map(Certificates::acceptor).transpose();
     Ok(smtp::Settings {
@@ -411,10 +421,12 @@ fn smtp_settings(
         },
         trusted_stream: outward::stream_of(asked.stream),
         bulk_from: asked.bulk_from,
-        scram: match asked.scram {
-            config::Switch::On => ScramOffer::Yes,
-            config::Switch::Off => ScramOffer::No,
+        // A directory has no keys for it, and a client that may choose it does not try anything else.
+        scram: match (asked.scram, &directory) {
+            (config::Switch::On, None) => ScramOffer::Yes,
+            _ => ScramOffer::No,
         },
+        directory,
         tls: tls.map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?,
         hold_s: config.suppression.hold_max.as_secs(),
     })

@@ -184,6 +184,29 @@ impl Accounts {
         known.logins.get(login).map(|login| login.account.clone())
     }
 
+    /// The account of a login that a directory let in, in the organisation `org`; none where there is no such organisation.
+    /// `addresses`: those that it may send with, where the directory says so; then its organisation's domains are not its own.
+    #[must_use]
+    pub fn from_directory(
+        &self,
+        login: &str,
+        org: &str,
+        stream: Option<Stream>,
+        addresses: Option<Vec<Address>>,
+    ) -> Option<Account> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let org = known.orgs.get(org)?;
+        let (domains, addresses) = match addresses {
+            // An account with neither may use any.
+            Some(addresses) if addresses.is_empty() => return None,
+            Some(addresses) => (Arc::from([]), addresses.into()),
+            None => senders(org, &limits_of(&known.limits, Kind::Login, login)),
+        };
+        let by = if stream.is_some() { StreamBy::Login } else { StreamBy::Org };
+        let kind = stream::Kind { stream: stream.unwrap_or(org.stream), by };
+        Some(Account { org: org.name.as_str().into(), login: Some(login.into()), domains, addresses, kind })
+    }
+
     /// The account of a login that another mail server let in: of this node, or of the organisation `local` where only that
     /// server knows it. `stream` is for the latter.
     #[must_use]
@@ -469,6 +492,25 @@ mod tests {
         assert_eq!(accounts.verify("news", "another one", 12).await.unwrap().kind.stream, Stream::Personal);
         accounts.remove_org("asso").await.unwrap();
         assert_eq!(accounts.verify("news", "another one", 13).await, None);
+    }
+
+    #[tokio::test]
+    async fn who_a_directory_lets_in_has_an_org_of_this_node_and_never_all_addresses_by_mistake() {
+        let dir = TempDir::new();
+        let accounts = Accounts::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap(), KEEP).await.unwrap();
+        let domain = Domain::parse("asso.example").unwrap();
+        accounts.put_org("asso", vec![domain.clone()], Stream::Personal, 1).await.unwrap();
+        let own = Address::parse("anna@asso.example").unwrap();
+        let anna = |addresses| accounts.from_directory("anna", "asso", Some(Stream::Bulk), addresses);
+        let plain = anna(None).unwrap();
+        assert_eq!(
+            (&plain.domains[..], &plain.addresses[..], plain.kind.stream),
+            (&[domain][..], &[][..], Stream::Bulk)
+        );
+        let kept = anna(Some(vec![own.clone()])).unwrap();
+        assert_eq!((&kept.domains[..], &kept.addresses[..]), (&[][..], &[own][..]));
+        assert_eq!(anna(Some(Vec::new())), None);
+        assert_eq!(accounts.from_directory("anna", "nobody", None, None), None);
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use super::company::Busy;
 use super::deadline::Standing;
 use super::trace::{self, Service, Via};
 use super::{Port, Shared};
+use crate::directory::Person;
 use crate::meters::Seat;
 use crate::returns::{self, REPORT_OCTETS_MAX, To};
 use crate::{now, now_us, random};
@@ -37,6 +38,8 @@ pub(super) struct Desk {
     /// The place of the client of whom a front speaks.
     place: Option<Place>,
     account: Option<Account>,
+    /// What the directory says of who logged in, if it was the directory that knows the login.
+    person: Option<Person>,
     sender: Option<Address>,
     port: Port,
     recipients: Vec<NewRecipient>,
@@ -53,9 +56,9 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Self {
         let account = unasked(&shared, client);
-        let (place, sender, recipients, report) = (None, None, Vec::new(), None);
+        let (place, person, sender, recipients, report) = (None, None, None, Vec::new(), None);
         let (port, reports_only, seat, busy) = (Port::default(), false, None, None);
-        Self { client, place, account, sender, port, recipients, report, reports_only, seat, busy, shared }
+        Self { client, place, account, person, sender, port, recipients, report, reports_only, seat, busy, shared }
     }
 
     /// At a port that may be for some mail only.
@@ -94,9 +97,14 @@ impl Desk {
         if let Err(answer) = self.may_try(login) {
             return answer;
         }
-        match self.shared.house.accounts.verify(login, password.reveal(), now()).await {
-            Some(account) => self.right(login, account),
-            None => self.wrong(login),
+        match self.shared.verify(login, password.reveal()).await {
+            Ok(Some((account, person))) => {
+                self.person = person;
+                self.right(login, account)
+            }
+            Ok(None) => self.wrong(login),
+            // RFC 4954 §4.7.6: a password may be right later.
+            Err(_) => no(454, Enhanced(4, 7, 0), "Your login cannot be checked now, try again later"),
         }
     }
 
@@ -180,7 +188,10 @@ impl Desk {
     /// The account as it is now: people may have changed or removed it while the connection was open.
     fn still_there(&mut self, account: Account) -> Option<Account> {
         let Some(login) = &account.login else { return Some(account) };
-        let now = self.shared.house.accounts.account(login)?;
+        let now = match &self.person {
+            Some(person) => self.shared.account_of(login, person)?,
+            None => self.shared.house.accounts.account(login)?,
+        };
         self.account = Some(now.clone());
         Some(now)
     }

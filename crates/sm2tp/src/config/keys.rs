@@ -50,6 +50,24 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        name: "ldap",
+        keys: &[
+            ("servers", r#"["ldaps://ldap.example.org"]"#),
+            ("starttls", r#""on""#),
+            ("root", r#""/etc/sm2tp/authority.pem""#),
+            ("base", r#""ou=people,dc=example,dc=org""#),
+            ("filter", r#""(uid={login})""#),
+            ("bind", r#""cn=sm2tp,dc=example,dc=org""#),
+            ("password_file", r#""/etc/sm2tp/ldap.password""#),
+            ("name", r#""uid={login},ou=people,dc=example,dc=org""#),
+            ("org", r#""asso""#),
+            ("org_attribute", r#""o""#),
+            ("address_attribute", r#""mail""#),
+            ("stream", r#""personal""#),
+            ("keep", r#""12h""#),
+        ],
+    },
+    SectionKeys {
         name: "acme",
         keys: &[
             ("directory", r#""https://acme-v02.api.letsencrypt.org/directory""#),

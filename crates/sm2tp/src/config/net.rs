@@ -314,7 +314,7 @@ fn public_url(text: &str, ending: &str, in_clear: &str) -> Result<String, Wrong>
     Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))
 }
 
-fn url_host(authority: &str) -> Option<Host> {
+pub(super) fn url_host(authority: &str) -> Option<Host> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
@@ -331,7 +331,7 @@ fn url_host(authority: &str) -> Option<Host> {
     }
 }
 
-fn is_loopback(host: &Host) -> bool {
+pub(super) fn is_loopback(host: &Host) -> bool {
     match host {
         Host::Name(name) => name == "localhost",
         Host::Ip(ip) => ip.is_loopback(),

@@ -21,7 +21,7 @@ use super::values::{
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Federation, Http, Language, Local, LogFile, LogFormat, LogPlace,
     Logs, Network, Place, Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief,
-    beside, exports, net, watch,
+    beside, directory, exports, net, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -89,6 +89,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         send_log_keep: any(top, "send_log_keep", 30 * DAY)?,
         smtp,
         acme,
+        ldap: top.open("ldap").map(|section| directory::ldap(&section)).transpose()?,
         http: top.open("http").map(|section| http(&section, &mut doors)).transpose()?,
         relay: top.open("relay").map(|section| relay(&section)).transpose()?,
         dkim: dkim(&top.open_or_empty("dkim"))?,

@@ -19,6 +19,7 @@ mod crash;
 mod dane;
 mod demo;
 mod dialogues;
+mod directory;
 mod dkim;
 mod evidence;
 mod exports;
