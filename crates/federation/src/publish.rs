@@ -112,14 +112,15 @@ pub fn may_publish(pending: &Pending, now: u64, hold_down_s: u64) -> Publish {
     if now < until { Publish::Wait { until } } else { Publish::Now }
 }
 
-/// Whether an event repeats one that was published lately (§4): the same tag and class at most once in 24 h, HARD once
-/// in 30 days. A RETRACT since then voided what was said, so that only the 24 h are left.
+/// Until when (unix seconds) an event would repeat one that was published lately (§4): the same tag and class at most once
+/// in 24 h, HARD once in 30 days. A RETRACT since then voided what was said, so that only the 24 h are left. None where it
+/// may be said now.
 #[must_use]
-pub fn repeats(class: Class, said: &Said, now: u64) -> bool {
-    let Some(last_at) = said.last_at else { return false };
+pub fn repeats_until(class: Class, said: &Said, now: u64) -> Option<u64> {
+    let last_at = said.last_at?;
     let standing = said.retracted_at.is_none_or(|retracted| retracted < last_at);
     let wait_s = if class == Class::HARD && standing { REPEAT_HARD_S } else { REPEAT_S };
-    now < last_at.saturating_add(wait_s)
+    Some(last_at.saturating_add(wait_s)).filter(|until| now < *until)
 }
 
 /// Whether the open segment is to be sealed. `oldest_at` is when its first event was put in, unix seconds.
@@ -231,7 +232,7 @@ mod tests {
     fn the_same_is_not_said_twice_a_day() {
         let check = |class, last, retracted, want| {
             let said = Said { last_at: last, retracted_at: retracted };
-            assert_eq!(repeats(class, &said, 100 * DAY), want, "{class} {said:?}");
+            assert_eq!(repeats_until(class, &said, 100 * DAY).is_some(), want, "{class} {said:?}");
         };
         check(Class::HARD, None, None, false);
         check(Class::HARD, Some(70 * DAY), None, false);

@@ -32,6 +32,7 @@ pub use file::parse;
 pub use file::{blame, load};
 pub use net::{Host, Network, Place};
 pub use outward::{Exit, IpUse, Login, NextHop, Speaks};
+pub use reader::SCORES;
 use sm2tp_rules::Streams;
 use sm2tp_rules::rate::Rate;
 use sm2tp_rules::suppress::{Doubtful, Stopped};

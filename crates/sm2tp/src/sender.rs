@@ -170,16 +170,33 @@ pub fn show(out: &mut String, value: &Value) {
 
 fn counts(out: &mut String, shown: &Value) {
     let _ = writeln!(out, "{:<12} {:>10} {:>8} {:>8}   usual", "", "10 minutes", "hour", "day");
-    for tally in shown["counts"].as_array().into_iter().flatten() {
+    let tallies = shown["counts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let learned = tallies.iter().any(|tally| most(tally).is_some_and(|most| most != [0; 3]));
+    for tally in tallies {
         let recent = &tally["recent"];
-        let three = |three: &Value| format!("{}, {}, {}", three[0], three[1], three[2]);
-        let most = tally["usual"].as_array().map(|_| format!("at most {}", three(&tally["usual"])));
-        let share = tally["usual_share"].as_u64().map(|share| format!("{}.{} %", share / 10, share % 10));
-        let usual = most.into_iter().chain(share).collect::<Vec<_>>().join("; ");
+        let usual = if learned { usual(tally) } else { String::new() };
         let what = tally["what"].as_str().unwrap_or_default();
         let line = format!("{what:<12} {:>10} {:>8} {:>8}   {usual}", recent[0], recent[1], recent[2]);
         let _ = writeln!(out, "{}", line.trim_end());
     }
+    if !learned {
+        out.push_str("what is usual for it is not known yet: each day that ends with nothing strange teaches it\n");
+    }
+}
+
+/// The most that was usual in ten minutes, an hour and a day; none where only a share is learned.
+fn most(tally: &Value) -> Option<[u64; 3]> {
+    tally["usual"].as_array().map(|usual| [0, 1, 2].map(|at| usual.get(at).and_then(Value::as_u64).unwrap_or_default()))
+}
+
+/// In words: the most, and the share.
+fn usual(tally: &Value) -> String {
+    let most = most(tally).map(|most| match most {
+        [0, 0, 0] => "none".to_owned(),
+        [minutes, hour, day] => format!("at most {minutes}, {hour}, {day}"),
+    });
+    let share = tally["usual_share"].as_u64().map(|share| format!("{}.{} %", share / 10, share % 10));
+    most.into_iter().chain(share).collect::<Vec<_>>().join("; ")
 }
 
 fn sentences(out: &mut String, value: &Value) {

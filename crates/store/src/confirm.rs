@@ -1,6 +1,6 @@
 //! Confirmations: a person says that mail is wanted again. How often somebody may be asked, and what the answer changes.
 
-use sm2tp_federation::record::RetractReason;
+use sm2tp_federation::record::{RetractReason, Source, Witness};
 use sm2tp_federation::tags::{KeyId, Tag};
 
 use crate::federated::publish;
@@ -91,7 +91,8 @@ impl Confirmations {
                 events.iter().try_for_each(|event| ledger::keep(sql, event))?;
                 let told: Vec<(KeyId, Tag)> =
                     confirmation.tags.iter().chain(&confirmation.domain_tags).copied().collect();
-                publish::retract(sql, &told, RetractReason::Revalidated, now)?;
+                let by_hand = Source::new(Witness::ByHand, None);
+                publish::retract(sql, &told, RetractReason::Revalidated, by_hand, now)?;
                 // Whoever answers may be asked again when the address dies again.
                 for (_, tag) in &confirmation.tags {
                     let keep_one_week = now.saturating_sub(AGAIN_S);

@@ -51,7 +51,7 @@ async fn origins(house: &House) -> Result<Vec<Finding>, AlertError> {
         found.push(Finding::OriginContradicts { origin: store.name(origin).await?, fingerprint });
     }
     let parked: Vec<_> = store.look(|index| {
-        let waiting = index.parked().iter().filter(|(_, waiting)| !waiting.released).take(SHOWN_MAX);
+        let waiting = index.parked().iter().filter(|(_, waiting)| !waiting.is_let_in()).take(SHOWN_MAX);
         waiting.map(|(origin, waiting)| (*origin, waiting.clone())).collect()
     });
     for (origin, waiting) in parked {

@@ -115,7 +115,7 @@ fn waiting_of(waiting: &Waiting) -> Value {
         "segments": waiting.segments,
         "events": waiting.events,
         "why": waiting.why,
-        "let_in": waiting.released,
+        "let_in": waiting.is_let_in(),
     })
 }
 

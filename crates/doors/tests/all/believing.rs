@@ -3,7 +3,9 @@
 use sm2tp_doors::control::Request;
 use sm2tp_doors::now;
 use sm2tp_doors::peering::Trusting;
+use sm2tp_federation::quota::Parked;
 use sm2tp_federation::record::{Class, Record, Source};
+use sm2tp_federation::segment::Segment;
 use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::Decision;
 
@@ -126,4 +128,27 @@ async fn more_than_is_usual_is_not_fetched_until_a_person_lets_it_in() {
     assert_eq!(store.look(|index| index.parked().len()), 0);
     let served = store.feed(newest, 100, node.key()).await.unwrap();
     assert_eq!(served.len(), 1, "others hear of it as of something new");
+}
+
+#[tokio::test]
+async fn what_comes_after_a_person_said_yes_waits_for_a_yes_of_its_own() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(142).await);
+    let store = &node.house.federation.store;
+    let first = liar.segment(None, 1);
+    let second = liar.segment(Some(&first), 2);
+    let park = async |segment: &Segment| {
+        store.park(&segment.header, None, Parked::Unusual { events: 9, limit: 5 }, now()).await.unwrap();
+    };
+    let waits = || store.look(|index| index.parked().get(&liar.key()).cloned()).unwrap();
+    park(&first).await;
+    assert_eq!(store.release(liar.key()).await.unwrap(), 1);
+    assert!(waits().is_let_in());
+    park(&second).await;
+    assert!(!waits().is_let_in() && (waits().segments, waits().released) == (2, 1), "{:?}", waits());
+    let let_in =
+        async || store.released().await.unwrap().iter().map(|header| header.position().segno).collect::<Vec<_>>();
+    assert_eq!(let_in().await, [0], "the yes still stands");
+    store.unpark(&first.header, &first.body, now()).await.unwrap();
+    assert!(let_in().await.is_empty() && (waits().segments, waits().released) == (1, 0));
 }

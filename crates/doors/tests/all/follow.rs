@@ -1,10 +1,14 @@
 //! What a peer publishes arrives; what it lies about does not; a restored node does not fork its log.
 
-use sm2tp_doors::peering;
+use sm2tp_doors::{now, peering};
 use sm2tp_federation::keys::NodeKey;
+use sm2tp_federation::record::{Class, Record};
+use sm2tp_federation::tags::Tag;
+use sm2tp_proto::Domain;
 use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::{Decision, Why};
 use sm2tp_store::federated::PeerState;
+use sm2tp_store::sql;
 
 use super::liar::{Answer, Liar};
 use super::node::{Node, TempDir, until};
@@ -244,4 +248,52 @@ async fn a_node_that_lost_its_log_fetches_it_back_and_goes_on() {
     until("the old segment and a new one", async || kept(&restored, key).await.filter(|segno| *segno == 1)).await;
     let head = restored.house.federation.store.head(key).await.unwrap().unwrap();
     assert_eq!(head.position.epoch, 0);
+}
+
+/// `FEDERATION.md` §4: RETRACT with reason 3, of the address and of its domain, and only of what was told.
+#[tokio::test]
+async fn a_delivery_takes_back_what_was_told_of_the_address_and_of_its_domain() {
+    let dir = TempDir::new();
+    let node = Node::start(&dir, "a").await;
+    let publisher = &node.house.federation.publisher;
+    let domain = node.house.book.all_domain_tags(&Domain::parse("x.example").unwrap())[0].1;
+    node.hears("jean@x.example", None, false).await;
+    publisher.collect(now()).await.unwrap();
+    told_before(&node, domain, Class::DOMAIN_DEAD, 90_000).await;
+    // Of a second address nothing was said, but that its domain is dead.
+    node.hears("anna@x.example", None, true).await;
+    assert_eq!(waiting(&node).await, [(domain, Class::RETRACT, 3)]);
+    node.hears("jean@x.example", None, true).await;
+    let jean = node.tag("jean@x.example");
+    assert_eq!(waiting(&node).await, [(domain, Class::RETRACT, 3), (jean, Class::RETRACT, 3)], "once each");
+
+    // Both leave; what is taken back twice in a day waits for the next, and is not lost.
+    assert_eq!(publisher.collect(now()).await.unwrap().due, 2);
+    assert!(waiting(&node).await.is_empty());
+    told_before(&node, jean, Class::RETRACT, 100).await;
+    told_before(&node, jean, Class::HARD, 50).await;
+    node.hears("jean@x.example", None, false).await;
+    node.hears("jean@x.example", None, true).await;
+    publisher.collect(now()).await.unwrap();
+    assert_eq!(waiting(&node).await, [(jean, Class::RETRACT, 3)]);
+    publisher.collect(now() + 90_000).await.unwrap();
+    assert!(waiting(&node).await.is_empty());
+}
+
+/// As if it had been told `ago` seconds ago.
+async fn told_before(node: &Node, tag: Tag, class: Class, ago: u64) {
+    let put = "INSERT INTO published (tag, class, at) VALUES ($1, $2, $3) \
+        ON CONFLICT (tag, class) DO UPDATE SET at = excluded.at";
+    let values = [tag.0[..].into(), u32::from(class.0).into(), (now() - ago).into()];
+    node.house.ledger.write(move |sql| Ok(sql.execute(put, &values)?)).await.unwrap();
+}
+
+/// What waits to be told: of what, as what, and the detail that gives the reason.
+async fn waiting(node: &Node) -> Vec<(Tag, Class, u16)> {
+    let query = "SELECT record FROM publish ORDER BY id";
+    let read = |row: &sql::Row| {
+        let record = Record::decode(&row.octets(0)?);
+        Ok((record.tag().unwrap(), record.class, record.enhanced.2))
+    };
+    node.house.ledger.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await.unwrap()
 }

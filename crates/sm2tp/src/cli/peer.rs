@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 use sm2tp_doors::control::Request;
 use sm2tp_doors::peering::Trusting;
 
+use super::OnOff;
+
 #[derive(Debug, Subcommand)]
 pub enum Peer {
     /// List peers with fingerprints and how they are doing.
@@ -53,8 +55,8 @@ pub struct Trust {
     #[arg(long, required_unless_present_any = ["read", "take_parked", "forgive"])]
     weight: Option<f64>,
     /// Whether to pull from it.
-    #[arg(long, value_name = "on|off", value_parser = on_or_off)]
-    read: Option<bool>,
+    #[arg(long, value_name = "on|off")]
+    read: Option<OnOff>,
     /// Fetch what waits because it is more than usual.
     #[arg(long, conflicts_with_all = ["weight", "read", "forgive"])]
     take_parked: bool,
@@ -75,19 +77,11 @@ impl Peer {
                 let trust = match (take_parked, forgive) {
                     (true, _) => Trusting::TakeParked,
                     (_, true) => Trusting::Forgive,
-                    (false, false) => Trusting::Weigh { weight, read },
+                    (false, false) => Trusting::Weigh { weight, read: read.map(|read| read == OnOff::On) },
                 };
                 Request::PeerTrust { who, trust }
             }
             Self::Remove { who } => Request::PeerRemove { who },
         }
-    }
-}
-
-fn on_or_off(text: &str) -> Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("on or off".to_owned()),
     }
 }

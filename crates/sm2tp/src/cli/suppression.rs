@@ -1,13 +1,12 @@
 //! The words of `sm2tp org suppression`: the numbers of `[suppression]` that an organisation has of its own.
 
-use std::ops::RangeInclusive;
-
 use clap::Args;
 use sm2tp_doors::control::Request;
 use sm2tp_rules::Streams;
 use sm2tp_rules::suppress::{Doubtful, OfOrg, Stopped};
 
 use super::{share, streams, word};
+use crate::config::SCORES;
 
 /// `sm2tp org suppression`. The words are those of [suppression] in the configuration, and of `--json`.
 #[derive(Debug, Args)]
@@ -107,6 +106,3 @@ fn score(text: &str) -> Result<f64, String> {
     let score = text.parse::<f64>().ok().filter(|score| SCORES.contains(score));
     score.ok_or_else(|| format!("a score is from {} to {}", SCORES.start(), SCORES.end()))
 }
-
-/// As in the configuration.
-const SCORES: RangeInclusive<f64> = 0.1..=100.0;

@@ -191,11 +191,10 @@ impl<'s> Section<'s> {
 
     /// A number that is a sum of shares, one for each witness.
     pub(super) fn score(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
-        const SCORE_MIN: f64 = 0.1;
-        const SCORE_MAX: f64 = 100.0;
-        let wrong =
-            |text: &str| Wrong::new(format!("`{text}` is out of range"), format!("{SCORE_MIN} to {SCORE_MAX:.1}"));
-        self.number(key, SCORE_MIN..=SCORE_MAX, wrong)
+        let wrong = |text: &str| {
+            Wrong::new(format!("`{text}` is out of range"), format!("{} to {:.1}", SCORES.start(), SCORES.end()))
+        };
+        self.number(key, SCORES, wrong)
     }
 
     fn number(
@@ -265,3 +264,6 @@ impl<'s> Section<'s> {
         keys::section(self.name)?.example(key)
     }
 }
+
+/// A score in which a share would be nothing, and one that no number of witnesses reaches.
+pub const SCORES: RangeInclusive<f64> = 0.1..=100.0;

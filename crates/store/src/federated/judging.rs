@@ -25,6 +25,8 @@ pub struct Judgement {
     fresh: Tally,
     /// Unix seconds; none: it is believed.
     pub quarantined_since: Option<u64>,
+    /// What the table says: thousands of origins of which nothing is new are not written again at each comparison.
+    kept: Option<(Tally, Option<u64>)>,
 }
 
 /// An origin that is not believed any more, or again.
@@ -43,6 +45,11 @@ impl Judgement {
     #[must_use]
     pub fn agreement(&self, limits: &BeliefLimits) -> Agreement {
         self.tally().agreement(limits)
+    }
+
+    /// What goes into the table.
+    fn to_keep(self) -> (Tally, Option<u64>) {
+        (self.tally(), self.quarantined_since)
     }
 
     /// Notes the time of a turn; answers with whether there was one.
@@ -90,10 +97,19 @@ impl Federated {
                 if judgement.settle(&self.belief, now) {
                     turned.push(Turned { origin: *origin, judgement: *judgement });
                 }
-                changed.push((*origin, *judgement));
+                if judgement.kept != Some(judgement.to_keep()) {
+                    changed.push((*origin, *judgement));
+                }
             }
         }
-        self.ledger.write(move |sql| Ok(keep(sql, &changed)?)).await?;
+        if !changed.is_empty() {
+            let kept = changed.clone();
+            self.ledger.write(move |sql| Ok(keep(sql, &changed)?)).await?;
+            let mut index = self.write_index();
+            for (origin, judgement) in kept {
+                index.judged_mut().entry(origin).or_default().kept = Some(judgement.to_keep());
+            }
+        }
         Ok(turned)
     }
 
@@ -170,7 +186,8 @@ impl Federated {
             let count = |column| row.uint(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
             let whole = Tally { contradicted: count(1)?, agreed: count(2)? };
             let quarantined_since = row.uint(3).ok();
-            Ok((node_key(row, 0)?, Judgement { whole, quarantined_since, ..Judgement::default() }))
+            let kept = Some((whole, quarantined_since));
+            Ok((node_key(row, 0)?, Judgement { whole, quarantined_since, kept, ..Judgement::default() }))
         };
         let query = "SELECT origin, contradicted, agreed, quarantined_since FROM judged";
         let (judged, hours) = self.ledger.read(move |sql| Ok((sql::all(sql, query, &[], read)?, frozen(sql)?))).await?;
@@ -214,9 +231,8 @@ fn keep(sql: &mut dyn Sql, judged: &[(NodeKey, Judgement)]) -> Result<(), SqlErr
         ON CONFLICT (origin) DO UPDATE SET contradicted = excluded.contradicted, agreed = excluded.agreed, \
         quarantined_since = excluded.quarantined_since";
     for (origin, judgement) in judged {
-        let Tally { contradicted, agreed } = judgement.tally();
-        let since = judgement.quarantined_since.into();
-        sql.execute(put, &[origin.0[..].into(), contradicted.into(), agreed.into(), since])?;
+        let (Tally { contradicted, agreed }, since) = judgement.to_keep();
+        sql.execute(put, &[origin.0[..].into(), contradicted.into(), agreed.into(), since.into()])?;
     }
     Ok(())
 }

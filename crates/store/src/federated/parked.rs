@@ -7,7 +7,7 @@ use sm2tp_federation::quota::Parked;
 use sm2tp_federation::segment;
 
 use super::{Federated, FederatedError, header};
-use crate::sql::{self, Sql, Value};
+use crate::sql::{self, Row, Sql, Value};
 
 /// What waits of one origin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,8 +16,16 @@ pub struct Waiting {
     pub events: u64,
     /// The bound that the last of them passed.
     pub why: String,
-    /// A person let them in; they are fetched.
-    pub released: bool,
+    /// Of the segments, those that a person let in; they are fetched. What comes later beyond a quota waits for its own yes.
+    pub released: u64,
+}
+
+impl Waiting {
+    /// All of it was let in.
+    #[must_use]
+    pub fn is_let_in(&self) -> bool {
+        self.segments <= self.released
+    }
 }
 
 impl Federated {
@@ -46,7 +54,7 @@ impl Federated {
             let waiting = index.parked_mut().entry(header.origin()).or_default();
             waiting.segments += 1;
             waiting.events += u64::from(header.count());
-            (waiting.why, waiting.released) = (why, false);
+            waiting.why = why;
         }
         Ok(true)
     }
@@ -60,7 +68,7 @@ impl Federated {
         let values = [origin.0[..].into(), RELEASED.into()];
         let count = self.ledger.write(move |sql| Ok(sql.execute(update, &values)?)).await?;
         if let Some(waiting) = self.write_index().parked_mut().get_mut(&origin) {
-            waiting.released = true;
+            waiting.released = waiting.segments;
         }
         Ok(count as u64)
     }
@@ -70,7 +78,7 @@ impl Federated {
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn released(&self) -> Result<Vec<Header>, FederatedError> {
-        if !self.look(|index| index.parked().values().any(|waiting| waiting.released)) {
+        if !self.look(|index| index.parked().values().any(|waiting| waiting.released != 0)) {
             return Ok(Vec::new());
         }
         let query = "SELECT header FROM segment WHERE parked = $1 ORDER BY origin, epoch, segno LIMIT $2";
@@ -91,21 +99,21 @@ impl Federated {
         let at = header.position();
         let done = self.ledger.write(move |sql| {
             let values = [header.origin().0[..].into(), at.epoch.into(), at.segno.into()];
-            let found = "SELECT introducer FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3 \
+            let found = "SELECT introducer, parked FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3 \
                 AND parked IS NOT NULL";
-            let Some(introducer) = sql::first(sql, found, &values, |row| Ok(row.octets(0).ok().map(NodeKey)))? else {
-                return Ok(None);
-            };
+            let read = |row: &Row| Ok((row.octets(0).ok().map(NodeKey), row.text(1)? == RELEASED));
+            let Some((introducer, released)) = sql::first(sql, found, &values, read)? else { return Ok(None) };
             sql.execute("DELETE FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3", &values)?;
-            Ok(insert(sql, &header, introducer, now, None)?)
+            Ok(insert(sql, &header, introducer, now, None)?.map(|row| (row, released)))
         });
-        let Some(row) = done.await? else { return Ok(()) };
+        let Some((row, released)) = done.await? else { return Ok(()) };
         self.took(&header, &opened, row, now);
         let mut index = self.write_index();
         let parked = index.parked_mut();
         if let Some(waiting) = parked.get_mut(&header.origin()) {
             waiting.segments = waiting.segments.saturating_sub(1);
             waiting.events = waiting.events.saturating_sub(u64::from(header.count()));
+            waiting.released = waiting.released.saturating_sub(u64::from(released));
         }
         parked.retain(|_, waiting| waiting.segments != 0);
         Ok(())
@@ -122,8 +130,10 @@ impl Federated {
             let waiting = index.parked_mut().entry(header.origin()).or_default();
             waiting.segments += 1;
             waiting.events += u64::from(header.count());
-            waiting.released = why == RELEASED;
-            waiting.why = why;
+            match why == RELEASED {
+                true => waiting.released += 1,
+                false => waiting.why = why,
+            }
         }
         Ok(())
     }

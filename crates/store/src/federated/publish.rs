@@ -1,5 +1,6 @@
 //! What leaves this node: hard evidence waits for its hold-down, then for a segment, then it is signed and served.
 
+use sm2tp_federation::belief::Switch;
 use sm2tp_federation::chain::Head;
 use sm2tp_federation::header::{Position, Sealing};
 use sm2tp_federation::keys::NodeKey;
@@ -44,6 +45,9 @@ impl Publisher {
     /// # Errors
     /// [`SqlError`] where it cannot be kept.
     pub fn enqueue(&self, sql: &mut dyn Sql, told: &Told, event: &Event, key: &TagKey) -> Result<(), SqlError> {
+        if event.kind == "delivered" {
+            return self.delivered(sql, told, event, key);
+        }
         let Some((answer, outcome)) = told.answer().and_then(|answer| Some((answer, outcome(answer)?))) else {
             return Ok(());
         };
@@ -72,13 +76,37 @@ impl Publisher {
         Ok(())
     }
 
+    /// A delivery takes back what was told of the address as dead, and of its domain: others need not send a mail each to
+    /// find out. What still waits for its hold-down is dropped.
+    fn delivered(&self, sql: &mut dyn Sql, told: &Told, event: &Event, key: &TagKey) -> Result<(), SqlError> {
+        let address = told.recipient.as_deref().and_then(|text| Address::parse(text).ok());
+        let domain = address.and_then(|address| key.tag_domain(address.domain()).ok()).map(|tag| (key.key_id(), tag));
+        // Before this delivery. Most addresses have nothing against them, and then there is nothing to look for.
+        let is_held_against =
+            |tag: &Tag| self.views.evidence(tag).is_some_and(|known| known.hard_at | known.soft_at != 0);
+        let own = event.recipient.filter(|(_, tag)| is_held_against(tag));
+        let mut tags: Vec<_> = domain.into_iter().chain(own).collect();
+        let mut found = Ok(());
+        tags.retain(|(_, tag)| match sql::first(sql, SAID_OR_WAITS, &[tag.0[..].into()], |_| Ok(())) {
+            Ok(said) => said.is_some(),
+            Err(error) => {
+                found = Err(error);
+                false
+            }
+        });
+        found?;
+        retract(sql, &tags, RetractReason::Delivered, Source::new(Witness::SmtpReply, Some(told.stream)), event.at)?;
+        Ok(())
+    }
+
     /// Moves what is due towards a segment. `now` in unix seconds.
     ///
     /// # Errors
     /// [`FederatedError`]: nothing moved; it will be tried again.
     pub async fn collect(&self, now: u64) -> Result<Tick, FederatedError> {
         let (views, hold_down_s) = (self.views.clone(), self.hold_down_s);
-        let tick = self.federated.ledger.write(move |sql| Ok(collect(sql, &views, hold_down_s, now)?));
+        let freeze = self.federated.belief().provider_freeze;
+        let tick = self.federated.ledger.write(move |sql| Ok(collect(sql, &views, (hold_down_s, freeze), now)?));
         Ok(tick.await?)
     }
 
@@ -114,7 +142,7 @@ impl Publisher {
     pub async fn released(&self, events: Vec<Event>, told: Vec<(KeyId, Tag)>, now: u64) -> Result<bool, LedgerError> {
         let kept = self.federated.ledger.settle(move |sql| {
             events.iter().try_for_each(|event| ledger::keep(sql, event))?;
-            let taken_back = retract(sql, &told, RetractReason::Mistake, now)?;
+            let taken_back = retract(sql, &told, RetractReason::Mistake, Source::new(Witness::ByHand, None), now)?;
             Ok((events, taken_back))
         });
         Ok(kept.await? != 0)
@@ -131,13 +159,14 @@ impl Publisher {
     }
 }
 
-/// Takes back what this node told others about these tags, because a person says otherwise; nothing where it told nothing.
-/// What waits to be told is dropped. Answers with the number of tags of which something was told. Runs inside the
-/// transaction that keeps the event.
+/// Takes back what this node told others about these tags, because a person or a delivery says otherwise; nothing where it
+/// told nothing. What waits to be told is dropped. Answers with the number of tags of which something was told. Runs inside
+/// the transaction that keeps the event.
 pub(crate) fn retract(
     sql: &mut dyn Sql,
     tags: &[(KeyId, Tag)],
     reason: RetractReason,
+    source: Source,
     now: u64,
 ) -> Result<usize, SqlError> {
     let mut taken_back = 0;
@@ -147,7 +176,6 @@ pub(crate) fn retract(
         if sql::first(sql, TOLD, &values, |_| Ok(()))?.is_none() {
             continue;
         }
-        let source = Source::new(Witness::ByHand, None);
         let record = Record::retract(*tag, reason, source, now);
         sql.execute(
             "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -193,7 +221,7 @@ fn subject(class: Class, told: &Told, key: &TagKey) -> Option<Tag> {
     key.tag_to_publish(&address).ok()?
 }
 
-fn collect(sql: &mut dyn Sql, views: &Views, hold_down_s: u64, now: u64) -> Result<Tick, SqlError> {
+fn collect(sql: &mut dyn Sql, views: &Views, (hold_down_s, freeze): (u64, Switch), now: u64) -> Result<Tick, SqlError> {
     let due = sql::all(sql, DUE, &[now.into(), COLLECT_MAX.into()], waiting)?;
     let mut tick = Tick { due: due.len(), ..Tick::default() };
     for event in &due {
@@ -201,12 +229,21 @@ fn collect(sql: &mut dyn Sql, views: &Views, hold_down_s: u64, now: u64) -> Resu
         let delivered_at = views.evidence(&event.tag).map(|known| known.delivered_at).filter(|at| *at != 0);
         // A delivery proves a death wrong, and what is taken back right.
         let last_success_at = delivered_at.filter(|_| event.class != Class::RETRACT);
-        let state = Pending { event_at: event.at, last_success_at, in_strange_hour: strange(sql, event)? };
+        let in_strange_hour = freeze == Switch::On && strange(sql, event)?;
+        let state = Pending { event_at: event.at, last_success_at, in_strange_hour };
         match publish::may_publish(&state, now, hold_down_s) {
-            Publish::Now if !repeats(sql, event, now)? => add(sql, event, now)?,
-            Publish::Now | Publish::Cancelled => tick.cancelled += 1,
+            Publish::Now => match repeats(sql, event, now)? {
+                None => add(sql, event, now)?,
+                // What is wrong must not stand because it was taken back once today: it only waits.
+                Some(until) if event.class == Class::RETRACT => {
+                    sql.execute(LATER, &[event.id.into(), until.into()])?;
+                    continue;
+                }
+                Some(_) => tick.cancelled += 1,
+            },
+            Publish::Cancelled => tick.cancelled += 1,
             Publish::Wait { until } => {
-                sql.execute("UPDATE publish SET due = $2 WHERE id = $1", &[event.id.into(), until.into()])?;
+                sql.execute(LATER, &[event.id.into(), until.into()])?;
                 continue;
             }
         }
@@ -223,13 +260,14 @@ fn strange(sql: &mut dyn Sql, event: &Waiting) -> Result<bool, SqlError> {
     Ok(event.class == Class::HARD && sql::first(sql, query, &values, |_| Ok(()))?.is_some())
 }
 
-fn repeats(sql: &mut dyn Sql, event: &Waiting, now: u64) -> Result<bool, SqlError> {
+/// Until when this would say again what was said lately.
+fn repeats(sql: &mut dyn Sql, event: &Waiting, now: u64) -> Result<Option<u64>, SqlError> {
     let query = "SELECT at FROM published WHERE tag = $1 AND class = $2";
     let last = |sql: &mut dyn Sql, class: Class| {
         sql::first(sql, query, &[event.tag.0[..].into(), u32::from(class.0).into()], |row| row.uint(0))
     };
     let said = Said { last_at: last(sql, event.class)?, retracted_at: last(sql, Class::RETRACT)? };
-    Ok(publish::repeats(event.class, &said, now))
+    Ok(publish::repeats_until(event.class, &said, now))
 }
 
 fn add(sql: &mut dyn Sql, event: &Waiting, now: u64) -> Result<(), SqlError> {
@@ -306,6 +344,10 @@ fn next(origin: NodeKey, head: Option<Head>, epoch: u32, key_id: KeyId, sealed_a
 const TOLD: &str = "SELECT 1 FROM published WHERE tag = $1 AND class <> $2 \
     AND at > COALESCE((SELECT MAX(at) FROM published WHERE tag = $1 AND class = $2), -1) \
     AND NOT EXISTS (SELECT 1 FROM publish WHERE tag = $1 AND class = $2)";
+/// Anything was told of the tag, or is about to be.
+const SAID_OR_WAITS: &str =
+    "SELECT 1 FROM published WHERE tag = $1 UNION ALL SELECT 1 FROM publish WHERE tag = $1 LIMIT 1";
+const LATER: &str = "UPDATE publish SET due = $2 WHERE id = $1";
 const DUE: &str = "SELECT id, key_id, tag, class, at, record FROM publish WHERE due <= $1 ORDER BY due, id LIMIT $2";
 /// Events that one round moves; the rest waits for the next.
 const COLLECT_MAX: u64 = 5000;

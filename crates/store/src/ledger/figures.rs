@@ -332,4 +332,31 @@ mod tests {
         ledger.rebuild().await.unwrap();
         assert_eq!(views(&ledger).await, before);
     }
+
+    #[tokio::test]
+    async fn a_day_has_fifty_thousand_domains_of_recipients_and_one_line_for_the_others() {
+        let dir = TempDir::quick();
+        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let max = Of::Domain.names_max();
+        let site = |n: u64, at: u64| Event {
+            domain: Some(format!("d{n}.example")),
+            ..Event::new(at, Subject::Site, "delivered")
+        };
+        for first in (0..max + 500).step_by(5000) {
+            let events = (first..(first + 5000).min(max + 500)).map(|n| site(n, AT));
+            ledger.append(events.collect()).await.unwrap();
+        }
+        let names = "SELECT COUNT(DISTINCT name) FROM figure WHERE subject = 'domain' AND name <> ''";
+        assert_eq!(lines(&ledger, names).await, [format!("Row([Int({max})])")]);
+        assert_eq!(sum(&ledger, "figure WHERE subject = 'domain' AND name = ''").await, 500);
+        // One that has a line already goes on having it, and the next day has room again.
+        ledger.append(vec![site(7, AT), site(max + 1, AT), site(max + 2, AT + DAY_S)]).await.unwrap();
+        for (name, want) in [("d7.example", 2), ("", 501), (&format!("d{}.example", max + 2), 1)] {
+            let what = format!("figure WHERE subject = 'domain' AND name = '{name}'");
+            assert_eq!(sum(&ledger, what.leak()).await, want, "{name}");
+        }
+        let before = views(&ledger).await;
+        ledger.rebuild().await.unwrap();
+        assert!(views(&ledger).await == before, "the same names have lines");
+    }
 }

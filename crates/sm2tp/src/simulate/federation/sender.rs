@@ -187,7 +187,7 @@ impl Sender {
             let pending = Pending { event_at: event.at, last_success_at: delivered_at, in_strange_hour: strange };
             let said = Said { last_at: self.said.get(&event.address).copied(), retracted_at: None };
             match publish::may_publish(&pending, now, publish::hold_down_s(Class::HARD)) {
-                Publish::Now if !publish::repeats(Class::HARD, &said, now) => {
+                Publish::Now if publish::repeats_until(Class::HARD, &said, now).is_none() => {
                     self.said.insert(event.address, now);
                     self.open.push((now, event.record));
                 }
