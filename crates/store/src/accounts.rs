@@ -1,6 +1,6 @@
 //! Orgs and their logins: who may send, under which names (R3).
 
-mod hash;
+pub(crate) mod hash;
 mod limits;
 mod returns;
 mod suppression;

@@ -10,6 +10,7 @@ pub mod federated;
 pub mod keys;
 pub mod ledger;
 pub mod outbox;
+pub mod persons;
 pub mod returns;
 pub mod senders;
 pub mod spool;
@@ -21,6 +22,7 @@ mod testing;
 
 pub use book::{Book, Bounce};
 pub use ledger::{Ledger, LedgerError};
+pub use persons::Persons;
 pub use senders::Senders;
 pub use spool::{Spool, SpoolError};
 pub use told::Told;

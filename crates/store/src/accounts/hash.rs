@@ -10,11 +10,11 @@ use subtle::ConstantTimeEq;
 
 /// Memory for as many checks as ran at once.
 #[derive(Default)]
-pub(super) struct Checker(Mutex<Vec<Vec<Block>>>);
+pub(crate) struct Checker(Mutex<Vec<Vec<Block>>>);
 
 impl Checker {
     /// Whether this is the password; no for a hash that cannot be read.
-    pub(super) fn is_right(&self, hash: &str, password: &str) -> bool {
+    pub(crate) fn is_right(&self, hash: &str, password: &str) -> bool {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let right = check(hash, password, &mut memory).unwrap_or(false);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
@@ -41,7 +41,7 @@ fn check(hash: &str, password: &str, memory: &mut Vec<Block>) -> Option<bool> {
 ///
 /// # Errors
 /// In the words of the library.
-pub(super) fn hash(password: &str) -> Result<String, String> {
+pub(crate) fn hash(password: &str) -> Result<String, String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
 }

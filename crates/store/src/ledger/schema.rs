@@ -24,7 +24,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    for tables in [EVENTS, VIEWS, KEPT, ALERTS, WATCH, AUDIT, FEDERATION] {
+    for tables in [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, FEDERATION] {
         transaction.execute_batch(tables)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -54,13 +54,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
 /// 16: how origins agree with this node, hours of outages, segments whose bodies were not taken, how far peers are.
 /// 17: one table of addresses instead of two.
 /// 18: who changed what.
-const FORMAT: i64 = 18;
+/// 19: persons who use the pages, and their sessions.
+const FORMAT: i64 = 19;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 17] = [
+const MIGRATIONS: [&str; 18] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -97,6 +98,8 @@ const MIGRATIONS: [&str; 17] = [
      ALTER TABLE recipient ADD COLUMN complained INTEGER NOT NULL DEFAULT 0;
      DROP TABLE IF EXISTS recipient_figure;",
     // A table, which is made below.
+    "",
+    // Two tables, which are made below.
     "",
 ];
 
@@ -184,6 +187,16 @@ CREATE INDEX IF NOT EXISTS canary_waiting ON canary (mail) WHERE taken = 0;
 CREATE TABLE IF NOT EXISTS redelivery (
     mail INTEGER NOT NULL, tag BLOB NOT NULL, delivery BLOB NOT NULL, day INTEGER NOT NULL,
     PRIMARY KEY (mail, tag)) WITHOUT ROWID;
+";
+
+/// Who uses the pages. `hash` is Argon2id's, `factor` a secret in base32 and `factor_step` the last half minute of which a code
+/// was taken; the name of a session is the hash of what the browser has.
+const PERSONS: &str = "
+CREATE TABLE IF NOT EXISTS person (
+    name TEXT PRIMARY KEY, role TEXT NOT NULL, org TEXT, hash TEXT NOT NULL, factor TEXT, factor_step INTEGER NOT NULL,
+    added_at INTEGER NOT NULL, last_login_at INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session (
+    name BLOB PRIMARY KEY, person TEXT NOT NULL, began_at INTEGER NOT NULL, seen_at INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// What a person is told of what goes wrong, and by which webhook (decision 0034); `incident` and `parts` are JSON.

@@ -3,7 +3,7 @@
 use sm2tp_rules::score::Sends;
 
 use super::figures::Of;
-use crate::sql::{Row, Sql, SqlError, Value};
+use crate::sql::{self, Row, Sql, SqlError, Value};
 
 /// What happened to the mail of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,18 @@ pub fn of(sql: &mut dyn Sql, of: Of, part: Option<&str>, since: u64, len_max: u6
     let mut found = collect(sql, query, &values, By::Org)?;
     found.sort_by_key(|named| std::cmp::Reverse(named.sends.ended()));
     Ok(found)
+}
+
+/// Why mail was given up since then (unix seconds), of one organisation or of all: each cause with its number, the most
+/// frequent first.
+///
+/// # Errors
+/// [`SqlError`] where it cannot be read.
+pub fn causes(sql: &mut dyn Sql, org: Option<&str>, since: u64) -> Result<Vec<(String, u64)>, SqlError> {
+    let query = "SELECT cause, SUM(count) AS sum FROM counter WHERE $1 <= hour AND ($2 = '' OR org = $2) \
+                 AND kind IN ('bounced', 'returned') GROUP BY cause HAVING 0 < SUM(count) ORDER BY sum DESC, cause";
+    let values = [(since / HOUR_S).into(), org.unwrap_or("").into()];
+    sql::all(sql, query, &values, |row| Ok((row.text(0)?.to_owned(), row.uint(1)?)))
 }
 
 /// All of them together.
