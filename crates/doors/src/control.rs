@@ -12,6 +12,7 @@ mod explain;
 mod lists;
 mod logs;
 mod peers;
+mod persons;
 mod queue;
 mod replies;
 mod returns;
@@ -23,6 +24,7 @@ pub use self::addresses::Entry;
 pub use self::dkim::Removal;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
 pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
+pub use self::persons::AccountChange;
 pub use self::queue::{Those, Which};
 pub(crate) use self::queue::{Waiting, of_sender};
 pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
@@ -74,6 +76,12 @@ pub enum Request {
     },
     QueueShow {
         mail: u64,
+    },
+    /// What the send log has about a mail, from a time on (unix seconds).
+    QueueLog {
+        mail: u64,
+        since: u64,
+        org: Option<String>,
     },
     QueueRetry {
         which: Which,
@@ -206,6 +214,10 @@ pub enum Request {
         domain: String,
         selector: String,
         which: Removal,
+    },
+    AccountList,
+    Account {
+        change: AccountChange,
     },
     Stats {
         org: Option<String>,
@@ -411,6 +423,7 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::LogImport { log } => logs::import(house, log).await,
         Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
         Request::QueueShow { mail } => queue::show(house, mail).await,
+        Request::QueueLog { mail, since, org } => queue::log(house, mail, since, org).await,
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,
         Request::QueueHold { which } => queue::hold(house, onward, which).await,
         Request::QueueRelease { which } => queue::release(house, onward, which).await,
@@ -446,6 +459,8 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::DkimList { domain } => dkim::list(house, domain.as_deref()),
         Request::DkimRotate { domain, selector, wait_s } => dkim::rotate(house, &domain, selector, wait_s).await,
         Request::DkimRemove { domain, selector, which } => dkim::remove(house, &domain, selector, which).await,
+        Request::AccountList => Ok(persons::list(house)),
+        Request::Account { change } => persons::change(house, change).await,
         Request::AlertsList => alerts::list(house).await,
         Request::AlertsTest => alerts::test(house, onward).await,
         Request::BreakerList => Ok(json!(house.ledger.breakers().list(now()))),

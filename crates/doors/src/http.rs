@@ -1,9 +1,9 @@
 //! The HTTP doors: a status page, JSON for programs on this machine, and what peers pull (`FEDERATION.md` §6).
 //!
 //! No TLS here: a reverse proxy terminates it and passes on `/fed/v1` and `/.well-known/sm2tp`, and
-//! `/unsubscribe` and `/confirm` where mail has such links, `/score` where everybody may see it, nothing else. `/` and
-//! `/api/v1/status` are for this machine alone in this version; a proxy that passed them on would make every visitor look
-//! like it.
+//! `/unsubscribe` and `/confirm` where mail has such links, `/score` where everybody may see it. `/` and the pages for
+//! persons (`web`) are shown under the public address of the pages, where there is one, and on this machine.
+//! `/api/v1/status` is for this machine alone; a proxy that passed it on would make every visitor look like it.
 
 mod asking;
 mod confirm;
@@ -12,6 +12,7 @@ mod gate;
 mod logs;
 mod page;
 mod refusal;
+pub(crate) mod said;
 mod score;
 mod status;
 pub(crate) mod troubles;
@@ -41,21 +42,40 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+pub(crate) use self::confirm::decoded;
 use self::gate::Gate;
+pub(crate) use self::gate::{Asked, local};
+pub(crate) use self::page::open_page;
+pub(crate) use self::refusal::Refusal;
 pub use self::score::Scores;
+pub(crate) use self::status::waiting;
 pub use self::words::Lang;
 use crate::House;
 use crate::acme::Challenges;
 use crate::patience::Patience;
 use crate::smtp::Onward;
+use crate::web::{self, Logins, PublicUrl};
+
+/// How pages are shown.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Where a browser asks for no language that they have.
+    pub lang: Lang,
+    /// Whether there is a score page.
+    pub scores: Scores,
+    /// Where browsers reach those of persons; none: on this machine alone.
+    pub public: Option<PublicUrl>,
+}
 
 /// What all requests share.
 pub(crate) struct Shared {
-    house: House,
-    onward: Onward,
+    pub house: House,
+    pub onward: Onward,
     challenges: Challenges,
     /// Of pages for a browser that asks for none that we speak.
-    lang: Lang,
+    pub lang: Lang,
+    pub public: Option<PublicUrl>,
+    pub logins: Logins,
     gate: Gate,
     feed: FeedId,
     /// Counting open requests for peering and keeping one more is one step.
@@ -67,15 +87,14 @@ pub(crate) struct Shared {
     said: score::Said,
 }
 
-type Door = State<Arc<Shared>>;
+pub(crate) type Door = State<Arc<Shared>>;
 
 /// From where a request came.
 #[derive(Clone, Copy)]
-struct Client(SocketAddr);
+pub(crate) struct Client(pub SocketAddr);
 
 /// Serves until `stop`, then lets running requests end. `authority`: the `host[:port]` values under which this node's
-/// `/fed/v1` is configured; signatures are checked against them and never against what a request says. `lang` is the
-/// language of pages where a browser asks for none that they have; `scores` says whether there is a score page.
+/// `/fed/v1` is configured; signatures are checked against them and never against what a request says.
 ///
 /// # Errors
 /// [`std::io::Error`] where the ledger cannot be asked at the start.
@@ -84,7 +103,7 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    (lang, scores): (Lang, Scores),
+    Pages { lang, scores, public }: Pages,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
@@ -93,6 +112,8 @@ pub async fn serve(
         onward,
         challenges,
         lang,
+        public,
+        logins: Logins::default(),
         gate: Gate::new(authority),
         feed,
         asking: Mutex::new(()),
@@ -137,7 +158,7 @@ pub async fn serve(
 
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/", get(page::page))
+        .merge(web::routes())
         .route("/style.css", get(page::style))
         .route("/unsubscribe/style.css", get(page::style))
         .route("/score", get(score::page))
@@ -215,13 +236,17 @@ fn note(ended: Result<(), hyper::Error>) {
 /// On every answer, refusals and "not found" too.
 fn headers(response: &mut Response) {
     let always = [
-        ("content-security-policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
     ];
     let headers = response.headers_mut();
     for (name, value) in always {
-        headers.insert(name, axum::http::HeaderValue::from_static(value));
+        // Pages for persons say more.
+        headers.entry(name).or_insert(axum::http::HeaderValue::from_static(value));
     }
     headers.entry("cache-control").or_insert(axum::http::HeaderValue::from_static("no-store"));
 }

@@ -21,6 +21,7 @@ pub mod smtp;
 pub mod stops;
 pub mod tls;
 pub mod turned_away;
+pub mod web;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -31,7 +32,7 @@ use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::Keys;
-use sm2tp_store::{Book, Ledger, Senders, Spool};
+use sm2tp_store::{Book, Ledger, Persons, Senders, Spool};
 use tokio::sync::watch;
 
 pub use self::meters::Meters;
@@ -44,6 +45,8 @@ pub struct House {
     pub spool: Spool,
     pub ledger: Ledger,
     pub accounts: Accounts,
+    /// Who uses the pages.
+    pub persons: Persons,
     pub book: Book,
     pub dkim: DkimKeys,
     pub senders: Senders,

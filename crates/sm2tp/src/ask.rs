@@ -196,6 +196,7 @@ fn begins(request: &Request) -> bool {
             | Request::OrgLimits { .. }
             | Request::OrgReturns { .. }
             | Request::OrgSuppression { .. }
+            | Request::Account { .. }
             | Request::SuppressAdd { .. }
             | Request::SuppressAllow { .. }
             | Request::SuppressRemove { .. }
@@ -242,6 +243,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Org::Returns(returns) => returns_asked(returns),
             Org::Suppression(suppression) => (*suppression).into(),
         },
+        Command::Account(account) => account.request()?,
         Command::Peer(peer) => peer.request(),
         Command::Alerts(Alerts::List) => Request::AlertsList,
         Command::Alerts(Alerts::Test) => Request::AlertsTest,

@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+mod account;
 mod audit;
 mod beside;
 mod peer;
@@ -20,6 +21,7 @@ use sm2tp_rules::allowance::Change;
 use sm2tp_rules::rate::Rate;
 use sm2tp_rules::{Stream, Streams};
 
+pub use self::account::Account;
 pub use self::audit::Audit;
 pub use self::beside::{Exim, Log, Postfix};
 pub use self::peer::Peer;
@@ -102,6 +104,9 @@ pub enum Command {
     /// Organisations that may send, and their logins.
     #[command(subcommand)]
     Org(Org),
+    /// Persons who use the pages.
+    #[command(subcommand)]
+    Account(Account),
     /// Other nodes with which keys were exchanged.
     #[command(subcommand)]
     Peer(Peer),

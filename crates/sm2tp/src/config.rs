@@ -186,6 +186,8 @@ pub struct TlsFiles {
 pub struct Http {
     /// At least one; port 0 is a free port.
     pub listen: Vec<SocketAddr>,
+    /// Where browsers reach the pages for persons through a web server; `None`: on this machine alone.
+    pub public_url: Option<String>,
     /// Whether everybody may see how well mail of this node arrives.
     pub public_score: Switch,
 }
@@ -533,6 +535,7 @@ mod tests {
         assert_eq!(std::mem::replace(&mut full.dkim.seal, Seal::ByUs), Seal::By("relay.example.org".into()));
         assert_eq!(relay.connections_per_site_max.take(), Some(4));
         assert!(full.suppression.confirm_url.take().is_some());
+        assert!(full.http.as_mut().unwrap().public_url.take().is_some());
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         assert_eq!(std::mem::take(&mut full.federation.private_peers).len(), 1);
         full.federation.name.clone_from(&plain.federation.name);

@@ -28,7 +28,7 @@ use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
-use sm2tp_store::{Book, Senders};
+use sm2tp_store::{Book, LedgerError, Persons, Senders};
 
 use crate::beside::{self, networks};
 use crate::config::{self, Config, Switch};
@@ -55,11 +55,8 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let spool = spool(dir)?;
     let file = ledger::path(dir);
     let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
-    let scram = match config.smtp.as_ref().map(|smtp| smtp.scram) {
-        Some(Switch::Off) => Scram::Off,
-        Some(Switch::On) | None => Scram::Keep { pretend: keys.scram_secret() },
-    };
-    let accounts = Accounts::load(ledger.clone(), scram).await.map_err(|error| unusable(&file, &error))?;
+    let accounts = accounts(config, &ledger, &keys).await.map_err(|error| unusable(&file, &error))?;
+    let persons = Persons::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let watch_key = keys.watch_secret();
     let segments = dir.join("segments");
     let federated = federated(config, &segments, &ledger, &keys).await?;
@@ -100,6 +97,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         spool,
         ledger,
         accounts,
+        persons,
         book,
         dkim,
         senders,
@@ -112,6 +110,14 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         exports: beside::exports(config),
     };
     Ok(Opened { house, rulebook, lock })
+}
+
+async fn accounts(config: &Config, ledger: &Ledger, keys: &Keys) -> Result<Accounts, LedgerError> {
+    let scram = match config.smtp.as_ref().map(|smtp| smtp.scram) {
+        Some(Switch::Off) => Scram::Off,
+        Some(Switch::On) | None => Scram::Keep { pretend: keys.scram_secret() },
+    };
+    Accounts::load(ledger.clone(), scram).await
 }
 
 async fn federated(config: &Config, segments: &Path, ledger: &Ledger, keys: &Keys) -> Result<Federated, Failure> {

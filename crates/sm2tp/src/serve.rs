@@ -12,6 +12,7 @@ use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::Certificates;
+use sm2tp_doors::web::PublicUrl;
 use sm2tp_doors::{House, control, follow, http, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
@@ -198,7 +199,9 @@ fn start_doors(
             Some(config::Switch::On) => http::Scores::Public,
             _ => http::Scores::Off,
         };
-        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, (lang, scores), stop);
+        let public = config.http.as_ref().and_then(|http| PublicUrl::new(http.public_url.as_deref()?));
+        let pages = http::Pages { lang, scores, public };
+        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, pages, stop);
         doors.spawn(async move { said(serving.await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.

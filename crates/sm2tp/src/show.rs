@@ -1,5 +1,6 @@
 //! Answers of a node as text for people.
 
+mod accounts;
 mod alerts;
 mod audit;
 mod explain;
@@ -37,6 +38,7 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::PeerList => peers(&mut out, value),
         Request::SenderList { .. } => crate::sender::list(&mut out, value),
         Request::SenderShow { .. } => crate::sender::show(&mut out, value),
+        Request::AccountList => accounts::list(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),
         Request::OrgReturns { .. } => wishes(&mut out, value),

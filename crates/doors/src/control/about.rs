@@ -33,6 +33,7 @@ impl Request {
             Self::Explain { .. } => ("explain", Area::Suppression),
             Self::QueueList { .. } => ("queue-list", Area::Queue),
             Self::QueueShow { .. } => ("queue-show", Area::Queue),
+            Self::QueueLog { .. } => ("queue-log", Area::Queue),
             Self::QueueRetry { .. } => ("queue-retry", Area::Queue),
             Self::QueueHold { .. } => ("queue-hold", Area::Queue),
             // What the watch holds is let go by who may overrule the watch.
@@ -69,6 +70,8 @@ impl Request {
             Self::DkimList { .. } => ("dkim-list", Area::Dkim),
             Self::DkimRotate { .. } => ("dkim-rotate", Area::Dkim),
             Self::DkimRemove { .. } => ("dkim-remove", Area::Dkim),
+            Self::AccountList => ("account-list", Area::Persons),
+            Self::Account { change } => (change.word(), Area::Persons),
             Self::Stats { .. } => ("stats", Area::Stats),
             Self::StatsOf { .. } => ("stats-of", Area::Stats),
             Self::Evidence { .. } => ("evidence", Area::Stats),
@@ -98,6 +101,8 @@ impl Request {
             Self::Explain { .. }
             | Self::QueueList { .. }
             | Self::QueueShow { .. }
+            | Self::QueueLog { .. }
+            | Self::AccountList
             | Self::SuppressList { .. }
             | Self::SuppressExport { .. }
             | Self::SenderList { .. }
@@ -136,6 +141,7 @@ impl Request {
             | Self::SuppressList { org, .. }
             | Self::SuppressConfirm { org, .. }
             | Self::SuppressExport { org, .. }
+            | Self::QueueLog { org, .. }
             | Self::Stats { org, .. }
             | Self::Evidence { org, .. }
             | Self::AuditList { org, .. } => org.as_deref(),
@@ -211,6 +217,7 @@ impl Request {
                 let of = login.as_ref().map_or_else(String::new, |login| format!("{login}: "));
                 format!("{of}{}", words(fields))
             }
+            Self::Account { change } => change.about(),
             Self::PeerInvite { url, weight, read, .. } => format!("{url}: weight {weight}, read {read}"),
             Self::PeerAccept { who, weight, read } => format!("{who}: weight {weight}, read {read}"),
             Self::PeerTrust { who, trust } => format!("{who}: {}", words(json!(trust))),
@@ -246,6 +253,7 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
         | Request::SuppressList { org, .. }
         | Request::SuppressConfirm { org, .. }
         | Request::SuppressExport { org, .. }
+        | Request::QueueLog { org, .. }
         | Request::Stats { org, .. }
         | Request::Evidence { org, .. }
         | Request::AuditList { org, .. } => org,

@@ -1,11 +1,10 @@
 //! Incidents that are open or over, what webhooks did not take, and a test.
 
 use serde_json::{Value, json};
-use sm2tp_rules::alerts::{Part, Turn};
 
 use super::Problem;
 use crate::House;
-use crate::alerts::{AlertError, Language, test as send_test, words};
+use crate::alerts::{AlertError, Language, incident_title, test as send_test};
 use crate::smtp::Onward;
 
 /// All that is remembered, what is open first.
@@ -13,10 +12,9 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     let mut incidents: Vec<_> = house.alerts.store.incidents().await?.into_iter().collect();
     incidents.sort_by_key(|(_, incident)| (incident.closed_at.is_some(), std::cmp::Reverse(incident.opened_at)));
     let shown = incidents.into_iter().map(|(key, incident)| {
-        let part = Part { turn: Turn::Opened, opened_at: incident.opened_at, finding: incident.finding.clone() };
         json!({
             "key": key,
-            "title": words::title(&part, Language::English),
+            "title": incident_title(&incident, Language::English),
             "opened_at": incident.opened_at,
             "closed_at": incident.closed_at,
             "told_at": incident.told.map(|(_, at)| at),

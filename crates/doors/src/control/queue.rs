@@ -60,6 +60,31 @@ pub(super) async fn show(house: &House, mail: u64) -> Result<Value, Problem> {
     }))
 }
 
+/// What became of a mail, as long as the send log has it: each attempt with its answer, the first one first.
+pub(super) async fn log(house: &House, mail: u64, since: u64, org: Option<String>) -> Result<Value, Problem> {
+    let org = org.map_or(sql::Value::Null, sql::Value::Text);
+    let values = [since.into(), mail.into(), org, LIFE_MAX.into()];
+    let found = house.ledger.read(move |sql| {
+        Ok(sql::all(sql, LIFE, &values, |row| {
+            let text = |column| row.text_or_null(column).map(|text| text.map(str::to_owned));
+            Ok(json!({
+                "at": row.uint(0)?,
+                "kind": text(1)?,
+                "recipient": text(2)?,
+                "mx": text(3)?,
+                "stage": text(4)?,
+                "code": row.uint_or_null(5)?,
+                "enhanced": text(6)?,
+                "text": text(7)?,
+                "cause": text(8)?,
+                "rule": text(9)?,
+                "exit": text(10)?,
+            }))
+        })?)
+    });
+    Ok(Value::Array(found.await?))
+}
+
 /// What told the stream of a mail, as long as the send log has it.
 async fn known_by(house: &House, mail: &Mail) -> Result<Option<String>, Problem> {
     let (id, at) = (mail.id, mail.received_at);
@@ -311,6 +336,10 @@ fn header(content: &[u8]) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }
 
+const LIFE: &str = "SELECT at, kind, recipient, mx, stage, code, enhanced, text, cause, rule, exit FROM send_log \
+    WHERE $1 <= at AND mail = $2 AND ($3 IS NULL OR org = $3) ORDER BY id LIMIT $4";
+/// Lines about one mail: a newsletter with a thousand recipients in one envelope.
+const LIFE_MAX: u64 = 2000;
 /// Entries of one page; the next page begins after the last mail of this one.
 const LIST_MAX: usize = 10_000;
 /// Recipients that are changed in one step.

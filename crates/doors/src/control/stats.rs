@@ -27,6 +27,10 @@ pub(super) async fn stats(house: &House, org: Option<String>, days: u64) -> Resu
             "score": judged(&sum),
             "providers": list(&sends::by(sql, By::Provider, one, since)?, "name"),
             "sender_domains": list(&sends::of(sql, Of::SenderDomain, one, since, NAMES_MAX)?, "org"),
+            "causes": sends::causes(sql, one, since)?
+                .into_iter()
+                .map(|(cause, count)| json!({ "cause": cause, "count": count }))
+                .collect::<Vec<_>>(),
             "series": series.iter().map(point).collect::<Vec<_>>(),
         });
         match one {

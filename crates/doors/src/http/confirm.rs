@@ -118,7 +118,7 @@ fn is_known(shared: &Shared, org: &str) -> bool {
 }
 
 /// One value of a form (application/x-www-form-urlencoded); none where it is broken.
-fn decoded(value: &str) -> Option<String> {
+pub(crate) fn decoded(value: &str) -> Option<String> {
     let octets = value.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(octets.len()), 0);
     while let Some(octet) = octets.get(at) {
@@ -138,7 +138,7 @@ fn decoded(value: &str) -> Option<String> {
 
 impl Page<'_> {
     fn w(&self, key: &str) -> String {
-        self.lang.word(key).replace("{who}", self.who)
+        self.lang.say(key, &[("who", self.who)])
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Gate {
 }
 
 /// A request with its whole body.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     method: String,
     path: String,
     query: String,
@@ -79,7 +79,7 @@ impl Gate {
 
 impl Asked {
     /// Reads the request, within a number of octets and seconds.
-    pub(super) async fn read(request: Request, octets_max: usize) -> Result<Self, Refusal> {
+    pub(crate) async fn read(request: Request, octets_max: usize) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         Ok(Self {
             method: parts.method.to_string(),
@@ -131,7 +131,7 @@ impl Shared {
 }
 
 /// A client on this machine that no proxy stands before, as far as one can see.
-pub(super) fn local(client: Client, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn local(client: Client, headers: &HeaderMap) -> Result<(), Refusal> {
     let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
     // A page of another site that made its name point here would send that name.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

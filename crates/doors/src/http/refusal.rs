@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// Why a request is not answered as hoped.
 #[derive(Debug, Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// To the other side a bare 401: what is wrong would help whoever tries.
     #[error("not signed by an accepted peer: {0}")]
     Unsigned(#[from] RequestError),

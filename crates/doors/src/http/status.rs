@@ -32,7 +32,7 @@ pub(super) struct Status {
 
 /// One thing that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     /// `rules`: a file of rules for replies that cannot be used; `breaker`: a provider that is not believed;
     /// `sender`: senders that the watch has blocked, or would block.
     pub kind: &'static str,
@@ -129,7 +129,7 @@ pub(super) async fn gather(house: &House) -> Result<Status, Refusal> {
     })
 }
 
-fn waiting(house: &House) -> Vec<Waiting> {
+pub(crate) fn waiting(house: &House) -> Vec<Waiting> {
     let rules = house.federation.publisher.classifier.trouble();
     let rules = rules.map(|trouble| Waiting { kind: "rules", since: None, detail: trouble.to_string() });
     let breakers = house.ledger.breakers().list(crate::now()).into_iter().map(|tripped| Waiting {

@@ -93,7 +93,7 @@ impl Clicks {
 
 impl Page<'_> {
     fn w(&self, key: &str) -> String {
-        self.lang.word(key).replace("{org}", self.org)
+        self.lang.say(key, &[("org", self.org)])
     }
 }
 

@@ -1,4 +1,10 @@
-//! Table: the words of the pages, in English and in French.
+//! The languages of the pages, and their words: the Fluent files of `locales`, read once.
+
+use std::sync::LazyLock;
+
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use unic_langid::LanguageIdentifier;
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,17 +14,15 @@ pub enum Lang {
 }
 
 impl Lang {
+    pub(crate) const ALL: [Self; 2] = [Self::En, Self::Fr];
+
     /// The one of the two that `Accept-Language` (RFC 9110 §12.5.4) wants most; `otherwise` where neither is there.
-    pub(super) fn of(accept: &str, otherwise: Self) -> Self {
+    pub(crate) fn of(accept: &str, otherwise: Self) -> Self {
         let mut best = (0.0, otherwise);
         for item in accept.split(',').take(ASKED_MAX) {
             let mut parts = item.split(';').map(str::trim);
             let tag = parts.next().unwrap_or_default().split('-').next().unwrap_or_default();
-            let lang = match tag.to_ascii_lowercase().as_str() {
-                "fr" => Self::Fr,
-                "en" => Self::En,
-                _ => continue,
-            };
+            let Some(lang) = Self::from_tag(&tag.to_ascii_lowercase()) else { continue };
             let mut parameters = parts.filter_map(|part| part.split_once('='));
             let quality = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
             let quality: f64 = quality.map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0));
@@ -29,249 +33,238 @@ impl Lang {
         best.1
     }
 
-    pub(super) fn tag(self) -> &'static str {
+    pub(crate) fn from_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lang| lang.tag() == tag)
+    }
+
+    pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Fr => "fr",
         }
     }
 
-    /// The word for a key; a key that is in no table stands for itself.
-    pub(super) fn word(self, key: &str) -> String {
-        let found = WORDS.iter().find(|(known, _, _)| *known == key);
-        found.map_or_else(
-            || key.to_owned(),
-            |(_, en, fr)| match self {
-                Self::En => (*en).to_owned(),
-                Self::Fr => (*fr).to_owned(),
-            },
-        )
+    /// The words for a key; a key that is in no file stands for itself.
+    pub(crate) fn word(self, key: &str) -> String {
+        self.say(key, &[])
+    }
+
+    /// The words for a key, if there are any.
+    pub(crate) fn find(self, key: &str) -> Option<String> {
+        self.words().has_message(key).then(|| self.word(key))
+    }
+
+    /// The words for a key with what stands in them.
+    pub(crate) fn say(self, key: &str, with: &[(&str, &str)]) -> String {
+        self.format(key, with.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect())
+    }
+
+    /// The words for a number of things: `$n` chooses between one and several, `$shown` is the number as it is written.
+    pub(crate) fn count(self, key: &str, n: u64) -> String {
+        let shown = super::said::number(n, self);
+        let args = [("n", FluentValue::from(n)), ("shown", FluentValue::from(shown))];
+        self.format(key, args.into_iter().collect())
+    }
+
+    fn format(self, key: &str, args: FluentArgs<'_>) -> String {
+        let words = self.words();
+        let Some(pattern) = words.get_message(key).and_then(|message| message.value()) else {
+            return key.to_owned();
+        };
+        // What is missing shows as its name; the test over all calls finds it before a reader does.
+        words.format_pattern(pattern, Some(&args), &mut Vec::new()).into_owned()
+    }
+
+    fn words(self) -> &'static FluentBundle<FluentResource> {
+        static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle(Lang::En, EN));
+        static FRENCH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle(Lang::Fr, FR));
+        match self {
+            Self::En => &ENGLISH,
+            Self::Fr => &FRENCH,
+        }
     }
 }
 
+/// The files are part of the program: what is wrong in them is a fault that a test finds, and a reader shall see the rest.
+fn bundle(lang: Lang, source: &str) -> FluentBundle<FluentResource> {
+    // It chooses between one and several.
+    let lang: LanguageIdentifier = lang.tag().parse().unwrap_or_default();
+    let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);
+    let mut bundle = FluentBundle::new_concurrent(vec![lang]);
+    // Both languages are written from left to right: marks around each value would only be in the way of who copies it.
+    bundle.set_use_isolating(false);
+    if let Err(errors) = bundle.add_resource(resource) {
+        tracing::error!(?errors, "words of the pages are there twice");
+    }
+    bundle
+}
+
+const EN: &str = include_str!("../../locales/en.ftl");
+const FR: &str = include_str!("../../locales/fr.ftl");
 /// Languages of one browser that are looked at; people who set them set three.
 const ASKED_MAX: usize = 32;
 
-/// Key, English, French. No line breaks before a sign that French sets off: `\u{a0}` before `:` and `%`, `\u{202f}` before `;`.
-pub(super) const WORDS: &[(&str, &str, &str)] = &[
-    ("title", "Status of the relay", "État du relais"),
-    ("since", "Everything is counted since the installation.", "Tout est compté depuis l’installation."),
-    ("nobody", "No personal data on this page.", "Aucune donnée personnelle sur cette page."),
-    ("waiting", "Waiting for you", "En attente de vous"),
-    (
-        "waiting-breaker",
-        "A provider says “no such user” in bulk, also for addresses that took mail lately; it is not believed",
-        "Un fournisseur répond en masse «\u{a0}adresse inconnue\u{a0}», même pour des adresses qui recevaient encore\u{202f}; on ne le croit pas",
-    ),
-    (
-        "waiting-sender",
-        "Senders are blocked because they are unusual, or would be if the watch were to enforce it",
-        "Des émetteurs au comportement inhabituel sont bloqués, ou le seraient si la surveillance n’était pas en simple observation",
-    ),
-    (
-        "waiting-rules",
-        "Your rules for replies cannot be used; the ones before them stay",
-        "Vos règles de lecture des réponses sont inutilisables\u{202f}; les précédentes restent en vigueur",
-    ),
-    ("left", "Mail so far", "Messages traités"),
-    ("accepted", "Accepted from senders", "Acceptés des expéditeurs"),
-    ("delivered", "Delivered", "Remis"),
-    ("deferred", "Attempts deferred", "Essais reportés"),
-    ("bounced", "Given up and reported", "Abandonnés et signalés"),
-    ("dropped", "Removed by hand", "Retirés à la main"),
-    ("canary", "Let through as a test", "Laissés passer pour mesure"),
-    ("report", "Reports to senders", "Avis aux expéditeurs"),
-    ("why", "Why mail was given up", "Pourquoi des messages ont été abandonnés"),
-    ("none", "None.", "Aucun."),
-    ("cause", "Cause", "Cause"),
-    ("count", "Count", "Nombre"),
-    ("cause-address", "The address does not exist: hard bounce", "L’adresse n’existe pas\u{a0}: rejet définitif"),
-    ("cause-mailbox", "Mailbox full or switched off", "Boîte pleine ou désactivée"),
-    (
-        "cause-content",
-        "The message was refused as unwanted; the address is good",
-        "Message refusé comme indésirable\u{202f}; l’adresse est bonne",
-    ),
-    (
-        "cause-ip",
-        "Our IP address is on a blocklist or has a bad reputation",
-        "Notre adresse IP est sur une liste de blocage ou a mauvaise réputation",
-    ),
-    (
-        "cause-auth",
-        "SPF, DKIM or DMARC: a DNS record to repair",
-        "SPF, DKIM ou DMARC\u{a0}: un enregistrement DNS à réparer",
-    ),
-    (
-        "cause-rate",
-        "Slowed down or made to wait by the recipient’s server",
-        "Ralenti ou mis en attente par le serveur du destinataire",
-    ),
-    ("cause-policy", "A rule of the recipient’s server", "Une règle du serveur du destinataire"),
-    ("cause-network", "Not reached: network, DNS or overload", "Injoignable\u{a0}: réseau, DNS ou surcharge"),
-    ("cause-unknown", "Unknown reason", "Raison inconnue"),
-    ("queue", "Queue", "File d’attente"),
-    ("lane-normal", "On its way", "En route"),
-    ("lane-slow", "Slow lane", "File lente"),
-    ("lane-held", "Waiting for a person", "En attente d’une décision"),
-    ("oldest", "Oldest mail", "Message le plus ancien"),
-    ("outbox", "Results not counted yet", "Résultats pas encore comptés"),
-    ("stopped", "Stopped before sending", "Bloqués avant l’envoi"),
-    ("stopped-why", "Reason", "Raison"),
-    ("stop-own-hard", "Known here as dead: hard bounce before", "Adresse déjà connue comme inexistante"),
-    ("stop-imported", "Came back elsewhere: from an imported list", "Déjà revenue ailleurs\u{a0}: liste importée"),
-    ("stop-own-soft", "Failed here again and again", "Échecs répétés depuis ce nœud"),
-    ("stop-federated", "Other nodes reported it as dead", "Signalée comme inexistante par d’autres nœuds"),
-    ("stop-listed", "Put on the suppression list by hand", "Mise à la main sur la liste d’exclusion"),
-    (
-        "stop-opted-out",
-        "The person does not want mail of this sender",
-        "La personne ne veut plus de messages de cet expéditeur",
-    ),
-    ("light", "Real bounces", "Rejets réels"),
-    ("light-none", "Too few sends to judge", "Trop peu d’envois pour juger"),
-    ("light-green", "Good: under 0.4%", "Bon\u{a0}: moins de 0,4\u{a0}%"),
-    ("light-watch", "Above the goal of 0.4%", "Au-dessus de l’objectif de 0,4\u{a0}%"),
-    (
-        "light-amber",
-        "Amber: 2% or more; look at the lists of your senders",
-        "Orange\u{a0}: 2\u{a0}% ou plus\u{202f}; regardez les listes de vos expéditeurs",
-    ),
-    (
-        "light-red",
-        "Red: 5% or more; providers slow such a sender down",
-        "Rouge\u{a0}: 5\u{a0}% ou plus\u{202f}; les fournisseurs ralentissent un tel expéditeur",
-    ),
-    (
-        "light-stop",
-        "Stop: 10% or more; providers block such a sender",
-        "Stop\u{a0}: 10\u{a0}% ou plus\u{202f}; les fournisseurs bloquent un tel expéditeur",
-    ),
-    ("of-sends", "of all mail delivered or given up", "des envois qui ont abouti ou échoué"),
-    ("score", "How well our mail arrives", "Comment arrive notre courrier"),
-    ("score-days", "The last 30 days, of the whole node.", "Les 30 derniers jours, pour tout le nœud."),
-    ("score-share", "Share", "Part"),
-    ("score-count", "Mails", "Messages"),
-    ("score-of", "Of", "Sur"),
-    ("score-bounces", "Addresses that do not exist", "Adresses inexistantes"),
-    ("score-complaints", "Complaints", "Plaintes"),
-    ("score-stopped", "Stopped by our list", "Bloqués par notre liste"),
-    (
-        "score-explained",
-        "The first is a share of all mail that came to an end; house goal: under 0.4\u{a0}%. The second is a share of delivered mail, the third of all that was to be sent. Mail that the list stopped is not in the first.",
-        "La première part se rapporte à tous les messages menés à terme\u{202f}; notre objectif\u{a0}: moins de 0,4\u{a0}%. La deuxième se rapporte aux messages remis, la troisième à tous ceux qui devaient partir. Ce que la liste a bloqué n’entre pas dans la première.",
-    ),
-    (
-        "score-signed",
-        "The same for programs, signed with the key of this node:",
-        "La même chose pour les programmes, signée avec la clé de ce nœud\u{a0}:",
-    ),
-    ("score-key", "Fingerprint of the key:", "Empreinte de la clé\u{a0}:"),
-    ("score-unjudged", "Too few mails to judge", "Trop peu de messages pour juger"),
-    ("score-green", "Green: as it should be", "Vert\u{a0}: tout va bien"),
-    (
-        "score-fair",
-        "Fair: above the goal, no reason to worry",
-        "Correct\u{a0}: au-dessus de l’objectif, sans inquiétude",
-    ),
-    ("score-amber", "Amber: lists should be cleaned", "Orange\u{a0}: des listes sont à nettoyer"),
-    ("score-slow", "Red: such mail should leave slowly", "Rouge\u{a0}: ces envois devraient être ralentis"),
-    ("score-stop", "Red: such mail should not leave", "Rouge\u{a0}: ces envois ne devraient pas partir"),
-    ("unsubscribe", "Unsubscribe", "Se désinscrire"),
-    (
-        "unsubscribe-asks",
-        "Do you want no more newsletters of {org}?",
-        "Vous ne voulez plus recevoir les lettres d’information de {org}\u{202f}?",
-    ),
-    ("unsubscribe-button", "Unsubscribe", "Me désinscrire"),
-    (
-        "unsubscribe-done",
-        "Done: you get no more newsletters of {org}.",
-        "C’est fait\u{a0}: vous ne recevrez plus les lettres d’information de {org}.",
-    ),
-    (
-        "unsubscribe-unknown",
-        "This link is not valid, or not any more. Nothing was changed. Take the link of a newer mail, or answer to the mail.",
-        "Ce lien n’est pas valable, ou ne l’est plus. Rien n’a été changé. Prenez le lien d’un message plus récent, ou \
-         répondez au message.",
-    ),
-    ("confirm", "Get mail again", "Recevoir de nouveau les messages"),
-    (
-        "confirm-form",
-        "Is mail to your address stopped, and do you want it again? Then ask here. A mail with a link goes to that \
-         address, and to no other.",
-        "Les messages à votre adresse sont bloqués et vous voulez de nouveau les recevoir\u{202f}? Demandez-le ici. Un message \
-         avec un lien part à cette adresse, et à aucune autre.",
-    ),
-    ("confirm-address", "Your mail address", "Votre adresse électronique"),
-    (
-        "confirm-org",
-        "The organisation whose mail you miss, if you know it",
-        "L’organisation dont les messages vous manquent, si vous la connaissez",
-    ),
-    ("confirm-ask", "Ask", "Demander"),
-    ("confirm-no-address", "This is no mail address.", "Ce n’est pas une adresse électronique."),
-    (
-        "confirm-sent",
-        "If mail to this address is stopped here, and nobody has asked within the last week, a mail is on its way to it. \
-         It has a link; the page behind it has a button.",
-        "Si des messages à cette adresse sont bloqués ici et que personne ne l’a demandé depuis une semaine, un message part \
-         vers elle. Il contient un lien\u{202f}; la page derrière ce lien a un bouton.",
-    ),
-    (
-        "confirm-asks",
-        "Do you want mail of {who} at your address again?",
-        "Voulez-vous de nouveau recevoir les messages de {who} à votre adresse\u{202f}?",
-    ),
-    ("confirm-button", "Yes, I want it", "Oui, je le veux"),
-    (
-        "confirm-done",
-        "Done: mail of {who} comes to you again. Ask its senders to send once more what you have missed.",
-        "C’est fait\u{a0}: les messages de {who} vous parviennent de nouveau. Demandez aux expéditeurs de renvoyer ce qui vous \
-         a manqué.",
-    ),
-    (
-        "confirm-unknown",
-        "This link is not valid, or not any more. Nothing was changed.",
-        "Ce lien n’est pas valable, ou ne l’est plus. Rien n’a été changé.",
-    ),
-    ("returned", "Given up after delivery", "Rejetés après remise"),
-    ("complained", "Complaints", "Plaintes"),
-    ("unsubscribed", "Unsubscribed", "Désinscriptions"),
-    ("known", "Addresses met before", "Adresses déjà rencontrées"),
-    ("federation", "Federation", "Fédération"),
-    ("fingerprint", "Fingerprint of this node:", "Empreinte de ce nœud\u{a0}:"),
-    ("published", "Own events published", "Événements publiés"),
-    ("received", "Events of others", "Événements reçus"),
-    ("pending", "Own events waiting to be published", "Événements en attente de publication"),
-    ("peers", "Peers", "Pairs"),
-    ("no-peers", "No peers yet: sm2tp peer invite URL", "Pas encore de pairs\u{a0}: sm2tp peer invite URL"),
-    ("name", "Name", "Nom"),
-    ("state", "State", "État"),
-    (
-        "state-invited",
-        "Invited; its administrator has not answered",
-        "Invité\u{202f}; son administrateur n’a pas répondu",
-    ),
-    (
-        "state-asking",
-        "Asks; you have not answered: sm2tp peer accept",
-        "Demande\u{202f}; à vous de répondre\u{a0}: sm2tp peer accept",
-    ),
-    ("state-accepted", "Accepted", "Accepté"),
-    ("weight", "Weight", "Poids"),
-    ("read", "Read", "Lecture"),
-    ("yes", "yes", "oui"),
-    ("no", "no", "non"),
-    ("polled", "Last answer", "Dernière réponse"),
-    ("never", "never", "jamais"),
-    ("trouble", "Problem", "Problème"),
-    ("no-trouble", "none", "aucun"),
-    ("trouble-away", "The last try ({ago}) failed:", "Le dernier essai ({ago}) a échoué\u{a0}:"),
-    ("trouble-answered", "It answers, but not everything is right:", "Il répond, mais tout n’est pas en ordre\u{a0}:"),
-    ("ago-s", "s ago", "s"),
-    ("ago-m", "min ago", "min"),
-    ("ago-h", "h ago", "h"),
-    ("ago-d", "days ago", "jours"),
-    ("before-ago", "", "il y a"),
-];
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Each key of a file with its text, and every line that is none of the format.
+    pub(crate) fn entries(source: &str) -> BTreeMap<&str, String> {
+        let mut found: BTreeMap<&str, String> = BTreeMap::new();
+        let mut last = None;
+        for line in source.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            if let Some(more) = line.strip_prefix("    ") {
+                let key = last.expect("a line goes on that nothing began");
+                found.get_mut(key).unwrap().push_str(&format!(" {}", more.trim()));
+                continue;
+            }
+            let (key, text) = line.split_once(" =").unwrap_or_else(|| panic!("no entry: {line}"));
+            assert!(found.insert(key, text.trim().to_owned()).is_none(), "{key} stands there twice");
+            last = Some(key);
+        }
+        found
+    }
+
+    /// The names of what a text has in it.
+    fn values(text: &str) -> BTreeSet<&str> {
+        text.split("{ $").skip(1).map(|rest| rest.split([' ', '}']).next().unwrap()).collect()
+    }
+
+    #[test]
+    fn both_languages_have_the_same_keys_with_the_same_values_and_can_be_read() {
+        for source in [EN, FR] {
+            let errors = FluentResource::try_new(source.to_owned()).err().map(|(_, errors)| errors);
+            assert_eq!(errors, None);
+        }
+        let (english, french) = (entries(EN), entries(FR));
+        let keys = |of: &BTreeMap<&str, String>| of.keys().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();
+        let differ: Vec<_> = keys(&english).symmetric_difference(&keys(&french)).cloned().collect();
+        assert!(differ.is_empty(), "in one language only: {differ:?}");
+        for (key, text) in &english {
+            assert!(!text.is_empty() && !french[key].is_empty(), "{key} has no words");
+            assert_eq!(values(text), values(&french[key]), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_that_a_page_asks_for_is_there_and_none_is_left_over() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut asked = String::new();
+        for folder in ["templates", "src/http", "src/web"] {
+            for path in files(&root.join(folder)) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                asked.push_str(text.split("#[cfg(test)]").next().unwrap());
+            }
+        }
+        asked.push_str(&std::fs::read_to_string(root.join("src/web.rs")).unwrap());
+        let known = entries(EN);
+        for call in [".w(\"", ".n(\"", ".label(\"", ".word(\"", ".say(\"", ".count(\"", ".s(\""] {
+            for rest in asked.split(call).skip(1) {
+                let key = rest.split('"').next().unwrap();
+                assert!(known.contains_key(key), "{call}{key} has no words");
+            }
+        }
+        let quoted: BTreeSet<&str> = asked.split('"').collect();
+        // Those that are put together: the beginning is in the code, the end is a word of the rules.
+        let made = |key: &str| MADE.iter().any(|begin| key.starts_with(begin));
+        let left: Vec<_> = known.keys().filter(|key| !quoted.contains(**key) && !made(key)).collect();
+        assert!(left.is_empty(), "nobody asks for {left:?}");
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            match entry.path() {
+                path if path.is_dir() => found.extend(files(&path)),
+                path => found.push(path),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn no_line_breaks_before_a_sign_or_inside_a_time() {
+        for (lang, source) in [(Lang::En, EN), (Lang::Fr, FR)] {
+            for (key, text) in entries(source) {
+                for sign in [':', ';', '%', '?', '!', '»'] {
+                    assert!(!text.contains(&format!(" {sign}")), "{key}: {text}");
+                }
+                assert!(!text.contains("« "), "{key}: {text}");
+                if lang == Lang::En {
+                    continue;
+                }
+                for (at, _) in text.char_indices().filter(|(_, c)| [':', ';', '%', '?', '!'].contains(c)) {
+                    let before = &text[..at];
+                    let is_address =
+                        text[at..].starts_with("://") || before.ends_with("sm2tp") || text[at..].starts_with("::");
+                    assert!(is_address || before.ends_with(['\u{a0}', '\u{202f}']), "{key}: {text}");
+                }
+                assert!(!text.contains('\''), "{key} has a typewriter's apostrophe: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_stand_in_the_words_and_numbers_choose_them() {
+        assert_eq!(Lang::En.say("unsubscribe-asks", &[("org", "asso")]), "Do you want no more newsletters of asso?");
+        assert_eq!(Lang::Fr.say("ago-m", &[("n", "5")]), "il y a 5\u{a0}min");
+        assert_eq!(Lang::En.word("no such key"), "no such key");
+    }
+
+    #[test]
+    fn the_language_is_the_one_that_is_wanted_most() {
+        let check = |accept: &str, want| assert_eq!(Lang::of(accept, Lang::En), want, "{accept}");
+        check("", Lang::En);
+        check("fr", Lang::Fr);
+        check("fr-CH, fr;q=0.9, en;q=0.8, de;q=0.7, *;q=0.5", Lang::Fr);
+        check("de, en;q=0.5, fr;q=0.4", Lang::En);
+        check("en;q=0.1, fr;q=0.4", Lang::Fr);
+        check(";;;q=,,,fr;q=x", Lang::En);
+        check("fr; q=0.9, en; q=0.8", Lang::Fr);
+        check("en ;\tQ = 0.2 , fr ; q=0.3", Lang::Fr);
+        check("FR", Lang::Fr);
+        check("Fr-ca;level=1;q=0.5,EN;q=0.4", Lang::Fr);
+        check("fr;q=0, en;q=0.1", Lang::En);
+        check("frr, fra", Lang::En);
+    }
+
+    #[test]
+    fn a_browser_that_asks_for_neither_has_the_language_of_the_node() {
+        for accept in ["", "*", "de, *;q=0.5", "de-CH", "fr;q=0", "fr;q=x"] {
+            assert_eq!(Lang::of(accept, Lang::Fr), Lang::Fr, "{accept}");
+        }
+        for accept in ["en", "de, en;q=0.1", "EN-gb; q=0.9"] {
+            assert_eq!(Lang::of(accept, Lang::Fr), Lang::En, "{accept}");
+        }
+    }
+
+    /// How keys begin whose end is a word of the rules or of a request.
+    const MADE: &[&str] = &[
+        "by-",
+        "cause-",
+        "class-",
+        "count-",
+        "done-",
+        "kind-",
+        "lane-",
+        "left-out-",
+        "level-",
+        "light-",
+        "limit-",
+        "list-",
+        "role-",
+        "score-",
+        "sends-",
+        "state-",
+        "stop-",
+        "stream-",
+        "sure-",
+        "waiting-",
+        "watch-",
+        "way-",
+        "why-",
+    ];
+}

@@ -40,7 +40,7 @@ impl Knocks {
 }
 
 /// Who guessed passwords.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     limits: guess::Limits,
     /// Logins are remembered as a hash with a key of this process, so that long ones take no more room.
     hash: RandomState,
@@ -54,7 +54,7 @@ struct Seen {
 }
 
 impl Guard {
-    pub(super) fn new(limits: guess::Limits) -> Self {
+    pub(crate) fn new(limits: guess::Limits) -> Self {
         Self { limits, hash: RandomState::new(), seen: Mutex::default() }
     }
 
@@ -62,7 +62,7 @@ impl Guard {
     ///
     /// # Errors
     /// The seconds to wait.
-    pub(super) fn may_try(&self, client: IpAddr, kind: Kind, login: &str) -> Result<(), u64> {
+    pub(crate) fn may_try(&self, client: IpAddr, kind: Kind, login: &str) -> Result<(), u64> {
         let (client, now_us) = (network(client), now_us());
         let key = (client, self.hash.hash_one(login));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +77,7 @@ impl Guard {
     }
 
     /// The password was right.
-    pub(super) fn right(&self, client: IpAddr, kind: Kind, login: &str) {
+    pub(crate) fn right(&self, client: IpAddr, kind: Kind, login: &str) {
         let (client, now_us) = (network(client), now_us());
         let key = (client, self.hash.hash_one(login));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,3 +10,5 @@ mod liar;
 mod node;
 mod pages;
 mod signatures;
+mod web;
+mod web_pages;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
+use sm2tp_doors::web::PublicUrl;
 use sm2tp_doors::{Federation, House, control, follow, http, now};
 use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -27,7 +28,7 @@ use sm2tp_store::keys::Keys;
 use sm2tp_store::ledger::{self, SendLog};
 use sm2tp_store::senders::Mode;
 use sm2tp_store::told::{Answer, Told, Verdict, What};
-use sm2tp_store::{Book, Ledger, Senders, Spool};
+use sm2tp_store::{Book, Ledger, Persons, Senders, Spool};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -80,7 +81,7 @@ impl Node {
             (house.clone(), onward),
             vec!["relay.example.org".into(), authority.clone()],
             sm2tp_doors::acme::Challenges::default(),
-            (http::Lang::En, http::Scores::Off),
+            http::Pages { lang: http::Lang::En, scores: http::Scores::Off, public: PublicUrl::new(PUBLIC) },
             async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             },
@@ -257,6 +258,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
     let spool = Spool::open(&data.join("spool"), name).unwrap();
     let ledger = Ledger::open(&ledger::path(data)).unwrap();
     let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
+    let persons = Persons::load(ledger.clone()).await.unwrap();
     let (segments, belief) = (data.join("segments"), BeliefLimits::default());
     let store = Federated::open(ledger.clone(), &segments, keys.node_key(), belief).await.unwrap();
     let keys_of_recipients = keys.watch_secret();
@@ -292,6 +294,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         spool,
         ledger,
         accounts,
+        persons,
         book,
         dkim,
         senders,
@@ -304,6 +307,9 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         exports: None,
     }
 }
+
+/// Where a browser reaches the pages through a web server.
+pub const PUBLIC: &str = "https://relay.example.org";
 
 pub fn describe(
     node: &ed25519_dalek::SigningKey,

@@ -15,7 +15,10 @@ async fn the_page_is_html_in_two_languages_and_for_this_machine() {
     let get = |path: &str| client().get(format!("{}{path}", node.origin));
     let page = get("/").header("accept-language", "fr-FR,fr;q=0.9,en;q=0.5").send().await.unwrap();
     let headers = page.headers();
-    assert_eq!(headers["content-security-policy"], "default-src 'none'; style-src 'self'; frame-ancestors 'none'");
+    assert_eq!(
+        headers["content-security-policy"],
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
     assert_eq!(headers["x-content-type-options"], "nosniff");
     assert_eq!(headers["referrer-policy"], "no-referrer");
     assert_eq!(headers["cache-control"], "no-store");

@@ -75,7 +75,14 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("root", r#""/etc/sm2tp/authority.pem""#),
         ],
     },
-    SectionKeys { name: "http", keys: &[("listen", r#"["127.0.0.1:8025"]"#), ("public_score", r#""off""#)] },
+    SectionKeys {
+        name: "http",
+        keys: &[
+            ("listen", r#"["127.0.0.1:8025"]"#),
+            ("public_url", r#""https://relay.example.org""#),
+            ("public_score", r#""off""#),
+        ],
+    },
     SectionKeys {
         name: "relay",
         keys: &[

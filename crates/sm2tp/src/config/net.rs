@@ -288,6 +288,28 @@ pub(super) fn confirm_url(text: &str) -> Result<String, Wrong> {
     public_url(text, "/confirm", "would be followed in clear")
 }
 
+/// Reads where browsers reach the pages for persons: a host without a path, since a cookie is for a whole host.
+pub(super) fn pages_url(text: &str) -> Result<String, Wrong> {
+    const ALLOWED: &str =
+        "https:// and the name of a server, without a path; http:// only for 127.0.0.0/8, [::1] and localhost";
+    let wrong = |what: &str| Wrong::new(format!("{} {what}", quoted(text)), ALLOWED);
+    let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return Err(wrong("is not an https address")),
+    };
+    let authority = rest.trim_end_matches('/');
+    if authority.contains(['/', '?', '#']) {
+        return Err(wrong("has a path"));
+    }
+    let host = url_host(authority).ok_or_else(|| wrong("names no server"))?;
+    if !secure && !is_loopback(&host) {
+        return Err(wrong("would send passwords in clear over the network"));
+    }
+    let scheme = if secure { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", authority.to_ascii_lowercase()))
+}
+
 /// An address of this node as others see it, which ends in `ending`; `in_clear` says what is wrong with http.
 fn public_url(text: &str, ending: &str, in_clear: &str) -> Result<String, Wrong> {
     let wrong = |what: &str| {
@@ -475,6 +497,24 @@ mod tests {
         assert_eq!(mail_address("Post.Master+x@Example.org").as_deref(), Ok("Post.Master+x@example.org"));
         for text in ["", "a", "@b", "a@", "a b@c.d", "a@b@c", "a@b_c", "<a@b.c>", "a\n@b.c"] {
             assert!(mail_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn pages_have_a_host_without_a_path() {
+        for text in ["https://a.example", "https://a.example:8443", "http://127.0.0.1:8025", "http://[::1]:1"] {
+            assert_eq!(pages_url(text).as_deref(), Ok(text), "{text}");
+        }
+        assert_eq!(pages_url("https://A.Example/").as_deref(), Ok("https://a.example"));
+        for text in [
+            "http://a.example",
+            "https://a.example/x",
+            "https://",
+            "a.example",
+            "https://a.example?x",
+            "https://u@a.example",
+        ] {
+            assert!(pages_url(text).is_err(), "{text}");
         }
     }
 }

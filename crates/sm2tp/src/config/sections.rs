@@ -266,6 +266,7 @@ fn tls_files(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {
 fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
     Ok(Http {
         listen: doors.listen(section, 8025)?,
+        public_url: section.text("public_url", net::pages_url)?,
         public_score: section.text("public_score", word(SWITCH))?.unwrap_or(Switch::Off),
     })
 }

@@ -1,0 +1,62 @@
+//! The pages for persons: what the command line asks and decides, in a browser, in French and English.
+//!
+//! A page decides nothing: it asks what [`crate::control`] answers, as whoever is logged in, and shows it. Everything works
+//! without a script. GET changes nothing; what changes something is a form that carries the token of its session
+//! ([`form::Sent`] cannot be made without that check). `docs/web.md` tells the rest.
+
+mod account;
+mod accounts;
+mod asks;
+mod form;
+mod frame;
+mod login;
+mod orgs;
+mod overview;
+mod queue;
+mod senders;
+mod suppression;
+mod trouble;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+pub(crate) use self::visitor::Logins;
+pub use self::visitor::PublicUrl;
+use crate::http::Shared;
+
+/// All pages for persons.
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/login", get(login::page).post(login::login))
+        .route("/logout", post(login::logout))
+        .route("/language", post(login::language))
+        .route("/account", get(account::page))
+        .route("/account/password", post(account::password))
+        .route("/account/factor", get(account::factor).post(account::set_factor))
+        .route("/account/factor/drop", post(account::drop_factor))
+        .route("/account/sessions", post(account::end_sessions))
+        .route("/accounts", get(accounts::page).post(accounts::add))
+        .route("/accounts/change", get(accounts::one).post(accounts::change))
+        .route("/suppression", get(suppression::page).post(suppression::decide))
+        .route("/senders", get(senders::page))
+        .route("/senders/show", get(senders::one))
+        .route("/senders/decide", post(senders::decide))
+        .route("/orgs", get(orgs::page).post(orgs::change))
+        .route("/orgs/show", get(orgs::one))
+        .route("/queue", get(queue::page).post(queue::act))
+        .route("/queue/sure", get(queue::sure))
+        .route("/queue/{mail}", get(queue::one))
+        .route("/web.css", get(style))
+}
+
+async fn style() -> Response {
+    // It changes with the program only.
+    let fields = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "private, max-age=600")];
+    (fields, include_str!("../templates/web/web.css")).into_response()
+}

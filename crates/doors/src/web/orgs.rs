@@ -1,0 +1,175 @@
+//! Organisations that send: how their mail arrives, their domains, limits, logins and signing keys.
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+use sm2tp_rules::Stream;
+use sm2tp_rules::access::Area;
+
+use super::asks::{list, number, text};
+use super::form::{Fields, Sent, encoded};
+use super::frame::{Frame, Screen, show};
+use super::trouble;
+use super::visitor::Visitor;
+use crate::control::Request;
+use crate::http::{Door, said};
+
+#[derive(Template)]
+#[template(path = "web/orgs.html")]
+struct Page {
+    f: Frame,
+    orgs: Vec<Row>,
+    streams: Vec<(&'static str, String)>,
+    may_change: bool,
+}
+
+#[derive(Template)]
+#[template(path = "web/org.html")]
+struct One {
+    f: Frame,
+    org: Row,
+    limits: Vec<String>,
+    logins: Vec<Login>,
+    shares: Vec<(String, String, String)>,
+    streams: Vec<(&'static str, String)>,
+    may_change: bool,
+    may_login: bool,
+}
+
+struct Row {
+    name: String,
+    path: String,
+    stream: String,
+    domains: Vec<String>,
+    logins: usize,
+    light: String,
+    light_word: String,
+    bounces: String,
+}
+
+struct Login {
+    login: String,
+    stream: String,
+    scram: bool,
+    limits: Vec<String>,
+}
+
+/// `GET /orgs`
+pub(super) async fn page(
+    State(shared): Door,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let value = visitor.ask_for(&shared, Screen::Orgs, Request::OrgList).await?;
+    let f = visitor.frame(&shared, Screen::Orgs).after(&Fields::read(&query.unwrap_or_default()));
+    let orgs = value.as_array().into_iter().flatten().map(|org| row(org, &f)).collect();
+    let (streams, may_change) = (streams(&f), visitor.may_change(Area::Orgs));
+    Ok(show(StatusCode::OK, visitor.lang, &Page { f, orgs, streams, may_change }))
+}
+
+/// `GET /orgs/show?name=`
+pub(super) async fn one(
+    State(shared): Door,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let value = visitor.ask_for(&shared, Screen::Orgs, Request::OrgList).await?;
+    let query = Fields::read(&query.unwrap_or_default());
+    let f = visitor.frame(&shared, Screen::Orgs).after(&query);
+    let wanted = query.text("name");
+    let Some(org) = value.as_array().into_iter().flatten().find(|org| org["name"] == wanted) else {
+        return Err(trouble::page(StatusCode::NOT_FOUND, f, "trouble-nothing", ""));
+    };
+    let shares = ["bounces", "complaints", "stopped"].into_iter().filter(|_| org["score"].is_object()).map(|kind| {
+        let share = &org["score"][kind];
+        let (count, of) = (number(share, "count"), number(share, "of"));
+        let numbers = f.lang.say("count-of", &[("count", &f.number(&count)), ("of", &f.number(&of))]);
+        (f.w(&format!("score-{kind}")), said::percent(count, of, f.lang), numbers)
+    });
+    let login = |login: &Value| Login {
+        login: text(login, "login").to_owned(),
+        stream: f.w(&format!("stream-{}", text(login, "stream"))),
+        scram: login["scram"] == true,
+        limits: limits(&login["limits"], &f),
+    };
+    let page = One {
+        org: row(org, &f),
+        limits: limits(&org["limits"], &f),
+        logins: list(org, "logins").iter().map(login).collect(),
+        shares: shares.collect(),
+        streams: streams(&f),
+        may_change: visitor.may_change(Area::Orgs),
+        may_login: visitor.may_change(Area::Logins),
+        f,
+    };
+    Ok(show(StatusCode::OK, visitor.lang, &page))
+}
+
+/// `POST /orgs`: adds one, changes its domains or logins, removes it.
+pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, Response> {
+    let fields = &sent.fields;
+    let name = fields.text("name").to_owned();
+    let back = format!("/orgs/show?name={}", encoded(&name));
+    let stream = fields.text("stream").parse::<Stream>().ok();
+    let split =
+        |text: &str| text.split([' ', ',', '\r', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let (request, to, done) = match fields.text("what") {
+        "add" => {
+            let domains = Some(split(fields.text("domains")));
+            (Request::OrgAdd { name, domains, stream }, &back[..], "org")
+        }
+        "login" => {
+            let (login, password) = (fields.text("login").to_owned(), fields.whole("password").to_owned());
+            (Request::OrgLogin { org: name, login, password, stream }, &back[..], "login")
+        }
+        "logout" => (Request::OrgLogout { login: fields.text("login").to_owned() }, &back[..], "login-removed"),
+        "remove" => (Request::OrgRemove { name }, "/orgs", "org-removed"),
+        _ => {
+            let frame = sent.visitor.frame(&shared, Screen::Orgs);
+            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
+        }
+    };
+    sent.visitor.act(&shared, Screen::Orgs, request, (to, done)).await
+}
+
+fn row(org: &Value, f: &Frame) -> Row {
+    let (name, bounces) = (text(org, "name"), &org["score"]["bounces"]);
+    let light = Some(text(&org["score"], "light")).filter(|light| !light.is_empty()).unwrap_or("unjudged");
+    Row {
+        name: name.to_owned(),
+        path: format!("/orgs/show?name={}", encoded(name)),
+        stream: f.w(&format!("stream-{}", text(org, "stream"))),
+        domains: list(org, "domains").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        logins: list(org, "logins").len(),
+        light: format!("light-{light}"),
+        light_word: f.w(&format!("score-{light}")),
+        bounces: said::percent(number(bounces, "count"), number(bounces, "of"), f.lang),
+    }
+}
+
+/// Whatever is limited.
+fn limits(limits: &Value, f: &Frame) -> Vec<String> {
+    let addresses: Vec<&str> = list(limits, "addresses").iter().filter_map(Value::as_str).collect();
+    let mut found = Vec::new();
+    if !addresses.is_empty() {
+        let key = if limits["own_addresses_only"] == true { "limit-only-as" } else { "limit-also-as" };
+        found.push(f.s(key, "addresses", &addresses.join(", ")));
+    }
+    for key in ["message_size", "recipients", "connections"] {
+        if let Some(number) = limits[key].as_u64() {
+            found.push(f.s(&format!("limit-{}", key.replace('_', "-")), "n", &f.number(&number)));
+        }
+    }
+    for key in ["rate_mails", "rate_recipients"] {
+        if let Some(rate) = limits[key].as_str() {
+            found.push(f.s(&format!("limit-{}", key.replace('_', "-")), "rate", rate));
+        }
+    }
+    found
+}
+
+fn streams(f: &Frame) -> Vec<(&'static str, String)> {
+    Stream::ALL.iter().map(|stream| (stream.as_str(), f.w(&format!("stream-{stream}")))).collect()
+}

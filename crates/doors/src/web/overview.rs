@@ -1,0 +1,206 @@
+//! The first page: what waits for a person, what left today, how well it arrives.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{FromRequestParts, Request as Asked, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use sm2tp_rules::access::Area;
+use sm2tp_store::federated::PeerState;
+
+use super::asks::{list, number, text};
+use super::form::Fields;
+use super::frame::{Frame, Screen, show};
+use super::visitor::Visitor;
+use crate::alerts::{Language, incident_title};
+use crate::control::Request;
+use crate::http::{Door, Lang, Refusal, Shared, open_page, said, waiting};
+
+#[derive(Template)]
+#[template(path = "web/overview.html")]
+struct Page {
+    f: Frame,
+    waiting: Vec<Waits>,
+    today: Vec<(String, String)>,
+    /// Class and words of the light over the last weeks.
+    light: (String, String),
+    share: String,
+    providers: Vec<Provider>,
+    causes: Vec<(String, String)>,
+    /// Of the whole node; empty for who sees one organisation.
+    queue: Vec<(String, String)>,
+    fingerprint: String,
+}
+
+/// Something that waits for a person.
+struct Waits {
+    word: String,
+    /// In the words of the program.
+    detail: String,
+    lang: &'static str,
+    /// Where it is decided; empty where no page does.
+    path: String,
+    since: String,
+}
+
+struct Provider {
+    name: String,
+    accepted: String,
+    delivered: String,
+    failed: String,
+    share: String,
+    light: String,
+    light_word: String,
+}
+
+/// `GET /`: the overview, or on a node where nobody has an account, its state for who sits at the machine.
+pub(super) async fn page(State(shared): Door, request: Asked) -> Result<Response, Refusal> {
+    if shared.house.persons.is_empty() {
+        return open_page(&shared, request.extensions().get().copied(), request.headers()).await;
+    }
+    let (mut parts, _) = request.into_parts();
+    let visitor = match Visitor::from_request_parts(&mut parts, &shared).await {
+        Ok(visitor) => visitor,
+        Err(to_the_login) => return Ok(to_the_login),
+    };
+    let query = Fields::read(parts.uri.query().unwrap_or_default());
+    Ok(overview(&shared, &visitor, &query).await.unwrap_or_else(|problem| problem))
+}
+
+async fn overview(shared: &Arc<Shared>, visitor: &Visitor, query: &Fields) -> Result<Response, Response> {
+    let org = visitor.person.role.org().map(str::to_owned);
+    let of_days = |days| Request::Stats { org: org.clone(), days: Some(days) };
+    let today = visitor.ask_for(shared, Screen::Overview, of_days(1)).await?;
+    let weeks = visitor.ask_for(shared, Screen::Overview, of_days(SCORE_DAYS)).await?;
+    let f = visitor.frame(shared, Screen::Overview).after(query);
+    let (lang, sends, score) = (visitor.lang, &today["sends"], &weeks["score"]);
+    let line = |key: &str, count: u64| (f.w(key), said::number(count, lang));
+    let whole = org.is_none();
+    let queue = match whole && visitor.sees(Area::Queue) {
+        true => queue(shared, &f).await.map_err(IntoResponse::into_response)?,
+        false => Vec::new(),
+    };
+    let waiting = match whole {
+        true => waits(shared, visitor).await.map_err(IntoResponse::into_response)?,
+        false => Vec::new(),
+    };
+    let page = Page {
+        waiting,
+        today: ["accepted", "delivered", "failed", "stopped", "complained"]
+            .map(|kind| line(&format!("sends-{kind}"), number(sends, kind)))
+            .into(),
+        light: light(score, &f),
+        share: said::percent(number(&score["bounces"], "count"), number(&score["bounces"], "of"), lang),
+        providers: providers(&today, &weeks, shared, &f),
+        causes: list(&today, "causes")
+            .iter()
+            .map(|cause| line(&format!("cause-{}", text(cause, "cause")), number(cause, "count")))
+            .collect(),
+        queue,
+        fingerprint: if whole { shared.house.federation.publisher.own.fingerprint() } else { String::new() },
+        f,
+    };
+    Ok(show(StatusCode::OK, lang, &page))
+}
+
+async fn queue(shared: &Shared, f: &Frame) -> Result<Vec<(String, String)>, Refusal> {
+    let depth = shared.house.spool.depth().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
+    let line = |key: &str, count: u64| (f.w(key), f.number(&count));
+    let mut lines = vec![
+        line("lane-normal", depth.normal),
+        line("lane-slow", depth.slow),
+        line("lane-held", depth.held),
+        line("outbox", depth.outbox),
+    ];
+    if depth.oldest_at != 0 {
+        lines.push((f.w("oldest"), f.ago(&depth.oldest_at)));
+    }
+    Ok(lines)
+}
+
+/// Decisions first, then what is wrong and was not among them.
+async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal> {
+    let (house, lang, now) = (&shared.house, visitor.lang, crate::now());
+    let mut found: Vec<Waits> = waiting(house)
+        .into_iter()
+        .map(|waiting| Waits {
+            word: lang.word(&format!("waiting-{}", waiting.kind)),
+            // The page behind the link says it better than the name of a command.
+            detail: if waiting.kind == "sender" { String::new() } else { waiting.detail },
+            lang: "en",
+            path: if waiting.kind == "sender" { "/senders".to_owned() } else { String::new() },
+            since: waiting.since.map(|at| said::ago(at, now, lang)).unwrap_or_default(),
+        })
+        .collect();
+    let asking = house.federation.store.peers().await?.into_iter().filter(|peer| peer.state == PeerState::Asking);
+    found.extend(asking.map(|peer| Waits {
+        word: lang.word("waiting-peer"),
+        detail: format!("{} ({})", peer.name, peer.node.fingerprint()),
+        lang: "",
+        path: String::new(),
+        since: said::ago(peer.added_at, now, lang),
+    }));
+    let depth = house.spool.depth().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
+    if depth.held != 0 {
+        found.push(Waits {
+            word: lang.count("waiting-held", depth.held),
+            detail: String::new(),
+            lang: "",
+            path: "/queue?lane=held".to_owned(),
+            since: String::new(),
+        });
+    }
+    let language = if lang == Lang::Fr { Language::French } else { Language::English };
+    let incidents = house.alerts.store.incidents().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
+    let open = incidents.into_iter().filter(|(_, incident)| incident.closed_at.is_none());
+    // These three are above already, with what there is to decide.
+    let others = open.filter(|(key, _)| !["rules", "breaker", "sender"].iter().any(|kind| key.starts_with(kind)));
+    found.extend(others.map(|(_, incident)| Waits {
+        word: incident_title(&incident, language),
+        detail: String::new(),
+        lang: "",
+        path: String::new(),
+        since: said::ago(incident.opened_at, now, lang),
+    }));
+    Ok(found)
+}
+
+/// Those that people ask for come first, in this order; the others as much as they were sent to.
+fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Provider> {
+    let rules = shared.house.federation.publisher.classifier.rules();
+    let mut found: Vec<&Value> = list(today, "providers").iter().filter(|row| !text(row, "name").is_empty()).collect();
+    let rank = |row: &Value| NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len());
+    found.sort_by_key(|row| (rank(row), std::cmp::Reverse(number(&row["sends"], "accepted"))));
+    let provider = |row: &&Value| {
+        let id = text(row, "name");
+        let named = rules.providers().iter().find(|provider| *provider.id == *id);
+        let over = list(weeks, "providers").iter().find(|week| text(week, "name") == id);
+        let (light, light_word) = light(over.map_or(&Value::Null, |week| &week["score"]), f);
+        let (delivered, failed) = (number(&row["sends"], "delivered"), number(&row["sends"], "failed"));
+        Provider {
+            name: named.map_or_else(|| id.to_owned(), |provider| provider.name.to_string()),
+            accepted: f.number(&(delivered + failed)),
+            delivered: f.number(&delivered),
+            failed: f.number(&failed),
+            share: said::percent(delivered, delivered + failed, f.lang),
+            light,
+            light_word,
+        }
+    };
+    found.iter().take(PROVIDERS_MAX).map(provider).collect()
+}
+
+/// Class and words of the light of a score.
+fn light(score: &Value, f: &Frame) -> (String, String) {
+    let light = Some(text(score, "light")).filter(|light| !light.is_empty()).unwrap_or("unjudged");
+    (format!("light-{light}"), f.w(&format!("score-{light}")))
+}
+
+/// By their names in the rules: who has most of the recipients of a French hoster.
+const NAMED: [&str; 7] = ["google", "microsoft", "yahoo", "orange", "sfr", "free", "laposte"];
+/// A screen full; all others are on the page of figures.
+const PROVIDERS_MAX: usize = 15;
+/// A monthly newsletter is in it.
+const SCORE_DAYS: u64 = 30;

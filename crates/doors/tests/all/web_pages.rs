@@ -1,0 +1,189 @@
+//! What the pages of mail, senders and addresses show and do, with hostile words in every field that strangers fill.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use sm2tp_proto::Address;
+use sm2tp_proto::smtp::params::{MailOptions, RcptOptions};
+use sm2tp_rules::Stream;
+use sm2tp_rules::access::Role;
+use sm2tp_store::senders::{Decision, SenderId};
+use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
+
+use super::node::{Node, TempDir, describe};
+use super::web::{Browser, encoded, logged_in};
+
+const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
+
+async fn start(dir: &TempDir) -> (Node, Browser) {
+    let node = Node::start(dir, "a").await;
+    node.house.persons.add("anna", Role::Owner, super::web::PASSWORD, sm2tp_doors::now()).await.unwrap();
+    let browser = logged_in(&node, "anna").await;
+    (node, browser)
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+/// A mail that waits, with hostile words wherever a sender or a server may put some.
+async fn waiting(node: &Node, org: &str, to: &str) -> u64 {
+    let recipient = NewRecipient {
+        address: address(to),
+        lane: Lane::Normal,
+        note: Some(format!("450 4.2.0 {HOSTILE}")),
+        stopped: false,
+        canary: false,
+        options: RcptOptions::default(),
+    };
+    let mail = NewMail {
+        org: org.into(),
+        login: Some("news".into()),
+        stream: Stream::Bulk,
+        mail_from: Some(address("news@asso.example")),
+        message_id: Some(HOSTILE.to_owned()),
+        received_at: sm2tp_doors::now(),
+        recipients: vec![recipient],
+        held_until: u64::MAX >> 2,
+        content: Arc::from(format!("Subject: {HOSTILE}\r\n\r\nhello\r\n").as_bytes()),
+        is_report: false,
+        stream_by: None,
+        options: MailOptions::default(),
+    };
+    node.house.spool.accept(mail).await.unwrap().mail.id
+}
+
+#[tokio::test]
+async fn an_address_is_explained_and_a_person_decides_about_it() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    node.learns_dead("gone@example.org").await;
+    let path = "/suppression?address=gone%40example.org";
+    let page = browser.get(path).await;
+    for words in ["is not written to", "was refused with 550", "By hand, with a note.", "5.1.1 unknown"] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    let fields = [("address", "gone@example.org"), ("org", ""), ("note", HOSTILE), ("what", "remove")];
+    let done = browser.submit(&page, "/suppression", &fields).await;
+    assert!(done.location.ends_with("&done=released"), "{}", done.location);
+    let page = browser.get(&done.location).await;
+    assert!(page.text.contains("The address is written to again."), "{}", page.text);
+    assert!(!page.text.contains("is not written to"), "{}", page.text);
+    // And the other way, with the note shown as text.
+    let fields = [("address", "gone@example.org"), ("org", ""), ("note", HOSTILE), ("what", "add")];
+    let done = browser.submit(&page, "/suppression", &fields).await;
+    let page = browser.get(&done.location).await;
+    assert!(page.text.contains("suppression list") && page.text.contains("&#60;img"), "{}", page.text);
+    assert!(browser.get("/suppression").await.text.contains("example.org"));
+    // What is no address is said to be none.
+    let page = browser.get("/suppression?address=nobody").await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_blocked_sender_is_released_with_a_note() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let id = SenderId { org: "local".into(), name: "news".into() };
+    node.house.senders.decide(&id, Decision::Block, HOSTILE, Stream::Bulk, sm2tp_doors::now());
+    let page = browser.get("/senders").await;
+    assert!(page.text.contains("blocked") && page.text.contains("news"), "{}", page.text);
+    let page = browser.get("/senders/show?sender=news&org=local").await;
+    assert!(page.text.contains("by a person") && page.text.contains("&#60;img"), "{}", page.text);
+    let fields = [
+        ("sender", "news"),
+        ("org", "local"),
+        ("note", "asked on the telephone"),
+        ("was", "mended"),
+        ("waiting", "keep"),
+        ("what", "release"),
+    ];
+    let done = browser.submit(&page, "/senders/decide", &fields).await;
+    assert!(done.location.ends_with("&done=sender-released"), "{}", done.location);
+    let page = browser.get(&done.location).await;
+    assert!(page.text.contains("asked on the telephone") && page.text.contains("as usual"), "{}", page.text);
+    assert!(browser.get("/senders").await.text.contains("Nobody is slowed down or blocked."));
+}
+
+#[tokio::test]
+async fn mail_that_waits_is_shown_held_and_dropped_after_a_question() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let mail = waiting(&node, "local", "jean@example.org").await;
+    let page = browser.get("/queue").await;
+    assert!(page.text.contains("jean@example.org") && page.text.contains("450 4.2.0"), "{}", page.text);
+    let page = browser.get(&format!("/queue/{mail}")).await;
+    assert!(page.text.contains("Subject: &#60;img"), "{}", page.text);
+    let page = browser.get(&format!("/queue/sure?what=hold&mail={mail}")).await;
+    assert!(page.text.contains("Hold until a person decides?") && page.text.contains("1 recipient."), "{}", page.text);
+    let number = mail.to_string();
+    let done = browser.submit(&page, "/queue", &[("what", "hold"), ("mail", &number)]).await;
+    assert_eq!(done.location, format!("/queue/{mail}?done=queue-hold"));
+    assert!(browser.get("/queue?lane=held").await.text.contains("held by a person"));
+    assert!(browser.get("/").await.text.contains("1 recipient is held until a person decides"));
+    let page = browser.get("/queue/sure?what=drop&lane=held").await;
+    assert!(page.text.contains("Remove for good"), "{}", page.text);
+    let done = browser.submit(&page, "/queue", &[("what", "drop"), ("lane", "held")]).await;
+    assert_eq!(done.location, "/queue?domain=&org=&lane=held&done=queue-drop");
+    assert!(browser.get("/queue").await.text.contains("Nothing waits."));
+    assert_eq!(browser.get(&format!("/queue/{mail}")).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn organisations_and_logins_are_made_and_removed() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let page = browser.get("/orgs").await;
+    let fields = [("name", "asso"), ("domains", "asso.example, b.example"), ("stream", "bulk"), ("what", "add")];
+    assert_eq!(browser.submit(&page, "/orgs", &fields).await.location, "/orgs/show?name=asso&done=org");
+    let page = browser.get("/orgs/show?name=asso").await;
+    assert!(page.text.contains("asso.example, b.example"), "{}", page.text);
+    let fields = [("name", "asso"), ("login", "news"), ("password", "long enough"), ("stream", ""), ("what", "login")];
+    assert_eq!(browser.submit(&page, "/orgs", &fields).await.location, "/orgs/show?name=asso&done=login");
+    assert!(node.house.accounts.verify("news", "long enough", sm2tp_doors::now()).await.is_some());
+    let fields = [("name", "asso"), ("login", "news"), ("what", "logout")];
+    browser.submit(&page, "/orgs", &fields).await;
+    assert!(node.house.accounts.orgs()[0].logins.is_empty());
+    browser.submit(&page, "/orgs", &[("name", "asso"), ("what", "remove")]).await;
+    assert!(browser.get("/orgs").await.text.contains("No organisation yet."));
+}
+
+#[tokio::test]
+async fn hostile_words_are_text_on_all_pages_in_both_languages() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let keys = |n| ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
+    node.befriend(&describe(&keys(5), &keys(6), HOSTILE, "https://x.example/fed/v1")).await;
+    node.house.accounts.put_org(HOSTILE, vec![], Stream::Bulk, 1).await.unwrap();
+    let mail = waiting(&node, HOSTILE, "jean@example.org").await;
+    let id = SenderId { org: HOSTILE.into(), name: HOSTILE.into() };
+    node.house.senders.decide(&id, Decision::Block, HOSTILE, Stream::Bulk, sm2tp_doors::now());
+    node.learns_dead("gone@example.org").await;
+    let hostile = encoded(HOSTILE);
+    let pages = [
+        "/".to_owned(),
+        "/queue".to_owned(),
+        format!("/queue?org={hostile}&domain=&lane="),
+        format!("/queue/{mail}"),
+        format!("/queue/sure?what=hold&org={hostile}"),
+        "/senders?all=1".to_owned(),
+        format!("/senders/show?sender={hostile}&org={hostile}"),
+        format!("/senders/show?sender={hostile}"),
+        "/orgs".to_owned(),
+        format!("/orgs/show?name={hostile}"),
+        "/suppression".to_owned(),
+        format!("/suppression?address={hostile}"),
+        format!("/suppression?address=gone%40example.org&org={hostile}"),
+    ];
+    for lang in ["en", "fr"] {
+        browser.post("/language", &[("language", lang)]).await;
+        for path in &pages {
+            let page = browser.get(path).await;
+            assert!(page.text.contains(&format!("<html lang=\"{lang}\">")), "{path}: {}", page.text);
+            for raw in ["<img", "<script", " onerror=alert(1)>", " style=", "javascript:"] {
+                assert!(!page.text.contains(raw), "{path} has {raw}: {}", page.text);
+            }
+            assert!(!page.text.contains("has no words"), "{path}");
+        }
+    }
+}
