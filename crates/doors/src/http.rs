@@ -253,10 +253,10 @@ fn headers(response: &mut Response) {
 
 /// Ready where the queue and the ledger answer.
 async fn readyz(State(shared): Door) -> Response {
-    let (queue, ledger) = tokio::join!(shared.house.spool.answers(), shared.house.federation.store.newest());
+    let answers = shared.house.answers().await;
     let word = |fine: bool| if fine { "ok" } else { "does not answer" };
-    let text = format!("queue: {}\nledger: {}\n", word(queue.is_ok()), word(ledger.is_ok()));
-    let status = if queue.is_ok() && ledger.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let text = format!("queue: {}\nledger: {}\n", word(answers.queue), word(answers.ledger));
+    let status = if answers.all() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, text).into_response()
 }
 

@@ -63,6 +63,35 @@ pub struct House {
     pub exports: Option<exports::Exports>,
 }
 
+/// Which of the things that a node keeps answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers {
+    pub queue: bool,
+    pub ledger: bool,
+}
+
+impl Answers {
+    #[must_use]
+    pub fn all(self) -> bool {
+        self.queue && self.ledger
+    }
+}
+
+impl House {
+    /// Asks the queue and the ledger, those who write them too. A ledger that makes its views again writes nothing else for
+    /// minutes, which is no fault: then it is only read.
+    pub async fn answers(&self) -> Answers {
+        let ledger = async {
+            match self.ledger.progress().now() {
+                Some(_) => self.federation.store.newest().await.is_ok(),
+                None => self.ledger.write(|_| Ok(())).await.is_ok(),
+            }
+        };
+        let (queue, ledger) = tokio::join!(self.spool.answers(), ledger);
+        Answers { queue: queue.is_ok(), ledger }
+    }
+}
+
 /// The federated side of a node.
 #[derive(Clone)]
 pub struct Federation {

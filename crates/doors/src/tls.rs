@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 /// Why there is no TLS.
@@ -55,6 +55,9 @@ pub struct Certificates {
 /// What changes when a file is written or another one put in its place; none where it cannot be looked at.
 type Stamp = Option<(u64, u64, i64, i64, u64)>;
 
+/// Asks that files be read again; each is answered when that is done.
+pub type Again = mpsc::Receiver<oneshot::Sender<()>>;
+
 /// Why the files are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
@@ -94,13 +97,13 @@ impl Certificates {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Looks at the files for as long as the node runs, and at once when `asked` is notified.
-    pub async fn follow(self: Arc<Self>, asked: Arc<Notify>, stop: impl Future<Output = ()> + Send) {
+    /// Looks at the files for as long as the node runs, and at once when `again` asks for it.
+    pub async fn follow(self: Arc<Self>, mut again: Again, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         loop {
-            let occasion = tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => Occasion::Clock,
-                () = asked.notified() => Occasion::Asked,
+            let (occasion, asker) = tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => (Occasion::Clock, None),
+                Some(asker) = again.recv() => (Occasion::Asked, Some(asker)),
                 () = &mut stop => return,
             };
             let look = self.clone();
@@ -108,6 +111,8 @@ impl Certificates {
             if tokio::task::spawn_blocking(move || look.look(occasion)).await.is_err() {
                 tracing::error!("the certificate files could not be looked at");
             }
+            // Who asked may have waited long enough.
+            asker.map(|asker| asker.send(()));
         }
     }
 

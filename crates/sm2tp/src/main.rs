@@ -1,5 +1,6 @@
 //! The command `sm2tp`.
 
+mod again;
 mod alerts;
 mod ask;
 mod bench;
@@ -27,6 +28,7 @@ mod rules;
 mod salvage;
 mod sender;
 mod serve;
+mod service;
 #[cfg(test)]
 #[path = "../../../fuzz/src/settings.rs"]
 mod settings;

@@ -2,11 +2,10 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use sm2tp_doors::tls::Again;
 use sm2tp_rules::classify::Rulebook;
-use tokio::sync::Notify;
 
 use crate::open;
 
@@ -26,15 +25,16 @@ impl Follower {
         Self { config_file: config_file.to_owned(), rulebook, seen: stamp(&open::own_rules(config_file)) }
     }
 
-    /// Looks at the file for as long as the node runs, and reads it anyway when `asked` is notified.
-    pub async fn run(mut self, asked: Arc<Notify>, stop: impl Future<Output = ()> + Send) {
+    /// Looks at the file for as long as the node runs, and reads it anyway when `again` asks for it.
+    pub async fn run(mut self, mut again: Again, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         loop {
-            let anyway = tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => false,
-                () = asked.notified() => true,
+            let asker = tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => None,
+                Some(asker) = again.recv() => Some(asker),
                 () = &mut stop => return,
             };
+            let anyway = asker.is_some();
             // A file system that hangs must not hang the doors.
             let looked = tokio::task::spawn_blocking(move || {
                 self.look(anyway);
@@ -44,6 +44,8 @@ impl Follower {
                 Ok(follower) => self = follower,
                 Err(_) => return tracing::error!("the rules for replies are not followed any more"),
             }
+            // Who asked may have waited long enough.
+            asker.map(|asker| asker.send(()));
         }
     }
 

@@ -11,7 +11,7 @@ use sm2tp_doors::alerts::Watched;
 use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
-use sm2tp_doors::tls::Certificates;
+use sm2tp_doors::tls::{Again, Certificates};
 use sm2tp_doors::web::PublicUrl;
 use sm2tp_doors::{House, control, follow, http, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
@@ -24,14 +24,16 @@ use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::outbox::Outbox;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::again::HangUps;
 use crate::beside::{self, networks};
 use crate::config::{self, Config};
 use crate::directory::directory;
 use crate::open::{self, Opened};
 use crate::rules::Follower;
+use crate::service::{self, Manager};
 use crate::{Exit, Failure, alerts, outward, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
@@ -86,6 +88,9 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
 /// Runs the node until it is told to stop. `offset_s`: seconds east of Greenwich, for logs whose times have no zone.
 pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<ExitCode, Failure> {
     log();
+    let manager = Manager::of_environment();
+    let opening = manager.opening();
+    let mut hang_ups = HangUps::heard(config_file)?;
     // A limit on the size of files (RLIMIT_FSIZE) shall be an error of a write, not the end of the process.
     let _too_large = signal(SignalKind::from_raw(SIGXFSZ))
         .map_err(|error| Failure::new(Exit::Temporary, format!("signals: {error}")))?;
@@ -101,20 +106,19 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     listening.iter().for_each(|line| say(line));
     let (stopping, stopped) = watch::channel(false);
     let (onward, handed) = Onward::new(HANDED_OVER_MAX);
-    let relay = start_relay(&config, config_file, &house, rulebook.clone())?;
-    let mut doors = JoinSet::new();
-    // Always, so that a hang-up never ends the node.
-    let [for_certificates, for_rules] = hang_ups()?;
-    doors.spawn(Follower::new(config_file, rulebook.clone()).run(for_rules, until(&stopped)));
-    doors.spawn(hand_over(relay.clone(), handed));
+    // Before anything runs that a wrong certificate would cut off.
     let certificates = config.smtp.as_ref().map(|asked| certificates_of(&config, config_file, asked));
     let certificates = certificates.transpose()?.flatten();
+    let relay = start_relay(&config, config_file, &house, rulebook.clone())?;
+    let mut doors = JoinSet::new();
+    doors.spawn(Follower::new(config_file, rulebook.clone()).run(hang_ups.reader(), until(&stopped)));
+    doors.spawn(hand_over(relay.clone(), handed));
     let directory = config.ldap.as_ref().map(|ldap| directory(ldap, config_file)).transpose()?;
     start_alerts(&config, &house, &onward, certificates.clone(), &stopped, &mut doors);
     let stops = Stops::start(house.ledger.clone());
     beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
     beside::follow_logs(&config, offset_s, &house, &rulebook, &stopped, &mut doors);
-    let parts = Parts { listeners, stops, certificates, hung_up: for_certificates, directory };
+    let parts = Parts { listeners, stops, certificates, again: hang_ups.reader(), directory };
     start_doors(&config, &house, &onward, parts, &stopped, &mut doors)?;
     start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
     let outbox = Outbox {
@@ -128,12 +132,17 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     let (outbox_stopping, outbox_stopped) = watch::channel(false);
     let carrying = tokio::spawn(outbox.run(outbox_stopped));
     drop(onward);
+    doors.spawn(hang_ups.run(manager.clone(), until(&stopped)));
+    watch_over(&manager, &house, &stopped, &mut doors);
     tracing::info!(hostname = %config.hostname, data = %config.data_dir.display(), "the node runs");
     // Heard from here on: who reads "ready" may end the node at once.
     let ending = ending()?;
     say("ready");
+    drop(opening);
+    manager.ready(&config.hostname);
 
     ending.await;
+    manager.stopping();
     tracing::info!("stopping: no new mail, what is under way may end");
     // First the doors, then the relay that they fed, last the ledger that both told. Receivers may be gone already.
     let _ = stopping.send(true);
@@ -159,8 +168,8 @@ struct Parts {
     listeners: Listeners,
     stops: Stops,
     certificates: Option<Arc<Certificates>>,
-    /// Says that the files of the certificates are to be read again.
-    hung_up: Arc<Notify>,
+    /// Asks that the files of the certificates be read again.
+    again: Again,
     directory: Option<Directory>,
 }
 
@@ -168,7 +177,7 @@ fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    Parts { listeners, stops, certificates, hung_up, directory }: Parts,
+    Parts { listeners, stops, certificates, again, directory }: Parts,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
@@ -185,7 +194,7 @@ fn start_doors(
             doors.spawn(renewal.run(certificates.clone(), until(stopped)));
         }
         if let Some(certificates) = certificates {
-            doors.spawn(certificates.follow(hung_up, until(stopped)));
+            doors.spawn(certificates.follow(again, until(stopped)));
         }
     }
     for listener in listeners.http {
@@ -242,6 +251,22 @@ fn start_returns(
     }
     doors.spawn(returns::keep(back.clone(), stopped.clone()));
     doors.spawn(returns::run(returns::Counting { house, back, rulebook, onward, language }, stopped.clone()));
+}
+
+/// Tells the manager that the node lives, where it wants to hear it.
+fn watch_over(manager: &Manager, house: &House, stopped: &watch::Receiver<bool>, doors: &mut JoinSet<()>) {
+    let Some(within) = service::watchdog() else { return };
+    let (house, stop) = (house.clone(), until(stopped));
+    let watched = manager.clone().watched(within, move || {
+        let house = house.clone();
+        async move { house.answers().await.all() }
+    });
+    doors.spawn(async move {
+        tokio::select! {
+            () = watched => {}
+            () = stop => {}
+        }
+    });
 }
 
 /// What looks for trouble and tells people and programs.
@@ -472,20 +497,6 @@ fn said(result: std::io::Result<()>, door: &str) {
     if let Err(error) = result {
         tracing::error!(%error, door, "a door failed");
     }
-}
-
-/// Notified at each SIGHUP: a person, or systemd's reload, wants files to be read again.
-fn hang_ups() -> Result<[Arc<Notify>; 2], Failure> {
-    let trouble = |error: std::io::Error| Failure::new(Exit::Temporary, format!("signals: {error}"));
-    let mut hang_up = signal(SignalKind::hangup()).map_err(trouble)?;
-    let told = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let notify = told.clone();
-    tokio::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            notify.iter().for_each(|each| each.notify_one());
-        }
-    });
-    Ok(told)
 }
 
 /// Done when somebody wants the node to end. Signals are heard from the call on, not only once it is awaited.

@@ -286,11 +286,15 @@ impl Spool {
         self.read(rows::depth).await
     }
 
-    /// Whether the queue database answers.
+    /// Whether the writer and the queue database answer. A disk that is full is an answer: no restart makes room.
     ///
     /// # Errors
-    /// [`SpoolError`] where it does not.
+    /// [`SpoolError`] where they do not, or where the spool is stopped.
     pub async fn answers(&self) -> Result<(), SpoolError> {
+        let folded = self.ask(Question::Fold).await;
+        if matches!(folded, Err(SpoolError::Stopped | SpoolError::Closed)) {
+            return folded;
+        }
         self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
     }
 

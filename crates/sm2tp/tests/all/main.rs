@@ -53,6 +53,7 @@ mod rough;
 mod salvage;
 mod scram;
 mod script;
+mod service;
 mod sink;
 mod sockets;
 mod stats;
