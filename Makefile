@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-packages test-alone crash simulate check doc book fuzz-smoke fuzz
+.PHONY: demo test test-packages test-alone crash simulate check deb doc book fuzz-smoke fuzz
 
 # Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
 demo:
@@ -33,6 +33,10 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --profile ci -- -D warnings
 	scripts/licences.py
+
+# The Debian package, in target/deb. The build of the program for a release takes some minutes.
+deb:
+	scripts/deb
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps

@@ -272,6 +272,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         | Command::Classify(_)
         | Command::Report { .. }
         | Command::Tag { .. }
+        | Command::Manual { .. }
         | Command::Completion { .. } => return Err(asks_nobody()),
     })
 }

@@ -144,6 +144,9 @@ pub enum Command {
     Simulate(Simulate),
     /// Completion for a shell.
     Completion { shell: Shell },
+    /// A manual page, as man(7) reads it; the package has them.
+    #[command(hide = true)]
+    Manual { page: crate::manual::Page },
 }
 
 /// Without an option, standard input is read.

@@ -18,6 +18,7 @@ mod evidence;
 mod exim;
 mod lists;
 mod log;
+mod manual;
 mod open;
 mod outward;
 mod password;
@@ -111,6 +112,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Report { take: false, files, .. } => report::run(&open::classifier(&cli.config)?, &files, json),
         Command::Tag { address, key_hex } => ask::tag(&address, &key_hex, json),
         Command::Completion { shell } => Ok(cli::completion(shell)),
+        Command::Manual { page } => Ok(manual::run(page)),
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
         Command::Bench(asked) => benchmark(asked, &cli.config, json),
