@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -141,6 +142,16 @@ impl Certificates {
     pub fn life(&self) -> Option<(u64, u64)> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         current.cert.first().and_then(life)
+    }
+
+    /// Whether the certificate in use is for this host, as a client checks it.
+    #[must_use]
+    pub fn names(&self, host: &str) -> bool {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(certificate) = current.cert.first() else { return false };
+        let parsed = ParsedCertificate::try_from(certificate);
+        parsed
+            .is_ok_and(|parsed| ServerName::try_from(host).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok()))
     }
 }
 

@@ -222,6 +222,19 @@ impl Dns {
         }
     }
 
+    /// The names that the reverse DNS gives an address.
+    ///
+    /// # Errors
+    /// [`Missing`] where there are none, or nobody answers.
+    pub async fn names(&self, address: IpAddr) -> Result<Vec<String>, Missing> {
+        let found = self.look_up(Name::from(address), RecordType::PTR).await?;
+        let names = found.records.iter().filter_map(|record| match &record.data {
+            RData::PTR(name) => Some(name.0.to_ascii().trim_end_matches('.').to_ascii_lowercase()),
+            _ => None,
+        });
+        Ok(names.take(HOSTS_MAX).collect())
+    }
+
     /// The answer to one question, aliases followed.
     async fn look_up(&self, name: Name, kind: RecordType) -> Result<Found, Missing> {
         let answer = match &self.signed {

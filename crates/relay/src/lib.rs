@@ -11,6 +11,7 @@ mod connection;
 mod dane;
 mod dns;
 mod exits;
+mod lookups;
 mod marking;
 mod opening;
 mod queue;
@@ -46,10 +47,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::behaviour::Seen;
 use crate::body::Budget;
 use crate::connection::Patience;
-use crate::dns::{Dns, Missing};
+use crate::dns::Dns;
 pub use crate::dns::{IpUse, Resolvers, Trust};
 pub use crate::exits::Exit;
 use crate::exits::Exits;
+pub use crate::lookups::{LookUpError, Lookups};
 use crate::marking::Marking;
 pub use crate::marking::Returning;
 use crate::opening::{Broken, Opener};
@@ -131,15 +133,6 @@ pub enum StartError {
     Roots { path: PathBuf, why: String },
 }
 
-/// Why texts cannot be looked up.
-#[derive(Debug, Error)]
-pub enum LookUpError {
-    #[error("the resolver cannot be set up: {0}")]
-    Resolver(String),
-    #[error("the DNS does not answer")]
-    NoAnswer,
-}
-
 impl Relay {
     /// Starts the relay on what the spool holds, which is read in the background: new mail need not wait for old.
     ///
@@ -215,19 +208,6 @@ impl Relay {
         if self.to_runner.send(News::Stop(done)).await.is_ok() {
             let _ = stopped.await;
         }
-    }
-}
-
-/// The TXT records under a name, each with its strings put together; empty where there are none.
-///
-/// # Errors
-/// [`LookUpError`] where nobody answers for the name.
-pub async fn texts(resolvers: &Resolvers, name: &str) -> Result<Vec<String>, LookUpError> {
-    let dns = Dns::new(resolvers).map_err(|error| LookUpError::Resolver(error.to_string()))?;
-    match dns.texts(name).await {
-        Ok(texts) => Ok(texts),
-        Err(Missing::Name | Missing::Records) => Ok(Vec::new()),
-        Err(Missing::Failure) => Err(LookUpError::NoAnswer),
     }
 }
 

@@ -262,6 +262,8 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Sender(command) => sender::request(command),
         Command::Serve
         | Command::Check
+        | Command::Setup(_)
+        | Command::Doctor(_)
         | Command::Demo { .. }
         | Command::Bench(_)
         | Command::Simulate(_)

@@ -29,7 +29,9 @@ pub use self::stats::Stats;
 pub use self::suppress::Suppress;
 pub use self::suppression::Suppression;
 use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::doctor::Doctor;
 use crate::sender::Sender;
+use crate::setup::Setup;
 use crate::simulate::Simulate;
 
 /// Outgoing mail relay and federated bounce service.
@@ -52,6 +54,10 @@ pub enum Command {
     Serve,
     /// Check the configuration and what it names.
     Check,
+    /// Ask five questions and make a node of the answers: configuration, first organisation and login, keys, DNS records.
+    Setup(Setup),
+    /// Look at machine, DNS and all around the node; say what is wrong and what to do.
+    Doctor(Doctor),
     /// Two federated nodes and a small Internet on this machine: see what SM2TP does.
     Demo {
         /// End when the day's mail is done, instead of waiting for Ctrl-C.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use sm2tp_doors::control::{Removal, Request};
+use sm2tp_relay::Lookups;
 use sm2tp_store::dkim::{Algorithm, Published, Record};
 
 use crate::cli::{Algorithms, Dkim};
@@ -83,12 +84,13 @@ fn records(keys: &Value) -> Value {
 
 /// Compares each record with what the DNS answers.
 async fn check(config: &Config, keys: &Value) -> Result<(Value, ExitCode), Failure> {
-    let resolvers = outward::resolvers(config);
+    let dns = Lookups::new(&outward::resolvers(config))
+        .map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))?;
     let mut found = Vec::new();
     let mut all_equal = true;
     for record in items(&records(keys)) {
         let ours = Record { name: word(record, "name"), value: word(record, "value") };
-        let texts = sm2tp_relay::texts(&resolvers, &ours.name).await;
+        let texts = dns.texts(&ours.name).await;
         let texts = texts.map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", ours.name)))?;
         let published = ours.compare(&texts);
         all_equal &= published == Published::Equal;

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod directory;
 mod dkim;
+mod doctor;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
@@ -33,6 +34,7 @@ mod service;
 #[cfg(test)]
 #[path = "../../../fuzz/src/settings.rs"]
 mod settings;
+mod setup;
 mod show;
 mod simulate;
 mod stats;
@@ -127,13 +129,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(take::run(&config, &cli.config, recipient, files, json))?
         }
         Command::Queue(cli::Queue::Salvage) => salvage::run(&serve::load(&cli.config)?, json),
-        Command::Postfix(cli::Postfix::Relay { dir, listen, queue, data, apply, undo }) => {
-            let instance = postfix::Instance { dir, listen, queue, data };
-            postfix::relay(&serve::load(&cli.config)?, &instance, postfix::Mode::of(apply, undo), json)
-        }
-        Command::Postfix(cli::Postfix::Config { dir, apply, undo }) => {
-            postfix::run(&serve::load(&cli.config)?, &dir, postfix::Mode::of(apply, undo), json)
-        }
+        Command::Postfix(asked) => postfix::command(&serve::load(&cli.config)?, asked, json),
         Command::Log(cli::Log::Scan { format, files }) => {
             log::scan(&open::classifier(&cli.config)?, format, &files, json)
         }
@@ -150,6 +146,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let config = serve::load(&cli.config)?;
             let format = if json { lists::ExportFormat::Json } else { format };
             block_on(lists::export(&config, &cli.config, org, format))?
+        }
+        Command::Setup(asked) => setup::run(asked, &cli.config, json),
+        Command::Doctor(asked) => {
+            let config = serve::load(&cli.config)?;
+            block_on(doctor::run(&config, &cli.config, &asked, json))?
         }
         Command::Check => serve::check(&cli.config, json),
         Command::Serve => {

@@ -13,11 +13,11 @@ use std::process::{Command, ExitCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use self::instance::{Instance, relay};
+use self::instance::{Instance, relay};
 use self::plan::{At, Change, Found, PARAMETERS, Place, Plan, Sockets, Trace};
 use crate::beside::preferred;
 use crate::config::{self, Config};
-use crate::{Exit, Failure, say};
+use crate::{Exit, Failure, cli, say};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,23 @@ struct Made {
     new: String,
 }
 
-pub fn run(config: &Config, dir: &Path, mode: Mode, as_json: bool) -> Result<ExitCode, Failure> {
+/// The changes that Postfix lacks to ask this node, as commands.
+pub fn missing(config: &Config, dir: &Path) -> Result<Vec<String>, Failure> {
+    let plan = plan::plan(&Postfix { dir }.found()?, &sockets(config));
+    Ok(plan.changes.iter().map(ToString::to_string).collect())
+}
+
+/// `sm2tp postfix …`.
+pub fn command(config: &Config, asked: cli::Postfix, as_json: bool) -> Result<ExitCode, Failure> {
+    match asked {
+        cli::Postfix::Relay { dir, listen, queue, data, apply, undo } => {
+            relay(config, &Instance { dir, listen, queue, data }, Mode::of(apply, undo), as_json)
+        }
+        cli::Postfix::Config { dir, apply, undo } => run(config, &dir, Mode::of(apply, undo), as_json),
+    }
+}
+
+fn run(config: &Config, dir: &Path, mode: Mode, as_json: bool) -> Result<ExitCode, Failure> {
     let postfix = Postfix { dir };
     if mode == Mode::Undo {
         return undo(&postfix, as_json);

@@ -54,6 +54,7 @@ mod salvage;
 mod scram;
 mod script;
 mod service;
+mod setup;
 mod sink;
 mod sockets;
 mod stats;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hickory_server::Server;
 use hickory_server::net::runtime::TokioRuntimeProvider;
-use hickory_server::proto::rr::rdata::{A, CNAME, MX, SOA, TXT};
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
 use hickory_server::proto::rr::{LowerName, Name, RData, Record};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
@@ -21,7 +21,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Each line is an owner, a type (MX, A, CNAME, TXT) and its data.
+    /// Each line is an owner, a type (MX, A, AAAA, CNAME, PTR, TXT) and its data.
     pub fn serve(lines: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut zone =
@@ -57,6 +57,8 @@ impl Names {
 fn record(kind: &str, data: &str) -> RData {
     match kind {
         "A" => RData::A(A(data.parse().unwrap())),
+        "AAAA" => RData::AAAA(AAAA(data.parse().unwrap())),
+        "PTR" => RData::PTR(PTR(name(data))),
         "CNAME" => RData::CNAME(CNAME(name(data))),
         // A string of a TXT record holds 255 octets.
         "TXT" => RData::TXT(TXT::new(data.as_bytes().chunks(255).map(text).collect())),

@@ -1,0 +1,155 @@
+//! The five answers: from the command line, from a person, or as proposed.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::net::IpAddr;
+
+use sm2tp_proto::{Address, Domain};
+
+use super::{Setup, wrong};
+use crate::config::Config;
+use crate::doctor::exits;
+use crate::words::Words;
+use crate::{Exit, Failure};
+
+/// What a node has to know before its first start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    pub hostname: String,
+    pub domain: String,
+    pub org: String,
+    pub login: String,
+    pub admin: String,
+}
+
+impl Answers {
+    /// Asks what is not given. `admin` is checked as an address, the others as what they are.
+    pub fn of(asked: Setup, words: Words) -> Result<Self, Failure> {
+        let by = match (asked.yes, io::stdin().is_terminal()) {
+            (true, _) => Asking::Nobody,
+            (false, true) => Asking::Person,
+            (false, false) => return Err(Failure::new(Exit::Usage, words.say("no-terminal"))),
+        };
+        let answer = |key: &str, given: Option<String>, proposed: Option<String>, check: Check| {
+            by.answer((words, key), given, proposed, check)
+        };
+        let machine = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+        let hostname = answer("hostname", asked.hostname, Some(machine).filter(|it| it.contains('.')), full_name)?;
+        let parent = hostname.split_once('.').map(|(_, parent)| parent.to_owned()).filter(|it| it.contains('.'));
+        let domain = answer("domain", asked.domain, parent.filter(|_| !asked.yes), full_name)?;
+        let label = domain.split('.').next().map(ToOwned::to_owned);
+        let org = answer("org", asked.org, label, one_word)?;
+        let login = answer("login", asked.login, Some(format!("relay@{domain}")), one_word)?;
+        let postmaster = Some(format!("postmaster@{domain}")).filter(|_| !asked.yes);
+        let admin = answer("admin", asked.admin, postmaster, address)?;
+        Ok(Self { hostname, domain, org, login, admin })
+    }
+}
+
+type Check = fn(&str) -> Result<String, String>;
+
+/// Who answers what was not given.
+#[derive(Clone, Copy)]
+enum Asking {
+    Person,
+    /// What is proposed is taken; where nothing is, it must be given.
+    Nobody,
+}
+
+impl Asking {
+    fn answer(
+        self,
+        (words, key): (Words, &str),
+        given: Option<String>,
+        proposed: Option<String>,
+        check: Check,
+    ) -> Result<String, Failure> {
+        let option = || format!("--{key}");
+        match (given, self) {
+            (Some(given), _) => check(given.trim()).map_err(|error| wrong(format!("{}: {error}", option()))),
+            (None, Self::Nobody) => {
+                let proposed = proposed
+                    .ok_or_else(|| Failure::new(Exit::Usage, words.fill("must-be-given", &[("option", &option())])))?;
+                check(&proposed).map_err(|error| wrong(format!("{}: {error}", option())))
+            }
+            (None, Self::Person) => {
+                for _ in 0..TRIES_MAX {
+                    let typed = typed(words.say(key), proposed.as_deref())?;
+                    match check(&typed) {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => eprintln!("{error}"),
+                    }
+                }
+                Err(wrong(words.say("too-often")))
+            }
+        }
+    }
+}
+
+/// A line from the terminal; an empty one is what was proposed.
+fn typed(question: &str, proposed: Option<&str>) -> Result<String, Failure> {
+    let shown = proposed.map_or_else(String::new, |proposed| format!(" [{proposed}]"));
+    let mut answer = String::new();
+    let mut out = io::stderr();
+    let read = write!(out, "{question}{shown} ")
+        .and_then(|()| out.flush())
+        .and_then(|()| io::stdin().lock().take(ANSWER_OCTETS_MAX).read_line(&mut answer));
+    match read {
+        Ok(0) => Err(wrong("nothing was changed")),
+        Ok(_) if answer.trim().is_empty() => Ok(proposed.unwrap_or_default().to_owned()),
+        Ok(_) => Ok(answer.trim().to_owned()),
+        Err(error) => Err(Failure::new(Exit::Temporary, format!("the terminal: {error}"))),
+    }
+}
+
+fn full_name(text: &str) -> Result<String, String> {
+    let domain = Domain::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
+    match domain.as_str().contains('.') {
+        true => Ok(domain.to_string()),
+        false => Err(format!("{text:?} is no full name, such as relay.example.org")),
+    }
+}
+
+fn one_word(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty()
+        && text.len() <= WORD_OCTETS_MAX
+        && !text.contains(|it: char| it.is_whitespace() || it.is_control());
+    if fits { Ok(text.to_owned()) } else { Err(format!("{text:?}: one word is wanted")) }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    Address::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
+    Ok(text.to_owned())
+}
+
+/// The addresses that other servers will see: those of the configuration, or those from which this machine would reach the Internet, where
+/// they are public. Nothing is sent to find out.
+pub fn addresses(config: &Config) -> Vec<IpAddr> {
+    let relay = config.relay.as_ref();
+    let mut named: Vec<IpAddr> =
+        relay.into_iter().flat_map(|relay| relay.exits.iter().flat_map(|exit| exit.addresses.clone())).collect();
+    named.dedup();
+    if !named.is_empty() {
+        return named;
+    }
+    exits::chosen()
+}
+
+/// A person who errs so often wants to read first.
+const TRIES_MAX: u32 = 5;
+const ANSWER_OCTETS_MAX: u64 = 1024;
+const WORD_OCTETS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_what_they_should_be() {
+        assert_eq!(full_name("Relay.Example.ORG").unwrap(), "relay.example.org");
+        assert!(full_name("relay").is_err());
+        assert!(full_name("a b.example").is_err());
+        assert_eq!(one_word("anna@asso.example").unwrap(), "anna@asso.example");
+        assert!(one_word("an na").is_err() && one_word("").is_err());
+        assert!(address("postmaster@asso.example").is_ok() && address("postmaster").is_err());
+    }
+}
