@@ -262,6 +262,9 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Sender(command) => sender::request(command),
         Command::Serve
         | Command::Check
+        | Command::Backup { .. }
+        | Command::Ledger(Ledger::Verify)
+        | Command::Restore { .. }
         | Command::Setup(_)
         | Command::Doctor(_)
         | Command::Demo { .. }

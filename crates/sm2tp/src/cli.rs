@@ -58,6 +58,16 @@ pub enum Command {
     Setup(Setup),
     /// Look at machine, DNS and all around the node; say what is wrong and what to do.
     Doctor(Doctor),
+    /// Copy all that the node keeps into an empty folder, while it runs (docs/backup.md).
+    Backup {
+        #[arg(value_name = "DIR")]
+        target: PathBuf,
+    },
+    /// Make the data directory of a copy; only where there is none.
+    Restore {
+        #[arg(value_name = "DIR")]
+        copy: PathBuf,
+    },
     /// Two federated nodes and a small Internet on this machine: see what SM2TP does.
     Demo {
         /// End when the day's mail is done, instead of waiting for Ctrl-C.
@@ -472,6 +482,8 @@ pub enum Breaker {
 pub enum Ledger {
     /// Make every table of counters and addresses again from the list of events.
     Rebuild,
+    /// Compare every table with the list of events, and the segments of other nodes with their signatures; nothing is changed.
+    Verify,
 }
 
 /// How mails are named without a number.

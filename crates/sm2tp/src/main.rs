@@ -3,6 +3,7 @@
 mod again;
 mod alerts;
 mod ask;
+mod backup;
 mod bench;
 mod beside;
 mod classify;
@@ -147,6 +148,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let format = if json { lists::ExportFormat::Json } else { format };
             block_on(lists::export(&config, &cli.config, org, format))?
         }
+        Command::Backup { target } => backup::backup(&serve::load(&cli.config)?, &cli.config, &target, json),
+        Command::Restore { copy } => backup::restore(&serve::load(&cli.config)?, &copy, json),
+        Command::Ledger(cli::Ledger::Verify) => backup::verify(&serve::load(&cli.config)?, json),
         Command::Setup(asked) => setup::run(asked, &cli.config, json),
         Command::Doctor(asked) => {
             let config = serve::load(&cli.config)?;

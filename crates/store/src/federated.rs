@@ -13,6 +13,7 @@ pub(crate) mod publish;
 mod reading;
 mod settings;
 mod standings;
+mod verify;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -38,6 +39,7 @@ pub use self::judging::{Judgement, Turned};
 pub use self::parked::Waiting;
 pub use self::peers::{Contact, Peer, PeerState};
 pub use self::publish::{Publisher, Tick};
+pub use self::verify::verify_segments;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{self, Row, Sql, SqlError};
 
@@ -278,9 +280,13 @@ impl Federated {
     }
 
     fn path(&self, header: &Header) -> PathBuf {
-        let position = header.position();
-        self.dir.join(hex::encode(header.origin().0)).join(format!("{:010}-{:010}.seg", position.epoch, position.segno))
+        segment_path(&self.dir, header)
     }
+}
+
+fn segment_path(dir: &Path, header: &Header) -> PathBuf {
+    let position = header.position();
+    dir.join(hex::encode(header.origin().0)).join(format!("{:010}-{:010}.seg", position.epoch, position.segno))
 }
 
 fn header(row: &Row) -> Result<Header, SqlError> {

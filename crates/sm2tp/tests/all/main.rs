@@ -5,6 +5,7 @@
 mod acme;
 mod alerts;
 mod arc;
+mod backup;
 mod bad_peer;
 mod bad_peers;
 mod beside;
