@@ -157,6 +157,13 @@ pub enum Request {
         password: String,
         stream: Option<Stream>,
     },
+    /// With a password that another program has hashed (`{SCHEME}hash`).
+    OrgLoginHashed {
+        org: String,
+        login: String,
+        hash: String,
+        stream: Option<Stream>,
+    },
     OrgLogout {
         login: String,
     },
@@ -438,6 +445,10 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => org_remove(house, &name).await,
         Request::OrgLogin { org, login, password, stream } => org_login(house, &org, &login, &password, stream).await,
+        Request::OrgLoginHashed { org, login, hash, stream } => {
+            house.accounts.put_hashed_login(&org, &login, &hash, stream, now()).await?;
+            Ok(json!({ "org": org, "login": login, "stream": stream }))
+        }
         Request::OrgLogout { login } => org_logout(house, &login).await,
         Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
         Request::OrgSuppression { name, change, reset } => org_suppression(house, &name, *change, reset).await,

@@ -84,6 +84,13 @@ impl Keys {
         Ok(keys)
     }
 
+    /// Whether they are those of this password, for a client that says it in clear.
+    #[must_use]
+    pub fn fits(&self, password: &str) -> bool {
+        let found = Self::derive(password, &self.salt, self.iterations);
+        found.is_ok_and(|found| found.stored_key.ct_eq(&self.stored_key).into())
+    }
+
     /// Keys that no password has, for a login that is unknown or has none: always the same ones while `secret` is, so that
     /// asking twice does not tell it from a login with keys.
     #[must_use]

@@ -276,6 +276,16 @@ pub enum Org {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
+    /// Take over logins with hashed passwords of Dovecot or another program: lines like login:{SHA512-CRYPT}$6$…
+    Import {
+        org: String,
+        /// By default standard input.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Their stream; by default that of the organisation.
+        #[arg(long, value_parser = stream)]
+        stream: Option<Stream>,
+    },
     /// Remove a login.
     Logout { login: String },
     /// Show or change what an organisation, or one of its logins, may do. A limit that is not named stays as it is;

@@ -20,6 +20,7 @@ mod evidence;
 mod exim;
 mod lists;
 mod log;
+mod logins;
 mod manual;
 mod open;
 mod outward;
@@ -137,6 +138,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Log(cli::Log::Import { format, log, files }) => {
             let config = serve::load(&cli.config)?;
             block_on(log::import(&config, &cli.config, format, log.as_deref(), &files, json))?
+        }
+        Command::Org(cli::Org::Import { org, file, stream }) => {
+            let config = serve::load(&cli.config)?;
+            let asked = logins::Import { org: &org, stream, file: file.as_deref() };
+            block_on(logins::import(&config, &cli.config, asked, json))?
         }
         Command::Exim(cli::Exim::Config) => exim::run(&serve::load(&cli.config)?, json),
         Command::Suppress(cli::Suppress::Import(asked)) => {

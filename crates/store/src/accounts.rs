@@ -1,8 +1,10 @@
 //! Orgs and their logins: who may send, under which names (R3).
 
 pub(crate) mod hash;
+mod imported;
 mod limits;
 mod returns;
+mod shacrypt;
 mod suppression;
 
 use std::collections::HashMap;
@@ -293,18 +295,54 @@ impl Accounts {
         stream: Option<Stream>,
         now: u64,
     ) -> Result<(), LedgerError> {
-        if !self.orgs().iter().any(|known| known.name == org) {
-            return Err(LedgerError::Refused(format!("there is no org {org:?}")));
-        }
-        if login.is_empty() || NAME_OCTETS_MAX < login.len() || login.chars().any(char::is_control) {
-            return Err(LedgerError::Refused(format!("a login has 1 to {NAME_OCTETS_MAX} printable characters")));
-        }
+        self.usable(org, login)?;
         if password.len() < PASSWORD_OCTETS_MIN {
             return Err(LedgerError::Refused(format!("a password has at least {PASSWORD_OCTETS_MIN} characters")));
         }
         let (plain, keeps) = (password.to_owned(), self.scram);
         let made = tokio::task::spawn_blocking(move || Ok::<_, LedgerError>((hash(&plain)?, scram_of(&plain, keeps)?)));
         let (hash, scram) = made.await.map_err(|_| LedgerError::Closed)??;
+        self.keep_login(org, login, (hash, scram), (stream, now)).await
+    }
+
+    /// Adds a login with a password that another program has hashed: `{SCHEME}hash`, as Dovecot writes it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] where the org is unknown, the login unusable or there, or the hash of a kind that is not taken.
+    pub async fn put_hashed_login(
+        &self,
+        org: &str,
+        login: &str,
+        hash: &str,
+        stream: Option<Stream>,
+        now: u64,
+    ) -> Result<(), LedgerError> {
+        self.usable(org, login)?;
+        if self.account(login).is_some() {
+            return Err(LedgerError::Refused(format!("there is a login {login:?}; it stays as it is")));
+        }
+        let read = imported::read(hash).map_err(|why| LedgerError::Refused(format!("{login}: {why}")))?;
+        let scram = read.scram.filter(|_| matches!(self.scram, Scram::Keep { .. }));
+        self.keep_login(org, login, (read.hash, scram), (stream, now)).await
+    }
+
+    fn usable(&self, org: &str, login: &str) -> Result<(), LedgerError> {
+        if !self.orgs().iter().any(|known| known.name == org) {
+            return Err(LedgerError::Refused(format!("there is no org {org:?}")));
+        }
+        if login.is_empty() || NAME_OCTETS_MAX < login.len() || login.chars().any(char::is_control) {
+            return Err(LedgerError::Refused(format!("a login has 1 to {NAME_OCTETS_MAX} printable characters")));
+        }
+        Ok(())
+    }
+
+    async fn keep_login(
+        &self,
+        org: &str,
+        login: &str,
+        (hash, scram): (String, Option<String>),
+        (stream, now): (Option<Stream>, u64),
+    ) -> Result<(), LedgerError> {
         let (org, login) = (org.to_owned(), login.to_owned());
         self.ledger
             .write(move |sql| {

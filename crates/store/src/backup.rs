@@ -153,6 +153,10 @@ impl Copy {
         names.sort();
         for name in names {
             let (path, inner) = (path.join(&name), folder.join(&name));
+            // Made again of the segments by the next start.
+            if inner == Path::new(TAG_INDEX) {
+                continue;
+            }
             if path.is_dir() {
                 self.folder(&inner)?
             } else if path.is_file() {
@@ -309,6 +313,7 @@ const REPORTS: &str = "spool/reports.sqlite";
 const LEDGER: &str = "ledger.sqlite";
 /// In this order: keys may be made for what came before, and are never missing then.
 const FOLDERS: [&str; 4] = ["segments", "mta-sts", "acme", "keys"];
+const TAG_INDEX: &str = "segments/index";
 const FILES: [&str; 1] = ["tls-counts.json"];
 /// A file goes away within the milliseconds between two looks; that it happens so often is no chance.
 const TRIES_MAX: usize = 20;

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::client::Client;
@@ -200,4 +202,44 @@ fn port_25_is_tried_from_the_exit() {
     let port = found.iter().find(|it| it["check"] == "port-fine").unwrap_or_else(|| panic!("{found:#?}"));
     assert_eq!((&port["about"], &port["part"]), (&"127.0.0.5".into(), &"exit".into()));
     assert!(sink.mails().is_empty(), "nothing is sent");
+}
+
+#[test]
+fn logins_of_dovecot_are_taken_over_with_their_passwords() {
+    let sink = Sink::start();
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\nsmarthost = \"{}\"\n",
+        sink.address
+    ));
+    node.ask(&["org", "add", "asso", "--domain", "asso.test"]);
+    node.add_login("known", "a password", "other.test", "personal");
+    let openssl = |kind: &str, password: &str| {
+        let args = ["passwd", kind, "-salt", "saltstring", password];
+        said(Command::new("openssl").args(args), "").stdout.trim().to_owned()
+    };
+    let file = format!(
+        "# a passwd-file\nanna:{{SHA512-CRYPT}}{}:1000:1000::/home/anna\n\nluc:{}\n\
+         known:{{SHA512-CRYPT}}{}\nold:{{SSHA}}MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\nnonsense\n\
+         eve:{{BLF-CRYPT}}$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n",
+        openssl("-6", "correct horse"),
+        openssl("-5", "password"),
+        openssl("-6", "another")
+    );
+    let said = node.run_with(&["org", "import", "asso", "--stream", "bulk", "--json"], &file);
+    let told: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}{}", said.stdout, said.stderr));
+    assert_eq!((said.exit, &told["taken"], &told["kept"]), (65, &2.into(), &1.into()), "{told}");
+    let lines: Vec<u64> = told["refused"].as_array().unwrap().iter().map(|it| it["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [6, 7, 8], "{told}");
+    for (login, password, right) in [
+        ("anna", "correct horse", true),
+        ("anna", "wrong horse", false),
+        ("luc", "password", true),
+        ("known", "a password", true),
+        ("known", "another", false),
+    ] {
+        let mut client = Client::greet(node.smtp()).unwrap();
+        let plain = STANDARD.encode(format!("\0{login}\0{password}"));
+        assert_eq!(client.say(&format!("AUTH PLAIN {plain}"), "235").is_ok(), right, "{login} {password}");
+    }
+    assert_eq!(node.ask(&["org", "import", "asso", "--stream", "bulk"])["taken"], 0, "nothing on standard input");
 }
