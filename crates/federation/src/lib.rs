@@ -3,6 +3,20 @@
 //! The way of an event out: [`publish`] → [`record`] → [`segment`]. The way in: [`feed`] → [`header`] (signed by a key
 //! that the [`descriptor`] names) → [`chain`] → [`segment`] (body) → [`belief`]. Every type that means "checked" can
 //! only be made by the function that checks. This crate does not store, fetch or wait: `store` and `doors` do.
+//!
+//! For programs that read or write the wire of the federation. An address never crosses it: nodes that share a key compute the
+//! same [`Tag`](tags::Tag) of an address, and nobody computes the address of a tag.
+//!
+//! ```
+//! use sm2tp_federation::tags::{TagKey, normalise};
+//!
+//! let (ours, theirs) = (TagKey::new([7; 32]), TagKey::new([8; 32]));
+//! let tag = ours.tag(&normalise("Anna@Asso.EXAMPLE")?);
+//! assert_eq!(tag, ours.tag(&normalise("anna@asso.example")?), "one spelling for all nodes");
+//! assert_ne!(tag, theirs.tag(&normalise("anna@asso.example")?));
+//! assert_eq!(tag.to_string().len(), 32, "hexadecimal digits");
+//! # Ok::<(), sm2tp_federation::tags::NormaliseError>(())
+//! ```
 
 pub mod belief;
 pub mod chain;
