@@ -51,6 +51,7 @@ fuzz-smoke:
 	$(CARGO) test --locked --profile ci -p sm2tp-federation --lib hostile
 	$(CARGO) test --locked --profile ci -p sm2tp --test all fuzz
 	$(CARGO) test --locked --profile ci -p sm2tp --bin sm2tp whatever_stands
+	$(CARGO) test --locked --profile ci -p sm2tp-doors --lib whatever
 
 # Each target of fuzz/ for FUZZ_SECONDS. Needs `cargo install cargo-fuzz`; the compiler of this project will do.
 FUZZ_SECONDS ?= 120

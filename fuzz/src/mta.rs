@@ -3,6 +3,7 @@
 use sm2tp_proto::delivery::{Delivery, What};
 use sm2tp_proto::milter::{Answer, Change, Event, FrameReader, Session, Wants};
 use sm2tp_proto::policy::{PolicyError, REQUEST_OCTETS_MAX, RequestReader};
+use sm2tp_proto::smtpd_filter::{Sessions, Step, answer};
 use sm2tp_proto::socketmap::QueryReader;
 
 /// The same requests however the octets are cut, up to the first that is none.
@@ -90,6 +91,24 @@ fn frames(mut octets: &[u8]) -> usize {
     }
     assert!(octets.is_empty(), "octets behind the last frame");
     count
+}
+
+/// Each question of OpenSMTPD gets one line, and a question to the policy service is one that it reads.
+pub fn smtpd_filter(bytes: &[u8]) {
+    let mut sessions = Sessions::default();
+    for line in String::from_utf8_lossy(bytes).lines() {
+        match sessions.line(line, "bulk") {
+            Step::Nothing => {}
+            Step::Say(text) => assert!(text.ends_with('\n') && !text.contains("\n\n"), "{text:?}"),
+            Step::Ask { asked, question } => {
+                let mut reader = RequestReader::default();
+                reader.feed(question.as_bytes());
+                assert!(matches!(reader.next_request(), Ok(Some(_))), "{question:?}");
+                let refused = answer(&asked, &format!("action=550 5.1.1 {line}\n\n"));
+                assert_eq!(refused.matches('\n').count(), 1, "{refused:?}");
+            }
+        }
+    }
 }
 
 /// A reply that was found begins with its code, and a host with something.

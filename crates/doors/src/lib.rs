@@ -7,7 +7,13 @@ pub mod beside;
 pub mod confirm;
 pub mod control;
 pub mod directory;
+#[cfg(test)]
+#[path = "../../../fuzz/src/drive.rs"]
+mod drive;
 pub mod exports;
+#[cfg(test)]
+#[path = "../../../fuzz/src/feeds.rs"]
+mod feeds;
 pub mod follow;
 pub mod http;
 pub mod logs;

@@ -4,7 +4,7 @@
 //! with the events, in one transaction, so that no line counts twice.
 
 mod file;
-mod journal;
+pub(crate) mod journal;
 mod reading;
 mod wake;
 mod watching;

@@ -1,16 +1,18 @@
 //! Lines of mail logs: where a line's head ends, and what it says of which mail. `postfix` and `exim` read texts, `mails`
-//! puts them together to outcomes.
+//! puts them together to outcomes, `aside` reads what is no result.
 //!
 //! Bytes are scanned, not matched: what stands in a log was partly written by strangers, and Postfix 3.11 put a field between
 //! two others that every pattern of the time knew as neighbours.
 
+pub mod aside;
 pub mod exim;
 pub mod mails;
 pub mod postfix;
 mod stamp;
 mod under_way;
 
-pub use self::mails::{Mails, Outcome, Seen, Status, Writer};
+pub use self::aside::{Aside, Severity};
+pub use self::mails::{Heard, Mails, Outcome, Seen, Status, Writer};
 use std::net::IpAddr;
 
 pub use self::stamp::{Clock, Stamp};
@@ -23,8 +25,11 @@ use crate::Enhanced;
 pub enum Said<'a> {
     Came(Came<'a>),
     MessageId(&'a str),
-    /// Empty: a report.
-    Sender(&'a str),
+    /// The sender is empty: a report. With the size in octets, where it is told.
+    Queued {
+        sender: &'a str,
+        octets: Option<u64>,
+    },
     Attempt(Attempt<'a>),
     /// It was too old, and is given back for all whose last result was "later".
     Expired,
@@ -38,6 +43,7 @@ pub struct Came<'a> {
     pub sender: Option<&'a str>,
     pub login: Option<&'a str>,
     pub message_id: Option<&'a str>,
+    pub octets: Option<u64>,
     /// The queue id that it had before a filter on the same machine.
     pub before: Option<&'a str>,
     /// The queue id that it had until somebody put it back at the start of the queue (`postsuper -r`). That one is gone.

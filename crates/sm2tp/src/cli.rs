@@ -23,7 +23,7 @@ use sm2tp_rules::{Stream, Streams};
 
 pub use self::account::Account;
 pub use self::audit::Audit;
-pub use self::beside::{Exim, Log, Postfix};
+pub use self::beside::{Exim, Log, Opensmtpd, Postfix};
 pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
@@ -149,6 +149,9 @@ pub enum Command {
     /// Exim on this machine: what it must say to ask this node.
     #[command(subcommand)]
     Exim(Exim),
+    /// OpenSMTPD on this machine: its filter, and what it must say to start it.
+    #[command(subcommand)]
+    Opensmtpd(Opensmtpd),
     /// Logs of other mail servers.
     #[command(subcommand)]
     Log(Log),

@@ -414,6 +414,11 @@ pub enum LogPlace {
 /// The mail server that writes a log.
 pub use sm2tp_proto::log::Writer as LogFormat;
 
+/// Where a door is, as the file and the command line write it, or what is wrong with it.
+pub fn place(text: &str) -> Result<Place, String> {
+    net::place(text).map_err(|wrong| format!("{}; allowed: {}", wrong.what, wrong.allowed))
+}
+
 /// A size as the file and the command line write it, or what is wrong with it.
 pub fn size(text: &str) -> Result<u64, String> {
     values::size(values::KIB..=values::GIB)(text).map_err(|wrong| format!("{}; allowed: {}", wrong.what, wrong.allowed))

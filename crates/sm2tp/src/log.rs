@@ -2,8 +2,12 @@
 
 mod import;
 mod meaning;
+mod page;
 mod pieces;
+mod report;
 mod table;
+mod terminal;
+mod titles;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -17,14 +21,16 @@ use serde::Serialize;
 use serde_json::json;
 use sm2tp_proto::date;
 use sm2tp_proto::delivery::What;
-use sm2tp_proto::log::{Clock, Mails, Outcome, Status};
+use sm2tp_proto::log::{Clock, Heard, Mails, Outcome, Status};
 use sm2tp_rules::{Cause, Classifier};
 
 pub use self::import::import;
 use self::meaning::{Meaning, Meanings};
 use self::pieces::Pieces;
+use self::report::Report;
 use self::table::Table;
-use crate::config::LogFormat;
+use crate::config::{Language, LogFormat};
+use crate::words::of_terminal;
 use crate::{Exit, Failure};
 
 /// How many results of each kind.
@@ -47,21 +53,42 @@ impl Counts {
     }
 }
 
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    Text,
+    /// A line for each result.
+    Json,
+    Page,
+}
+
+impl As {
+    /// From the words of the command line, which takes one of them.
+    pub fn of(json: bool, page: bool) -> Self {
+        match (json, page) {
+            (_, true) => Self::Page,
+            (true, false) => Self::Json,
+            (false, false) => Self::Text,
+        }
+    }
+}
+
 /// Reads all files, oldest first as they are named, as one log.
-pub fn scan(classifier: &Classifier, format: LogFormat, files: &[PathBuf], as_json: bool) -> Result<ExitCode, Failure> {
+pub fn scan(classifier: &Classifier, format: LogFormat, files: &[PathBuf], how: As) -> Result<ExitCode, Failure> {
     let mut output = BufWriter::with_capacity(WRITE_OCTETS, io::stdout().lock());
-    let mut scan = Scan::new(classifier);
+    let mut scan = Scan::new(classifier, offset_s());
     for file in files {
         let (mut input, clock) = open(file)?;
-        let read = match as_json {
-            true => scan.read(format, &mut *input, &clock, |_, outcome, meaning| {
-                // Whoever reads us may have had enough.
-                match write_json(&mut output, outcome, meaning) {
+        let read = match how {
+            As::Json => scan.read(format, &mut *input, &clock, |_, heard, meaning| match heard {
+                Heard::Outcome(outcome) => match write_json(&mut output, outcome, meaning) {
                     Ok(()) => ControlFlow::Continue(()),
+                    // Whoever reads us may have had enough.
                     Err(_) => ControlFlow::Break(()),
-                }
+                },
+                Heard::Aside(..) => ControlFlow::Continue(()),
             }),
-            false => scan.read(format, &mut *input, &clock, Table::add),
+            As::Text | As::Page => scan.read(format, &mut *input, &clock, count),
         };
         match read {
             Ok(ControlFlow::Continue(())) => {}
@@ -69,8 +96,11 @@ pub fn scan(classifier: &Classifier, format: LogFormat, files: &[PathBuf], as_js
             Err(error) => return Err(Failure::new(Exit::Input, format!("{}: {error}", file.display()))),
         }
     }
-    let Scan { mails, counts, table, .. } = &scan;
-    let text = if as_json { in_numbers(counts, mails).to_string() } else { table.in_words(counts, &mails.seen) };
+    let text = match how {
+        As::Json => in_numbers(&scan.counts, &scan.mails).to_string(),
+        As::Text => terminal::text(&scan.report(of_terminal())),
+        As::Page => page::html(&scan.report(of_terminal())),
+    };
     let _ = writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush());
     Ok(ExitCode::SUCCESS)
 }
@@ -80,9 +110,9 @@ pub fn scan(classifier: &Classifier, format: LogFormat, files: &[PathBuf], as_js
 /// # Errors
 /// Those of the input.
 pub fn summary(classifier: &Classifier, format: LogFormat, input: &mut dyn Read, clock: &Clock) -> io::Result<String> {
-    let mut scan = Scan::new(classifier);
-    let _whole = scan.read(format, input, clock, Table::add)?;
-    Ok(scan.table.in_words(&scan.counts, &scan.mails.seen))
+    let mut scan = Scan::new(classifier, clock.offset_s);
+    let _whole = scan.read(format, input, clock, count)?;
+    Ok(terminal::text(&scan.report(Language::En)))
 }
 
 /// One log that is read.
@@ -94,8 +124,8 @@ struct Scan<'c> {
 }
 
 impl<'c> Scan<'c> {
-    fn new(classifier: &'c Classifier) -> Self {
-        let (counts, table) = (Counts::default(), Table::default());
+    fn new(classifier: &'c Classifier, offset_s: i64) -> Self {
+        let (counts, table) = (Counts::default(), Table::new(offset_s));
         Self { mails: Mails::new(MAILS_MAX), meanings: Meanings::new(classifier), counts, table }
     }
 
@@ -104,13 +134,26 @@ impl<'c> Scan<'c> {
         format: LogFormat,
         input: &mut dyn Read,
         clock: &Clock,
-        mut each: impl FnMut(&mut Table, &Outcome<'_>, Option<&Meaning>) -> ControlFlow<()>,
+        mut each: impl FnMut(&mut Table, &Heard<'_>, Option<&Meaning>) -> ControlFlow<()>,
     ) -> io::Result<ControlFlow<()>> {
-        outcomes(input, format, &mut self.mails, clock, |outcome| {
+        heard(input, format, &mut self.mails, clock, |heard| {
+            let Heard::Outcome(outcome) = heard else { return each(&mut self.table, heard, None) };
             self.counts.add(outcome.status);
-            each(&mut self.table, outcome, self.meanings.of(outcome).as_ref())
+            each(&mut self.table, heard, self.meanings.of(outcome).as_ref())
         })
     }
+
+    fn report(&self, lang: Language) -> Report {
+        Report::new(&self.table, &self.counts, &self.mails.seen, lang)
+    }
+}
+
+fn count(table: &mut Table, heard: &Heard<'_>, meaning: Option<&Meaning>) -> ControlFlow<()> {
+    match heard {
+        Heard::Outcome(outcome) => table.add(outcome, meaning),
+        Heard::Aside(at, aside) => table.note(*at, aside),
+    }
+    ControlFlow::Continue(())
 }
 
 /// Reads an input to its end, or until `each` has enough.
@@ -124,15 +167,29 @@ pub fn outcomes(
     clock: &Clock,
     mut each: impl FnMut(&Outcome<'_>) -> ControlFlow<()>,
 ) -> io::Result<ControlFlow<()>> {
+    heard(input, format, mails, clock, |heard| match heard {
+        Heard::Outcome(outcome) => each(outcome),
+        Heard::Aside(..) => ControlFlow::Continue(()),
+    })
+}
+
+/// As [`outcomes`], with what is told beside them.
+fn heard(
+    input: &mut dyn Read,
+    format: LogFormat,
+    mails: &mut Mails,
+    clock: &Clock,
+    mut each: impl FnMut(&Heard<'_>) -> ControlFlow<()>,
+) -> io::Result<ControlFlow<()>> {
     let (mut pieces, mut enough) = (Pieces::new(), ControlFlow::Continue(()));
     while let Some(piece) = pieces.next(input)? {
         for line in pieces::lines(&piece) {
-            let each = |outcome: Outcome<'_>| {
+            let each = |heard: Heard<'_>| {
                 if enough.is_continue() {
-                    enough = each(&outcome);
+                    enough = each(&heard);
                 }
             };
-            mails.line(format, line, clock, each);
+            mails.hear(format, line, clock, each);
             if enough.is_break() {
                 return Ok(enough);
             }

@@ -23,6 +23,7 @@ mod log;
 mod logins;
 mod manual;
 mod open;
+mod opensmtpd;
 mod outward;
 mod password;
 mod postfix;
@@ -132,8 +133,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Queue(cli::Queue::Salvage) => salvage::run(&serve::load(&cli.config)?, json),
         Command::Postfix(asked) => postfix::command(&serve::load(&cli.config)?, asked, json),
-        Command::Log(cli::Log::Scan { format, files }) => {
-            log::scan(&open::classifier(&cli.config)?, format, &files, json)
+        Command::Log(cli::Log::Scan { format, page, files }) => {
+            log::scan(&open::classifier(&cli.config)?, format, &files, log::As::of(json, page))
         }
         Command::Log(cli::Log::Import { format, log, files }) => {
             let config = serve::load(&cli.config)?;
@@ -144,6 +145,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let asked = logins::Import { org: &org, stream, file: file.as_deref() };
             block_on(logins::import(&config, &cli.config, asked, json))?
         }
+        Command::Opensmtpd(asked) => opensmtpd::run(asked, &cli.config, json),
         Command::Exim(cli::Exim::Config) => exim::run(&serve::load(&cli.config)?, json),
         Command::Suppress(cli::Suppress::Import(asked)) => {
             let config = serve::load(&cli.config)?;

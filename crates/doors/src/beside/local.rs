@@ -3,13 +3,15 @@
 //!
 //! Who may open the socket is believed: it says who it is by a login. The answers are those of every door (I5).
 
+pub(crate) mod call;
+
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sm2tp_proto::delivery::{Asked, Delivery, What};
-use sm2tp_proto::log::{Origin, Outcome, Reach, Status};
+use sm2tp_proto::log::{Origin, Outcome, Reach};
 use sm2tp_proto::policy::{Action, Party, Request, Stage};
 use sm2tp_proto::{Address, Reply};
 use sm2tp_rules::classify::Rulebook;
@@ -18,9 +20,9 @@ use sm2tp_rules::{Cause, Stream};
 use sm2tp_store::LedgerError;
 use sm2tp_store::ledger::SendLog;
 use sm2tp_store::told::Told;
-use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use self::call::{Asking, Call, Calls, Happened, MayI, TooLong};
 use super::desk::{Held, Members};
 use super::policy::{self, Door, Trace};
 use super::{Conversation, Listener, Next};
@@ -73,18 +75,13 @@ impl Local {
 
     /// Serves one listener until `stop` is done.
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()> + Send) {
-        let begin = || Talking { held: Vec::new(), shared: self.0.clone() };
+        let begin = || Talking { calls: Calls::default(), shared: self.0.clone() };
         super::serve(listener, "local", begin, stop).await;
     }
 }
 
-/// A connection was used for something else.
-#[derive(Debug, Error)]
-#[error("a line of more than {CALL_OCTETS_MAX} octets")]
-pub struct TooLong;
-
 struct Talking {
-    held: Vec<u8>,
+    calls: Calls,
     shared: Arc<Shared>,
 }
 
@@ -92,18 +89,12 @@ impl Conversation for Talking {
     type Error = TooLong;
 
     fn feed(&mut self, octets: &[u8]) {
-        self.held.extend_from_slice(octets);
+        self.calls.feed(octets);
     }
 
     async fn answer(&mut self) -> Result<Next, TooLong> {
-        let Some(end) = self.held.iter().position(|octet| *octet == b'\n') else {
-            return if CALL_OCTETS_MAX < self.held.len() { Err(TooLong) } else { Ok(Next::More) };
-        };
-        if CALL_OCTETS_MAX < end {
-            return Err(TooLong);
-        }
-        let line: Vec<u8> = self.held.drain(..=end).collect();
-        let answer = match serde_json::from_slice(&line) {
+        let Some(call) = self.calls.next_call()? else { return Ok(Next::More) };
+        let answer = match call {
             Ok(Call::MayI(asked)) => self.shared.may_i(&asked).await,
             Ok(Call::Happened(happened)) => self.shared.happened(&happened).await,
             Err(error) => Answer::Error { message: format!("the call is not understood: {error}") },
@@ -111,52 +102,6 @@ impl Conversation for Talking {
         let text = serde_json::to_string(&answer).unwrap_or_else(|_| r#"{"answer":"error"}"#.to_owned());
         Ok(Next::Say((text + "\n").into_bytes()))
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Call {
-    MayI(MayI),
-    Happened(Happened),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MayI {
-    recipient: String,
-    /// Empty for a report, which nobody stops: so it is never left out by mistake.
-    sender: String,
-    login: Option<String>,
-    stream: Option<Stream>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Happened {
-    recipient: String,
-    result: Status,
-    /// What the server said, with its code: `550 5.1.1 no such user`.
-    text: String,
-    /// The command that was answered; without it, the end of the data, which accuses no address without need.
-    stage: Option<Asking>,
-    mx: Option<String>,
-    sender: Option<String>,
-    login: Option<String>,
-    message_id: Option<String>,
-    /// Unix seconds; now where it is not there.
-    at: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Asking {
-    Connect,
-    Ehlo,
-    Starttls,
-    Mail,
-    Rcpt,
-    Data,
-    Eod,
 }
 
 #[derive(Debug, Serialize)]
@@ -234,6 +179,7 @@ impl Shared {
             origin: Origin::Unknown,
             login: happened.login.as_deref(),
             message_id: happened.message_id.as_deref(),
+            octets: None,
             host,
             reach: Reach::Server,
             status: happened.result,
@@ -311,37 +257,6 @@ fn stopping() -> Answer {
 }
 
 const SOURCE: &str = "local";
-/// Replies have up to 16 KiB.
-const CALL_OCTETS_MAX: usize = 64 * 1024;
 /// Callers beyond wait.
 const HAPPENINGS_WAITING_MAX: usize = 1000;
 const TOGETHER_MAX: usize = 500;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(line: &str, want: Result<&str, &str>) {
-        let read = serde_json::from_str::<Call>(line).map_err(|error| error.to_string());
-        match (read, want) {
-            (Ok(call), Ok(want)) => assert!(format!("{call:?}").starts_with(want), "{call:?}"),
-            (Err(error), Err(want)) => assert!(error.contains(want), "{error}"),
-            (read, want) => panic!("{line}: {read:?}, not {want:?}"),
-        }
-    }
-
-    #[test]
-    fn calls_are_read_strictly() {
-        check(r#"{"may_i":{"recipient":"a@b.test"}}"#, Err("missing field `sender`"));
-        check(r#"{"may_i":{"recipient":"a@b.test","sender":"c@d.test","login":"x","stream":"bulk"}}"#, Ok("MayI"));
-        let happened = r#"{"happened":{"recipient":"a@b.test","result":"bounced","text":"550 no","stage":"rcpt"}}"#;
-        check(happened, Ok("Happened"));
-        check(&happened.replace("bounced", "lost"), Err("unknown variant `lost`"));
-        check(&happened.replace("rcpt", "vrfy"), Err("unknown variant `vrfy`"));
-        check(r#"{"may_i":{"recipient":"a@b.test","sender":"","to":"x"}}"#, Err("unknown field `to`"));
-        check(r#"{"may_i":{}}"#, Err("missing field `recipient`"));
-        check(r#"{"delete":{}}"#, Err("unknown variant `delete`"));
-        check("", Err("EOF"));
-    }
-}

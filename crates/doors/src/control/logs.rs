@@ -75,6 +75,7 @@ impl OldResult {
             origin: Origin::Unknown,
             login: self.login.as_deref(),
             message_id: self.message_id.as_deref(),
+            octets: None,
             host,
             reach: self.reach,
             status: self.status,

@@ -63,6 +63,7 @@ fn came(rest: &str) -> Came<'_> {
             // `authenticator:login`.
             "A" if came.login.is_none() => came.login = value.split_once(':').map(|(_, login)| login),
             "id" if came.message_id.is_none() => came.message_id = Some(value),
+            "S" if came.octets.is_none() => came.octets = value.parse().ok(),
             _ => {}
         }
     }
@@ -244,17 +245,18 @@ mod tests {
             sender: Some("a@org.test"),
             login: Some("alice@relay.test"),
             message_id: Some("x@y"),
+            octets: Some(411),
             origin: Origin::Client([127, 0, 0, 1].into()),
             ..Came::default()
         };
         check(line, Some(Said::Came(came)));
         let origin = Origin::Client("2001:db8::1".parse().unwrap());
-        let came = Came { sender: Some("a@org.test"), origin, ..Came::default() };
+        let came = Came { sender: Some("a@org.test"), octets: Some(1), origin, ..Came::default() };
         check(
             "1xUvCg-0004it-1z <= a@org.test H=mx.x ([192.0.2.1]) [2001:db8::1]:25 P=esmtp S=1",
             Some(Said::Came(came)),
         );
-        let report = Came { sender: Some(""), origin: Origin::Here, ..Came::default() };
+        let report = Came { sender: Some(""), octets: Some(1), origin: Origin::Here, ..Came::default() };
         check("1xUvCg-0004it-1z <= <> R=1xUvCg-0004it-1y U=Debian-exim P=local S=1", Some(Said::Came(report)));
         check("1xUvCg-0004it-1z Completed", Some(Said::Gone));
         check("1xUvCg-0004it-1z Completed QT=1s", Some(Said::Gone));

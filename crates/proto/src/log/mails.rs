@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::under_way::{Mail, Name, UnderWay, Waiting};
-use super::{Attempt, Came, Clock, Line, Origin, Reach, Said, Stamp, exim, postfix};
+use super::{Aside, Attempt, Came, Clock, Line, Origin, Reach, Said, Stamp, aside, exim, postfix};
 use crate::delivery::{Delivery, What};
 use crate::{Enhanced, Reply};
 
@@ -26,6 +26,14 @@ pub struct Seen {
     pub again: u64,
 }
 
+/// What a line tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard<'a> {
+    Outcome(Outcome<'a>),
+    /// With its time, in unix seconds.
+    Aside(u64, Aside<'a>),
+}
+
 /// What became of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome<'a> {
@@ -39,6 +47,8 @@ pub struct Outcome<'a> {
     pub login: Option<&'a str>,
     pub origin: Origin,
     pub message_id: Option<&'a str>,
+    /// Of the mail.
+    pub octets: Option<u64>,
     pub host: Option<&'a str>,
     pub reach: Reach,
     pub status: Status,
@@ -104,26 +114,66 @@ impl Mails {
 
     /// Reads a line of Postfix; `each` gets the outcomes that it completes.
     pub fn postfix(&mut self, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
-        self.seen.lines += 1;
-        let Some(line) = Line::read(line) else { return };
-        let Some((queue_id, said)) = postfix::read(line.text) else { return };
-        let name = Name { host: line.host, instance: line.instance(), queue_id };
-        self.take(Writer::Postfix, name, said, || line.stamp.unix(clock), each);
+        self.line(Writer::Postfix, line, clock, each);
     }
 
     /// Reads a line of Exim's main log, or one of syslog.
     pub fn exim(&mut self, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
-        self.seen.lines += 1;
-        let (stamp, queue_id, said): (Stamp, &str, Said<'_>) = match exim::read(line) {
-            Some(read) => read,
-            None => {
-                let Some(line) = Line::read(line) else { return };
-                let Some((id, said)) = exim::text(line.text) else { return };
-                (line.stamp, id, said)
+        self.line(Writer::Exim, line, clock, each);
+    }
+
+    /// Reads a line of this program's log.
+    pub fn line(&mut self, writer: Writer, line: &str, clock: &Clock, mut each: impl FnMut(Outcome<'_>)) {
+        self.hear(writer, line, clock, |heard| {
+            if let Heard::Outcome(outcome) = heard {
+                each(outcome);
             }
-        };
-        let name = Name { host: "", instance: "", queue_id };
-        self.take(Writer::Exim, name, said, || stamp.unix(clock), each);
+        });
+    }
+
+    /// As [`Self::line`], with what is told beside outcomes.
+    pub fn hear(&mut self, writer: Writer, line: &str, clock: &Clock, mut each: impl FnMut(Heard<'_>)) {
+        self.seen.lines += 1;
+        match writer {
+            Writer::Postfix => self.hear_postfix(line, clock, &mut each),
+            Writer::Exim => self.hear_exim(line, clock, &mut each),
+        }
+    }
+
+    fn hear_postfix(&mut self, line: &str, clock: &Clock, each: &mut impl FnMut(Heard<'_>)) {
+        let Some(line) = Line::read(line) else { return };
+        let at = || line.stamp.unix(clock);
+        let read = postfix::read(line.text);
+        // What is refused as a whole is gone, and has a reason.
+        if matches!(read, None | Some((_, Said::Gone)))
+            && let Some(aside) = aside::by_postfix(line.program, line.text)
+        {
+            each(Heard::Aside(at(), aside));
+        }
+        let Some((queue_id, said)) = read else { return };
+        let name = Name { host: line.host, instance: line.instance(), queue_id };
+        self.take(Writer::Postfix, name, said, at, each);
+    }
+
+    fn hear_exim(&mut self, line: &str, clock: &Clock, each: &mut impl FnMut(Heard<'_>)) {
+        let own = Stamp::read(line).and_then(|(stamp, rest)| Some((stamp, rest.strip_prefix(' ')?)));
+        if own.is_some_and(|(stamp, text)| self.told_by_exim(text, || stamp.unix(clock), each)) {
+            return;
+        }
+        // By way of syslog.
+        if let Some(line) = Line::read(line) {
+            self.told_by_exim(line.text, || line.stamp.unix(clock), each);
+        }
+    }
+
+    /// Whether it is a text of Exim that says something.
+    fn told_by_exim(&mut self, text: &str, at: impl FnOnce() -> u64, each: &mut impl FnMut(Heard<'_>)) -> bool {
+        if let Some((queue_id, said)) = exim::text(text) {
+            self.take(Writer::Exim, Name { host: "", instance: "", queue_id }, said, at, each);
+            return true;
+        }
+        let aside = aside::by_exim(text);
+        aside.map(|aside| each(Heard::Aside(at(), aside))).is_some()
     }
 
     fn take(
@@ -132,12 +182,21 @@ impl Mails {
         name: Name<'_>,
         said: Said<'_>,
         at: impl FnOnce() -> u64,
-        mut each: impl FnMut(Outcome<'_>),
+        each: &mut impl FnMut(Heard<'_>),
     ) {
         match said {
-            Said::Came(came) => self.came(name, &came),
+            Said::Came(came) => {
+                self.came(name, &came);
+                if came.before.is_none() && came.renamed.is_none() {
+                    each(Heard::Aside(at(), Aside::Came));
+                }
+            }
             Said::MessageId(id) => self.under_way.mail(name).set_message_id(id),
-            Said::Sender(sender) => self.under_way.mail(name).set_sender(sender),
+            Said::Queued { sender, octets } => {
+                let mail = self.under_way.mail(name);
+                mail.set_sender(sender);
+                mail.octets = octets.or(mail.octets);
+            }
             Said::Gone => self.under_way.remove(name),
             Said::Expired => {
                 let (mail, at) = (self.under_way.mail(name), at());
@@ -151,7 +210,7 @@ impl Mails {
                         text: &last.text,
                         ..Attempt::default()
                     };
-                    each(mail.outcome(name.queue_id, &result, Delivery::by_postfix(&last.text), at));
+                    each(Heard::Outcome(mail.outcome(name.queue_id, &result, Delivery::by_postfix(&last.text), at)));
                 }
             }
             Said::Attempt(result) => self.result(writer, name, result, at, each),
@@ -164,7 +223,7 @@ impl Mails {
         name: Name<'_>,
         mut result: Attempt<'_>,
         at: impl FnOnce() -> u64,
-        mut each: impl FnMut(Outcome<'_>),
+        each: &mut impl FnMut(Heard<'_>),
     ) {
         if result.status == Status::Sent && self.passes_on(name, result.text) {
             self.seen.inner += 1;
@@ -178,7 +237,7 @@ impl Mails {
         self.seen.again += u64::from(delivery.what == What::Again);
         let mail = self.under_way.mail(name);
         let first = mail.await_or_end(&result, delivery.what == What::Again);
-        each(Outcome { first, ..mail.outcome(name.queue_id, &result, delivery, at()) });
+        each(Heard::Outcome(Outcome { first, ..mail.outcome(name.queue_id, &result, delivery, at()) }));
     }
 
     /// Handed to a filter on the same machine, which gave it back as another mail of this log. That one inherits who sent it.
@@ -206,7 +265,7 @@ impl Mails {
         if let Some(id) = came.message_id {
             mail.set_message_id(id);
         }
-        mail.origin = came.origin;
+        (mail.origin, mail.octets) = (came.origin, came.octets);
         if let Some(queue_id) = came.before.or(came.renamed) {
             self.inherit(Name { queue_id, ..name }, name);
         }
@@ -219,14 +278,6 @@ impl Mails {
                 let mail = self.under_way.mail(name);
                 (mail.recipients, mail.waiting) = (recipients, waiting);
             }
-        }
-    }
-
-    /// Reads a line of this program's log.
-    pub fn line(&mut self, writer: Writer, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
-        match writer {
-            Writer::Postfix => self.postfix(line, clock, each),
-            Writer::Exim => self.exim(line, clock, each),
         }
     }
 
@@ -293,6 +344,7 @@ impl Mail {
             login: self.login(),
             origin: self.origin,
             message_id: self.message_id(),
+            octets: self.octets,
             host: result.host,
             reach: result.reach,
             status: result.status,

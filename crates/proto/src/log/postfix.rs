@@ -17,7 +17,10 @@ pub fn read(text: &str) -> Option<(&str, Said<'_>)> {
         let (sender, rest) = path(rest)?;
         match rest.strip_prefix(", status=") {
             Some(word) if word.starts_with("expired") || word.starts_with("force-expired") => Said::Expired,
-            _ => Said::Sender(sender),
+            _ => {
+                let octets = rest.strip_prefix(", size=").and_then(|rest| rest[..comma(rest)?].parse().ok());
+                Said::Queued { sender, octets }
+            }
         }
     } else if let Some(rest) = body.strip_prefix("uid=") {
         Said::Came(local(rest)?)
@@ -38,7 +41,7 @@ fn is_refused_whole(body: &str) -> bool {
 
 /// The queue id before the first `: `, and what is behind. Short ones are upper-case hexadecimal, long ones any letters and
 /// digits (`enable_long_queue_ids`).
-fn queue_id(text: &str) -> Option<(&str, &str)> {
+pub(super) fn queue_id(text: &str) -> Option<(&str, &str)> {
     let octets = text.as_bytes();
     let len = octets.iter().take(QUEUE_ID_MAX + 1).take_while(|octet| octet.is_ascii_alphanumeric()).count();
     let fine = (QUEUE_ID_MIN..=QUEUE_ID_MAX).contains(&len) && octets[len..].starts_with(b": ");
@@ -215,7 +218,10 @@ mod tests {
         check("4jX876: uid=102 from=<a@org.test> orig_id=4jX875", Some(Said::Came(requeued)));
         check("4jX876: message-id=<x@y>", Some(Said::MessageId("x@y")));
         check("4jX876: message-id=x@y", Some(Said::MessageId("x@y")));
-        check("4jX876: from=<a@org.test>, size=272, nrcpt=2 (queue active)", Some(Said::Sender("a@org.test")));
+        check(
+            "4jX876: from=<a@org.test>, size=272, nrcpt=2 (queue active)",
+            Some(Said::Queued { sender: "a@org.test", octets: Some(272) }),
+        );
         check("4jX876: from=<a@org.test>, status=expired, returned to sender", Some(Said::Expired));
         check("4jX876: from=<a@org.test>, status=force-expired, returned to sender", Some(Said::Expired));
         check("4jX876: removed", Some(Said::Gone));

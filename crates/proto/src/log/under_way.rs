@@ -39,6 +39,8 @@ pub(super) struct Mail {
     login: Option<Part>,
     message_id: Option<Part>,
     pub origin: Origin,
+    /// None where the log did not say.
+    pub octets: Option<u64>,
     /// Of whom something was told.
     pub recipients: u32,
     /// Recipients whose last result was "later", for the day on which it expires.

@@ -77,6 +77,11 @@ fn no_mail_server_confuses_the_readers_of_its_questions() {
 }
 
 #[test]
+fn each_question_of_open_smtpd_is_answered_with_a_line() {
+    drive::drive("smtpd_filter", ROUNDS, mta::smtpd_filter);
+}
+
+#[test]
 fn milter_frames_are_the_same_however_they_are_cut_and_answered_with_whole_frames() {
     drive::drive("milter", ROUNDS, mta::milter);
 }

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Place};
 
 #[derive(Debug, Subcommand)]
 pub enum Log {
-    /// Read logs as they are: what was delivered, who is blocked where, which senders look wrong. With --json, a line for each
-    /// result.
+    /// Read logs as they are: what was delivered and refused, when, from and to whom, who is blocked where, which senders look
+    /// wrong; English or French, as LANG says. With --json, a line for each result.
     Scan {
         #[arg(long, value_name = "postfix|exim", value_parser = log_format)]
         format: LogFormat,
+        /// One file of HTML that needs nothing else, for a browser.
+        #[arg(long)]
+        page: bool,
         /// Oldest first; compressed files are unpacked, `-` is standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
@@ -72,6 +75,22 @@ pub enum Postfix {
 pub enum Exim {
     /// Print the files that make Exim ask this node, and where they go.
     Config,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Opensmtpd {
+    /// Print the lines of smtpd.conf that make OpenSMTPD ask this node.
+    Config,
+    /// The filter that OpenSMTPD starts. It asks the policy service about each recipient, passes everything while that is down,
+    /// and never ends before OpenSMTPD does, which would end with it.
+    Filter {
+        /// Where the policy service is, as in [policy] listen; without it, the configuration is read.
+        #[arg(long, value_name = "PLACE", value_parser = crate::config::place)]
+        socket: Option<Place>,
+        /// What the listener is for: personal, transactional, bulk or forwarded mail.
+        #[arg(long, value_name = "STREAM", default_value = "")]
+        context: String,
+    },
 }
 
 fn log_format(word: &str) -> Result<LogFormat, String> {

@@ -78,6 +78,15 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| no_socket_address(text, ALLOWED))
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Reads a place to be asked at: an address with port, or `unix:` and a path.
 pub(super) fn place(text: &str) -> Result<Place, Wrong> {
     const ALLOWED: &str = "an IP address and a port, such as 127.0.0.1:10040, or unix: and the whole path of a socket, such as \

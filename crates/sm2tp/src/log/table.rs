@@ -1,144 +1,198 @@
-//! The answers to an administrator's questions about a log: how much, to whom, who is blocked where, which senders look wrong.
+//! What is counted while the lines of a log go by: how much, from and to whom, when, who is blocked where, what was refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
-use sm2tp_proto::date;
-use sm2tp_proto::log::{Outcome, Reach, Seen, Status};
+use sm2tp_proto::log::{Aside, Outcome, Reach, Severity, Status};
 use sm2tp_rules::Cause;
 
 use super::{Counts, Meaning};
-use crate::show;
 
-/// What is counted while lines go by. Each map has [`ROWS_MAX`] rows at most; what comes later is counted together.
+/// The counts. Each map has [`ROWS_MAX`] rows at most; what comes later is counted together.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    days: BTreeMap<u64, Counts>,
-    domains: HashMap<String, Counts>,
-    senders: HashMap<String, Sender>,
+    /// Seconds east of Greenwich of the clock by which days and hours are told.
+    offset_s: i64,
+    pub days: BTreeMap<u64, Traffic>,
+    pub hours: [Traffic; 24],
+    pub domains: HashMap<String, Row>,
+    /// Servers and transports that mail was handed to.
+    pub hosts: HashMap<String, Row>,
+    pub senders: HashMap<String, Sender>,
+    pub recipients: HashMap<String, Row>,
     /// By cause and provider or host, with the last words.
-    troubles: BTreeMap<Cause, HashMap<String, Trouble>>,
+    pub troubles: BTreeMap<Cause, HashMap<String, Trouble>>,
+    /// What was refused at the door, by stage and reason; what was held or thrown away, likewise.
+    pub refusals: HashMap<String, u64>,
+    /// By severity and program, with the text.
+    pub complaints: BTreeMap<Severity, HashMap<String, u64>>,
+    pub total: Total,
+    /// The names of rows, put together.
+    name: String,
+}
+
+/// The mail of a day or an hour.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traffic {
+    pub came: u64,
+    pub refused: u64,
+    pub results: Counts,
+}
+
+/// Results, and the octets of what was delivered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Row {
+    pub results: Counts,
+    pub octets: u64,
 }
 
 /// An answer of which there were several.
 #[derive(Debug, Default)]
-struct Trouble {
-    count: u64,
-    last: String,
+pub(super) struct Trouble {
+    pub count: u64,
+    pub last: String,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Sender {
-    results: Counts,
-    no_such_address: u64,
-    refused_content: u64,
+pub(super) struct Sender {
+    pub results: Counts,
+    pub mails: u64,
+    /// Of its mails, each once.
+    pub octets: u64,
+    pub no_such_address: u64,
+    pub refused_content: u64,
+}
+
+/// What there was in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Total {
+    pub came: u64,
+    pub octets_came: u64,
+    pub octets_sent: u64,
+    pub refused: u64,
+    pub set_aside: u64,
+    pub complaints: u64,
+}
+
+/// What is wrong with a sender, with its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wrong {
+    NoSuchAddress { bad: u64, ended: u64, percent: u64 },
+    Spam { percent: u64 },
 }
 
 impl Table {
-    pub(super) fn add(&mut self, outcome: &Outcome<'_>, meaning: Option<&Meaning>) -> ControlFlow<()> {
-        self.days.entry(outcome.at / 86_400).or_default().add(outcome.status);
+    pub(super) fn new(offset_s: i64) -> Self {
+        Self { offset_s, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, outcome: &Outcome<'_>, meaning: Option<&Meaning>) {
+        self.at(outcome.at, |traffic| traffic.results.add(outcome.status));
         let domain = domain(outcome.recipient);
-        named(&mut self.domains, &domain).add(outcome.status);
+        let octets = outcome.octets.filter(|_| outcome.status == Status::Sent).unwrap_or(0);
+        self.total.octets_sent += octets;
+        named(&mut self.domains, &domain).add(outcome.status, octets);
+        named(&mut self.recipients, outcome.recipient).add(outcome.status, octets);
+        let host = outcome.host.or(outcome.delivery.host);
+        if let Some(host) = host {
+            named(&mut self.hosts, host).add(outcome.status, octets);
+        }
         let cause = meaning.map(|meaning| meaning.cause);
+        let is_first = outcome.first == Some(0);
+        self.total.octets_came += outcome.octets.filter(|_| is_first).unwrap_or(0);
         // Reports have no sender of their own.
         if let Some(sender) = outcome.login.or(outcome.sender).filter(|sender| !sender.is_empty()) {
             let sender = named(&mut self.senders, sender);
             sender.results.add(outcome.status);
             sender.no_such_address += u64::from(cause == Some(Cause::Address) && outcome.status == Status::Bounced);
             sender.refused_content += u64::from(cause == Some(Cause::Content));
+            sender.mails += u64::from(is_first);
+            sender.octets += outcome.octets.filter(|_| is_first).unwrap_or(0);
         }
         if let (Some(meaning), Reach::Server | Reach::Nobody) = (meaning, outcome.reach) {
-            let host = outcome.host.or(outcome.delivery.host);
             let at = meaning.provider.as_deref().or(host).unwrap_or(&domain);
             let trouble = named(self.troubles.entry(meaning.cause).or_default(), at);
             trouble.count += 1;
             trouble.last.clear();
-            trouble.last.push_str(&outcome.text[..outcome.text.floor_char_boundary(TEXT_OCTETS_MAX)]);
-        }
-        ControlFlow::Continue(())
-    }
-
-    pub(super) fn in_words(&self, counts: &Counts, seen: &Seen) -> String {
-        let mut out = String::new();
-        let Counts { sent, deferred, bounced, expired } = counts;
-        put(
-            &mut out,
-            &format!("{} lines: {sent} sent, {deferred} deferred, {bounced} bounced, {expired} expired.", seen.lines),
-        );
-        if 0 < seen.again + seen.inner {
-            let (again, inner) = (seen.again, seen.inner);
-            put(
-                &mut out,
-                &format!(
-                    "Of the deferred, {again} repeat an older answer; {inner} more passed a filter on the same machine."
-                ),
-            );
-        }
-        put(&mut out, "\nDay         sent     deferred bounced  expired");
-        for (day, counts) in &self.days {
-            put(&mut out, &format!("{}  {}", date::iso(*day), columns(counts)));
-        }
-        self.put_troubles(&mut out);
-        put(&mut out, "\nRecipient domain                sent     deferred bounced  expired");
-        for (domain, counts) in
-            top(&self.domains, |counts| counts.sent + counts.deferred + counts.bounced + counts.expired)
-        {
-            put(&mut out, &format!("{:<31} {}", show::plain(domain), columns(counts)));
-        }
-        self.put_senders(&mut out);
-        out
-    }
-
-    fn put_troubles(&self, out: &mut String) {
-        if self.troubles.is_empty() {
-            return;
-        }
-        put(out, "\nWhy and where              count  last words");
-        let mut troubles: Vec<(Cause, &String, &Trouble)> = Vec::new();
-        for (cause, places) in &self.troubles {
-            troubles.extend(places.iter().map(|(at, trouble)| (*cause, at, trouble)));
-        }
-        troubles.sort_by(|a, b| b.2.count.cmp(&a.2.count).then((a.0, a.1).cmp(&(b.0, b.1))));
-        for (cause, at, Trouble { count, last }) in troubles.into_iter().take(TOP) {
-            let place = format!("{cause} {}", show::plain(at));
-            put(out, &format!("{place:<26} {count:>5}  {}", show::plain(last)));
+            trouble.last.push_str(cut(outcome.text));
         }
     }
 
-    fn put_senders(&self, out: &mut String) {
-        put(out, "\nSender                          sent     deferred bounced  expired");
-        for (name, sender) in top(&self.senders, |sender| sender.results.sent + sender.results.bounced) {
-            put(out, &format!("{:<31} {}", show::plain(name), columns(&sender.results)));
+    pub(super) fn note(&mut self, at: u64, aside: &Aside<'_>) {
+        match aside {
+            Aside::Came => {
+                self.total.came += 1;
+                self.at(at, |traffic| traffic.came += 1);
+            }
+            Aside::Refused { stage, why, .. } => {
+                self.total.refused += 1;
+                self.at(at, |traffic| traffic.refused += 1);
+                self.count_refusal(stage, why);
+            }
+            Aside::SetAside { how, why } => {
+                self.total.set_aside += 1;
+                self.count_refusal(how, why);
+            }
+            Aside::Trouble { severity, program, text } => {
+                self.total.complaints += 1;
+                put_together(&mut self.name, program, text);
+                *named(self.complaints.entry(*severity).or_default(), &self.name) += 1;
+            }
         }
-        let mut wrong: Vec<_> =
-            self.senders.iter().filter_map(|(name, sender)| Some((name, sender.looks_wrong()?))).collect();
+    }
+
+    fn count_refusal(&mut self, stage: &str, why: &str) {
+        put_together(&mut self.name, stage, why);
+        *named(&mut self.refusals, &self.name) += 1;
+    }
+
+    /// The day and the hour of this time.
+    fn at(&mut self, at: u64, count: impl Fn(&mut Traffic)) {
+        let local = at.saturating_add_signed(self.offset_s);
+        count(self.days.entry(local / 86_400).or_default());
+        count(&mut self.hours[(local % 86_400 / 3600) as usize]);
+    }
+
+    /// Senders with shares that honest ones do not have.
+    pub(super) fn wrong_senders(&self) -> Vec<(&str, Wrong)> {
+        let wrong = self.senders.iter().filter_map(|(name, sender)| Some((name.as_str(), sender.looks_wrong()?)));
+        let mut wrong: Vec<_> = wrong.collect();
         wrong.sort();
-        for (name, why) in wrong.into_iter().take(TOP) {
-            put(out, &format!("! {}: {why}", show::plain(name)));
-        }
+        wrong
+    }
+}
+
+impl Row {
+    fn add(&mut self, status: Status, octets: u64) {
+        self.results.add(status);
+        self.octets += octets;
     }
 }
 
 impl Sender {
-    /// Shares that honest senders do not have (`DESIGN.md` §6: 5 % real bounces is the slow lane).
-    fn looks_wrong(&self) -> Option<String> {
+    /// `DESIGN.md` §6: 5 % real bounces is the slow lane.
+    fn looks_wrong(&self) -> Option<Wrong> {
         let ended = self.results.sent + self.results.bounced;
         let percent = |part: u64| part * 100 / ended.max(1);
         if ended < JUDGED_MIN {
             return None;
         }
         if 5 <= percent(self.no_such_address) {
-            let (bad, share) = (self.no_such_address, percent(self.no_such_address));
-            return Some(format!(
-                "{bad} of {ended} recipients do not exist ({share} %): an old or a bought list, or a stolen mailbox"
-            ));
+            let (bad, percent) = (self.no_such_address, percent(self.no_such_address));
+            return Some(Wrong::NoSuchAddress { bad, ended, percent });
         }
-        let share = percent(self.refused_content);
-        (5 <= share).then(|| format!("{share} % of its mail was refused as spam: look at what it sends"))
+        let percent = percent(self.refused_content);
+        (5 <= percent).then_some(Wrong::Spam { percent })
     }
+}
+
+/// The largest rows; those of equal size by name.
+pub(super) fn top<V>(map: &HashMap<String, V>, size: impl Fn(&V) -> u64) -> Vec<(&String, &V)> {
+    let mut rows: Vec<_> = map.iter().filter(|(_, value)| 0 < size(value)).collect();
+    rows.sort_by(|(a, of_a), (b, of_b)| size(of_b).cmp(&size(of_a)).then(a.cmp(b)));
+    rows.truncate(TOP);
+    rows
 }
 
 /// In lower case: `Gmail.com` is no other domain.
@@ -156,25 +210,18 @@ fn named<'a, V: Default>(map: &'a mut HashMap<String, V>, name: &str) -> &'a mut
     map.entry_ref(if has_room { name } else { OTHERS }).or_default()
 }
 
-fn top<V>(map: &HashMap<String, V>, size: impl Fn(&V) -> u64) -> Vec<(&String, &V)> {
-    let mut rows: Vec<_> = map.iter().collect();
-    rows.sort_by(|(a, of_a), (b, of_b)| size(of_b).cmp(&size(of_a)).then(a.cmp(b)));
-    rows.truncate(TOP);
-    rows
+fn put_together(name: &mut String, first: &str, text: &str) {
+    name.clear();
+    name.extend([first, ": ", cut(text)]);
 }
 
-fn columns(counts: &Counts) -> String {
-    format!("{:<8} {:<8} {:<8} {}", counts.sent, counts.deferred, counts.bounced, counts.expired)
-}
-
-fn put(out: &mut String, line: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "{}", line.trim_end());
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_OCTETS_MAX)]
 }
 
 const ROWS_MAX: usize = 100_000;
 const OTHERS: &str = "(others)";
-const TOP: usize = 20;
+pub(super) const TOP: usize = 20;
 /// Octets of a text in the table.
 const TEXT_OCTETS_MAX: usize = 160;
 /// Fewer recipients say nothing about a sender.

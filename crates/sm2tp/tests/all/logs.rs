@@ -1,11 +1,12 @@
 //! `sm2tp log scan` on what real mail servers wrote, whole and compressed.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::node::{Node, Said, sm2tp};
+use crate::node::{Node, SM2TP, Said, said, sm2tp};
 use crate::programs::run;
 use crate::wait::{Folder, wait_until};
 
@@ -53,6 +54,51 @@ fn each_result_of_a_log_is_a_line_with_its_cause_and_the_last_line_counts_them()
     let laposte = of("4jX82l4lZsz1V7l6", "421-4.7.0-noesc@dest.test").unwrap();
     assert_eq!((&laposte["cause"], &laposte["status"]), (&"content".into(), &"deferred".into()), "{laposte}");
     assert!(results.iter().filter(|result| result["repeated"] == true).all(|result| result["cause"].is_null()));
+}
+
+#[test]
+fn what_was_refused_and_complained_of_is_told_by_hour_reason_and_size() {
+    let said = scan(&["--format", "postfix", &log("postfix-3.11.6.log").display().to_string()]);
+    for part in [
+        "By hour of the day",
+        "00:00",
+        "Refused at the door",
+        "Senders by size",
+        "Recipients by size",
+        "END-OF-MESSAGE: spam",
+        "warning: qmgr: bounce_queue_lifetime is larger",
+    ] {
+        assert!(said.stdout.contains(part), "{part} is missing in\n{}", said.stdout);
+    }
+    let exim = scan(&["--format", "exim", &log("exim-4.96-mainlog.log").display().to_string()]);
+    assert!(exim.stdout.contains("RCPT: suppressed: hard bounce"), "{}", exim.stdout);
+}
+
+#[test]
+fn the_page_is_one_file_in_the_language_of_the_terminal_and_strangers_write_nothing_into_it() {
+    let folder = Folder::new("page");
+    let evil = "<script>alert(1)</script>\u{202e}";
+    let head = "2026-11-21T23:49:06Z vm postfix";
+    let text = format!(
+        "{head}/smtpd[1]: NOQUEUE: reject: RCPT from x[192.0.2.1]: 550 5.1.1 no {evil}; from=<a@b> to=<c@d>\n\
+         {head}/qmgr[1]: 4jX8761: from=<\"{evil}\"@org.test>, size=272, nrcpt=1 (queue active)\n\
+         {head}/smtp[1]: 4jX8761: to=<b@dest.test>, relay=mx.dest.test[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, \
+         status=bounced (host mx.dest.test[192.0.2.1] said: 550 5.7.1 {evil} (in reply to end of DATA command))\n"
+    );
+    let file = folder.write("mail.log", &text).display().to_string();
+    let page = |locale: &str| {
+        let mut command = Command::new(SM2TP);
+        command.args(["log", "scan", "--format", "postfix", "--page", &file]).env_remove("LC_ALL").env("LANG", locale);
+        said(&mut command, "").stdout
+    };
+    let (english, french) = (page("C.UTF-8"), page("fr_FR.UTF-8"));
+    assert!(english.contains("<html lang=\"en\">") && english.contains("Refused at the door"), "{english}");
+    assert!(french.contains("<html lang=\"fr\">") && french.contains("Refusés à l’entrée"), "{french}");
+    for page in [english, french] {
+        assert!(!page.contains("<script") && !page.contains('\u{202e}') && page.contains("&lt;script&gt;"), "{page}");
+        assert!(page.contains("default-src 'none'") && !page.contains("http://") && !page.contains("src="), "{page}");
+        assert!(page.ends_with("</html>\n"), "{page}");
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod milter;
 mod mta;
 mod names;
 mod node;
+mod opensmtpd;
 mod other_mtas;
 mod outward;
 mod peers;

@@ -3,6 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -18,13 +19,15 @@ pub struct Mta {
     name: &'static str,
     folder: Folder,
     process: Child,
+    /// Given back with the value.
+    turn: Option<File>,
 }
 
 impl Mta {
     fn start(name: &'static str, folder: Folder, command: &mut Command, address: SocketAddr) -> Self {
         let log = File::create(folder.join("output")).unwrap();
         let process = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let mta = Self { name, folder, process };
+        let mta = Self { name, folder, process, turn: None };
         wait_until(&format!("{name} listens"), Duration::from_secs(20), || TcpStream::connect(address).is_ok());
         mta
     }
@@ -51,11 +54,22 @@ impl Mta {
     }
 
     fn open_smtpd(address: SocketAddr, node: SocketAddr, sink: SocketAddr) -> Self {
-        let (smtpd, folder) = (program("smtpd"), folder());
         let text = OPEN_SMTPD.replace("{port}", &address.port().to_string());
         let text = text.replace("{node}", &node.port().to_string()).replace("{sink}", &sink.port().to_string());
-        let config = folder.write("smtpd.conf", &text);
-        Self::start("OpenSMTPD", folder, Command::new(smtpd).arg("-dv").arg("-f").arg(config), address)
+        Self::open_smtpd_with(address, &text)
+    }
+
+    /// OpenSMTPD with this configuration, which listens there.
+    pub fn open_smtpd_with(address: SocketAddr, text: &str) -> Self {
+        // It has one socket on a machine by which it is controlled, whatever its configuration says.
+        let turn = File::create(std::env::temp_dir().join("sm2tp-opensmtpd.lock")).unwrap();
+        turn.lock().unwrap();
+        wait_until("the one before is gone", Duration::from_secs(20), || UnixStream::connect(CONTROL).is_err());
+        let (smtpd, folder) = (program("smtpd"), folder());
+        let config = folder.write("smtpd.conf", text);
+        let mut mta = Self::start("OpenSMTPD", folder, Command::new(smtpd).arg("-dv").arg("-f").arg(config), address);
+        mta.turn = Some(turn);
+        mta
     }
 }
 
@@ -63,6 +77,8 @@ impl Drop for Mta {
     fn drop(&mut self) {
         run("kill", &[&self.process.id().to_string()], "");
         let _ = self.process.wait();
+        // For the next one.
+        drop(self.turn.take());
         if thread::panicking() {
             for name in ["output", "log/mainlog"] {
                 let text = fs::read_to_string(self.folder.join(name)).unwrap_or_default();
@@ -71,6 +87,8 @@ impl Drop for Mta {
         }
     }
 }
+
+const CONTROL: &str = "/var/run/smtpd.sock";
 
 /// Their users must be able to pass.
 pub fn folder() -> Folder {
