@@ -6,6 +6,7 @@ use crate::outcome::Stream;
 use crate::worth::wilson;
 
 /// What is asked of a sender's counts.
+#[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
     pub limits: &'a Limits,
     /// How its organisation stands.
@@ -17,41 +18,61 @@ pub(super) struct Question<'a> {
 
 /// Everything that is strange. Without anything, nothing is allocated.
 pub(super) fn reasons(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
+    let (mut much, mut bad) = (numbers(watch, ask), shares(watch, ask));
+    let mut level = Level::Blocked;
+    if much.is_empty() && bad.is_empty() {
+        // More than half a reason of each kind is one.
+        let near = Question { percent: ask.percent * TOGETHER, ..*ask };
+        bad = shares(watch, &near);
+        much = if bad.is_empty() { Vec::new() } else { numbers(watch, &near) };
+        if much.is_empty() {
+            bad.clear();
+        }
+        level = Level::Slow;
+    }
+    // Bad recipients are an old list, and many recipients a feast; both at once are neither.
+    let both = !much.is_empty() && !bad.is_empty();
+    much.append(&mut bad);
+    if both {
+        much.iter_mut().for_each(|reason| reason.level = level);
+    }
+    much.extend(complained(watch, ask));
+    much
+}
+
+/// How many recipients, of which kind and from where. Nothing while it is being learned what is usual.
+fn numbers(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
     let mut found = Vec::new();
-    let learns = watch.learns(ask.limits, ask.now);
-    for window in Window::RECENT.iter().filter(|_| !learns) {
+    if watch.learns(ask.limits, ask.now) {
+        return found;
+    }
+    for window in Window::RECENT {
         for (sign, count) in COUNTED {
             found.extend(counted(watch, ask, *sign, *count, *window));
         }
     }
+    found.extend(networks(watch, ask));
+    found.extend(part_of_org(watch, ask));
+    found
+}
+
+/// How many of them were bad.
+fn shares(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
+    let mut found = Vec::new();
     for window in [Window::Hour, Window::Day] {
         found.extend(dead(watch, ask, window));
         found.extend(suppressed(watch, ask, window));
         found.extend(refused(watch, ask, window));
     }
-    found.extend(complained(watch, ask));
-    if !learns {
-        found.extend(networks(watch, ask));
-        found.extend(part_of_org(watch, ask));
-    }
-    two_of_a_kind(&mut found);
     found
-}
-
-/// Bad recipients are an old list, and many recipients a feast; both at once are neither.
-fn two_of_a_kind(found: &mut [Reason]) {
-    let is_bad = |reason: &Reason| matches!(reason.sign, Sign::Dead | Sign::Suppressed | Sign::Refused);
-    let is_much = |reason: &Reason| !is_bad(reason) && reason.sign != Sign::Complained;
-    if found.iter().any(is_bad) && found.iter().any(is_much) {
-        found.iter_mut().for_each(|reason| reason.level = Level::Blocked);
-    }
 }
 
 /// Recipients of one kind in one window.
 fn counted(watch: &Watch, ask: &Question<'_>, sign: Sign, what: Count, window: Window) -> Option<Reason> {
     let count = watch.recent.sum(what, window);
     let limits = ask.limits;
-    let floor = f64::from(watch.floors(limits).of(sign, window)) * watch.warm_up(limits);
+    let full = f64::from(watch.floors(limits).of(sign, window));
+    let floor = full * watch.warm_up(limits);
     // Most senders stay below this for their whole life.
     if f64::from(count) <= floor * ask.percent / 100.0 {
         return None;
@@ -68,11 +89,14 @@ fn counted(watch: &Watch, ask: &Question<'_>, sign: Sign, what: Count, window: W
     let usual = watch.usual.high(habit, window);
     // What usually takes an hour may come in ten minutes: mailing programs differ in their haste.
     let longer = if window == Window::Minutes { watch.usual.high(habit, Window::Hour) * 1.5 } else { 0.0 };
-    let limit = floor.max(usual * times).max(longer);
+    let own = (usual * times).max(longer);
+    let limit = floor.max(own);
     let blocks = limits.block_times * if window == Window::Minutes { 1.0 } else { GOES_ON };
-    let level = if limit * blocks < f64::from(count) { Level::Blocked } else { Level::Slow };
-    let reason = Reason { sign, window, count, of: all, limit: whole(limit), usual: whole(usual), level };
-    (limit * ask.percent / 100.0 < f64::from(count)).then_some(reason)
+    // A newcomer is slowed sooner, and blocked no sooner: a shop that opens has nothing usual yet.
+    let level = if full.max(own) * blocks < f64::from(count) { Level::Blocked } else { Level::Slow };
+    let asked = limit * ask.percent / 100.0;
+    let reason = Reason { sign, window, count, of: all, limit: whole(asked), usual: whole(usual), level };
+    (asked < f64::from(count)).then_some(reason)
 }
 
 /// New readers of a newsletter are few among all of the day, though they may all come at its end.
@@ -136,7 +160,7 @@ fn share(ask: &Question<'_>, sign: Sign, window: Window, count: f64, of: f64, us
         return None;
     }
     let level = if at_least(limits.block_min) && above(limits.block) { Level::Blocked } else { Level::Slow };
-    let limit = whole(f64::from(limits.slow).max(own));
+    let limit = whole(f64::from(limits.slow).max(own) * ask.percent / 100.0);
     Some(Reason { sign, window, count: whole(count), of: whole(of), limit, usual: whole(usual), level })
 }
 
@@ -191,6 +215,8 @@ const COUNTED: &[(Sign, Count)] = &[
     (Sign::OddHours, Count::OddHours),
     (Sign::LargeMails, Count::Large),
 ];
+/// Which part of a number and of a share are too much together.
+const TOGETHER: f64 = 0.6;
 /// What goes on for an hour or a day is no burst, such as an invitation, and blocks sooner.
 const GOES_ON: f64 = 0.75;
 /// Three standard deviations: chance alone does it in one case of a thousand, and the least counts make it rarer.

@@ -77,6 +77,26 @@ fn shares_count_once_they_cannot_be_chance() {
 }
 
 #[test]
+fn more_than_half_a_reason_of_each_kind_is_one() {
+    let (mut watch, limits, now) = person();
+    let spam = |n: u64| Attempt { suppressed: n.is_multiple_of(8), ..attempt(now + n, 1000 + n) };
+    assert_eq!(until(&mut watch.clone(), &limits, Level::Slow, 1, |n| attempt(now + n, 1000 + n)), 71);
+    assert_eq!(until(&mut watch, &limits, Level::Slow, 1, spam), 43);
+    let reasons: Vec<_> = watch.reasons().iter().map(|reason| (reason.sign, reason.limit, reason.level)).collect();
+    assert!(reasons.contains(&(Sign::New, 42, Level::Slow)), "{reasons:?}");
+    assert!(reasons.contains(&(Sign::Suppressed, 30, Level::Slow)), "{reasons:?}");
+}
+
+#[test]
+fn a_shop_that_opens_is_slowed_sooner_and_blocked_no_sooner() {
+    let (mut watch, limits) = (Watch::new(Stream::Transactional, T0), Limits::default());
+    let order = |n: u64| Attempt { stream: Stream::Transactional, ..attempt(T0 + n * 400, n) };
+    assert_eq!(until(&mut watch, &limits, Level::Slow, 400, order), 113);
+    let more = |n: u64| order(n + 113);
+    assert_eq!(until(&mut watch, &limits, Level::Blocked, 400, more), 5000, "as many each day as its first");
+}
+
+#[test]
 fn an_announced_campaign_is_not_punished_and_a_bought_list_is() {
     let (watch, limits, now) = person();
     let mut announced = watch.clone();
