@@ -76,11 +76,12 @@ pub fn run(asked: Setup, config_file: &Path, as_json: bool) -> Result<ExitCode, 
         let told = json!({
             "config": config_file, "written": matches!(written, Written::New), "hostname": config.hostname,
             "domain": answers.domain, "org": answers.org, "login": answers.login, "password": made.password,
+            "person": answers.admin, "person_password": made.person,
             "records": records, "tried": tried.is_some(), "signed": tried,
         });
         say(&told.to_string());
     } else {
-        say(&next(&answers, &records, made.password.as_deref(), words));
+        say(&next(&answers, &records, &made, words));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,6 +90,8 @@ pub fn run(asked: Setup, config_file: &Path, as_json: bool) -> Result<ExitCode, 
 struct Made {
     /// Of the login, where it is new.
     password: Option<String>,
+    /// Of the first person who may use the pages, where there was none.
+    person: Option<String>,
     /// Of DKIM, as `sm2tp dkim record` has them.
     records: Vec<Value>,
 }
@@ -120,6 +123,7 @@ fn make(
             Some(password)
         }
     };
+    let person = person(answers, commands, &run)?;
     let keys = commands.run(&["dkim", "list"], "")?;
     for domain in [domain.as_str(), config.hostname.as_str()] {
         if !keys.as_array().into_iter().flatten().any(|key| key["domain"] == domain) {
@@ -132,7 +136,22 @@ fn make(
         records.extend(found.as_array().cloned().unwrap_or_default());
     }
     tell(words.say("made"));
-    Ok(Made { password, records })
+    Ok(Made { password, person, records })
+}
+
+/// The first person who may use the pages, and may do everything there. Answers with the password.
+fn person(
+    answers: &Answers,
+    commands: &Commands,
+    run: &impl Fn(&[&str], &str) -> Result<Value, Failure>,
+) -> Result<Option<String>, Failure> {
+    let known = commands.run(&["account", "list"], "")?;
+    if known.as_array().is_some_and(|known| !known.is_empty()) {
+        return Ok(None);
+    }
+    let password = commands::password()?;
+    run(&["account", "add", &answers.admin, "--role", "owner"], &password)?;
+    Ok(Some(password))
 }
 
 /// The records to publish, each with name, type and value.
@@ -159,7 +178,7 @@ fn spf(address: std::net::IpAddr) -> String {
 }
 
 /// What a person does now.
-fn next(answers: &Answers, records: &[Value], password: Option<&str>, words: Words) -> String {
+fn next(answers: &Answers, records: &[Value], made: &Made, words: Words) -> String {
     let mut out = format!("\n{}\n\n", words.say("records"));
     let word = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
     for record in records {
@@ -168,9 +187,12 @@ fn next(answers: &Answers, records: &[Value], password: Option<&str>, words: Wor
     if !records.iter().any(|record| record["type"] == "PTR") {
         out += &format!("\n{}\n", words.say("no-address"));
     }
-    if let Some(password) = password {
-        let values = [("login", answers.login.as_str()), ("password", password)];
-        out += &format!("\n{}\n", words.fill("password", &values));
+    let shown = [("password", &answers.login, &made.password), ("person", &answers.admin, &made.person)];
+    for (key, name, password) in shown {
+        if let Some(password) = password {
+            let values = [("login", name.as_str()), ("password", password)];
+            out += &format!("\n{}\n", words.fill(key, &values));
+        }
     }
     out + "\n" + words.say("next")
 }

@@ -61,6 +61,13 @@ pub const WORDS: Table = &[
          TLS : tls_certificate dans [smtp], ou [acme]. Les logiciels de cette machine n’ont pas besoin d’identifiant.",
     ),
     (
+        "person",
+        "To see and decide on the pages of this node (http://127.0.0.1:8025, docs/web.md): name {login}, password {password}. It is not shown \
+         again; sm2tp account password sets another one.",
+        "Pour voir et décider sur les pages de ce nœud (http://127.0.0.1:8025, docs/web.md) : nom {login}, mot de passe {password}. Il ne \
+         sera plus montré ; sm2tp account password en met un autre.",
+    ),
+    (
         "next",
         "Then:\n  systemctl enable --now sm2tp\n  sm2tp alerts test      a real mail to the administrator\n  sm2tp doctor           \
          what is not as it should be yet",

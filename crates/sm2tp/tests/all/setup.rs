@@ -48,10 +48,17 @@ fn five_answers_make_a_node_that_was_tried() {
     let text = fs::read_to_string(folder.join("sm2tp.toml")).unwrap();
     assert!(text.contains("hostname = \"relay.asso.example\"") && text.contains("#expire_bulk = \"1d\""), "{text}");
 
+    assert_eq!(told["person"], "admin@asso.example");
+    assert!(told["person_password"].as_str().is_some_and(|password| password.len() == 27));
+    let config = folder.join("sm2tp.toml").display().to_string();
+    let list = said(Command::new(SM2TP).args(["account", "list", "--json", "--config", &config]), "");
+    assert!(list.stdout.contains("admin@asso.example") && list.stdout.contains("owner"), "{}", list.stdout);
+
     // Again: what is there stays.
     let again = setup(&folder, &["--hostname", "relay.asso.example", "--no-trial", "--json"]);
     let told: Value = serde_json::from_str(&again.stdout).unwrap();
     assert_eq!((&told["written"], &told["password"], &told["tried"]), (&false.into(), &Value::Null, &false.into()));
+    assert_eq!(told["person_password"], Value::Null);
     let other = setup(&folder, &["--hostname", "other.asso.example"]);
     assert_eq!(other.exit, 65, "{}{}", other.stdout, other.stderr);
     assert!(other.stderr.contains("nothing was changed"), "{}", other.stderr);
