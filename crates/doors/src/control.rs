@@ -10,6 +10,7 @@ mod alerts;
 mod dkim;
 mod explain;
 mod lists;
+mod logins;
 mod logs;
 mod peers;
 mod persons;
@@ -444,12 +445,11 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::OrgList => orgs(house).await,
         Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => org_remove(house, &name).await,
-        Request::OrgLogin { org, login, password, stream } => org_login(house, &org, &login, &password, stream).await,
+        Request::OrgLogin { org, login, password, stream } => logins::add(house, &org, &login, &password, stream).await,
         Request::OrgLoginHashed { org, login, hash, stream } => {
-            house.accounts.put_hashed_login(&org, &login, &hash, stream, now()).await?;
-            Ok(json!({ "org": org, "login": login, "stream": stream }))
+            logins::take_over(house, &org, &login, &hash, stream).await
         }
-        Request::OrgLogout { login } => org_logout(house, &login).await,
+        Request::OrgLogout { login } => logins::remove(house, &login).await,
         Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
         Request::OrgSuppression { name, change, reset } => org_suppression(house, &name, *change, reset).await,
         Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
@@ -485,22 +485,6 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::LedgerProgress => Ok(progress(house)),
         Request::AuditList { org, before, limit } => audit(house, org, before, limit).await,
     }
-}
-
-async fn org_login(
-    house: &House,
-    org: &str,
-    login: &str,
-    password: &str,
-    stream: Option<Stream>,
-) -> Result<Value, Problem> {
-    house.accounts.put_login(org, login, password, stream, now()).await?;
-    Ok(json!({ "org": org, "login": login, "stream": stream }))
-}
-
-async fn org_logout(house: &House, login: &str) -> Result<Value, Problem> {
-    house.accounts.remove_login(login).await?;
-    Ok(json!({ "removed": login }))
 }
 
 async fn breaker_decide(house: &House, provider: String, verdict: Verdict) -> Result<Value, Problem> {
