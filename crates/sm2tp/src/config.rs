@@ -512,7 +512,9 @@ mod tests {
         let plain = valid(&format!("hostname = \"relay.example.org\"\n{SECTIONS}"));
         let shipped = valid(&example());
         assert_eq!(shipped, valid("hostname = \"relay.example.org\"\n[smtp]\n[http]\n[relay]\n"));
-        let mut full = valid(&uncommented());
+        // Of the two ways to find a person one is written.
+        let mut full = valid(&uncommented().replace("\nname = \"uid=", "\n#name = \"uid="));
+        assert!(full.ldap.take().is_some());
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
         assert!(
             full.returns
@@ -582,11 +584,18 @@ mod tests {
                 let beside = if section.name == "returns" { "[smtp]\n" } else { "" };
                 format!("{hostname}{header}{lines}{beside}")
             };
-            valid(&with(&|key, example| format!("{key} = {example}\n")));
+            // It stands instead of `base`.
+            let is_other = |key: &str| (section.name, key) == ("ldap", "name");
+            let fine = |key: &str, example: &str| {
+                if is_other(key) { String::new() } else { format!("{key} = {example}\n") }
+            };
+            valid(&with(&fine));
             for (broken, _) in section.keys {
                 // No option is a date, so a key that takes one is a key that nobody reads.
-                let text =
-                    with(&|key, example| format!("{key} = {}\n", if key == *broken { "1979-05-27" } else { example }));
+                let text = with(&|key, example| match key == *broken {
+                    true => format!("{key} = 1979-05-27\n"),
+                    false => fine(key, example),
+                });
                 let error = parse("f.toml", &text).unwrap_err();
                 assert!(error.message.starts_with(&format!("`{broken}`")), "{error}");
                 assert!(error.message.contains("not a date"), "{error}");
