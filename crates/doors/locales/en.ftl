@@ -469,3 +469,133 @@ sure-count = { $n ->
     [one] { $shown } recipient.
     *[other] { $shown } recipients.
     }
+
+## The federation
+screen-federation = Federation
+peers-none = No peers yet.
+peer = Peer
+peer-invited = invited; its administrator has not answered
+peer-asking = asks; you have not answered
+peer-accepted = accepted
+peer-unread = not read
+peer-invite = Invite a node
+peer-url = Its address
+peer-note = A word to its administrator
+peer-invite-help = Its administrator accepts, after the two of you have compared both fingerprints by voice.
+peer-accept = Accept
+peer-compared = Its administrator and I have read both fingerprints to each other
+peer-weight = Weight (0 to 1): how much its own events count
+peer-read = Read from it
+peer-trust = Change weight and reading
+peer-take = Let in what waits
+peer-forgive = Let it go on from its next epoch
+peer-remove = End the peering
+peer-remove-help = Nothing is read from it any more, and it reads nothing here. What it said so far loses its weight.
+peer-since = Known since
+peer-answered = Last answer
+peer-caught-up = Everything read
+peer-read-us = Read here last
+events-in = Events from it
+events-out = Events it took
+origins = Nodes behind peers
+origins-known = Known
+origins-behind = Nodes that came through it
+events-behind = Their events
+agreement = Agreement with what was seen here
+agreement-unknown = not known yet
+agreement-agrees = agrees
+agreement-quarantine = quarantine: not believed
+agreement-counts = { $agreed } confirmed, { $contradicted } contradicted
+quarantined-since = In quarantine since
+contradicts = It signed two things for one place: it is not read on.
+fingerprints = Fingerprints
+fingerprint-other = Of the other node
+fingerprint-own = Of this node
+fingerprints-help = Compare both by voice, on the telephone or at a table, not by mail.
+trouble-compare = First compare both fingerprints by voice, and tick the box. Nothing was changed.
+done-peer-invited = The invitation is sent.
+done-peer-accepted = The peering is made.
+done-peer-weighed = It was changed.
+done-peer-taken = What waited was let in.
+done-peer-forgiven = It goes on from its next epoch.
+done-peer-removed = The peering has ended.
+
+## Alerts
+screen-alerts = Alerts
+alerts-open = Wrong now
+alerts-none = Nothing is wrong, as far as this node knows.
+alerts-over = Was wrong
+alerts-told = Who is told
+alerts-nobody = Nobody: [alerts] in the configuration names neither an address nor a webhook.
+alerts-test = Send a test
+done-alert-test = A test is on its way to everybody who would be told.
+trouble-not-told = The test was not taken everywhere:
+not-taken = Not taken by webhooks
+since-head = Since
+until-head = Until
+breakers = Providers that are not believed
+breaker-forget = The provider erred: forget these refusals
+breaker-believe = The provider was right: count them
+done-breaker-forgotten = What was set aside is forgotten.
+done-breaker-believed = What was set aside counts.
+
+## Audit log, settings, DNS
+screen-audit = Audit log
+audit-help = Who changed what, for 400 days. Recipients stand in it as tags, as everywhere.
+audit-none = Nothing was changed yet.
+audit-person = on the pages
+audit-token = a program
+audit-command-line = command line
+who = Who
+about = About
+screen-settings = Settings
+settings-help = Settings stand in the configuration file of the node; this page shows them and changes none.
+settings-first = The node
+setting = Setting
+value = Value
+source = Source
+source-file = the file
+source-default = default
+source-none = not set
+screen-dns = DNS
+dns-help = Copy these records into the zones of your domains. SPF and DMARC are proposals: a record that is there may say more.
+dns-own = This machine
+dns-address = Its name leads to it
+dns-reverse = Each of its addresses has its name (ask who rents it to you)
+dns-exits = each address that mail leaves from
+dns-returns = Mail that comes back leads here
+dns-no-domain = No sender domain yet: organisations have them.
+dns-no-key = No key signs mail of this domain (DKIM).
+dns-dkim = DKIM: the key ({ $state })
+dns-spf = SPF: who sends for this domain
+dns-dmarc = DMARC: what others do with forgeries
+dkim-waiting = signs later
+dkim-signing = signs
+dkim-retired = signs no more; keep its record for now
+dns-check = Ask the DNS now
+dns-equal = It is there.
+dns-other = There is another one
+dns-missing = It is not there.
+dns-no-answer = The DNS does not answer
+parked = { $n ->
+    [one] { $shown } event waits, because it is more than usual.
+    *[other] { $shown } events wait, because that is more than usual.
+    }
+breaker-parked = { $n ->
+    [one] { $shown } refusal is set aside.
+    *[other] { $shown } refusals are set aside.
+    }
+
+## Figures
+screen-figures = Figures
+span = Time
+show = Show
+figures-all = Mail that came to an end, and mail that was stopped
+as-table = The same as a table
+figures-providers = Delivered, by provider and day
+figures-none = Nothing was sent to a known provider in this time.
+of-mails = of { $n } mails
+span-days = { $n ->
+    [one] { $shown } day
+    *[other] { $shown } days
+    }

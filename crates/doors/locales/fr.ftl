@@ -469,3 +469,133 @@ sure-count = { $n ->
     [one] { $shown } destinataire.
     *[other] { $shown } destinataires.
     }
+
+## The federation
+screen-federation = Fédération
+peers-none = Pas encore de pairs.
+peer = Pair
+peer-invited = invité ; son administrateur n’a pas répondu
+peer-asking = demande ; à vous de répondre
+peer-accepted = accepté
+peer-unread = pas lu
+peer-invite = Inviter un nœud
+peer-url = Son adresse
+peer-note = Un mot à son administrateur
+peer-invite-help = Son administrateur accepte, après que vous avez comparé tous deux les deux empreintes de vive voix.
+peer-accept = Accepter
+peer-compared = Son administrateur et moi nous sommes lu les deux empreintes
+peer-weight = Poids (de 0 à 1) : combien comptent ses propres événements
+peer-read = Lire chez lui
+peer-trust = Changer le poids et la lecture
+peer-take = Laisser entrer ce qui attend
+peer-forgive = Le laisser reprendre à sa prochaine époque
+peer-remove = Mettre fin à la relation
+peer-remove-help = On ne lit plus rien chez lui, et il ne lit plus rien ici. Ce qu’il a dit perd son poids.
+peer-since = Connu depuis
+peer-answered = Dernière réponse
+peer-caught-up = Tout lu
+peer-read-us = Dernière lecture ici
+events-in = Événements reçus
+events-out = Événements pris par lui
+origins = Nœuds derrière les pairs
+origins-known = Connus
+origins-behind = Nœuds venus par lui
+events-behind = Leurs événements
+agreement = Accord avec ce qui a été vu ici
+agreement-unknown = pas encore connu
+agreement-agrees = d’accord
+agreement-quarantine = quarantaine : pas cru
+agreement-counts = { $agreed } confirmés, { $contradicted } contredits
+quarantined-since = En quarantaine depuis
+contradicts = Il a signé deux choses pour une même place : on ne le lit plus.
+fingerprints = Empreintes
+fingerprint-other = De l’autre nœud
+fingerprint-own = De ce nœud
+fingerprints-help = Comparez-les de vive voix, au téléphone ou autour d’une table, pas par courriel.
+trouble-compare = Comparez d’abord les deux empreintes de vive voix et cochez la case. Rien n’a été changé.
+done-peer-invited = L’invitation est partie.
+done-peer-accepted = La relation est établie.
+done-peer-weighed = C’est modifié.
+done-peer-taken = Ce qui attendait est entré.
+done-peer-forgiven = Il reprend à sa prochaine époque.
+done-peer-removed = La relation est terminée.
+
+## Alerts
+screen-alerts = Alertes
+alerts-open = Ce qui ne va pas
+alerts-none = Tout va bien, pour autant que ce nœud le sache.
+alerts-over = Ce qui n’allait pas
+alerts-told = Qui est prévenu
+alerts-nobody = Personne : [alerts] dans la configuration ne nomme ni adresse ni webhook.
+alerts-test = Envoyer un essai
+done-alert-test = Un essai part vers tous ceux qui seraient prévenus.
+trouble-not-told = L’essai n’a pas été accepté partout :
+not-taken = Pas pris par les webhooks
+since-head = Depuis
+until-head = Jusqu’à
+breakers = Fournisseurs qu’on ne croit pas
+breaker-forget = Le fournisseur s’est trompé : oublier ces rejets
+breaker-believe = Le fournisseur avait raison : les compter
+done-breaker-forgotten = Ce qui était mis de côté est oublié.
+done-breaker-believed = Ce qui était mis de côté compte.
+
+## Audit log, settings, DNS
+screen-audit = Journal d’audit
+audit-help = Qui a changé quoi, pendant 400 jours. Les destinataires y figurent comme empreintes, comme partout.
+audit-none = Rien n’a encore été changé.
+audit-person = sur les pages
+audit-token = un programme
+audit-command-line = ligne de commande
+who = Qui
+about = À propos de
+screen-settings = Réglages
+settings-help = Les réglages sont dans le fichier de configuration du nœud ; cette page les montre et n’en change aucun.
+settings-first = Le nœud
+setting = Réglage
+value = Valeur
+source = Source
+source-file = le fichier
+source-default = valeur par défaut
+source-none = non défini
+screen-dns = DNS
+dns-help = Copiez ces enregistrements dans les zones de vos domaines. SPF et DMARC sont des propositions : un enregistrement existant peut en dire plus.
+dns-own = Cette machine
+dns-address = Son nom mène à elle
+dns-reverse = Chacune de ses adresses porte son nom (demandez à votre hébergeur)
+dns-exits = chaque adresse d’où part le courrier
+dns-returns = Le courrier qui revient mène ici
+dns-no-domain = Pas encore de domaine d’expédition : ce sont les organisations qui en ont.
+dns-no-key = Aucune clé ne signe les messages de ce domaine (DKIM).
+dns-dkim = DKIM : la clé ({ $state })
+dns-spf = SPF : qui envoie pour ce domaine
+dns-dmarc = DMARC : ce que les autres font des faux
+dkim-waiting = signera plus tard
+dkim-signing = signe
+dkim-retired = ne signe plus ; gardez son enregistrement pour l’instant
+dns-check = Interroger le DNS maintenant
+dns-equal = Il y est.
+dns-other = Il y en a un autre
+dns-missing = Il n’y est pas.
+dns-no-answer = Le DNS ne répond pas
+parked = { $n ->
+    [one] { $shown } événement attend, car c’est plus que d’habitude.
+    *[other] { $shown } événements attendent, car c’est plus que d’habitude.
+    }
+breaker-parked = { $n ->
+    [one] { $shown } rejet est mis de côté.
+    *[other] { $shown } rejets sont mis de côté.
+    }
+
+## Figures
+screen-figures = Chiffres
+span = Période
+show = Afficher
+figures-all = Messages menés à terme, et messages bloqués
+as-table = Les mêmes chiffres en tableau
+figures-providers = Remis, par fournisseur et par jour
+figures-none = Rien n’a été envoyé à un fournisseur connu pendant cette période.
+of-mails = sur { $n } messages
+span-days = { $n ->
+    [one] { $shown } jour
+    *[other] { $shown } jours
+    }

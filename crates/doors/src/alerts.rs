@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sm2tp_proto::Address;
 use sm2tp_rules::Stream;
-use sm2tp_rules::alerts::{self, Incident, Limits, Part, Turn};
+use sm2tp_rules::alerts::{self, Finding, Limits, Part, Turn};
 use sm2tp_store::alerts::{Alerts, Due, Message, Refused};
 use sm2tp_store::spool::{NewMail, NewRecipient};
 use sm2tp_store::{LedgerError, SpoolError};
@@ -91,10 +91,9 @@ impl Alerting {
     }
 }
 
-/// An incident in one line.
-pub(crate) fn incident_title(incident: &Incident, language: Language) -> String {
-    let part = Part { turn: Turn::Opened, opened_at: incident.opened_at, finding: incident.finding.clone() };
-    words::title(&part, language)
+/// What is wrong, in one line.
+pub(crate) fn finding_title(finding: &Finding, opened_at: u64, language: Language) -> String {
+    words::title(&Part { turn: Turn::Opened, opened_at, finding: finding.clone() }, language)
 }
 
 /// Looks and mails until the node stops.

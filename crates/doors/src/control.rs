@@ -35,8 +35,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
@@ -48,7 +46,7 @@ use sm2tp_store::audit::Audit;
 use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::federated::FederatedError;
 use sm2tp_store::ledger::{Replay, Verdict};
-use sm2tp_store::{Bounce, LedgerError, SpoolError};
+use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -231,6 +229,11 @@ pub enum Request {
         org: Option<String>,
         days: Option<u64>,
     },
+    /// The same for each provider, day by day.
+    StatsProviders {
+        org: Option<String>,
+        days: u64,
+    },
     StatsOf {
         address: String,
     },
@@ -261,14 +264,6 @@ pub enum Request {
         recipient: Option<String>,
         content: String,
     },
-}
-
-impl Request {
-    /// To take a report, which came to `recipient` where that is known.
-    #[must_use]
-    pub fn report(recipient: Option<String>, content: &[u8]) -> Self {
-        Self::ReportTake { recipient, content: STANDARD.encode(content) }
-    }
 }
 
 /// The line that comes back.
@@ -481,6 +476,7 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
         Request::Stats { org, days } => stats::stats(house, org, days.unwrap_or(stats::DAYS)).await,
         Request::Evidence { org, days } => stats::evidence(house, org, days.unwrap_or(stats::DAYS)).await,
+        Request::StatsProviders { org, days } => stats::providers(house, org, days).await,
         Request::StatsOf { address } => stats::of_address(house, &address).await,
         Request::LedgerProgress => Ok(progress(house)),
         Request::AuditList { org, before, limit } => audit(house, org, before, limit).await,
@@ -553,33 +549,7 @@ async fn org_suppression(house: &House, org: &str, change: OfOrg, reset: bool) -
         settings.over(&house.book.limits).check().map_err(|contradiction| Problem::Input(contradiction.to_string()))?;
         house.accounts.put_suppression(org, settings.clone()).await?;
     }
-    Ok(json!({ "org": org, "own": settings, "limits": limits_in_force(house, org) }))
-}
-
-/// The numbers of suppression for mail of an org. Durations in seconds.
-fn limits_in_force(house: &House, org: &str) -> Value {
-    let limits = house.book.limits(org);
-    json!({
-        "strict": limits.strict,
-        "personal_retry_after_s": limits.personal_retry_after_s,
-        "hard_expiry_s": limits.hard_expiry_s,
-        "inactive_recheck_s": limits.inactive_recheck_s,
-        "ambiguous_spread_s": limits.ambiguous_spread_s,
-        "soft_limit": limits.soft_max,
-        "soft_window_s": limits.soft_window_s,
-        "soft_spread_s": limits.soft_spread_s,
-        "soft_half_life_s": limits.soft_half_life_s,
-        "complaint": limits.complaint,
-        "federated": limits.federated,
-        "delivery_fresh_s": limits.delivery_fresh_s,
-        "newer_sources": limits.newer_sources_min,
-        "held_score": limits.held_score,
-        "suppressed_score": limits.suppressed_score,
-        "suppressed_sources": limits.suppressed_sources_min,
-        "doubtful": limits.doubtful,
-        "canary_share": limits.canary_share,
-        "stopped": limits.stopped,
-    })
+    Ok(json!({ "org": org, "own": settings, "limits": explain::limits_in_force(house, org) }))
 }
 
 fn address(text: &str) -> Result<Address, Problem> {

@@ -54,10 +54,10 @@ use crate::House;
 use crate::acme::Challenges;
 use crate::patience::Patience;
 use crate::smtp::Onward;
-use crate::web::{self, Logins, PublicUrl};
+use crate::web::{self, Logins, PublicUrl, Setting, Texts};
 
 /// How pages are shown.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Pages {
     /// Where a browser asks for no language that they have.
     pub lang: Lang,
@@ -65,6 +65,10 @@ pub struct Pages {
     pub scores: Scores,
     /// Where browsers reach those of persons; none: on this machine alone.
     pub public: Option<PublicUrl>,
+    /// The configuration, to be shown.
+    pub settings: Arc<[Setting]>,
+    /// What the DNS says.
+    pub texts: Texts,
 }
 
 /// What all requests share.
@@ -75,6 +79,8 @@ pub(crate) struct Shared {
     /// Of pages for a browser that asks for none that we speak.
     pub lang: Lang,
     pub public: Option<PublicUrl>,
+    pub settings: Arc<[Setting]>,
+    pub texts: Texts,
     pub logins: Logins,
     gate: Gate,
     feed: FeedId,
@@ -103,7 +109,7 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    Pages { lang, scores, public }: Pages,
+    Pages { lang, scores, public, settings, texts }: Pages,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
@@ -113,6 +119,8 @@ pub async fn serve(
         challenges,
         lang,
         public,
+        settings,
+        texts,
         logins: Logins::default(),
         gate: Gate::new(authority),
         feed,

@@ -6,7 +6,13 @@
 
 mod account;
 mod accounts;
+mod alerts;
 mod asks;
+mod audit;
+mod chart;
+mod dns;
+mod federation;
+mod figures;
 mod form;
 mod frame;
 mod login;
@@ -14,6 +20,7 @@ mod orgs;
 mod overview;
 mod queue;
 mod senders;
+mod settings;
 mod suppression;
 mod trouble;
 mod visitor;
@@ -25,6 +32,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+pub use self::dns::Texts;
+pub use self::settings::Setting;
 pub(crate) use self::visitor::Logins;
 pub use self::visitor::PublicUrl;
 use crate::http::Shared;
@@ -52,6 +61,13 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/queue", get(queue::page).post(queue::act))
         .route("/queue/sure", get(queue::sure))
         .route("/queue/{mail}", get(queue::one))
+        .route("/federation", get(federation::page).post(federation::change))
+        .route("/federation/peer", get(federation::one))
+        .route("/figures", get(figures::page))
+        .route("/alerts", get(alerts::page).post(alerts::act))
+        .route("/audit", get(audit::page))
+        .route("/dns", get(dns::page))
+        .route("/settings", get(settings::page))
         .route("/web.css", get(style))
 }
 

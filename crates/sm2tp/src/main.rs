@@ -25,6 +25,7 @@ mod manual;
 mod open;
 mod opensmtpd;
 mod outward;
+mod pages;
 mod password;
 mod postfix;
 mod progress;

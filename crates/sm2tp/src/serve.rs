@@ -12,7 +12,6 @@ use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::{Again, Certificates};
-use sm2tp_doors::web::PublicUrl;
 use sm2tp_doors::{House, control, follow, http, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
@@ -34,7 +33,7 @@ use crate::directory::directory;
 use crate::open::{self, Opened};
 use crate::rules::Follower;
 use crate::service::{self, Manager};
-use crate::{Exit, Failure, alerts, outward, say};
+use crate::{Exit, Failure, alerts, outward, pages, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
@@ -118,7 +117,8 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     let stops = Stops::start(house.ledger.clone());
     beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
     beside::follow_logs(&config, offset_s, &house, &rulebook, &stopped, &mut doors);
-    let parts = Parts { listeners, stops, certificates, again: hang_ups.reader(), directory };
+    let (again, pages) = (hang_ups.reader(), pages::of(&config, config_file));
+    let parts = Parts { listeners, stops, certificates, again, directory, pages };
     start_doors(&config, &house, &onward, parts, &stopped, &mut doors)?;
     start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
     let outbox = Outbox {
@@ -171,13 +171,14 @@ struct Parts {
     /// Asks that the files of the certificates be read again.
     again: Again,
     directory: Option<Directory>,
+    pages: http::Pages,
 }
 
 fn start_doors(
     config: &Config,
     house: &House,
     onward: &Onward,
-    Parts { listeners, stops, certificates, again, directory }: Parts,
+    Parts { listeners, stops, certificates, again, directory, pages }: Parts,
     stopped: &watch::Receiver<bool>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
@@ -200,17 +201,7 @@ fn start_doors(
     for listener in listeners.http {
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
         let challenges = challenges.clone();
-        let lang = match config.language {
-            config::Language::En => http::Lang::En,
-            config::Language::Fr => http::Lang::Fr,
-        };
-        let scores = match config.http.as_ref().map(|http| http.public_score) {
-            Some(config::Switch::On) => http::Scores::Public,
-            _ => http::Scores::Off,
-        };
-        let public = config.http.as_ref().and_then(|http| PublicUrl::new(http.public_url.as_deref()?));
-        let pages = http::Pages { lang, scores, public };
-        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, pages, stop);
+        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, pages.clone(), stop);
         doors.spawn(async move { said(serving.await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.

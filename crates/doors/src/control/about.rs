@@ -74,6 +74,7 @@ impl Request {
             Self::AccountList => ("account-list", Area::Persons),
             Self::Account { change } => (change.word(), Area::Persons),
             Self::Stats { .. } => ("stats", Area::Stats),
+            Self::StatsProviders { .. } => ("stats-providers", Area::Stats),
             Self::StatsOf { .. } => ("stats-of", Area::Stats),
             Self::Evidence { .. } => ("evidence", Area::Stats),
             Self::LedgerRebuild => ("ledger-rebuild", Area::Ledger),
@@ -113,6 +114,7 @@ impl Request {
             | Self::PeerList
             | Self::DkimList { .. }
             | Self::Stats { .. }
+            | Self::StatsProviders { .. }
             | Self::StatsOf { .. }
             | Self::Evidence { .. }
             | Self::AlertsList
@@ -144,6 +146,7 @@ impl Request {
             | Self::SuppressExport { org, .. }
             | Self::QueueLog { org, .. }
             | Self::Stats { org, .. }
+            | Self::StatsProviders { org, .. }
             | Self::Evidence { org, .. }
             | Self::AuditList { org, .. } => org.as_deref(),
             Self::SuppressAdd { entry } | Self::SuppressAllow { entry } | Self::SuppressRemove { entry } => {
@@ -258,6 +261,7 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
         | Request::SuppressExport { org, .. }
         | Request::QueueLog { org, .. }
         | Request::Stats { org, .. }
+        | Request::StatsProviders { org, .. }
         | Request::Evidence { org, .. }
         | Request::AuditList { org, .. } => org,
         Request::SuppressAdd { entry } | Request::SuppressAllow { entry } | Request::SuppressRemove { entry } => {

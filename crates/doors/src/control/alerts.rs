@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Problem;
 use crate::House;
-use crate::alerts::{AlertError, Language, incident_title, test as send_test};
+use crate::alerts::{AlertError, Language, finding_title, test as send_test};
 use crate::smtp::Onward;
 
 /// All that is remembered, what is open first.
@@ -14,7 +14,7 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     let shown = incidents.into_iter().map(|(key, incident)| {
         json!({
             "key": key,
-            "title": incident_title(&incident, Language::English),
+            "title": finding_title(&incident.finding, incident.opened_at, Language::English),
             "opened_at": incident.opened_at,
             "closed_at": incident.closed_at,
             "told_at": incident.told.map(|(_, at)| at),

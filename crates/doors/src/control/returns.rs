@@ -5,9 +5,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sm2tp_store::accounts::{ReturnPath, Unsubscribe, WishesChange};
 
-use super::{Problem, address};
+use super::{Problem, Request, address};
 use crate::returns::To;
 use crate::{House, now};
+
+impl Request {
+    /// To take a report, which came to `recipient` where that is known.
+    #[must_use]
+    pub fn report(recipient: Option<String>, content: &[u8]) -> Self {
+        Self::ReportTake { recipient, content: STANDARD.encode(content) }
+    }
+}
 
 /// Without a change, what holds. What the node cannot give is refused rather than promised.
 pub(super) async fn wishes(house: &House, org: &str, change: WishesChange) -> Result<Value, Problem> {

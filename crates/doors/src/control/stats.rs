@@ -47,6 +47,22 @@ pub(super) async fn stats(house: &House, org: Option<String>, days: u64) -> Resu
     Ok(found.await?)
 }
 
+/// What happened to the mail of each provider, day by day.
+pub(super) async fn providers(house: &House, org: Option<String>, days: u64) -> Result<Value, Problem> {
+    let since = asked(house, org.as_deref(), days)?;
+    let found =
+        house.ledger.read(move |sql| Ok::<_, LedgerError>(sends::providers_by_day(sql, org.as_deref(), since)?));
+    let mut rows: Vec<Value> = Vec::new();
+    for Named { name, part, sends } in found.await? {
+        let point = json!({ "at": part.parse::<u64>().unwrap_or_default(), "sends": sends });
+        match rows.last_mut().filter(|row| row["name"] == name.as_str()) {
+            Some(row) => row["points"].as_array_mut().into_iter().for_each(|points| points.push(point.clone())),
+            None => rows.push(json!({ "name": name, "points": [point] })),
+        }
+    }
+    Ok(Value::Array(rows))
+}
+
 /// What suppression was worth within `days`, to one organisation or to the node (R27).
 pub(super) async fn evidence(house: &House, org: Option<String>, days: u64) -> Result<Value, Problem> {
     let since = asked(house, org.as_deref(), days)?;

@@ -243,10 +243,13 @@ pub(crate) mod tests {
 
     /// How keys begin whose end is a word of the rules or of a request.
     const MADE: &[&str] = &[
+        "agreement-",
+        "audit-",
         "by-",
         "cause-",
         "class-",
         "count-",
+        "dkim-",
         "done-",
         "kind-",
         "lane-",
@@ -255,6 +258,7 @@ pub(crate) mod tests {
         "light-",
         "limit-",
         "list-",
+        "peer-",
         "role-",
         "score-",
         "sends-",

@@ -16,10 +16,16 @@ use crate::http::{Lang, Refusal, Shared, said};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Screen {
     Overview,
+    Figures,
     Queue,
     Senders,
     Orgs,
     Suppression,
+    Federation,
+    Dns,
+    Alerts,
+    Audit,
+    Settings,
     Accounts,
     /// One's own.
     Account,
@@ -47,7 +53,20 @@ pub(super) struct Place {
 }
 
 impl Screen {
-    const MENU: [Self; 6] = [Self::Overview, Self::Queue, Self::Senders, Self::Orgs, Self::Suppression, Self::Accounts];
+    const MENU: [Self; 12] = [
+        Self::Overview,
+        Self::Figures,
+        Self::Queue,
+        Self::Senders,
+        Self::Orgs,
+        Self::Suppression,
+        Self::Federation,
+        Self::Dns,
+        Self::Alerts,
+        Self::Audit,
+        Self::Settings,
+        Self::Accounts,
+    ];
 
     fn path(self) -> &'static str {
         match self {
@@ -56,6 +75,12 @@ impl Screen {
             Self::Senders => "/senders",
             Self::Orgs => "/orgs",
             Self::Suppression => "/suppression",
+            Self::Settings => "/settings",
+            Self::Audit => "/audit",
+            Self::Alerts => "/alerts",
+            Self::Dns => "/dns",
+            Self::Federation => "/federation",
+            Self::Figures => "/figures",
             Self::Accounts => "/accounts",
             Self::Account => "/account",
             Self::Login => "/login",
@@ -70,6 +95,12 @@ impl Screen {
             Self::Senders => "screen-senders",
             Self::Orgs => "screen-orgs",
             Self::Suppression => "screen-suppression",
+            Self::Settings => "screen-settings",
+            Self::Audit => "screen-audit",
+            Self::Alerts => "screen-alerts",
+            Self::Dns => "screen-dns",
+            Self::Federation => "screen-federation",
+            Self::Figures => "screen-figures",
             Self::Accounts => "screen-accounts",
             Self::Account => "screen-account",
             Self::Login => "screen-login",
@@ -83,6 +114,12 @@ impl Screen {
             Self::Senders => Some(Area::Senders),
             Self::Orgs => Some(Area::Orgs),
             Self::Suppression => Some(Area::Suppression),
+            Self::Settings => Some(Area::Settings),
+            Self::Audit => Some(Area::Audit),
+            Self::Alerts => Some(Area::Alerts),
+            Self::Dns => Some(Area::Dkim),
+            Self::Federation => Some(Area::Peers),
+            Self::Figures => Some(Area::Stats),
             Self::Accounts => Some(Area::Persons),
             Self::Overview | Self::Account | Self::Login => None,
         }
@@ -217,5 +254,5 @@ fn fields(lang: Lang) -> [(HeaderName, HeaderValue); 4] {
 }
 
 /// What a page may load, and where its forms may go: nothing but ours. No style and no script stands in a page itself.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; \
-    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

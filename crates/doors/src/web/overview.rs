@@ -11,10 +11,10 @@ use sm2tp_rules::access::Area;
 use sm2tp_store::federated::PeerState;
 
 use super::asks::{list, number, text};
-use super::form::Fields;
+use super::form::{Fields, encoded};
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
-use crate::alerts::{Language, incident_title};
+use crate::alerts::{Language, finding_title};
 use crate::control::Request;
 use crate::http::{Door, Lang, Refusal, Shared, open_page, said, waiting};
 
@@ -128,9 +128,13 @@ async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal
         .map(|waiting| Waits {
             word: lang.word(&format!("waiting-{}", waiting.kind)),
             // The page behind the link says it better than the name of a command.
-            detail: if waiting.kind == "sender" { String::new() } else { waiting.detail },
+            detail: if waiting.kind == "rules" { waiting.detail } else { String::new() },
             lang: "en",
-            path: if waiting.kind == "sender" { "/senders".to_owned() } else { String::new() },
+            path: match waiting.kind {
+                "sender" => "/senders".to_owned(),
+                "breaker" => "/alerts".to_owned(),
+                _ => String::new(),
+            },
             since: waiting.since.map(|at| said::ago(at, now, lang)).unwrap_or_default(),
         })
         .collect();
@@ -138,8 +142,8 @@ async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal
     found.extend(asking.map(|peer| Waits {
         word: lang.word("waiting-peer"),
         detail: format!("{} ({})", peer.name, peer.node.fingerprint()),
-        lang: "",
-        path: String::new(),
+        lang: "mul",
+        path: format!("/federation/peer?who={}", encoded(&peer.node.fingerprint())),
         since: said::ago(peer.added_at, now, lang),
     }));
     let depth = house.spool.depth().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
@@ -158,10 +162,10 @@ async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal
     // These three are above already, with what there is to decide.
     let others = open.filter(|(key, _)| !["rules", "breaker", "sender"].iter().any(|kind| key.starts_with(kind)));
     found.extend(others.map(|(_, incident)| Waits {
-        word: incident_title(&incident, language),
+        word: finding_title(&incident.finding, incident.opened_at, language),
         detail: String::new(),
         lang: "",
-        path: String::new(),
+        path: "/alerts".to_owned(),
         since: said::ago(incident.opened_at, now, lang),
     }));
     Ok(found)
@@ -169,18 +173,16 @@ async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal
 
 /// Those that people ask for come first, in this order; the others as much as they were sent to.
 fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Provider> {
-    let rules = shared.house.federation.publisher.classifier.rules();
     let mut found: Vec<&Value> = list(today, "providers").iter().filter(|row| !text(row, "name").is_empty()).collect();
     let rank = |row: &Value| NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len());
     found.sort_by_key(|row| (rank(row), std::cmp::Reverse(number(&row["sends"], "accepted"))));
     let provider = |row: &&Value| {
         let id = text(row, "name");
-        let named = rules.providers().iter().find(|provider| *provider.id == *id);
         let over = list(weeks, "providers").iter().find(|week| text(week, "name") == id);
         let (light, light_word) = light(over.map_or(&Value::Null, |week| &week["score"]), f);
         let (delivered, failed) = (number(&row["sends"], "delivered"), number(&row["sends"], "failed"));
         Provider {
-            name: named.map_or_else(|| id.to_owned(), |provider| provider.name.to_string()),
+            name: provider_name(shared, id),
             accepted: f.number(&(delivered + failed)),
             delivered: f.number(&delivered),
             failed: f.number(&failed),
@@ -192,6 +194,13 @@ fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Pr
     found.iter().take(PROVIDERS_MAX).map(provider).collect()
 }
 
+/// The name that people know; of one without rules the word of the counts.
+pub(super) fn provider_name(shared: &Shared, id: &str) -> String {
+    let rules = shared.house.federation.publisher.classifier.rules();
+    let named = rules.providers().iter().find(|provider| *provider.id == *id);
+    named.map_or_else(|| id.to_owned(), |provider| provider.name.to_string())
+}
+
 /// Class and words of the light of a score.
 fn light(score: &Value, f: &Frame) -> (String, String) {
     let light = Some(text(score, "light")).filter(|light| !light.is_empty()).unwrap_or("unjudged");
@@ -199,7 +208,7 @@ fn light(score: &Value, f: &Frame) -> (String, String) {
 }
 
 /// By their names in the rules: who has most of the recipients of a French hoster.
-const NAMED: [&str; 7] = ["google", "microsoft", "yahoo", "orange", "sfr", "free", "laposte"];
+pub(super) const NAMED: [&str; 7] = ["google", "microsoft", "yahoo", "orange", "sfr", "free", "laposte"];
 /// A screen full; all others are on the page of figures.
 const PROVIDERS_MAX: usize = 15;
 /// A monthly newsletter is in it.

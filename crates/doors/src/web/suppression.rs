@@ -92,7 +92,8 @@ pub(super) async fn page(
 ) -> Result<Response, Response> {
     let query = Fields::read(&query.unwrap_or_default());
     let f = visitor.frame(&shared, Screen::Suppression).after(&query);
-    let org = query.given("org");
+    let own = visitor.person.role.org().map(str::to_owned);
+    let org = query.given("org").or(own);
     let found = match query.given("address") {
         Some(address) => {
             let request = Request::Explain { address, org: org.clone(), stream: None };

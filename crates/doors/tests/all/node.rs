@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
-use sm2tp_doors::web::PublicUrl;
+use sm2tp_doors::web::{PublicUrl, Setting, Texts};
 use sm2tp_doors::{Federation, House, control, follow, http, now};
 use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -81,7 +81,13 @@ impl Node {
             (house.clone(), onward),
             vec!["relay.example.org".into(), authority.clone()],
             sm2tp_doors::acme::Challenges::default(),
-            http::Pages { lang: http::Lang::En, scores: http::Scores::Off, public: PublicUrl::new(PUBLIC) },
+            http::Pages {
+                lang: http::Lang::En,
+                scores: http::Scores::Off,
+                public: PublicUrl::new(PUBLIC),
+                settings: settings(),
+                texts: texts(),
+            },
             async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             },
@@ -310,6 +316,25 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
 
 /// Where a browser reaches the pages through a web server.
 pub const PUBLIC: &str = "https://relay.example.org";
+
+fn settings() -> Arc<[Setting]> {
+    let setting = |key: &str, given: Option<&str>| Setting {
+        section: "http".into(),
+        key: key.into(),
+        given: given.map(str::to_owned),
+        default: Some("\"off\"".into()),
+        about: "What <b>it</b> means.".into(),
+    };
+    [setting("listen", Some("[\"127.0.0.1:0\"]")), setting("public_score", None)].into()
+}
+
+/// A DNS that knows one record.
+fn texts() -> Texts {
+    Arc::new(|name| {
+        let found = if name == "_dmarc.asso.example" { vec!["v=DMARC1; p=reject".to_owned()] } else { Vec::new() };
+        Box::pin(async { Ok(found) })
+    })
+}
 
 pub fn describe(
     node: &ed25519_dalek::SigningKey,

@@ -174,6 +174,14 @@ async fn hostile_words_are_text_on_all_pages_in_both_languages() {
         "/suppression".to_owned(),
         format!("/suppression?address={hostile}"),
         format!("/suppression?address=gone%40example.org&org={hostile}"),
+        "/figures".to_owned(),
+        format!("/figures?days=365&org={hostile}"),
+        "/federation".to_owned(),
+        format!("/federation/peer?who={hostile}"),
+        format!("/dns?check={hostile}"),
+        "/alerts".to_owned(),
+        "/audit".to_owned(),
+        "/settings".to_owned(),
     ];
     for lang in ["en", "fr"] {
         browser.post("/language", &[("language", lang)]).await;
@@ -185,5 +193,136 @@ async fn hostile_words_are_text_on_all_pages_in_both_languages() {
             }
             assert!(!page.text.contains("has no words"), "{path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn no_english_word_stands_in_a_french_page() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let keys = |n| ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
+    node.befriend(&describe(&keys(5), &keys(6), "Collectif", "https://x.example/fed/v1")).await;
+    node.house.accounts.put_org("asso", vec![], Stream::Bulk, 1).await.unwrap();
+    let mail = waiting(&node, "asso", "jean@example.org").await;
+    let id = SenderId { org: "asso".into(), name: "news".into() };
+    node.house.senders.decide(&id, Decision::Block, "", Stream::Bulk, sm2tp_doors::now());
+    for address in ["gone@example.org", "gone@google.example"] {
+        node.learns_dead(address).await;
+    }
+    browser.post("/language", &[("language", "fr")]).await;
+    let pages = PAGES.iter().map(|path| (*path).to_owned());
+    for path in pages.chain([format!("/queue/{mail}"), "/federation/peer?who=Collectif".to_owned()]) {
+        let page = browser.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        let words = french_part(&page.text);
+        let words: Vec<&str> = words.split(|c: char| !c.is_alphabetic()).collect();
+        for english in ENGLISH {
+            let place = words.iter().position(|word| word.eq_ignore_ascii_case(english));
+            assert!(
+                place.is_none(),
+                "{path} says {:?}",
+                place.map(|at| &words[at.saturating_sub(5)..][..10.min(words.len() - at)])
+            );
+        }
+    }
+}
+
+/// What a page says in its own language: the text outside of elements that are marked as another, and outside of code.
+fn french_part(html: &str) -> String {
+    let (mut out, mut rest, mut inside) = (String::new(), html, None::<(String, usize)>);
+    while let Some((text, after)) = rest.split_once('<') {
+        let (tag, next) = after.split_once('>').unwrap();
+        if inside.is_none() {
+            out.push_str(text);
+            out.push(' ');
+        }
+        let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap().to_owned();
+        match &mut inside {
+            Some((skipped, depth)) if *skipped == name => {
+                *depth = if tag.starts_with('/') { *depth - 1 } else { *depth + 1 };
+                if *depth == 0 {
+                    inside = None;
+                }
+            }
+            Some(_) => {}
+            None => {
+                let other = ["lang=\"en\"", "lang=\"mul\""].iter().any(|lang| tag.contains(lang));
+                let is_code = ["code", "pre", "option", "title"].contains(&&name[..]);
+                if (other || is_code) && !tag.starts_with('/') {
+                    inside = Some((name, 1));
+                }
+            }
+        }
+        rest = next;
+    }
+    out
+}
+
+const PAGES: &[&str] = &[
+    "/",
+    "/figures?days=7",
+    "/queue",
+    "/queue/sure?what=drop",
+    "/senders?all=1",
+    "/senders/show?sender=news&org=asso",
+    "/orgs",
+    "/orgs/show?name=asso",
+    "/suppression",
+    "/suppression?address=gone%40example.org",
+    "/federation",
+    "/dns",
+    "/alerts",
+    "/audit",
+    "/settings",
+    "/accounts",
+    "/accounts/change?name=anna",
+    "/account",
+    "/account/factor",
+];
+/// Words that are in nearly every English sentence, and in no French one.
+const ENGLISH: &[&str] = &[
+    "the", "of", "and", "not", "with", "is", "are", "to", "from", "this", "that", "for", "your", "nothing", "was",
+    "address", "sender", "mails", "nobody", "since", "yes", "no", "show", "has",
+];
+
+#[tokio::test]
+async fn an_administrator_of_an_organisation_sees_its_mail_alone() {
+    let dir = TempDir::new();
+    let (node, mut owner) = start(&dir).await;
+    for org in ["asso", "other"] {
+        node.house.accounts.put_org(org, vec![], Stream::Bulk, 1).await.unwrap();
+    }
+    let (own, others) =
+        (waiting(&node, "asso", "jean@example.org").await, waiting(&node, "other", "lea@example.net").await);
+    let role = Role::OrgAdministrator { org: "asso".into() };
+    node.house.persons.add("olga", role, super::web::PASSWORD, sm2tp_doors::now()).await.unwrap();
+    let mut olga = logged_in(&node, "olga").await;
+    let page = olga.get("/queue").await;
+    assert!(page.text.contains("jean@example.org") && !page.text.contains("lea@example.net"), "{}", page.text);
+    assert_eq!(olga.get(&format!("/queue/{own}")).await.status, StatusCode::OK);
+    for path in [format!("/queue/{others}"), format!("/queue/{others}?since=1"), "/queue?org=other".to_owned()] {
+        let refused = olga.get(&path).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}: {}", refused.text);
+    }
+    for path in [
+        "/federation",
+        "/alerts",
+        "/settings",
+        "/accounts",
+        "/figures?org=other",
+        "/suppression?address=a%40b.example&org=other",
+    ] {
+        let refused = olga.get(path).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(refused.text.contains("Your role does not allow this."), "{path}: {}", refused.text);
+    }
+    let others = others.to_string();
+    let refused = olga.submit(&page, "/queue", &[("what", "drop"), ("mail", &others)]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
+    assert!(owner.get("/queue").await.text.contains("lea@example.net"));
+    for path in ["/", "/figures", "/orgs", "/senders", "/dns", "/audit", "/suppression"] {
+        let page = olga.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(!page.text.contains(">other<"), "{path} tells of the other organisation: {}", page.text);
     }
 }

@@ -60,6 +60,18 @@ pub fn of(sql: &mut dyn Sql, of: Of, part: Option<&str>, since: u64, len_max: u6
     Ok(found)
 }
 
+/// What happened to the mail of each provider on each day since then, of one organisation or of all. The part is the beginning
+/// of the day (unix seconds); mail of no known provider is left out.
+///
+/// # Errors
+/// [`SqlError`] where it cannot be read.
+pub fn providers_by_day(sql: &mut dyn Sql, org: Option<&str>, since: u64) -> Result<Vec<Named>, SqlError> {
+    let query = "SELECT provider, CAST(hour / 24 * 86400 AS TEXT), kind, cause, SUM(count) FROM counter \
+                 WHERE $1 <= hour AND ($2 = '' OR org = $2) AND provider <> '' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2 LIMIT $3";
+    let values = [(since / HOUR_S).into(), org.unwrap_or("").into(), ROWS_MAX.into()];
+    collect(sql, query, &values, By::Provider)
+}
+
 /// Why mail was given up since then (unix seconds), of one organisation or of all: each cause with its number, the most
 /// frequent first.
 ///

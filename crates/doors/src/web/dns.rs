@@ -1,0 +1,151 @@
+//! The records that the DNS must have, to be copied, and on request whether it has them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::asks::{list, text};
+use super::form::{Fields, encoded};
+use super::frame::{Frame, Screen, show};
+use super::visitor::Visitor;
+use crate::control::Request;
+use crate::http::{Door, Shared};
+
+/// Asks the DNS for the texts under a name: the doors know no resolver.
+pub type Texts = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>> + Send + Sync>;
+
+#[derive(Template)]
+#[template(path = "web/dns.html")]
+struct Page {
+    f: Frame,
+    domains: Vec<Domain>,
+    /// Of the machine; empty for who sees one organisation.
+    own: Vec<Record>,
+}
+
+struct Domain {
+    name: String,
+    path: String,
+    records: Vec<Record>,
+    has_key: bool,
+}
+
+struct Record {
+    /// The key of the word for what it is.
+    word: String,
+    kind: &'static str,
+    name: String,
+    value: String,
+    /// Class and words of what the DNS says; empty where it was not asked.
+    found: Option<(&'static str, String)>,
+}
+
+/// `GET /dns?check=DOMAIN`
+pub(super) async fn page(
+    State(shared): Door,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let keys = visitor.ask_for(&shared, Screen::Dns, Request::DkimList { domain: None }).await?;
+    let orgs = visitor.ask_for(&shared, Screen::Dns, Request::OrgList).await?;
+    let f = visitor.frame(&shared, Screen::Dns);
+    let query = Fields::read(&query.unwrap_or_default());
+    let hosted = orgs.as_array().into_iter().flatten().flat_map(|org| list(org, "domains"));
+    let mut names: Vec<&str> = hosted.filter_map(Value::as_str).collect();
+    names.extend(keys.as_array().into_iter().flatten().map(|key| text(key, "domain")));
+    names.sort_unstable();
+    names.dedup();
+    let wanted = query.text("check");
+    let mut domains = Vec::new();
+    for name in names.into_iter().take(DOMAINS_MAX) {
+        let mut domain = domain(name, &keys, &shared, &f);
+        if name == wanted {
+            for record in &mut domain.records {
+                record.found = Some(found(record, &shared, &f).await);
+            }
+        }
+        domains.push(domain);
+    }
+    let own = if visitor.person.role.org().is_none() { own(&shared, &f) } else { Vec::new() };
+    Ok(show(StatusCode::OK, visitor.lang, &Page { f, domains, own }))
+}
+
+fn domain(name: &str, keys: &Value, shared: &Shared, f: &Frame) -> Domain {
+    let host = &shared.house.hostname;
+    let of_domain = keys.as_array().into_iter().flatten().filter(|key| text(key, "domain") == name);
+    let mut records: Vec<Record> = of_domain
+        .map(|key| Record {
+            word: f.s("dns-dkim", "state", &f.w(&format!("dkim-{}", text(key, "state")))),
+            kind: "TXT",
+            name: text(&key["record"], "name").to_owned(),
+            value: text(&key["record"], "value").to_owned(),
+            found: None,
+        })
+        .collect();
+    let has_key = !records.is_empty();
+    records.push(Record {
+        word: f.w("dns-spf"),
+        kind: "TXT",
+        name: name.to_owned(),
+        value: format!("v=spf1 a:{host} ~all"),
+        found: None,
+    });
+    records.push(Record {
+        word: f.w("dns-dmarc"),
+        kind: "TXT",
+        name: format!("_dmarc.{name}"),
+        value: format!("v=DMARC1; p=none; rua=mailto:postmaster@{name}"),
+        found: None,
+    });
+    Domain { name: name.to_owned(), path: format!("/dns?check={}", encoded(name)), records, has_key }
+}
+
+/// What the machine itself needs; the addresses are known to who rents them.
+fn own(shared: &Shared, f: &Frame) -> Vec<Record> {
+    let host = shared.house.hostname.to_string();
+    let mut records = vec![
+        Record { word: f.w("dns-address"), kind: "A, AAAA", name: host.clone(), value: f.w("dns-exits"), found: None },
+        Record { word: f.w("dns-reverse"), kind: "PTR", name: f.w("dns-exits"), value: host.clone(), found: None },
+    ];
+    if let Some(back) = &shared.house.returns {
+        let domain = back.domain.to_string();
+        records.push(Record {
+            word: f.w("dns-returns"),
+            kind: "MX",
+            name: domain.clone(),
+            value: format!("10 {host}"),
+            found: None,
+        });
+        records.push(Record {
+            word: f.w("dns-spf"),
+            kind: "TXT",
+            name: domain,
+            value: format!("v=spf1 a:{host} -all"),
+            found: None,
+        });
+    }
+    records
+}
+
+/// A DKIM record must be ours; of the others it is enough that there is one, since it may say more than ours.
+async fn found(record: &Record, shared: &Shared, f: &Frame) -> (&'static str, String) {
+    let texts = match (shared.texts)(record.name.clone()).await {
+        Ok(texts) => texts,
+        Err(error) => return ("light-amber", format!("{} {error}", f.label("dns-no-answer"))),
+    };
+    let begins = record.value.split([' ', ';']).next().unwrap_or_default();
+    let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    match texts.iter().find(|text| text.starts_with(begins)) {
+        Some(text) if plain(text) == plain(&record.value) => ("light-green", f.w("dns-equal")),
+        Some(text) => ("light-fair", format!("{} {text}", f.label("dns-other"))),
+        None => ("light-slow", f.w("dns-missing")),
+    }
+}
+
+/// A page of a few hundred records is read by nobody; the command line has all.
+const DOMAINS_MAX: usize = 100;

@@ -1,0 +1,122 @@
+//! The configuration as people see it: every key, what the file says, what holds otherwise, and what it means.
+//!
+//! The example of the configuration is the list: a test holds that it has every key and the defaults.
+
+use sm2tp_doors::web::Setting;
+use toml::{Table, Value};
+
+/// All keys in the order of the example; `file` is a configuration that was read before without a fault.
+pub fn settings(file: &str) -> Vec<Setting> {
+    let given: Table = file.parse().unwrap_or_default();
+    let (mut found, mut section, mut about) = (Vec::new(), String::new(), String::new());
+    for line in EXAMPLE.lines() {
+        let line = line.trim_end();
+        if line.is_empty() {
+            about.clear();
+        } else if let Some(name) = header(line) {
+            section = name.to_owned();
+            about.clear();
+        } else if let Some(text) = line.strip_prefix("# ") {
+            about = if about.is_empty() { text.to_owned() } else { format!("{about} {text}") };
+        } else if let Some((key, value)) = key(line) {
+            // An example of what could be, as its sentence says, is no default.
+            let is_default = line.starts_with('#') && !about.contains("Example; by default");
+            found.push(Setting {
+                given: lookup(&given, &section, key).map(shown),
+                default: is_default.then(|| value.to_owned()),
+                section: section.clone(),
+                key: key.to_owned(),
+                about: std::mem::take(&mut about),
+            });
+        }
+    }
+    found
+}
+
+/// The name of a section, also of one that is switched off.
+fn header(line: &str) -> Option<&str> {
+    let inside = line.trim_start_matches('#').strip_prefix('[')?.strip_suffix(']')?;
+    Some(inside.trim_start_matches('[').trim_end_matches(']'))
+}
+
+fn key(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.trim_start_matches('#').split_once(" = ")?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    is_key.then_some((key, value))
+}
+
+/// The value in a section; of a section that may be there several times, all of them.
+fn lookup<'a>(table: &'a Table, section: &str, key: &str) -> Option<&'a Value> {
+    let mut at = table;
+    for part in section.split('.').filter(|part| !part.is_empty()) {
+        at = match at.get(part)? {
+            Value::Table(table) => table,
+            Value::Array(list) => list.first()?.as_table()?,
+            _ => return None,
+        };
+    }
+    at.get(key)
+}
+
+/// Without what stands behind the question mark of an address: some receivers of alerts put a key there.
+fn shown(value: &Value) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in value.to_string().chars() {
+        match c {
+            '?' => {
+                inside = true;
+                out.push_str("?…");
+            }
+            '"' => {
+                inside = false;
+                out.push(c);
+            }
+            _ if inside => {}
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+const EXAMPLE: &str = include_str!("../../../../docs/sm2tp.toml.example");
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::SECTIONS;
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_table_is_shown_with_a_sentence() {
+        let all = settings("");
+        for section in SECTIONS {
+            for (key, _) in section.keys {
+                let found = all.iter().find(|setting| setting.section == section.name && setting.key == *key);
+                let found = found.unwrap_or_else(|| panic!("[{}] {key} is not shown", section.name));
+                assert!(found.given.is_none());
+            }
+        }
+        let of = |section: &str, key: &str| {
+            all.iter().find(|setting| setting.section == section && setting.key == key).unwrap().clone()
+        };
+        assert_eq!(of("http", "listen").default.as_deref(), Some("[\"127.0.0.1:8025\"]"));
+        assert_eq!(of("http", "public_url").default, None);
+        assert!(of("http", "public_score").about.contains("everybody may see"));
+    }
+
+    #[test]
+    fn what_the_file_says_is_told_apart_and_keys_in_addresses_stay_out() {
+        let all = settings(
+            "hostname = \"a.example\"\n[smtp]\nrecipients_max = 5\n[alerts]\n\
+             webhook = [{ url = \"https://h.example/x?key=secret\", secret_file = \"/s\" }]\n",
+        );
+        let of = |section: &str, key: &str| {
+            all.iter().find(|setting| setting.section == section && setting.key == key).unwrap().given.clone()
+        };
+        assert_eq!(of("", "hostname").as_deref(), Some("\"a.example\""));
+        assert_eq!(of("smtp", "recipients_max").as_deref(), Some("5"));
+        assert_eq!(of("smtp", "listen"), None);
+        let webhook = of("alerts", "webhook").unwrap();
+        assert!(webhook.contains("https://h.example/x?…") && !webhook.contains("secret\""), "{webhook}");
+    }
+}

@@ -1,0 +1,188 @@
+//! The pages in a real Chromium: with and without scripts, in both languages, with the keyboard alone.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::browser::{Browser, ENTER, Kind, Scripts, TAB, USUAL};
+use crate::node::{Node, said};
+use crate::peers::federation;
+use crate::wait::{free_address, wait_for};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A node with an owner, an organisation and somebody on its list.
+fn node() -> Node {
+    let http = free_address();
+    let config = "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\n";
+    let node = Node::start(&format!("{config}[http]\nlisten = [\"{http}\"]\n{}", federation(http)));
+    node.ask_with(&["account", "add", "anna", "--role", "owner"], PASSWORD);
+    node.add_login("news", "long enough", "asso.example", "bulk");
+    node.ask(&["suppress", "add", "gone@example.org", "--note", "asked on the telephone"]);
+    node
+}
+
+fn logged_in(node: &Node, kind: Kind) -> Browser {
+    let browser = Browser::start(kind);
+    browser.open(&at(node, "/login"));
+    browser.write("#name", "anna");
+    browser.write("#password", PASSWORD);
+    browser.click("main button");
+    assert_eq!(browser.url(), at(node, "/"));
+    browser
+}
+
+fn at(node: &Node, path: &str) -> String {
+    format!("http://{}{path}", node.http())
+}
+
+#[test]
+fn an_address_is_searched_and_released_with_and_without_scripts_in_both_languages() {
+    let node = node();
+    for (lang, scripts, refused, released) in [
+        ("en", Scripts::On, "An administrator put this address", "The address is written to again."),
+        ("fr", Scripts::Off, "L’administrateur a mis cette adresse", "On écrit de nouveau à cette adresse."),
+    ] {
+        let browser = logged_in(&node, Kind { lang, scripts, ..USUAL });
+        browser.open(&at(&node, "/suppression"));
+        browser.write("#address", "gone@example.org");
+        browser.click("form[role=search] button");
+        assert!(browser.text("main").contains(refused), "{}", browser.text("main"));
+        assert!(browser.text("main").contains("asked on the telephone"));
+        browser.picture(&format!("suppression-{lang}"));
+        browser.write("#note", "the telephone again");
+        browser.click("button[value=remove]");
+        assert_eq!(browser.text("[role=status]"), released);
+        assert_eq!(node.decision("gone@example.org", "personal")["decision"], "send");
+        node.ask(&["suppress", "add", "gone@example.org", "--note", "asked on the telephone"]);
+    }
+}
+
+#[test]
+fn a_blocked_sender_is_released_on_its_page() {
+    let node = node();
+    node.ask(&["sender", "block", "news", "--note", "it writes to strangers"]);
+    let browser = logged_in(&node, USUAL);
+    browser.click(".waiting a[href='/senders']");
+    browser.click("main th a");
+    assert!(browser.text("main").contains("it writes to strangers"), "{}", browser.text("main"));
+    browser.write("#note", "its password was changed");
+    browser.click("button[value=release]");
+    assert_eq!(browser.text("[role=status]"), "The sender may write as usual again.");
+    assert_eq!(node.ask(&["sender", "show", "news"])["evidence"]["level"], "normal");
+    let audit = node.ask(&["audit", "list"]);
+    assert_eq!((&audit[0]["by"], &audit[0]["what"]), (&"anna".into(), &"sender-decide".into()));
+}
+
+#[test]
+fn two_nodes_become_peers_through_their_pages() {
+    let (a, b) = (node(), node());
+    let (on_a, on_b) = (logged_in(&a, USUAL), logged_in(&b, Kind { scripts: Scripts::Off, ..USUAL }));
+    on_a.open(&at(&a, "/federation"));
+    let fingerprint = on_a.text("main code.large");
+    on_a.write("#url", &format!("http://{}/fed/v1", b.http()));
+    on_a.click("button[value=invite]");
+    assert_eq!(on_a.text("[role=status]"), "The invitation is sent.");
+    on_b.open(&at(&b, "/"));
+    on_b.click(".waiting a[href^='/federation/peer']");
+    assert!(on_b.text("main").contains(&fingerprint), "{}", on_b.text("main"));
+    on_b.click("input[name=compared]");
+    on_b.click("button[value=accept]");
+    assert_eq!(on_b.text("[role=status]"), "The peering is made.");
+    wait_for("the invitation is answered", Duration::from_secs(20), || {
+        (a.ask(&["peer", "list"])["peers"][0]["state"] == "accepted").then_some(())
+    });
+    on_a.open(&at(&a, "/federation"));
+    assert!(on_a.text("main").contains("accepted"));
+    on_a.picture("federation-en");
+}
+
+#[test]
+fn the_keyboard_is_enough() {
+    let node = node();
+    let browser = Browser::start(USUAL);
+    browser.open(&at(&node, "/login"));
+    // The first field has the focus.
+    browser.keys(&format!("anna{TAB}{PASSWORD}{ENTER}"));
+    wait_for("the overview", Duration::from_secs(20), || (browser.url() == at(&node, "/")).then_some(()));
+    browser.keys(TAB);
+    assert_eq!(browser.focused(), "To the content");
+    browser.keys(ENTER);
+    assert!(browser.url().ends_with("/#main"), "{}", browser.url());
+    browser.open(&at(&node, "/suppression"));
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|last| last != "address") {
+        browser.keys(TAB);
+        seen.push(browser.focused());
+        assert!(seen.len() < 40, "no way to the search: {seen:?}");
+    }
+    browser.keys(&format!("gone@example.org{ENTER}"));
+    wait_for("what was searched", Duration::from_secs(20), || browser.url().contains("address=gone").then_some(()));
+    assert!(browser.text("main").contains("is not written to"));
+}
+
+#[test]
+fn every_page_fits_a_telephone_and_is_kept_as_a_picture() {
+    let node = node();
+    let pages =
+        PAGES.iter().map(|path| (*path, path.trim_start_matches('/').split('?').next().unwrap().replace('/', "-")));
+    let pages: Vec<_> = pages.collect();
+    for (name, kind) in [
+        ("wide-en", USUAL),
+        ("narrow-fr", Kind { lang: "fr", width: 500, ..USUAL }),
+        ("dark-fr", Kind { lang: "fr", dark: true, ..USUAL }),
+    ] {
+        let browser = logged_in(&node, kind);
+        for (path, file) in &pages {
+            browser.open(&at(&node, path));
+            let file = if file.is_empty() { "overview" } else { file };
+            browser.picture(&format!("{name}-{file}"));
+            let wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth;");
+            assert!(wide.as_i64().unwrap() <= 0, "{path} is wider than the screen ({name}): {wide}");
+        }
+    }
+}
+
+#[test]
+fn nothing_serious_keeps_people_out_who_see_or_move_otherwise() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let fetched = said(&mut Command::new(root.join("scripts/axe")), "");
+    assert_eq!(fetched.exit, 0, "scripts/axe: {}", fetched.stderr);
+    let axe = std::fs::read_to_string(root.join(fetched.stdout.trim())).unwrap();
+    let node = node();
+    let mut found = Vec::new();
+    for dark in [false, true] {
+        let browser = logged_in(&node, Kind { dark, ..USUAL });
+        for path in PAGES {
+            browser.open(&at(&node, path));
+            browser.run(&axe);
+            let answer = browser.run_later(
+                "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v => \
+                 [v.impact, v.id, v.nodes.slice(0, 3).map(n => n.html + ' ' + n.failureSummary)])));",
+            );
+            let serious = answer.as_array().unwrap().iter().filter(|v| v[0] == "serious" || v[0] == "critical");
+            found.extend(serious.map(|violation| format!("{path} dark {dark}: {violation}")));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Those that need nothing but a node.
+const PAGES: &[&str] = &[
+    "/",
+    "/figures?days=30",
+    "/queue",
+    "/senders?all=1",
+    "/orgs",
+    "/orgs/show?name=org-news",
+    "/suppression",
+    "/suppression?address=gone%40example.org",
+    "/federation",
+    "/dns",
+    "/alerts",
+    "/audit",
+    "/settings",
+    "/accounts",
+    "/account",
+    "/account/factor",
+];
