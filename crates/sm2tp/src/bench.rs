@@ -2,7 +2,8 @@
 //! `sm2tp bench queue`: what a long queue costs ([`queue`]). `sm2tp bench report`: how fast reports are read ([`report`]);
 //! `sm2tp bench classify`: how fast replies ([`classify`]). `sm2tp bench admit`: what the question of every door costs
 //! ([`admit`]); `sm2tp bench absorb`: how fast outcomes are counted ([`absorb`]); `sm2tp bench log`: whether logs are read
-//! right, and how fast ([`log`]); `sm2tp bench policy`: how fast a policy service answers ([`policy`]).
+//! right, and how fast ([`log`]); `sm2tp bench policy`: how fast a policy service answers ([`policy`]); `sm2tp bench
+//! federation`: what segments of other nodes and the index of their tags cost ([`federation`]).
 //!
 //! The load generator and the sink are this process; the relay is another: a node of its own on a fresh directory, or
 //! any relay that was told to send its mail to the sink. Both ends run on the same cores, so figures compare relays on
@@ -11,6 +12,7 @@
 mod absorb;
 mod admit;
 mod classify;
+mod federation;
 mod load;
 mod log;
 mod node;
@@ -31,6 +33,7 @@ use tokio::time::{interval, timeout};
 pub use self::absorb::{AbsorbArgs, absorb};
 pub use self::admit::{AdmitArgs, admit};
 pub use self::classify::{ClassifyArgs, classify};
+pub use self::federation::{FederationArgs, federation};
 pub use self::load::Client;
 use self::load::Load;
 pub use self::log::{LogArgs, log};

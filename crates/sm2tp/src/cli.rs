@@ -28,7 +28,9 @@ pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
 pub use self::suppression::Suppression;
-use crate::bench::{AbsorbArgs, AdmitArgs, ClassifyArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs};
+use crate::bench::{
+    AbsorbArgs, AdmitArgs, ClassifyArgs, FederationArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs,
+};
 use crate::doctor::Doctor;
 use crate::sender::Sender;
 use crate::setup::Setup;
@@ -467,6 +469,8 @@ pub enum Bench {
     Classify(ClassifyArgs),
     /// Give the ledger outcomes to count, and make its views again.
     Absorb(AbsorbArgs),
+    /// Take segments of other nodes, and look their tags up.
+    Federation(FederationArgs),
     /// Read invented logs, of which every result is known, on one core.
     Log(LogArgs),
     /// Ask a policy service, or name recipients to a mail server that asks one.

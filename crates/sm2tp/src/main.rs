@@ -186,6 +186,7 @@ fn benchmark(asked: cli::Bench, config: &Path, json: bool) -> Result<ExitCode, F
         cli::Bench::Admit(args) => block_on(bench::admit(args, json))?,
         cli::Bench::Policy(args) => block_on(bench::policy(args, json))?,
         cli::Bench::Absorb(args) => block_on(bench::absorb(args, json))?,
+        cli::Bench::Federation(args) => block_on(bench::federation(args, json))?,
         cli::Bench::Classify(args) => bench::classify(&open::classifier(config)?, &args, json),
         cli::Bench::Log(args) => bench::log(&open::classifier(config)?, &args, json),
         cli::Bench::Report(args) => bench::report(&open::classifier(config)?, &args, json),

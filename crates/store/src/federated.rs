@@ -238,6 +238,12 @@ impl Federated {
         question(&self.read_index())
     }
 
+    /// Whether the tag index is written or put together at the moment.
+    #[must_use]
+    pub fn is_index_busy(&self) -> bool {
+        self.upkeep.is_busy()
+    }
+
     /// The numbers by which others are believed.
     #[must_use]
     pub fn belief(&self) -> &BeliefLimits {

@@ -153,6 +153,11 @@ impl Upkeep {
         }
     }
 
+    /// Whether runs are being written or put together.
+    pub(in crate::federated) fn is_busy(&self) -> bool {
+        self.0.is_writing.load(Ordering::Acquire) || self.0.is_merging.load(Ordering::Acquire)
+    }
+
     /// Waits until the index can take more: so its memory is bounded.
     ///
     /// # Errors
