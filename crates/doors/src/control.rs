@@ -9,6 +9,7 @@ mod addresses;
 mod alerts;
 mod dkim;
 mod explain;
+mod keys;
 mod lists;
 mod logins;
 mod logs;
@@ -23,6 +24,7 @@ pub(crate) mod stats;
 pub use self::access::{Asker, By, answer_to};
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
+pub use self::keys::OfKeys;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
 pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
 pub use self::persons::AccountChange;
@@ -45,6 +47,7 @@ use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::audit::Audit;
 use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::federated::FederatedError;
+use sm2tp_store::keys::KeysError;
 use sm2tp_store::ledger::{Replay, Verdict};
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
@@ -54,6 +57,7 @@ use tokio::time::timeout;
 
 use crate::confirm::NotAsked;
 use crate::exports::{self, ExportError};
+use crate::identity::IdentityError;
 use crate::patience::Patience;
 use crate::peering::{self, PeeringError, Trusting};
 use crate::smtp::Onward;
@@ -202,6 +206,9 @@ pub enum Request {
         who: String,
     },
     PeerList,
+    Key {
+        wanted: OfKeys,
+    },
     DkimNew {
         domain: String,
         selector: Option<String>,
@@ -292,6 +299,8 @@ pub enum Problem {
     #[error(transparent)]
     Peering(#[from] PeeringError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Dkim(#[from] DkimError),
     #[error(transparent)]
     NotAsked(#[from] NotAsked),
@@ -320,6 +329,8 @@ impl Problem {
             Self::Forbidden(_) => 77,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
+            Self::Identity(IdentityError::Store(_) | IdentityError::Keys(KeysError::Io { .. })) => 75,
+            Self::Identity(_) => 65,
             Self::Peering(error) => error.exit(),
             Self::Export(ExportError::Nothing) => 65,
             Self::Ledger(_) | Self::Spool(_) | Self::Export(_) => 75,
@@ -459,6 +470,7 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::PeerTrust { who, trust } => peers::trusted(house, peering::trust(house, &who, trust).await?).await,
         Request::PeerRemove { who } => peers::peer(peering::remove(house, &who).await?, house).await,
         Request::PeerList => peers::list(house).await,
+        Request::Key { wanted } => keys::answer(house, wanted).await,
         Request::DkimNew { domain, selector, algorithm, pem } => {
             dkim::new(house, &domain, selector, algorithm, pem).await
         }

@@ -62,6 +62,7 @@ async fn publish(house: &House, client: &Client, mut stop: watch::Receiver<bool>
                 () = own.settle(house, client) => {}
             }
         }
+        own.look_after(house).await;
         own.publish(house).await;
     }
 }

@@ -16,6 +16,7 @@ pub mod exports;
 mod feeds;
 pub mod follow;
 pub mod http;
+pub mod identity;
 pub mod logs;
 mod meters;
 mod outgoing;
@@ -106,6 +107,8 @@ pub struct Federation {
     pub keys: Arc<Mutex<Keys>>,
     /// What this node says of itself.
     pub descriptor: Arc<RwLock<SignedDescriptor>>,
+    /// One change of it at a time: two with one number would be a node that contradicts itself.
+    pub changing: Arc<tokio::sync::Mutex<()>>,
     /// How much is taken of an origin.
     pub quotas: QuotaLimits,
     /// Networks in which peers may be although they are not of the public Internet.

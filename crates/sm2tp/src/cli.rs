@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod beside;
+mod key;
 mod peer;
 mod stats;
 mod suppress;
@@ -24,6 +25,7 @@ use sm2tp_rules::{Stream, Streams};
 pub use self::account::Account;
 pub use self::audit::Audit;
 pub use self::beside::{Exim, Log, Opensmtpd, Postfix};
+pub use self::key::Key;
 pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
@@ -128,6 +130,9 @@ pub enum Command {
     /// Other nodes with which keys were exchanged.
     #[command(subcommand)]
     Peer(Peer),
+    /// Keys by which other nodes know this one (docs/node-keys.md).
+    #[command(subcommand)]
+    Key(Key),
     /// Keys that sign mail for its domain (DKIM).
     #[command(subcommand)]
     Dkim(Dkim),

@@ -18,6 +18,7 @@ mod doctor;
 mod drive;
 mod evidence;
 mod exim;
+mod key;
 mod lists;
 mod log;
 mod logins;
@@ -122,8 +123,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo { once, kill } => block_on(demo::run(demo::Args { once, json, kill }))?
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{error:#}"))),
         Command::Bench(asked) => benchmark(asked, &cli.config, json),
-        Command::Simulate(simulate::Simulate::Senders(args)) => simulate::senders(&args, json),
-        Command::Simulate(simulate::Simulate::Federation(args)) => simulate::federation(&args, json),
+        Command::Simulate(asked) => simulated(&asked, json),
+        Command::Key(command) => keys(command, &cli.config, json),
         Command::Dkim(command) => {
             let config = serve::load(&cli.config)?;
             block_on(dkim::run(&config, &cli.config, command, json))?
@@ -177,6 +178,20 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(ask::run(&config, &cli.config, other, json))?
         }
     }
+}
+
+fn simulated(asked: &simulate::Simulate, json: bool) -> Result<ExitCode, Failure> {
+    match asked {
+        simulate::Simulate::Senders(args) => simulate::senders(args, json),
+        simulate::Simulate::Federation(args) => simulate::federation(args, json),
+    }
+}
+
+fn keys(command: cli::Key, config: &Path, json: bool) -> Result<ExitCode, Failure> {
+    if let cli::Key::Sign { node_key, file } = &command {
+        return key::sign(node_key, file, json);
+    }
+    block_on(key::run(&serve::load(config)?, config, command, json))?
 }
 
 fn benchmark(asked: cli::Bench, config: &Path, json: bool) -> Result<ExitCode, Failure> {

@@ -11,10 +11,11 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use sm2tp_doors::confirm::Confirm;
+use sm2tp_doors::identity::{self, Facts};
 use sm2tp_doors::returns::{Back, Language};
 use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::{Federation, House, now};
-use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
+use sm2tp_federation::descriptor::SignedDescriptor;
 use sm2tp_federation::publish::SealRules;
 use sm2tp_proto::Domain;
 use sm2tp_rules::classify::Rulebook;
@@ -23,7 +24,7 @@ use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::confirm::Confirmations;
 use sm2tp_store::dkim::DkimKeys;
-use sm2tp_store::federated::{Federated, PeerState, Publisher};
+use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::returns::{Inbox, Returns};
@@ -66,7 +67,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         federated: federated.clone(),
         views: ledger.views().clone(),
         own: keys.node_key(),
-        log_key: keys.log.clone(),
+        log_key: keys.signer(),
         classifier: rulebook.clone(),
         hold_down_s: config.federation.hold_down.as_secs(),
         rules: config.federation.seal_after.map_or_else(SealRules::default, |after| SealRules::after(after.as_secs())),
@@ -77,6 +78,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         publisher,
         keys: Arc::new(Mutex::new(keys)),
         descriptor: Arc::new(RwLock::new(descriptor)),
+        changing: Arc::default(),
         quotas: config.belief.quotas.clone(),
         private_peers: networks(&config.federation.private_peers),
         poll: config.federation.poll,
@@ -302,38 +304,10 @@ fn limits(config: &Config) -> suppress::Limits {
 
 /// What the node says of itself; signed anew, with the next number, when something in it has changed.
 async fn describe(config: &Config, keys: &Keys, store: &Federated) -> Result<SignedDescriptor, Failure> {
-    let trouble = |error: &dyn std::fmt::Display| Failure::new(Exit::Configuration, format!("own descriptor: {error}"));
-    let known = store.descriptor(keys.node_key()).await.map_err(|error| trouble(&error))?;
-    let old = known.as_ref().map(SignedDescriptor::descriptor);
-    let peers = store.peers().await.map_err(|error| trouble(&error))?;
-    let mut log_keys = old.map(|old| old.log_keys.clone()).unwrap_or_default();
-    if log_keys.iter().all(|term| term.key != keys.log_key()) {
-        let not_before = now().saturating_sub(CLOCK_SKEW_S);
-        log_keys.push(LogKeyTerm { key: keys.log_key(), not_before, not_after: not_before + LOG_KEY_LIFE_S });
-    }
-    let descriptor = Descriptor {
-        node: keys.node_key(),
-        seq: old.map_or(1, |old| old.seq),
-        name: config.federation.name.clone(),
-        api: api(config),
-        contact: config.federation.contact.clone(),
-        log_keys,
-        revoked: old.map(|old| old.revoked.clone()).unwrap_or_default(),
-        peers: peers.iter().filter(|peer| peer.state == PeerState::Accepted).map(|peer| peer.node).collect(),
-        smtp: None,
-        versions: vec![1],
-        tag_schemes: vec![1],
-        retention_days: RETENTION_DAYS,
-        retired: false,
-    };
-    let next_seq = old.map_or(1, |old| old.seq + 1);
-    if let Some(known) = known.filter(|known| *known.descriptor() == descriptor) {
-        return Ok(known);
-    }
-    let next = Descriptor { seq: next_seq, ..descriptor };
-    let signed = descriptor::sign(next, &keys.node).map_err(|error| trouble(&error))?;
-    store.take_descriptor(signed.clone(), None, now()).await.map_err(|error| trouble(&error))?;
-    Ok(signed)
+    let (name, contact) = (config.federation.name.clone(), config.federation.contact.clone());
+    let facts = Facts { name, api: api(config), contact };
+    let described = identity::open(keys, store, facts, now()).await;
+    described.map_err(|error| Failure::new(Exit::Configuration, format!("own descriptor: {error}")))
 }
 
 /// Where peers reach `/fed/v1`. Without a public address it is the HTTP door on loopback, which only peers on this
@@ -370,11 +344,5 @@ fn hex(octets: &[u8]) -> String {
 /// How the directory comes into being, and who uses it.
 pub const INSTALLED: &str = "all commands run as the user of the node, which owns its data directory (see README.md): \
                              runuser -u sm2tp -- sm2tp …";
-/// Peers whose clock is a little behind shall take the first segment too.
-const CLOCK_SKEW_S: u64 = 3600;
-/// Until log keys can be rotated by command, one lasts for ten years.
-const LOG_KEY_LIFE_S: u64 = 3650 * 86_400;
-/// `FEDERATION.md` §8.1: no event is older.
-const RETENTION_DAYS: u16 = 400;
 /// What a mode allows to who is neither owner nor of the group.
 const OTHERS: u32 = 0o007;

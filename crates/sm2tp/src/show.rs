@@ -53,6 +53,10 @@ pub fn text(request: &Request, value: &Value) -> String {
             line(&mut out, &format!("  {} segments were let in", value["segments_let_in"]));
         }
         Request::PeerTrust { .. } => peer(&mut out, value),
+        Request::PeerRemove { .. } => {
+            fields(&mut out, value);
+            line(&mut out, "It still has the tag keys: change yours, if this node founded the federation, with sm2tp key tag.");
+        }
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);

@@ -67,6 +67,7 @@ impl Request {
             Self::PeerTrust { .. } => ("peer-trust", Area::Peers),
             Self::PeerRemove { .. } => ("peer-remove", Area::Peers),
             Self::PeerList => ("peer-list", Area::Peers),
+            Self::Key { .. } => ("key", Area::Peers),
             Self::DkimNew { .. } => ("dkim-new", Area::Dkim),
             Self::DkimList { .. } => ("dkim-list", Area::Dkim),
             Self::DkimRotate { .. } => ("dkim-rotate", Area::Dkim),
@@ -123,6 +124,7 @@ impl Request {
             | Self::UnknownReplies
             | Self::AuditList { .. } => false,
             Self::SuppressImport { import } => import.mode == ImportMode::Keep,
+            Self::Key { wanted } => wanted.changes(),
             Self::OrgReturns { change, .. } => *change != WishesChange::default(),
             Self::OrgLimits { change, .. } => *change != LimitsChange::default(),
             Self::OrgSuppression { change, reset, .. } => *reset || **change != Default::default(),
@@ -228,6 +230,7 @@ impl Request {
             Self::PeerAccept { who, weight, read } => format!("{who}: weight {weight}, read {read}"),
             Self::PeerTrust { who, trust } => format!("{who}: {}", words(json!(trust))),
             Self::PeerRemove { who } => who.clone(),
+            Self::Key { wanted } => wanted.about(),
             Self::DkimNew { domain, selector, .. } | Self::DkimRotate { domain, selector, .. } => {
                 format!("{domain} {}", selector.as_deref().unwrap_or("next selectors"))
             }

@@ -4,11 +4,10 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
 use flate2::read::GzDecoder;
 use reqwest::{Method, Url};
 use sm2tp_federation::request::{self, RequestError, RequestParts, SignatureTerm};
-use sm2tp_store::keys::{self, KeysError};
+use sm2tp_store::keys::{self, KeysError, LogSigner};
 use thiserror::Error;
 
 use super::guard::Guard;
@@ -23,7 +22,7 @@ pub struct Api(Url);
 pub(crate) struct Client {
     http: reqwest::Client,
     guard: Guard,
-    log_key: SigningKey,
+    log_key: LogSigner,
 }
 
 /// What came back with a status that means yes, or with 410.
@@ -151,7 +150,7 @@ impl Client {
     /// # Errors
     /// [`FetchError::Client`] where this machine has no certificates of authorities.
     pub(crate) fn new(house: &House) -> Result<Self, FetchError> {
-        let (guard, log_key) = (house.federation.guard(), house.federation.keys().log.clone());
+        let (guard, log_key) = (house.federation.guard(), house.federation.keys().signer());
         let http = outgoing::client().dns_resolver(guard.clone());
         let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX).build();
         let http = http.map_err(|error| FetchError::Client(outgoing::chain(&error)))?;
@@ -194,7 +193,7 @@ impl Client {
             body: &body,
         };
         let term = SignatureTerm { created, expires: created + SIGNATURE_LIFE_S, nonce: &nonce };
-        let signed = request::sign(&self.log_key, &parts, &term)?;
+        let signed = request::sign(&self.log_key.key(), &parts, &term)?;
         let mut asked = self
             .http
             .request(method, url)

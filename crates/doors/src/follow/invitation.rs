@@ -53,10 +53,10 @@ fn grants(house: &House, boxes: &Value) -> Result<Vec<TagKeyGrant>, FollowError>
     let wrong = |why: &str| FollowError::TagKeys(why.to_owned());
     let boxes =
         boxes.as_array().filter(|boxes| boxes.len() <= GRANTS_MAX).ok_or_else(|| wrong("no list, or too long"))?;
-    let log_key = house.federation.keys().log.clone();
+    let keys = house.federation.keys();
     let grant = |sealed: &Value| {
         let octets = sealed.as_str().and_then(|text| STANDARD.decode(text).ok()).ok_or_else(|| wrong("no base64"))?;
-        TagKeyGrant::open(&octets, &log_key).map_err(|error| FollowError::TagKeys(error.to_string()))
+        keys.open_grant(&octets).map_err(|error| FollowError::TagKeys(error.to_string()))
     };
     boxes.iter().map(grant).collect()
 }

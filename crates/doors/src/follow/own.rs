@@ -8,7 +8,7 @@ use sm2tp_store::federated::{FederatedError, Peer, PeerState};
 
 use super::fetch::{Api, Client, SEGMENT_MAX};
 use super::poll::FollowError;
-use crate::House;
+use crate::{House, identity};
 
 /// The sealing side of a node that runs.
 pub(super) struct Own {
@@ -36,12 +36,22 @@ impl Own {
         }
     }
 
+    /// Names the peers of now, and uses the keys whose time has come.
+    pub(super) async fn look_after(&mut self, house: &House) {
+        if let Err(error) = identity::look_after(house).await {
+            self.say(&error.to_string());
+        }
+    }
+
     /// Moves own events towards a segment, and seals it when its time has come.
     pub(super) async fn publish(&mut self, house: &House) {
         let (publisher, now) = (&house.federation.publisher, crate::now());
         let moved = publisher.collect(now).await.map(|_| ());
+        // What others would refuse is not signed.
+        let is_known = house.federation.own().descriptor().log_key_at(now) == Some(publisher.log_key.public());
         let sealed = match self.epoch {
-            Some(epoch) => publisher.seal(now, epoch).await,
+            Some(epoch) if is_known => self.seal(house, epoch).await,
+            Some(_) => Err(FederatedError::Refused("the descriptor of this node does not name its log key".into())),
             None => Ok(0),
         };
         match moved.and(sealed) {
@@ -51,11 +61,18 @@ impl Own {
         }
     }
 
+    async fn seal(&self, house: &House, epoch: u32) -> Result<usize, FederatedError> {
+        let publisher = &house.federation.publisher;
+        // A person may have begun a new one.
+        let epoch = house.federation.store.epoch().await?.max(epoch);
+        publisher.seal(crate::now(), epoch).await
+    }
+
     async fn try_settle(&mut self, house: &House, client: &Client) -> Result<Option<u32>, FollowError> {
         let store = &house.federation.store;
         let own = house.federation.publisher.own;
         let head = store.head(own).await?;
-        let kept = store.setting(EPOCH).await?.and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+        let kept = store.epoch().await?;
         let epoch = head.map_or(kept, |head| head.position.epoch.max(kept));
         let peers = store.peers().await?;
         let peers: Vec<Peer> = peers.into_iter().filter(|p| p.state == PeerState::Accepted && p.read).collect();
@@ -121,7 +138,7 @@ impl Own {
 
     async fn raise(&self, house: &House, to: u32) -> Result<u32, FollowError> {
         tracing::warn!(epoch = to, "our log was restored or forked; it goes on in a new epoch");
-        house.federation.store.put_setting(EPOCH, &to.to_string()).await?;
+        house.federation.store.raise_epoch(to).await?;
         Ok(to)
     }
 
@@ -171,7 +188,5 @@ async fn import(house: &House, client: &Client, peer: &Peer, from: Position) -> 
     Ok(())
 }
 
-/// Setting: the epoch in which this node seals.
-const EPOCH: &str = "epoch";
 /// Peers that are asked about our own head before each first seal.
 const ASKED_MAX: usize = 5;

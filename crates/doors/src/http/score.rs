@@ -87,6 +87,7 @@ async fn say(house: &House) -> Result<Saying, Refusal> {
     let (hostname, node) = (house.hostname.to_string(), keys.node_key());
     let score = PublicScore { v: 1, hostname, node, at: now(), since, sends, score: judged(&sends) };
     let signed = keys.sign_score(&score).map_err(|error| Refusal::Trouble(error.to_string()))?;
+    let signed = signed.ok_or(Refusal::Absent("the key that signs the score is not on this machine"))?;
     Ok(Saying { score, signed })
 }
 

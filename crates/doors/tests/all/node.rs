@@ -217,7 +217,7 @@ impl Node {
         let authority = self.origin.strip_prefix("http://").unwrap();
         let parts = RequestParts { method: "GET", authority, path, query, body: &[] };
         let term = SignatureTerm { created, expires: created + 60, nonce };
-        let log_key = signer.house.federation.keys().log.clone();
+        let log_key = signer.house.federation.keys().signer().key();
         let signed = request::sign(&log_key, &parts, &term).unwrap();
         client().get(url).header("signature-input", signed.signature_input).header("signature", signed.signature)
     }
@@ -274,18 +274,19 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         federated: store.clone(),
         views: ledger.views().clone(),
         own: keys.node_key(),
-        log_key: keys.log.clone(),
+        log_key: keys.signer(),
         classifier: Rulebook::new(Classifier::shipped()),
         hold_down_s: 0,
         rules: SealRules::after(0),
     };
-    let descriptor = describe(&keys.node, &keys.log, name, &format!("http://{authority}/fed/v1"));
+    let descriptor = describe(keys.node.as_ref().unwrap(), &keys.signer().key(), name, &format!("http://{authority}/fed/v1"));
     store.take_descriptor(descriptor.clone(), None, now()).await.unwrap();
     let federation = Federation {
         store,
         publisher,
         keys: Arc::new(Mutex::new(keys)),
         descriptor: Arc::new(RwLock::new(descriptor)),
+        changing: Arc::default(),
         quotas: QuotaLimits::default(),
         private_peers: Arc::new(|_| false),
         poll: Duration::from_millis(100),

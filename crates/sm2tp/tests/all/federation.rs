@@ -13,7 +13,7 @@ use crate::wait::{files, free_address, wait_for, wait_until};
 const LONG: Duration = Duration::from_secs(30);
 
 /// Its local clients send newsletters; what is held for a person is held for `hold_max`.
-fn node(name: &str, sink: &Sink, hold_max: &str) -> Node {
+pub fn node(name: &str, sink: &Sink, hold_max: &str) -> Node {
     let http = free_address();
     Node::start(&format!(
         "hostname = \"relay-{name}.example.org\"\n[http]\nlisten = [\"{http}\"]\n\
@@ -33,18 +33,18 @@ fn two_nodes_with(hold_max: &str) -> (Node, Node, Sink) {
     (a, b, sink)
 }
 
-fn two_nodes() -> (Node, Node, Sink) {
+pub fn two_nodes() -> (Node, Node, Sink) {
     two_nodes_with("1h")
 }
 
 /// The node finds out for itself that an address is dead.
 #[track_caller]
-fn learns(node: &Node, address: &str) {
+pub fn learns(node: &Node, address: &str) {
     send(node.smtp(), "anna@s.test", &[address], "hello");
     wait_until("the node knows", LONG, || node.decision(address, "bulk")["rule"] == "own-hard");
 }
 
-fn holds(node: &Node, address: &str) -> bool {
+pub fn holds(node: &Node, address: &str) -> bool {
     node.decision(address, "bulk")["decision"] == "hold"
 }
 

@@ -31,6 +31,7 @@ mod fuzz;
 mod hops;
 mod hostile;
 mod interop;
+mod keys;
 mod libraries;
 mod limits;
 mod lists;

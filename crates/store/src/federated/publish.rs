@@ -13,6 +13,7 @@ use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::{Fate, Outcome, Stage};
 
 use super::{Federated, FederatedError};
+use crate::keys::LogSigner;
 use crate::ledger::{self, Event, LedgerError, Views};
 use crate::sql::{self, Row, Sql, SqlError};
 use crate::told::{Answer, Told};
@@ -23,7 +24,7 @@ pub struct Publisher {
     pub federated: Federated,
     pub views: Views,
     pub own: NodeKey,
-    pub log_key: ed25519_dalek::SigningKey,
+    pub log_key: LogSigner,
     pub classifier: Rulebook,
     /// Seconds that a hard event waits for a delivery that proves it wrong.
     pub hold_down_s: u64,
@@ -126,7 +127,7 @@ impl Publisher {
         let head = self.federated.head(self.own).await?;
         let sealing = next(self.own, head, epoch, key_id, now);
         let list: Vec<Record> = records.iter().map(|(_, record)| *record).collect();
-        let sealed = segment::seal(&sealing, &self.log_key, &list)
+        let sealed = segment::seal(&sealing, &self.log_key.key(), &list)
             .map_err(|error| FederatedError::Refused(format!("events cannot be sealed: {error}")))?;
         self.federated.keep(&sealed.header, &sealed.body, None, now).await?;
         let gone = "DELETE FROM pending WHERE key_id = $1 AND id <= $2";

@@ -22,6 +22,22 @@ impl Federated {
         Ok(())
     }
 
+    /// The epoch in which this node seals.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where the ledger cannot be read.
+    pub async fn epoch(&self) -> Result<u32, FederatedError> {
+        Ok(self.setting(EPOCH).await?.and_then(|epoch| epoch.parse().ok()).unwrap_or(0))
+    }
+
+    /// The next own segment begins this epoch.
+    ///
+    /// # Errors
+    /// [`FederatedError`] where it cannot be kept.
+    pub async fn raise_epoch(&self, to: u32) -> Result<(), FederatedError> {
+        self.put_setting(EPOCH, &to.to_string()).await
+    }
+
     /// The value that was kept first; `fresh` is kept where there was none.
     ///
     /// # Errors
@@ -38,3 +54,4 @@ impl Federated {
 }
 
 const SELECT: &str = "SELECT value FROM setting WHERE key = $1";
+const EPOCH: &str = "epoch";
