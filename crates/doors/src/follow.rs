@@ -5,6 +5,7 @@
 
 mod fetch;
 mod guard;
+mod heads;
 mod invitation;
 mod judging;
 mod memory;

@@ -55,7 +55,7 @@ pub async fn open(keys: &Keys, store: &Federated, facts: Facts, now: u64) -> Res
     let Some(known) = store.descriptor(node).await? else {
         let first = Descriptor {
             node,
-            seq: 1,
+            seq: now,
             name,
             api,
             contact,
@@ -289,14 +289,15 @@ async fn settle(
     let waiting = wanted(store).await?;
     let mut next = waiting.clone().unwrap_or_else(|| known.clone());
     edit(&mut next);
-    next.seq = known.seq;
-    if next == *known {
+    if (Descriptor { seq: known.seq, ..next.clone() }) == *known {
         if waiting.is_some() {
             store.put_setting(WANTED, "").await?;
         }
         return Ok(None);
     }
-    next.seq = known.seq + 1;
+    // A node that was restored from a backup must not give out a number again that others have seen.
+    let fresh = known.seq.saturating_add(1).max(now).min(SEQ_MAX - 1);
+    next.seq = waiting.as_ref().filter(|waiting| known.seq < waiting.seq && **waiting == next).map_or(fresh, |w| w.seq);
     if let Some(node) = node {
         let signed = publish(store, next, node, now).await?;
         store.put_setting(WANTED, "").await?;

@@ -29,7 +29,8 @@ pub async fn watched<T>(work: impl Future<Output = T>, mut now: impl AsyncFnMut(
     }
 }
 
-fn bar(done: u64, total: u64) -> String {
+/// As full as the work is done.
+pub fn bar(done: u64, total: u64) -> String {
     let total = total.max(1);
     let part = usize::try_from(done.min(total) * BAR_CHARS / total).unwrap_or_default();
     let (full, empty) = ("#".repeat(part), ".".repeat(BAR_CHARS as usize - part));

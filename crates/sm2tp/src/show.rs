@@ -313,6 +313,9 @@ fn how_it_does(out: &mut String, entry: &Value) {
         .as_u64()
         .map_or_else(|| "not yet".to_owned(), |lag| format!("{} ago", crate::config::show_duration(lag)));
     line(out, &format!("  all that it has was taken: {lag}"));
+    if let Some((here, there)) = entry["backfill"]["here"].as_u64().zip(entry["backfill"]["there"].as_u64()) {
+        line(out, &format!("  {}", crate::progress::bar(here, there)));
+    }
     line(out, &format!("  events: {} from it, {} of ours to it", entry["events_in"], entry["events_out"]));
     if entry["origins_behind"].as_u64().is_some_and(|count| count != 0) {
         line(out, &format!("  behind it: {} nodes, {} events", entry["origins_behind"], entry["events_behind"]));

@@ -53,6 +53,8 @@ pub struct Federated {
     belief: Arc<BeliefLimits>,
     /// Whom each node names as its peers.
     links: Arc<Mutex<HashMap<NodeKey, Vec<NodeKey>>>>,
+    /// Of peers that were never read to the end: events of each origin that they have.
+    there: Arc<Mutex<HashMap<NodeKey, Vec<(NodeKey, u64)>>>>,
 }
 
 /// Why a segment could not be kept or served.
@@ -104,6 +106,7 @@ impl Federated {
             upkeep: Arc::new(upkeep),
             belief: Arc::new(belief),
             links: Arc::default(),
+            there: Arc::default(),
         };
         federated.load_links().await?;
         federated.load_judgements().await?;

@@ -58,6 +58,7 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
         let behind = behind.fold((0_u64, 0_u64), |sum, (origin, ..)| (sum.0 + 1, sum.1 + index.kept(&origin)));
         (index.kept(&peer.node), index.judgement(&peer.node), behind)
     });
+    let backfill = store.backfill(&peer).map(|(here, there)| json!({ "here": here, "there": there }));
     let mut value = serde_json::to_value(&peer).map_err(|error| Problem::Input(error.to_string()))?;
     if let Value::Object(fields) = &mut value {
         fields.insert("fingerprint".into(), peer.node.fingerprint().into());
@@ -70,6 +71,7 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
         fields.insert("quarantined_since".into(), judgement.quarantined_since.into());
         fields.insert("contradicts_itself".into(), contradicts.into());
         fields.insert("parked".into(), parked.map_or(Value::Null, |waiting| waiting_of(&waiting)));
+        fields.insert("backfill".into(), backfill.into());
         fields.insert("lag_s".into(), peer.caught_up_at.map(|at| now().saturating_sub(at)).into());
         // Who holds the name of a request may ask after it.
         fields.remove("request_id");

@@ -13,6 +13,8 @@ pub(super) struct Memory {
     pub proofs_told: HashSet<NodeKey>,
     /// Unix seconds when its tag keys were last asked for.
     pub keys_at: u64,
+    /// Unix seconds when all logs were last compared.
+    pub heads_at: u64,
     /// In the contact under way its feed was read to the end, and nothing was left.
     pub caught_up: bool,
     /// In the contact under way it has answered as the node that we know.

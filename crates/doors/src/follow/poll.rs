@@ -64,7 +64,7 @@ pub(super) struct Poll<'a> {
     pub ahead: HashMap<NodeKey, Vec<Header>>,
     cursor: Option<Cursor>,
     said: u32,
-    ends_at: Instant,
+    pub ends_at: Instant,
 }
 
 /// Talks to a peer once and notes how it went. The second answer is false where the peer should be asked less often.
@@ -137,7 +137,13 @@ async fn pull(
     poll.memory.answered = true;
     poll.tag_keys().await?;
     poll.proofs().await?;
-    let read = poll.feed().await;
+    if let Err(error) = poll.measure().await {
+        poll.say(&format!("it does not say how much it has: {error}"));
+    }
+    let mut read = poll.feed().await;
+    if read.is_ok() {
+        read = poll.compare_heads().await;
+    }
     if let Err(error) = poll.released().await {
         poll.say(&format!("what was let in cannot be fetched: {error}"));
     }
@@ -193,6 +199,8 @@ impl Poll<'_> {
                 Ok(_) | Err(_) => _ = self.memory.proofs_told.insert(origin),
             }
         }
+        // Of those that signed two descriptors with one number there is nothing to hand on.
+        self.house.federation.store.look(|index| self.memory.proofs_told.extend(index.contradicting()));
         Ok(())
     }
 
@@ -310,7 +318,7 @@ impl Poll<'_> {
 
 impl FetchError {
     /// The peer is not there, or not for us: asking the next question now is of no use.
-    fn is_absence(&self) -> bool {
+    pub(super) fn is_absence(&self) -> bool {
         !matches!(self, Self::Status { .. } | Self::TooLong { .. } | Self::Meaning { .. } | Self::Redirect { .. })
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod asking;
 mod believing;
 mod follow;
+mod heads;
 mod liar;
 mod node;
 mod pages;

@@ -1,5 +1,7 @@
 //! Peers: nodes with which two people exchanged keys, and the nodes that are known through them.
 
+use std::sync::PoisonError;
+
 use serde::{Deserialize, Serialize};
 use sm2tp_federation::descriptor::{Descriptor, Newer, SignedDescriptor};
 use sm2tp_federation::keys::{LogKey, NodeKey};
@@ -145,6 +147,26 @@ impl Federated {
         Ok(found.map_or(0, |newest| newest.next_sequence() - 1))
     }
 
+    /// Events of each origin that a peer has, while it was never read to the end.
+    pub fn note_there(&self, peer: NodeKey, there: Vec<(NodeKey, u64)>) {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, there);
+    }
+
+    /// How far the first reading of a peer is: events that are kept of those that it has, and those. None for one that was
+    /// read to the end, or did not say.
+    #[must_use]
+    pub fn backfill(&self, peer: &Peer) -> Option<(u64, u64)> {
+        let mut all = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if peer.caught_up_at.is_some() {
+            all.remove(&peer.node);
+        }
+        let there = all.get(&peer.node)?;
+        let add = |sum: (u64, u64), (kept, there): (u64, u64)| (sum.0.saturating_add(kept), sum.1.saturating_add(there));
+        Some(self.look(|index| {
+            there.iter().map(|(origin, there)| (index.kept(origin).min(*there), *there)).fold((0, 0), add)
+        }))
+    }
+
     /// The peer that we invited has accepted. Answers with whether it was still invited.
     ///
     /// # Errors
@@ -189,6 +211,7 @@ impl Federated {
             Newer::Same => return Ok(true),
             Newer::Old => return Ok(false),
             Newer::Equivocation => {
+                self.freeze_node(node, &incoming).await?;
                 return Err(FederatedError::Refused(format!("node {node} signed two descriptors with one seq")));
             }
             Newer::Take => {}

@@ -1,7 +1,8 @@
-//! Origins that signed two segments for one place (`FEDERATION.md` §8.10): the proof is kept and handed on, nothing of them is
+//! Origins that signed two segments for one place, or two descriptors with one number (`FEDERATION.md` §8.10): the proof is kept and handed on, nothing of them is
 //! taken, believed or served until a person accepts their next epoch.
 
 use sm2tp_federation::chain::Proof;
+use sm2tp_federation::descriptor::SignedDescriptor;
 use sm2tp_federation::header::{HEADER_OCTETS, Header};
 use sm2tp_federation::keys::NodeKey;
 
@@ -23,14 +24,33 @@ impl Federated {
         Ok(fresh != 0)
     }
 
+    /// A node signed two descriptors with one number (§2): nothing of it is believed, as with two segments for one place. Both
+    /// texts are kept, for the person who looks; there is no way to hand them on but to serve the one that came first.
+    pub(super) async fn freeze_node(&self, node: NodeKey, other: &SignedDescriptor) -> Result<(), FederatedError> {
+        if node == self.read_index().own() {
+            // Of its own words a node knows where they come from.
+            return Ok(());
+        }
+        let known = self.descriptor(node).await?.map(|known| known.text().to_owned()).unwrap_or_default();
+        let put = "INSERT INTO judged (origin, proof) VALUES ($1, $2) ON CONFLICT (origin) DO UPDATE SET \
+            proof = excluded.proof WHERE judged.proof IS NULL";
+        let values = [node.0[..].into(), [known.as_bytes(), b"\n", other.text().as_bytes()].concat()[..].into()];
+        if self.ledger.write(move |sql| Ok(sql.execute(put, &values)?)).await? != 0 {
+            tracing::error!(%node, "this node signed two descriptors with one number; nothing more is taken of it");
+        }
+        self.write_index().contradicting_mut().insert(node);
+        Ok(())
+    }
+
     /// A person accepts that an origin goes on in an epoch after the one in which it contradicted itself.
     ///
     /// # Errors
     /// [`FederatedError`]: nothing has changed.
     pub async fn thaw(&self, origin: NodeKey) -> Result<(), FederatedError> {
-        let Some((_, proof)) = self.proofs().await?.into_iter().find(|(frozen, _)| *frozen == origin) else {
+        let Some((_, proof)) = self.kept_proofs().await?.into_iter().find(|(frozen, _)| *frozen == origin) else {
             return Ok(());
         };
+        // Two descriptors say nothing of epochs.
         let header = proof.get(..HEADER_OCTETS).and_then(|octets| Header::parse(octets).ok());
         let next = header.map_or(0, |header| header.position().epoch.saturating_add(1));
         let update = "UPDATE judged SET proof = NULL, epoch_min = $2 WHERE origin = $1";
@@ -54,18 +74,24 @@ impl Federated {
         Ok(found.and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0))
     }
 
-    /// All proofs, each of 480 octets, with their origins.
+    /// Proofs to hand on, each of 480 octets, with their origins.
     ///
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn proofs(&self) -> Result<Vec<(NodeKey, Vec<u8>)>, FederatedError> {
+        let mut proofs = self.kept_proofs().await?;
+        proofs.retain(|(_, proof)| proof.len() == 2 * HEADER_OCTETS);
+        Ok(proofs)
+    }
+
+    async fn kept_proofs(&self) -> Result<Vec<(NodeKey, Vec<u8>)>, FederatedError> {
         let query = "SELECT origin, proof FROM judged WHERE proof IS NOT NULL ORDER BY origin";
         let read = |row: &Row| Ok((node_key(row, 0)?, row.blob(1)?.to_vec()));
         Ok(self.ledger.read(move |sql: &mut dyn Sql| Ok(sql::all(sql, query, &[], read)?)).await?)
     }
 
     pub(super) async fn load_proofs(&self) -> Result<(), FederatedError> {
-        let frozen: Vec<NodeKey> = self.proofs().await?.into_iter().map(|(origin, _)| origin).collect();
+        let frozen: Vec<NodeKey> = self.kept_proofs().await?.into_iter().map(|(origin, _)| origin).collect();
         self.write_index().contradicting_mut().extend(frozen);
         Ok(())
     }
