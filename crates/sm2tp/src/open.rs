@@ -59,8 +59,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let accounts = accounts(config, &ledger, &keys).await.map_err(|error| unusable(&file, &error))?;
     let persons = Persons::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let watch_key = keys.watch_secret();
-    let segments = dir.join("segments");
-    let federated = federated(config, &segments, &ledger, &keys).await?;
+    let federated = federated(config, &dir.join("segments"), &ledger, &keys).await?;
     let limits = limits(config);
     let book = Book::new(ledger.views().clone(), federated.clone(), accounts.clone(), limits, &keys.tags);
     let publisher = Publisher {

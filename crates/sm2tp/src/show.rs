@@ -53,10 +53,7 @@ pub fn text(request: &Request, value: &Value) -> String {
             line(&mut out, &format!("  {} segments were let in", value["segments_let_in"]));
         }
         Request::PeerTrust { .. } => peer(&mut out, value),
-        Request::PeerRemove { .. } => {
-            fields(&mut out, value);
-            line(&mut out, "It still has the tag keys: change yours, if this node founded the federation, with sm2tp key tag.");
-        }
+        Request::PeerRemove { .. } => removed(&mut out, value),
         Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);
@@ -64,6 +61,12 @@ pub fn text(request: &Request, value: &Value) -> String {
         _ => fields(&mut out, value),
     }
     out
+}
+
+/// Whoever left still has the keys.
+fn removed(out: &mut String, value: &Value) {
+    fields(out, value);
+    line(out, "It still has the tag keys: if this node founded the federation, change them with sm2tp key tag.");
 }
 
 fn breakers(out: &mut String, value: &Value) {

@@ -3,16 +3,20 @@
 //! The files are the truth; the tag index is made from them, on the disk as they come. Rows in the ledger's file name the
 //! files and give each a local number for the feed.
 
+mod contradict;
 mod history;
 mod index;
 mod judging;
 mod parked;
 mod peers;
 mod proofs;
+mod prune;
 pub(crate) mod publish;
 mod reading;
 mod settings;
 mod standings;
+#[cfg(test)]
+mod testing;
 mod verify;
 
 use std::collections::HashMap;
@@ -54,8 +58,11 @@ pub struct Federated {
     /// Whom each node names as its peers.
     links: Arc<Mutex<HashMap<NodeKey, Vec<NodeKey>>>>,
     /// Of peers that were never read to the end: events of each origin that they have.
-    there: Arc<Mutex<HashMap<NodeKey, Vec<(NodeKey, u64)>>>>,
+    there: Arc<Mutex<HashMap<NodeKey, Events>>>,
 }
+
+/// How many events of each origin.
+type Events = Vec<(NodeKey, u64)>;
 
 /// Why a segment could not be kept or served.
 #[derive(Debug, Error)]

@@ -53,9 +53,9 @@ impl Poll<'_> {
     /// Whether nothing is to be learned of this log: it is ours, stopped, passed over, or as long here.
     async fn is_known(&self, line: &HeadLine) -> Result<bool, FollowError> {
         let federation = &self.house.federation;
-        let stopped = federation.store.look(|index| {
-            index.contradicts_itself(&line.origin) || index.parked().contains_key(&line.origin)
-        });
+        let stopped = federation
+            .store
+            .look(|index| index.contradicts_itself(&line.origin) || index.parked().contains_key(&line.origin));
         if line.origin == federation.publisher.own || stopped || self.memory.passes_over(line.origin, crate::now()) {
             return Ok(true);
         }

@@ -38,6 +38,7 @@ async fn judge(house: &House) -> Result<(), FederatedError> {
     let rules = house.federation.publisher.classifier.rules();
     let codes = rules.providers().iter().map(|provider| (provider.id.to_string(), provider.code)).collect();
     store.freeze_hours(codes, crate::now()).await?;
+    store.prune(crate::now()).await?;
     for Turned { origin, judgement } in store.judge(crate::now()).await? {
         let tally = judgement.tally();
         match judgement.quarantined_since {

@@ -279,7 +279,8 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         hold_down_s: 0,
         rules: SealRules::after(0),
     };
-    let descriptor = describe(keys.node.as_ref().unwrap(), &keys.signer().key(), name, &format!("http://{authority}/fed/v1"));
+    let descriptor =
+        describe(keys.node.as_ref().unwrap(), &keys.signer().key(), name, &format!("http://{authority}/fed/v1"));
     store.take_descriptor(descriptor.clone(), None, now()).await.unwrap();
     let federation = Federation {
         store,

@@ -321,9 +321,9 @@ fn three_keys(store: &Federated, args: &FederationArgs) -> (Looks, f64) {
         let tags: Vec<Tag> =
             of_address.chain(keys.iter().filter_map(|key| key.tag_domain(address.domain()).ok())).collect();
         tagged += began.elapsed();
-        black_box(store.look(|index| {
-            tags.iter().map(|tag| index.believed(tag, NOW, limits).score).fold(0.0, f64::max)
-        }));
+        black_box(
+            store.look(|index| tags.iter().map(|tag| index.believed(tag, NOW, limits).score).fold(0.0, f64::max)),
+        );
         began.elapsed()
     }));
     (looks, tagged.as_secs_f64() * 1e6 / args.looks.max(1) as f64)
@@ -368,7 +368,10 @@ fn mixed(n: u64) -> u64 {
 
 fn words(figures: &Figures) -> String {
     let look = |what: &str, looks: &Looks| {
-        format!("{what}: {:.2} us on average, {:.2} us median, {:.2} us in 99 of 100\n", looks.mean, looks.median, looks.p99)
+        format!(
+            "{what}: {:.2} us on average, {:.2} us median, {:.2} us in 99 of 100\n",
+            looks.mean, looks.median, looks.p99
+        )
     };
     format!(
         "verified: {:.0} events in a second of CPU\n\

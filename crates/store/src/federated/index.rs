@@ -67,6 +67,8 @@ pub struct Index {
     tags: Tags,
     /// Events that are kept of each origin, readable or not.
     kept: HashMap<NodeKey, u64>,
+    /// The place in each log where what is kept begins: epoch and sequence number.
+    oldest: HashMap<NodeKey, (u32, u64)>,
     parked: HashMap<NodeKey, Waiting>,
 }
 
@@ -83,6 +85,7 @@ impl Index {
             frozen: HashSet::new(),
             tags: Tags::default(),
             kept: HashMap::new(),
+            oldest: HashMap::new(),
             parked: HashMap::new(),
         }
     }
@@ -94,10 +97,21 @@ impl Index {
     /// Counts a segment that is kept.
     pub(super) fn count(&mut self, header: &Header) {
         *self.kept.entry(header.origin()).or_default() += u64::from(header.count());
+        let place = (header.position().epoch, header.first_sequence());
+        let oldest = self.oldest.entry(header.origin()).or_insert(place);
+        *oldest = place.min(*oldest);
     }
 
-    pub(super) fn set_kept(&mut self, kept: HashMap<NodeKey, u64>) {
-        self.kept = kept;
+    /// Counts all segments that are kept, anew.
+    pub(super) fn count_all(&mut self, headers: &[Header]) {
+        self.kept.clear();
+        self.oldest.clear();
+        headers.iter().for_each(|header| self.count(header));
+    }
+
+    /// Where what is kept begins in the logs of origins, by their numbers: what lies before it was forgotten.
+    fn oldest_by_number(&self) -> Vec<(u32, u64)> {
+        self.origins.iter().map(|origin| self.oldest.get(origin).copied().unwrap_or_default()).collect()
     }
 
     /// Events that are kept of all origins.
@@ -176,6 +190,16 @@ impl Index {
                 tallies.entry(*origin).or_default().add(word);
             }
         }
+    }
+
+    /// Whether the last word of an origin that somebody vouches for is that the address is dead, and counts today.
+    pub(super) fn is_called_dead(&self, tag: &Tag, now: u64) -> bool {
+        let now_hour = u32::try_from(now / 3600).unwrap_or(u32::MAX);
+        self.tags.marks(tag).iter().any(|mark| {
+            let counts = mark.class == Class::HARD && now_hour.saturating_sub(mark.hour) <= HARD_HOURS;
+            let origin = self.origins.get(mark.origin as usize).filter(|_| counts);
+            origin.is_some_and(|origin| self.standings.contains_key(origin) && !self.contradicts_itself(origin))
+        })
     }
 
     /// Whether an origin signed two segments for one place, and no person thought again.

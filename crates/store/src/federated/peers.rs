@@ -161,7 +161,8 @@ impl Federated {
             all.remove(&peer.node);
         }
         let there = all.get(&peer.node)?;
-        let add = |sum: (u64, u64), (kept, there): (u64, u64)| (sum.0.saturating_add(kept), sum.1.saturating_add(there));
+        let add =
+            |sum: (u64, u64), (kept, there): (u64, u64)| (sum.0.saturating_add(kept), sum.1.saturating_add(there));
         Some(self.look(|index| {
             there.iter().map(|(origin, there)| (index.kept(origin).min(*there), *there)).fold((0, 0), add)
         }))

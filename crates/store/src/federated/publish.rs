@@ -97,7 +97,7 @@ impl Publisher {
         });
         found?;
         retract(sql, &tags, RetractReason::Delivered, Source::new(Witness::SmtpReply, Some(told.stream)), event.at)?;
-        Ok(())
+        self.contradict(sql, told, key, event.at)
     }
 
     /// Moves what is due towards a segment. `now` in unix seconds.
@@ -228,8 +228,9 @@ fn collect(sql: &mut dyn Sql, views: &Views, (hold_down_s, freeze): (u64, Switch
     for event in &due {
         let hold_down_s = publish::hold_down_s(event.class).min(hold_down_s);
         let delivered_at = views.evidence(&event.tag).map(|known| known.delivered_at).filter(|at| *at != 0);
-        // A delivery proves a death wrong, and what is taken back right.
-        let last_success_at = delivered_at.filter(|_| event.class != Class::RETRACT);
+        // A delivery proves a death wrong, and what is taken back or contradicted right.
+        let is_death = event.class != Class::RETRACT && event.class != Class::CONTRADICT;
+        let last_success_at = delivered_at.filter(|_| is_death);
         let in_strange_hour = freeze == Switch::On && strange(sql, event)?;
         let state = Pending { event_at: event.at, last_success_at, in_strange_hour };
         match publish::may_publish(&state, now, hold_down_s) {
@@ -341,8 +342,8 @@ fn next(origin: NodeKey, head: Option<Head>, epoch: u32, key_id: KeyId, sealed_a
     }
 }
 
-/// Something was told of the tag, which is neither taken back nor about to be.
-const TOLD: &str = "SELECT 1 FROM published WHERE tag = $1 AND class <> $2 \
+/// Something was told against the tag, which is neither taken back nor about to be. That it lives (8) is not against it.
+const TOLD: &str = "SELECT 1 FROM published WHERE tag = $1 AND class <> $2 AND class <> 8 \
     AND at > COALESCE((SELECT MAX(at) FROM published WHERE tag = $1 AND class = $2), -1) \
     AND NOT EXISTS (SELECT 1 FROM publish WHERE tag = $1 AND class = $2)";
 /// Anything was told of the tag, or is about to be.

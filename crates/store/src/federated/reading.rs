@@ -1,10 +1,8 @@
 //! Segments on their way into the tag index: as they are kept, and again where the index does not hold them.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use sm2tp_federation::header::Header;
-use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::segment::{self, Opened};
 
 use super::index::upkeep::Reading;
@@ -73,19 +71,11 @@ impl Federated {
         Ok(())
     }
 
-    /// How many events of each origin are kept.
+    /// How many events of each origin are kept, and from where on.
     pub(super) async fn count_kept(&self) -> Result<(), FederatedError> {
-        let read = self.ledger.read(|sql| {
-            let mut kept: HashMap<NodeKey, u64> = HashMap::new();
-            sql.rows("SELECT header FROM segment WHERE parked IS NULL", &[], &mut |row| {
-                let header = header(row)?;
-                *kept.entry(header.origin()).or_default() += u64::from(header.count());
-                Ok(())
-            })?;
-            Ok(kept)
-        });
-        let kept = read.await?;
-        self.write_index().set_kept(kept);
+        let query = "SELECT header FROM segment WHERE parked IS NULL";
+        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], header)?)).await?;
+        self.write_index().count_all(&headers);
         Ok(())
     }
 
@@ -173,91 +163,12 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::FileExt;
 
-    use ed25519_dalek::SigningKey;
-    use sm2tp_federation::belief::BeliefLimits;
-    use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm};
-    use sm2tp_federation::header::{Position, Sealing};
-    use sm2tp_federation::keys::LogKey;
-    use sm2tp_federation::record::{Class, Record, Source};
-    use sm2tp_federation::tags::{KeyId, Tag};
-
     use super::super::index::{FRESH_MAX, Index};
-    use super::super::{Peer, PeerState};
+    use super::super::testing::{NOW, open, peer_key, tag, told};
     use super::*;
-    use crate::ledger;
     use crate::testing::TempDir;
 
-    const NOW: u64 = 1_790_000_000;
     const SEGMENTS: u32 = 1 + FRESH_MAX as u32 / 4096;
-
-    async fn open(dir: &Path) -> Federated {
-        let ledger = Ledger::open(&ledger::path(dir)).unwrap();
-        let own = NodeKey([9; 32]);
-        Federated::open(ledger, &dir.join("segments"), own, BeliefLimits::default()).await.unwrap()
-    }
-
-    fn key(n: u8) -> SigningKey {
-        SigningKey::from_bytes(&[n; 32])
-    }
-
-    /// A peer, and more segments of it than stay in memory. Each event is about a tag of its own.
-    async fn told(federated: &Federated) {
-        let node = NodeKey::of(&key(1));
-        let log_keys = vec![LogKeyTerm { key: LogKey::of(&key(2)), not_before: 0, not_after: u64::MAX >> 12 }];
-        let descriptor = Descriptor {
-            node,
-            seq: 1,
-            name: "A".into(),
-            api: "https://a.example/fed/v1".into(),
-            contact: String::new(),
-            log_keys,
-            revoked: Vec::new(),
-            peers: Vec::new(),
-            smtp: None,
-            versions: vec![1],
-            tag_schemes: vec![1],
-            retention_days: 400,
-            retired: false,
-        };
-        federated.take_descriptor(descriptor::sign(descriptor, &key(1)).unwrap(), None, NOW).await.unwrap();
-        federated.put_peer(peer(node)).await.unwrap();
-        let (mut first_sequence, mut prev) = (1, [0; 32]);
-        for segno in 0..SEGMENTS {
-            let about = |n: u32| Record::about(Class::HARD, Source(1), tag(segno, n), NOW - 90_000);
-            let records: Vec<Record> = (0..4096).map(about).collect();
-            let position = Position { epoch: 0, segno };
-            let key_id = KeyId([9; 8]);
-            let sealing = Sealing { origin: node, position, first_sequence, prev, key_id, sealed_at: NOW };
-            let sealed = segment::seal(&sealing, &key(2), &records).unwrap();
-            federated.keep(&sealed.header, &sealed.body, None, NOW).await.unwrap();
-            (first_sequence, prev) = (first_sequence + 4096, sealed.header.header().hash());
-        }
-    }
-
-    fn peer(node: NodeKey) -> Peer {
-        Peer {
-            node,
-            url: "https://a.example/fed/v1".into(),
-            name: "A".into(),
-            state: PeerState::Accepted,
-            read: true,
-            weight: 1.0,
-            note: None,
-            added_at: NOW,
-            cursor: None,
-            polled_at: None,
-            answered_at: None,
-            caught_up_at: None,
-            read_at: None,
-            read_to: None,
-            trouble: None,
-            request_id: None,
-        }
-    }
-
-    fn tag(segno: u32, n: u32) -> Tag {
-        Tag((u128::from(n) << 100 | u128::from(segno)).to_be_bytes())
-    }
 
     /// Segments of which an event is known.
     fn known(federated: &Federated) -> Vec<u32> {
@@ -277,9 +188,9 @@ mod tests {
     async fn the_index_outlives_a_restart_and_is_made_again_where_it_is_lost_or_damaged() {
         let dir = TempDir::quick();
         let (segments, hidden) = (dir.path().join("segments"), dir.path().join("hidden"));
-        let (of_peer, all) = (segments.join(hex::encode(NodeKey::of(&key(1)).0)), (0..SEGMENTS).collect::<Vec<_>>());
+        let (of_peer, all) = (segments.join(hex::encode(peer_key().0)), (0..SEGMENTS).collect::<Vec<_>>());
         let federated = open(dir.path()).await;
-        told(&federated).await;
+        told(&federated, &[(NOW, 4096); SEGMENTS as usize]).await;
         until(|| federated.look(|index| index.size().runs) == 1).await;
         assert_eq!(known(&federated), all);
         let size = federated.look(Index::size);

@@ -19,8 +19,14 @@ pub(super) fn plan(runs: &[Arc<Run>], fresh_max: usize) -> Option<Vec<Arc<Run>>>
     })
 }
 
-/// Writes one run with all that is in `runs`, of each origin its newest word about a tag. Ends early when `closed` is set.
-pub(super) fn merge(runs: &[Arc<Run>], mut writer: Writer, closed: &AtomicBool) -> Result<Run, RunError> {
+/// Writes one run with all that is in `runs`, of each origin its newest word about a tag, without what lies before `oldest` in
+/// the logs of origins, by their numbers. Ends early when `closed` is set.
+pub(super) fn merge(
+    runs: &[Arc<Run>],
+    mut writer: Writer,
+    oldest: &[(u32, u64)],
+    closed: &AtomicBool,
+) -> Result<Run, RunError> {
     let rows = runs.iter().map(|run| run.rows).reduce(Rows::with).unwrap_or(Rows::of(0));
     let mut scans: Vec<Scan> = runs.iter().map(|run| run.scan()).collect();
     let mut heap = BinaryHeap::with_capacity(scans.len());
@@ -32,10 +38,11 @@ pub(super) fn merge(runs: &[Arc<Run>], mut writer: Writer, closed: &AtomicBool) 
         take(&mut scans, number, &mut heap)?;
         // Of one origin about one tag the newest comes first, and is its vote (§8.5).
         let whose = (entry.tag, entry.mark.origin);
-        if last != Some(whose) {
+        let begins = oldest.get(entry.mark.origin as usize).copied().unwrap_or_default();
+        if last != Some(whose) && begins <= entry.mark.place() {
             writer.push(&entry)?;
-            last = Some(whose);
         }
+        last = Some(whose);
         count += 1;
         if count.is_multiple_of(LOOKED_EVERY) && closed.load(Ordering::Relaxed) {
             return Err(RunError::Closed);

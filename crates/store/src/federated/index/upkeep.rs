@@ -300,7 +300,8 @@ impl Shared {
 
     fn merge(&self, chosen: &[Arc<Run>]) -> Result<(), RunError> {
         let path = self.next_path();
-        let merged = Writer::new(&path).and_then(|writer| merge::merge(chosen, writer, &self.is_closed));
+        let oldest = self.read().oldest_by_number();
+        let merged = Writer::new(&path).and_then(|writer| merge::merge(chosen, writer, &oldest, &self.is_closed));
         let run = Arc::new(merged.inspect_err(|_| forget(&path.with_extension("new")))?);
         let is_old = |line: &RunLine| chosen.iter().any(|run| run.path.ends_with(&line.file));
         self.rewrite(|manifest| {
