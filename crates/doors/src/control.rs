@@ -13,6 +13,7 @@ mod keys;
 mod lists;
 mod logins;
 mod logs;
+mod orgs;
 mod peers;
 mod persons;
 mod queue;
@@ -20,6 +21,7 @@ mod replies;
 mod returns;
 mod senders;
 pub(crate) mod stats;
+mod tokens;
 
 pub use self::access::{Asker, By, answer_to};
 pub use self::addresses::Entry;
@@ -39,7 +41,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sm2tp_proto::{Address, Domain};
+use sm2tp_proto::Address;
 use sm2tp_rules::Stream;
 use sm2tp_rules::access::Why;
 use sm2tp_rules::suppress::OfOrg;
@@ -49,6 +51,7 @@ use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::federated::FederatedError;
 use sm2tp_store::keys::KeysError;
 use sm2tp_store::ledger::{Replay, Verdict};
+use sm2tp_store::tokens::{TokenError, Wanted};
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -74,7 +77,10 @@ pub enum Request {
     },
     QueueList {
         those: Those,
+        /// Behind this mail, or behind this recipient of it.
         after: u64,
+        #[serde(default)]
+        after_index: Option<u32>,
         limit: usize,
     },
     QueueShow {
@@ -266,6 +272,13 @@ pub enum Request {
         before: Option<u64>,
         limit: usize,
     },
+    TokenNew {
+        wanted: Wanted,
+    },
+    TokenList,
+    TokenRevoke {
+        id: String,
+    },
     // In base64.
     ReportTake {
         recipient: Option<String>,
@@ -306,6 +319,8 @@ pub enum Problem {
     NotAsked(#[from] NotAsked),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("{0}")]
     Forbidden(Why),
 }
@@ -326,6 +341,8 @@ impl Problem {
             Self::Ledger(LedgerError::Refused(_)) => 65,
             Self::NotAsked(NotAsked::NothingToLift | NotAsked::NoTag) => 65,
             Self::NotAsked(_) => 75,
+            Self::Token(TokenError::Ledger(_) | TokenError::Random(_)) => 75,
+            Self::Token(_) => 65,
             Self::Forbidden(_) => 77,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
@@ -424,7 +441,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
 
 /// What is allowed already is done.
 #[expect(clippy::too_many_lines, reason = "a table: a line for each request, and no request without one")]
-async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value, Problem> {
+async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -> Result<Value, Problem> {
     match request {
         Request::Explain { address, org, stream } => explain::explain(house, &address, org, stream).await,
         Request::SuppressList { org, limit } => addresses::list(house, org, limit).await,
@@ -436,7 +453,9 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::SuppressExport { org, after } => lists::export(house, org, after).await,
         Request::ExportsWrite => Ok(exports::written(house).await?),
         Request::LogImport { log } => logs::import(house, log).await,
-        Request::QueueList { those, after, limit } => queue::list(house, those, after, limit).await,
+        Request::QueueList { those, after, after_index, limit } => {
+            queue::list(house, those, (after, after_index), limit).await
+        }
         Request::QueueShow { mail } => queue::show(house, mail).await,
         Request::QueueLog { mail, since, org } => queue::log(house, mail, since, org).await,
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,
@@ -449,18 +468,18 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::SenderAnnounce { who, recipients, until, note } => {
             senders::announce(house, &who, recipients, until, &note).await
         }
-        Request::OrgList => orgs(house).await,
-        Request::OrgAdd { name, domains, stream } => org_add(house, &name, domains, stream).await,
-        Request::OrgRemove { name } => org_remove(house, &name).await,
+        Request::OrgList => orgs::list(house).await,
+        Request::OrgAdd { name, domains, stream } => orgs::add(house, &name, domains, stream).await,
+        Request::OrgRemove { name } => orgs::remove(house, &name).await,
         Request::OrgLogin { org, login, password, stream } => logins::add(house, &org, &login, &password, stream).await,
         Request::OrgLoginHashed { org, login, hash, stream } => {
             logins::take_over(house, &org, &login, &hash, stream).await
         }
         Request::OrgLogout { login } => logins::remove(house, &login).await,
         Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
-        Request::OrgSuppression { name, change, reset } => org_suppression(house, &name, *change, reset).await,
+        Request::OrgSuppression { name, change, reset } => orgs::suppression(house, &name, *change, reset).await,
         Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
-        Request::OrgLimits { name, login, change } => limits(house, &name, login.as_deref(), change).await,
+        Request::OrgLimits { name, login, change } => orgs::limits(house, &name, login.as_deref(), change).await,
         Request::PeerInvite { url, note, weight, read } => {
             peers::peer(peering::invite(house, &url, note, share(weight)?, read).await?, house).await
         }
@@ -493,6 +512,9 @@ async fn done(house: &House, onward: &Onward, request: Request) -> Result<Value,
         Request::StatsOf { address } => stats::of_address(house, &address).await,
         Request::LedgerProgress => Ok(progress(house)),
         Request::AuditList { org, before, limit } => audit(house, org, before, limit).await,
+        Request::TokenNew { wanted } => tokens::new(house, asker, &wanted).await,
+        Request::TokenList => Ok(json!(house.tokens.list())),
+        Request::TokenRevoke { id } => tokens::revoke(house, &id).await,
     }
 }
 
@@ -505,64 +527,10 @@ async fn audit(house: &House, org: Option<String>, before: Option<u64>, limit: u
     Ok(json!(Audit::new(house.ledger.clone()).list(org, before, limit).await?))
 }
 
-async fn org_remove(house: &House, name: &str) -> Result<Value, Problem> {
-    house.accounts.remove_org(name).await?;
-    house.senders.forget(name);
-    Ok(json!({ "removed": name }))
-}
-
 /// How far a rebuild of the views has come; null where none runs.
 fn progress(house: &House) -> Value {
     let now = house.ledger.progress().now();
     now.map_or(Value::Null, |(done, total)| json!({ "done": done, "total": total }))
-}
-
-/// The organisations, each with its score of the last weeks where it has sent anything.
-async fn orgs(house: &House) -> Result<Value, Problem> {
-    let lights = stats::lights(house).await?;
-    let mut list = json!(house.accounts.orgs());
-    for org in list.as_array_mut().into_iter().flatten() {
-        let score = lights.iter().find(|(name, _)| org["name"] == name.as_str()).map(|(_, score)| score);
-        org["score"] = json!(score);
-    }
-    Ok(list)
-}
-
-/// What is not given stays as it is: an org that loses its domains by a forgotten word could write as anybody.
-async fn org_add(
-    house: &House,
-    name: &str,
-    domains: Option<Vec<String>>,
-    stream: Option<Stream>,
-) -> Result<Value, Problem> {
-    let known = house.accounts.orgs().into_iter().find(|org| org.name == name);
-    let (known_domains, known_stream) =
-        known.map_or((Vec::new(), Stream::Personal), |known| (known.domains, known.stream));
-    let (domains, stream) = (domains.unwrap_or(known_domains), stream.unwrap_or(known_stream));
-    let parsed: Result<Vec<Domain>, _> = domains.iter().map(|text| Domain::parse(text)).collect();
-    let parsed = parsed.map_err(|error| Problem::Input(format!("{}: {error}", domains.join(", "))))?;
-    house.accounts.put_org(name, parsed, stream, now()).await?;
-    Ok(json!({ "org": name, "domains": domains, "stream": stream }))
-}
-
-/// Without a change, what holds.
-async fn limits(house: &House, org: &str, login: Option<&str>, change: LimitsChange) -> Result<Value, Problem> {
-    let limits = match change == LimitsChange::default() {
-        true => house.accounts.limits(org, login)?,
-        false => house.accounts.change_limits(org, login, change).await?,
-    };
-    Ok(json!({ "org": org, "login": login, "limits": limits }))
-}
-
-/// Without a change, what holds; `reset` begins with what the node has.
-async fn org_suppression(house: &House, org: &str, change: OfOrg, reset: bool) -> Result<Value, Problem> {
-    let known = house.accounts.own_suppression(org)?;
-    let settings = if reset { OfOrg::default() } else { known.clone() }.changed(change);
-    if settings != known {
-        settings.over(&house.book.limits).check().map_err(|contradiction| Problem::Input(contradiction.to_string()))?;
-        house.accounts.put_suppression(org, settings.clone()).await?;
-    }
-    Ok(json!({ "org": org, "own": settings, "limits": explain::limits_in_force(house, org) }))
 }
 
 fn address(text: &str) -> Result<Address, Problem> {

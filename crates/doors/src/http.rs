@@ -44,17 +44,17 @@ use tokio::time::timeout;
 
 pub(crate) use self::confirm::decoded;
 use self::gate::Gate;
-pub(crate) use self::gate::{Asked, local};
+pub(crate) use self::gate::{Asked, local, named_by_itself, passed_on};
 pub(crate) use self::page::open_page;
 pub(crate) use self::refusal::Refusal;
 pub use self::score::Scores;
 pub(crate) use self::status::waiting;
 pub use self::words::Lang;
-use crate::House;
 use crate::acme::Challenges;
 use crate::patience::Patience;
-use crate::smtp::Onward;
+use crate::smtp::{self, Networks, Onward};
 use crate::web::{self, Logins, PublicUrl, Setting, Texts};
+use crate::{House, api};
 
 /// How pages are shown.
 #[derive(Clone)]
@@ -63,12 +63,21 @@ pub struct Pages {
     pub lang: Lang,
     /// Whether there is a score page.
     pub scores: Scores,
-    /// Where browsers reach those of persons; none: on this machine alone.
+    /// Where browsers reach the pages of persons; none: on this machine alone.
     pub public: Option<PublicUrl>,
     /// The configuration, to be shown.
     pub settings: Arc<[Setting]>,
     /// What the DNS says.
     pub texts: Texts,
+}
+
+/// What programs may do here.
+#[derive(Clone)]
+pub struct Programs {
+    /// Who may read `/metrics`.
+    pub metrics_from: Networks,
+    /// Where they hand in mail; none: they cannot.
+    pub mail: Option<smtp::Door>,
 }
 
 /// What all requests share.
@@ -109,10 +118,11 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    Pages { lang, scores, public, settings, texts }: Pages,
+    (Pages { lang, scores, public, settings, texts }, Programs { metrics_from, mail }): (Pages, Programs),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
+    let api = Arc::new(api::Shared::new(house.clone(), onward.clone(), metrics_from, mail));
     let shared = Arc::new(Shared {
         house,
         onward,
@@ -130,7 +140,7 @@ pub async fn serve(
         scores,
         said: score::Said::default(),
     });
-    let router = router(shared);
+    let router = router(shared).merge(api::routes(api));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();

@@ -3,6 +3,7 @@
 
 pub mod acme;
 pub mod alerts;
+pub mod api;
 pub mod beside;
 pub mod confirm;
 pub mod control;
@@ -39,6 +40,7 @@ use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::Keys;
+use sm2tp_store::tokens::Tokens;
 use sm2tp_store::{Book, Ledger, Persons, Senders, Spool};
 use tokio::sync::watch;
 
@@ -57,6 +59,8 @@ pub struct House {
     pub book: Book,
     pub dkim: DkimKeys,
     pub senders: Senders,
+    /// What programs show to be let in.
+    pub tokens: Tokens,
     pub federation: Federation,
     pub turned_away: TurnedAway,
     pub meters: Arc<Meters>,

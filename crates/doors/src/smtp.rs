@@ -35,6 +35,7 @@ use self::client::{Client, Place};
 pub use self::client::{Fronts, Networks};
 use self::company::Company;
 use self::connection::Connection;
+pub(crate) use self::desk::{HandedIn, NotTaken};
 pub(crate) use self::limits::Guard;
 use self::limits::{Knocks, Reports};
 use self::reading::Memory;

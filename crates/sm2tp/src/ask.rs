@@ -202,6 +202,7 @@ fn begins(request: &Request) -> bool {
             | Request::SuppressAllow { .. }
             | Request::SuppressRemove { .. }
             | Request::SuppressImport { .. }
+            | Request::TokenNew { .. }
             | Request::PeerInvite { .. }
             | Request::DkimNew { .. }
     )
@@ -212,7 +213,9 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Explain { address, org, stream } => Request::Explain { address, org, stream },
         Command::Queue(queue) => match queue {
             Queue::Salvage => return Err(asks_nobody()),
-            Queue::List { those, after, limit } => Request::QueueList { those: those.into(), after, limit },
+            Queue::List { those, after, limit } => {
+                Request::QueueList { those: those.into(), after, after_index: None, limit }
+            }
             Queue::Show { mail } => Request::QueueShow { mail },
             Queue::Retry(which) => Request::QueueRetry { which: which.into() },
             Queue::Hold(which) => Request::QueueHold { which: which.into() },
@@ -257,6 +260,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Stats(asked) => asked.into(),
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
         Command::Audit(audit) => audit.into(),
+        Command::Token(token) => token.into(),
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,
         Command::Classify(asked) if asked.replay => {
             Request::ReplayReplies { mode: if asked.apply { Replay::Apply } else { Replay::Show } }

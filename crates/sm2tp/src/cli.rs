@@ -8,6 +8,7 @@ mod peer;
 mod stats;
 mod suppress;
 mod suppression;
+mod token;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
 pub use self::suppression::Suppression;
+pub use self::token::Token;
 use crate::bench::{
     AbsorbArgs, AdmitArgs, ClassifyArgs, FederationArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs,
 };
@@ -150,6 +152,9 @@ pub enum Command {
     /// Who changed what.
     #[command(subcommand)]
     Audit(Audit),
+    /// Tokens of programs that come over HTTP (docs/api.md).
+    #[command(subcommand)]
+    Token(Token),
     /// Postfix on this machine: what it must say to ask this node.
     #[command(subcommand)]
     Postfix(Postfix),

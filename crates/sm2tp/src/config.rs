@@ -192,6 +192,8 @@ pub struct Http {
     pub public_url: Option<String>,
     /// Whether everybody may see how well mail of this node arrives.
     pub public_score: Switch,
+    /// Who may read `/metrics`.
+    pub metrics_from: Vec<Network>,
 }
 
 /// `[relay]`

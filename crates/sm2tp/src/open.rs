@@ -29,6 +29,7 @@ use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
 use sm2tp_store::returns::{Inbox, Returns};
 use sm2tp_store::spool::Spool;
+use sm2tp_store::tokens::Tokens;
 use sm2tp_store::{Book, LedgerError, Persons, Senders};
 
 use crate::beside::{self, networks};
@@ -91,10 +92,9 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let senders = Senders::open(&ledger, watch.mode, watch.limits.clone(), watch_key)
         .await
         .map_err(|error| unusable(&file, &error))?;
-    let hostname = config.hostname.as_str().into();
-    let turned_away = TurnedAway::default();
+    let tokens = Tokens::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let house = House {
-        hostname,
+        hostname: config.hostname.as_str().into(),
         spool,
         ledger,
         accounts,
@@ -102,8 +102,9 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         book,
         dkim,
         senders,
+        tokens,
         federation,
-        turned_away,
+        turned_away: TurnedAway::default(),
         meters: Arc::default(),
         returns,
         alerts,

@@ -218,7 +218,7 @@ impl Decided {
 }
 
 /// A time from now, or a day (its end) or a moment of the world, as unix seconds.
-fn until(text: &str) -> Result<u64, String> {
+pub fn until(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no time: 12h, 3d, 2026-12-24 or 2026-12-24T18:00 (UTC)");
     if let Some(hours) = text.strip_suffix('h').or(text.strip_suffix('d')) {
         let number: u64 = hours.parse().map_err(|_| wrong())?;

@@ -183,9 +183,11 @@ fn start_doors(
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let challenges = Challenges::default();
+    let mut mail = None;
     if let Some(asked) = &config.smtp {
         let settings = smtp_settings(config, asked, (certificates.as_ref(), directory))?;
         let door = smtp::Door::new(house.clone(), onward.clone(), settings, stops);
+        mail = Some(door.clone());
         for (listener, entry) in listeners.smtp {
             let (door, stop) = (door.clone(), until(stopped));
             doors.spawn(async move { said(door.serve(listener, entry, stop).await, "SMTP") });
@@ -201,7 +203,12 @@ fn start_doors(
     for listener in listeners.http {
         let (house, authority, stop) = (house.clone(), authorities(house), until(stopped));
         let challenges = challenges.clone();
-        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, pages.clone(), stop);
+        let programs = http::Programs {
+            metrics_from: networks(config.http.as_ref().map_or(&[], |http| &http.metrics_from)),
+            mail: mail.clone(),
+        };
+        let shown = (pages.clone(), programs);
+        let serving = http::serve(listener, (house, onward.clone()), authority, challenges, shown, stop);
         doors.spawn(async move { said(serving.await, "HTTP") });
     }
     // Bound before the node says that it is ready: a command that comes then must find it.

@@ -5,6 +5,7 @@ mod alerts;
 mod audit;
 mod explain;
 mod exports;
+mod token;
 
 use std::fmt::Write;
 
@@ -29,6 +30,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::AlertsList => alerts::list(&mut out, value),
         Request::AlertsTest => alerts::tried(&mut out, value),
         Request::AuditList { .. } => audit::list(&mut out, value),
+        Request::TokenNew { .. } => token::made(&mut out, value),
+        Request::TokenList => token::list(&mut out, value),
         Request::Stats { .. } => out = crate::stats::text(value),
         Request::StatsOf { .. } => out = crate::stats::of_address(value),
         Request::BreakerList => breakers(&mut out, value),

@@ -209,6 +209,16 @@ impl Accounts {
         Some(Account { org: org.name.as_str().into(), login: Some(login.into()), domains, addresses, kind })
     }
 
+    /// The account of an organisation itself, for its programs that have no login.
+    #[must_use]
+    pub fn of_org(&self, name: &str) -> Option<Account> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let org = known.orgs.get(name)?;
+        let (domains, addresses) = senders(org, &Limits::default());
+        let kind = stream::Kind { stream: org.stream, by: StreamBy::Org };
+        Some(Account { org: org.name.as_str().into(), login: None, domains, addresses, kind })
+    }
+
     /// The account of a login that another mail server let in: of this node, or of the organisation `local` where only that
     /// server knows it. `stream` is for the latter.
     #[must_use]

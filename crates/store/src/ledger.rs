@@ -6,6 +6,7 @@
 pub mod addresses;
 mod breaker;
 pub(crate) mod canary;
+pub mod counted;
 mod event;
 pub mod figures;
 mod imported;
@@ -38,6 +39,7 @@ pub(crate) use self::breaker::Bounced;
 use self::breaker::Watching;
 pub use self::breaker::{Breakers, Tripped, Verdict};
 use self::canary::Canaries;
+use self::counted::Counted;
 pub use self::event::{Event, Subject};
 pub(crate) use self::event::{domain, hour, kind};
 pub use self::progress::Progress;
@@ -61,6 +63,7 @@ pub struct Ledger {
     breakers: Breakers,
     watching: Arc<Mutex<Watching>>,
     progress: Progress,
+    counted: Counted,
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -105,7 +108,7 @@ impl Ledger {
         let reader = sql::open_sqlite(path)?;
         reader.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
         let (writer, reader) = (owner("ledger", connection)?, owner("ledger-reader", reader)?);
-        Ok(Self { writer, reader, views, breakers, watching: Arc::default(), progress })
+        Ok(Self { writer, reader, views, breakers, watching: Arc::default(), progress, counted: Counted::default() })
     }
 
     #[must_use]
@@ -117,6 +120,12 @@ impl Ledger {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counted(&self) -> &Counted {
+        &self.counted
     }
 
     /// The providers that are not believed at the moment.
@@ -189,11 +198,12 @@ impl Ledger {
         tagger: impl Fn(&Address) -> Option<(KeyId, Tag)> + Send + 'static,
         publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
     ) -> Result<(), LedgerError> {
-        let (source, views) = (source.to_owned(), self.views.clone());
+        let (source, views, counted) = (source.to_owned(), self.views.clone(), self.counted.clone());
         let (breakers, watching) = (self.breakers.clone(), self.watching.clone());
         ask(&self.writer, move |connection| {
-            let (read, events) =
+            let Absorbed { recipients: events, others, read } =
                 sql::transaction(connection, |sql| absorb(sql, (&source, &batch), send_log, &views, &tagger, publish))?;
+            counted.add(&others);
             let fresh = batch.iter().filter(|(number, _)| read < *number).map(|(_, told)| told);
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
             let erring = watching.hear(fresh, &events, (&views, &breakers));
@@ -208,7 +218,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: none of them was kept.
     pub async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
-        let views = self.views.clone();
+        let (views, counted) = (self.views.clone(), self.counted.clone());
         ask(&self.writer, move |connection| {
             let (recipients, others): (Vec<_>, Vec<_>) =
                 events.into_iter().partition(|event| event.subject == Subject::Recipient);
@@ -218,6 +228,7 @@ impl Ledger {
                 recipients.iter().chain(&others).try_for_each(|event| put(sql, event))?;
                 add_up(sql, recipients.iter().chain(&others))
             })?;
+            counted.add(&others);
             views.follow(&recipients);
             Ok::<_, LedgerError>(())
         })
@@ -244,8 +255,10 @@ impl Ledger {
         work: impl FnOnce(&mut dyn Sql) -> Result<(Vec<Event>, Option<Bounced>, T), LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (views, breakers, watching) = (self.views.clone(), self.breakers.clone(), self.watching.clone());
+        let counted = self.counted.clone();
         ask(&self.writer, move |connection| {
             let (events, bounced, answer) = sql::transaction(connection, work)?;
+            counted.add(&events);
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
             let erring = bounced.map(|bounced| watching.hear_report(&bounced, &events, (&views, &breakers)));
             views.follow(&events);
@@ -320,7 +333,16 @@ impl Ledger {
     }
 }
 
-/// Answers with the number up to which the source had been taken before, and with the events about recipients.
+/// What a batch brought.
+struct Absorbed {
+    /// Events about recipients.
+    recipients: Vec<Event>,
+    /// Events about senders and sites.
+    others: Vec<Event>,
+    /// The number up to which the source had been taken before.
+    read: u64,
+}
+
 fn absorb(
     sql: &mut dyn Sql,
     (source, batch): (&str, &[(u64, Told)]),
@@ -328,7 +350,7 @@ fn absorb(
     views: &Views,
     tagger: Tagger<'_>,
     mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
-) -> Result<(u64, Vec<Event>), LedgerError> {
+) -> Result<Absorbed, LedgerError> {
     let read = sql::first(sql, "SELECT last FROM read_to WHERE source = $1", &[source.into()], |row| row.uint(0))?;
     let read = read.unwrap_or(0);
     let (mut recipients, mut others) = (Vec::new(), Vec::new());
@@ -373,7 +395,7 @@ fn absorb(
             &[source.into(), (*last).max(read).into()],
         )?;
     }
-    Ok((read, recipients))
+    Ok(Absorbed { recipients, others, read })
 }
 
 pub(crate) fn keep(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {

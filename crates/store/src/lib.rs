@@ -8,6 +8,7 @@ pub mod book;
 pub mod confirm;
 pub mod dkim;
 pub mod federated;
+pub mod idempotency;
 pub mod keys;
 pub mod ledger;
 pub mod outbox;
@@ -16,6 +17,7 @@ pub mod returns;
 pub mod senders;
 pub mod spool;
 pub mod sql;
+pub mod tokens;
 pub mod told;
 
 #[cfg(test)]

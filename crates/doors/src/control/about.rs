@@ -8,7 +8,7 @@ use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::ledger::Replay;
 
 use super::access::Asker;
-use super::{Entry, ImportMode, Problem, Request, Those, Which};
+use super::{Entry, ImportMode, Problem, Request, Those, Which, tokens};
 use crate::House;
 
 /// What is taken out of an answer for somebody who may see one organisation only.
@@ -88,6 +88,9 @@ impl Request {
             Self::ReplayReplies { .. } => ("replay-replies", Area::Ledger),
             Self::ReportTake { .. } => ("report-take", Area::Ledger),
             Self::AuditList { .. } => ("audit-list", Area::Audit),
+            Self::TokenNew { .. } => ("token-new", Area::Tokens),
+            Self::TokenList => ("token-list", Area::Tokens),
+            Self::TokenRevoke { .. } => ("token-revoke", Area::Tokens),
         }
     }
 
@@ -122,6 +125,7 @@ impl Request {
             | Self::LedgerProgress
             | Self::BreakerList
             | Self::UnknownReplies
+            | Self::TokenList
             | Self::AuditList { .. } => false,
             Self::SuppressImport { import } => import.mode == ImportMode::Keep,
             Self::Key { wanted } => wanted.changes(),
@@ -155,6 +159,7 @@ impl Request {
                 entry.org.as_deref()
             }
             Self::SuppressImport { import } => import.org.as_deref(),
+            Self::TokenNew { wanted } => wanted.org.as_deref(),
             Self::SenderShow { who } | Self::SenderDecide { who, .. } | Self::SenderAnnounce { who, .. } => {
                 who.org.as_deref()
             }
@@ -173,7 +178,10 @@ impl Request {
     /// Whether its organisation is found by what it names.
     pub(super) fn is_looked_up(&self) -> bool {
         match self {
-            Self::QueueShow { .. } | Self::OrgLogout { .. } | Self::DkimList { domain: Some(_) } => true,
+            Self::QueueShow { .. }
+            | Self::OrgLogout { .. }
+            | Self::TokenRevoke { .. }
+            | Self::DkimList { domain: Some(_) } => true,
             Self::QueueRetry { which }
             | Self::QueueHold { which }
             | Self::QueueRelease { which }
@@ -235,6 +243,8 @@ impl Request {
                 format!("{domain} {}", selector.as_deref().unwrap_or("next selectors"))
             }
             Self::DkimRemove { domain, selector, which } => format!("{domain} {selector} {}", words(json!(which))),
+            Self::TokenNew { wanted } => format!("{}: {}, {}", wanted.name, wanted.role, wanted.scopes),
+            Self::TokenRevoke { id } => id.clone(),
             Self::BreakerDecide { provider, verdict } => format!("{provider}: {}", words(json!(verdict))),
             _ => String::new(),
         }
@@ -271,6 +281,7 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
             &mut entry.org
         }
         Request::SuppressImport { import } => &mut import.org,
+        Request::TokenNew { wanted } if wanted.role == "org-administrator" => &mut wanted.org,
         Request::SenderShow { who } | Request::SenderDecide { who, .. } | Request::SenderAnnounce { who, .. } => {
             &mut who.org
         }
@@ -287,8 +298,12 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
     org.get_or_insert_with(|| own.to_owned());
 }
 
-/// What follows for all organisations is not believed of one: a list of bounces is evidence of the whole node.
+/// What follows for all organisations is not believed of one: a list of bounces is evidence of the whole node. And nobody gives
+/// more than he has.
 pub(super) fn given(asker: &Asker, request: &Request) -> Result<(), Problem> {
+    if let Request::TokenNew { wanted } = request {
+        return tokens::may_give(asker, wanted);
+    }
     let (Some(org), Request::SuppressImport { import }) = (asker.rights.role.org(), request) else { return Ok(()) };
     match import.entries.iter().any(|entry| matches!(entry.claim, Claim::Bounce { .. })) {
         true => Err(Why::WholeNode { org: org.into(), action: request.action() }.into()),
@@ -302,6 +317,7 @@ pub(super) fn filter(request: &Request) -> Filter {
         Request::Explain { .. } => Filter::Explanation,
         Request::SenderList { .. } => Filter::List { of: Some("senders"), field: "org" },
         Request::OrgList => Filter::List { of: None, field: "name" },
+        Request::TokenList => Filter::List { of: None, field: "org" },
         Request::DkimList { domain: None } => Filter::Domains,
         _ => Filter::Nothing,
     }

@@ -83,7 +83,7 @@ pub(super) async fn answered(
     about::given(asker, &request)?;
     let line = request.changes().then(|| entry(house, asker, &request));
     let (filter, org) = (about::filter(&request), bound);
-    let mut value = done(house, onward, request).await?;
+    let mut value = done(house, onward, asker, request).await?;
     if let Some(line) = line {
         keep(house, line).await;
     }
@@ -115,6 +115,7 @@ async fn asked(
             let before = house.accounts.account(login).map(|account| account.org.to_string());
             [Some(org.clone()), before].into_iter().flatten().map(Some).collect()
         }
+        Request::TokenRevoke { id } => vec![house.tokens.org_of(id)],
         Request::OrgLogout { login } => vec![house.accounts.account(login).map(|account| account.org.to_string())],
         Request::SuppressImport { import } => {
             let named = import.entries.iter().filter_map(|entry| entry.org.clone()).map(Some);
@@ -125,7 +126,7 @@ async fn asked(
             vec![own.map(str::to_owned)]
         }
         // What is not its own is taken out of the answer.
-        Request::DkimList { domain: None } | Request::OrgList | Request::SenderList { .. } => {
+        Request::DkimList { domain: None } | Request::OrgList | Request::SenderList { .. } | Request::TokenList => {
             vec![bound.map(str::to_owned)]
         }
         other => vec![other.org().map(str::to_owned)],

@@ -18,6 +18,7 @@ use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::sql::{self, Row, SqlError};
 
 use super::addresses::known;
+use super::orgs::limits_in_force;
 use super::{Problem, address, peers, queue};
 use crate::{House, now};
 
@@ -71,32 +72,6 @@ pub(super) async fn explain(
         "limits": limits_in_force(house, &org),
         "release": asked.release(),
     }))
-}
-
-/// The numbers of suppression for mail of an org. Durations in seconds.
-pub(super) fn limits_in_force(house: &House, org: &str) -> Value {
-    let limits = house.book.limits(org);
-    json!({
-        "strict": limits.strict,
-        "personal_retry_after_s": limits.personal_retry_after_s,
-        "hard_expiry_s": limits.hard_expiry_s,
-        "inactive_recheck_s": limits.inactive_recheck_s,
-        "ambiguous_spread_s": limits.ambiguous_spread_s,
-        "soft_limit": limits.soft_max,
-        "soft_window_s": limits.soft_window_s,
-        "soft_spread_s": limits.soft_spread_s,
-        "soft_half_life_s": limits.soft_half_life_s,
-        "complaint": limits.complaint,
-        "federated": limits.federated,
-        "delivery_fresh_s": limits.delivery_fresh_s,
-        "newer_sources": limits.newer_sources_min,
-        "held_score": limits.held_score,
-        "suppressed_score": limits.suppressed_score,
-        "suppressed_sources": limits.suppressed_sources_min,
-        "doubtful": limits.doubtful,
-        "canary_share": limits.canary_share,
-        "stopped": limits.stopped,
-    })
 }
 
 /// What is asked, and what is known.

@@ -30,5 +30,6 @@ pub(super) async fn take_over(
 
 pub(super) async fn remove(house: &House, login: &str) -> Result<Value, Problem> {
     house.accounts.remove_login(login).await?;
+    house.tokens.forget_login(login).await?;
     Ok(json!({ "removed": login }))
 }

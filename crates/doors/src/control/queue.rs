@@ -32,8 +32,15 @@ pub enum Which {
     Those(Those),
 }
 
-pub(super) async fn list(house: &House, those: Those, after: u64, limit: usize) -> Result<Value, Problem> {
-    let filter = Filter { after: (after, u32::MAX), limit: limit.clamp(1, LIST_MAX), ..those.filter()? };
+/// Behind a mail, or behind a recipient of it.
+pub(super) async fn list(
+    house: &House,
+    those: Those,
+    (mail, index): (u64, Option<u32>),
+    limit: usize,
+) -> Result<Value, Problem> {
+    let filter =
+        Filter { after: (mail, index.unwrap_or(u32::MAX)), limit: limit.clamp(1, LIST_MAX), ..those.filter()? };
     let page = house.spool.list(filter).await?;
     Ok(Value::Array(page.iter().map(listed).collect()))
 }
@@ -322,6 +329,7 @@ fn listed(entry: &Listed) -> Value {
 fn recipient(recipient: &Recipient) -> Value {
     json!({
         "recipient": recipient.address.clear(),
+        "index": recipient.index,
         "lane": recipient.lane.as_str(),
         "attempts": recipient.attempts,
         "next_at": recipient.next_at,

@@ -132,15 +132,22 @@ impl Shared {
 
 /// A client on this machine that no proxy stands before, as far as one can see.
 pub(crate) fn local(client: Client, headers: &HeaderMap) -> Result<(), Refusal> {
-    let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
-    // A page of another site that made its name point here would send that name.
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if client.0.ip().to_canonical().is_loopback() && !passed_on && is_loopback(host) {
+    if client.0.ip().to_canonical().is_loopback() && !passed_on(headers) && named_by_itself(headers) {
         return Ok(());
     }
     Err(Refusal::Forbidden(
         "This page is for the machine itself in this version: open it there, or through ssh -L 8025:127.0.0.1:8025 as http://127.0.0.1:8025/.",
     ))
+}
+
+/// A proxy says that it stands in between.
+pub(crate) fn passed_on(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
+}
+
+/// The machine is asked under its own name. A page of another site that made its name point here would send that name.
+pub(crate) fn named_by_itself(headers: &HeaderMap) -> bool {
+    is_loopback(headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default())
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -1,5 +1,8 @@
 //! Who may send what to whom: turns what the session asks into facts, asks the rules, and keeps accepted mail.
 
+mod hand_in;
+mod spoken;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +23,13 @@ use sm2tp_store::keys;
 use sm2tp_store::senders::{Named, SenderId};
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
+pub(crate) use self::hand_in::{HandedIn, NotTaken};
+use self::spoken::Spoken;
 use super::bcc::{self, without_bcc, without_stream};
 use super::client::{Client, Place};
 use super::company::Busy;
 use super::deadline::Standing;
-use super::trace::{self, Service, Via};
+use super::trace::{self, Service};
 use super::{Port, Shared};
 use crate::directory::Person;
 use crate::meters::Seat;
@@ -89,7 +94,7 @@ impl Desk {
             Ask::Front { told } => self.front(&told),
             Ask::Sender { path, params } => self.sender(path, params.size),
             Ask::Recipient { path, options } => self.recipient(&path, options),
-            Ask::Message { envelope, content } => self.message(envelope, content, session).await,
+            Ask::Message { envelope, content } => self.message(envelope, content, &Spoken::of(session)).await,
         }
     }
 
@@ -408,7 +413,7 @@ impl Desk {
     }
 
     /// Keeps a report for those who count it.
-    async fn report(&self, to: To, content: Vec<u8>, session: &Session) -> Answer {
+    async fn report(&self, to: To, content: Vec<u8>, spoken: &Spoken) -> Answer {
         let Some(back) = &self.shared.house.returns else {
             return no(451, Enhanced(4, 3, 0), "Reports are not taken now, try again later");
         };
@@ -427,7 +432,7 @@ impl Desk {
         let begins_with_field = content.first().is_some_and(u8::is_ascii_alphabetic) && !content.starts_with(b"From ");
         let content = match begins_with_field {
             true => {
-                trace::trace(&content, &self.via(session, Service::Forwarding, &MailOptions::default()), now).content
+                trace::trace(&content, &self.via(spoken, Service::Forwarding, &MailOptions::default()), now).content
             }
             false => content,
         };
@@ -449,25 +454,32 @@ impl Desk {
         reading.await.map_err(|_| later())?.ok_or_else(person)
     }
 
-    async fn message(&mut self, envelope: Envelope, content: Vec<u8>, session: &Session) -> Answer {
-        let busy = self.busy.take();
+    async fn message(&mut self, envelope: Envelope, content: Vec<u8>, spoken: &Spoken) -> Answer {
         if let Some(to) = self.report.take() {
-            return self.report(to, content, session).await;
+            self.busy = None;
+            return self.report(to, content, spoken).await;
         }
+        match self.accept(envelope, content, spoken).await {
+            Ok(mail) => Answer::YesSaying(format!("queued as {mail}")),
+            Err(answer) => answer,
+        }
+    }
+
+    /// Takes a mail of a member; answers with its number in the queue.
+    async fn accept(&mut self, envelope: Envelope, content: Vec<u8>, spoken: &Spoken) -> Result<u64, Answer> {
+        let busy = self.busy.take();
         let Some(account) = self.account.clone() else {
-            return no(530, Enhanced(5, 7, 0), "Authentication required");
+            return Err(no(530, Enhanced(5, 7, 0), "Authentication required"));
         };
         if RECEIVED_MAX < count_received(&content) {
-            return no(554, Enhanced(5, 4, 6), "This message has been through too many servers: it is in a loop");
+            return Err(no(554, Enhanced(5, 4, 6), "This message has been through too many servers: it is in a loop"));
         }
         let octets = content.len() as u64;
-        if let Err(answer) = self.measure(&account, |holders| admit::content(octets, holders)) {
-            return answer;
-        }
+        self.measure(&account, |holders| admit::content(octets, holders))?;
         let received_at = now();
         let told = self.told(&account);
         let service = if told.stream == Stream::Forwarded { Service::Forwarding } else { Service::Submission };
-        let via = self.via(session, service, &envelope.params.options);
+        let via = self.via(spoken, service, &envelope.params.options);
         let (content, looks) = match service {
             Service::Submission => {
                 let looks = bcc::looks(&content);
@@ -477,13 +489,10 @@ impl Desk {
         };
         let traced = trace::trace(&content, &via, received_at);
         let content: Arc<[u8]> = traced.content.into();
-        let (kind, recipients) = match self.kind_of(&account, &looks, traced.message_id.as_deref()) {
-            Ok(decided) => decided,
-            Err(answer) => return answer,
-        };
+        let (kind, recipients) = self.kind_of(&account, &looks, traced.message_id.as_deref())?;
         let recipients = match self.sent_by_way(&account, envelope.sender.as_ref(), kind.stream, recipients) {
             Ok(recipients) => recipients,
-            Err(refusal) => return self.stop(&account, &refusal),
+            Err(refusal) => return Err(self.stop(&account, &refusal)),
         };
         let hold_s = self.shared.settings.hold_s;
         let mut options = envelope.params.options;
@@ -524,7 +533,7 @@ impl Desk {
     }
 
     /// Puts a mail into the spool, and hands it on.
-    async fn keep(&self, mail: NewMail, content: Arc<[u8]>, busy: Option<Busy>) -> Answer {
+    async fn keep(&self, mail: NewMail, content: Arc<[u8]>, busy: Option<Busy>) -> Result<u64, Answer> {
         let spool = &self.shared.house.spool;
         let kept = match busy.as_ref().is_some_and(Busy::is_alone) {
             true => spool.accept_alone(mail).await,
@@ -535,15 +544,14 @@ impl Desk {
                 let id = queued.mail.id;
                 // The relay may have stopped: the mail is in the spool, and the next start finds it.
                 let _ = self.shared.onward.mails.send((queued, content)).await;
-                Answer::YesSaying(format!("queued as {id}"))
+                Ok(id)
             }
             Err(error) => {
                 tracing::error!(%error, "a message could not be kept; its client was told to try again");
-                if error.is_full() {
-                    no(452, Enhanced(4, 3, 1), "Insufficient system storage, try again later")
-                } else {
-                    no(452, Enhanced(4, 3, 0), "The message could not be stored, try again later")
-                }
+                Err(match error.is_full() {
+                    true => no(452, Enhanced(4, 3, 1), "Insufficient system storage, try again later"),
+                    false => no(452, Enhanced(4, 3, 0), "The message could not be stored, try again later"),
+                })
             }
         }
     }
@@ -563,19 +571,6 @@ impl Desk {
             return Ok((kind, recipients));
         }
         self.decide_again(account, kind.stream, recipients).map(|recipients| (kind, recipients))
-    }
-
-    fn via<'a>(&'a self, session: &'a Session, service: Service, options: &MailOptions) -> Via<'a> {
-        Via {
-            hostname: &self.shared.settings.hostname,
-            service,
-            helo: session.helo().unwrap_or_default(),
-            client: self.client.known(),
-            tls: session.is_tls(),
-            login: session.login().is_some(),
-            esmtp: session.is_esmtp(),
-            utf8: options.utf8,
-        }
     }
 }
 

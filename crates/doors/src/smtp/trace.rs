@@ -12,9 +12,17 @@ pub(super) struct Via<'a> {
     pub client: Option<IpAddr>,
     pub tls: bool,
     pub login: bool,
-    pub esmtp: bool,
+    pub protocol: Protocol,
     pub utf8: bool,
     pub service: Service,
+}
+
+/// What was spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Smtp,
+    Esmtp,
+    Http,
 }
 
 /// What is done for the message.
@@ -40,9 +48,10 @@ pub(super) struct Traced {
 pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
     let date = Date::new(i64::try_from(now).unwrap_or(i64::MAX)).to_rfc822();
     // RFC 3848; RFC 6531 §4.3.
-    let protocol = match (via.esmtp, via.utf8) {
-        (false, _) => "SMTP".to_owned(),
-        (true, utf8) => {
+    let protocol = match (via.protocol, via.utf8) {
+        (Protocol::Smtp, _) => "SMTP".to_owned(),
+        (Protocol::Http, _) => "HTTP".to_owned(),
+        (Protocol::Esmtp, utf8) => {
             let (name, tls) = (if utf8 { "UTF8SMTP" } else { "ESMTP" }, if via.tls { "S" } else { "" });
             format!("{name}{tls}{}", if via.login { "A" } else { "" })
         }
@@ -129,7 +138,7 @@ mod tests {
             client: "192.0.2.7".parse().ok(),
             tls: true,
             login,
-            esmtp: true,
+            protocol: Protocol::Esmtp,
             utf8: login,
             service,
         }

@@ -94,7 +94,7 @@ pub(super) async fn page(
     let query = Fields::read(&query.unwrap_or_default());
     let f = visitor.frame(&shared, Screen::Queue).after(&query);
     let after = query.text("after").parse().unwrap_or(0);
-    let request = Request::QueueList { those: those(&query), after, limit: ROWS_MAX };
+    let request = Request::QueueList { those: those(&query), after, after_index: None, limit: ROWS_MAX };
     let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
     let rows: Vec<Row> = value.as_array().into_iter().flatten().map(|entry| row(entry, &f)).collect();
     let shown = Shown::of(&query);
@@ -162,7 +162,7 @@ pub(super) async fn sure(
             (list(&value, "recipients").len(), format!("/queue/{mail}"))
         }
         Err(_) => {
-            let request = Request::QueueList { those: those(&query), after: 0, limit: COUNTED_MAX };
+            let request = Request::QueueList { those: those(&query), after: 0, after_index: None, limit: COUNTED_MAX };
             let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
             (value.as_array().map_or(0, Vec::len), format!("/queue?{}", shown.query()))
         }

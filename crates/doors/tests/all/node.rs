@@ -27,6 +27,7 @@ use sm2tp_store::federated::{Federated, Peer, PeerState, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::ledger::{self, SendLog};
 use sm2tp_store::senders::Mode;
+use sm2tp_store::tokens::Tokens;
 use sm2tp_store::told::{Answer, Told, Verdict, What};
 use sm2tp_store::{Book, Ledger, Persons, Senders, Spool};
 use tokio::net::TcpListener;
@@ -81,13 +82,16 @@ impl Node {
             (house.clone(), onward),
             vec!["relay.example.org".into(), authority.clone()],
             sm2tp_doors::acme::Challenges::default(),
-            http::Pages {
-                lang: http::Lang::En,
-                scores: http::Scores::Off,
-                public: PublicUrl::new(PUBLIC),
-                settings: settings(),
-                texts: texts(),
-            },
+            (
+                http::Pages {
+                    lang: http::Lang::En,
+                    scores: http::Scores::Off,
+                    public: PublicUrl::new(PUBLIC),
+                    settings: settings(),
+                    texts: texts(),
+                },
+                http::Programs { metrics_from: Arc::new(|_| false), mail: None },
+            ),
             async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             },
@@ -306,6 +310,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         book,
         dkim,
         senders,
+        tokens: Tokens::load(alerting.clone()).await.unwrap(),
         federation,
         turned_away,
         meters: Arc::default(),

@@ -33,6 +33,16 @@ pub struct ChunkReader {
     pub(super) chunks: Option<Chunks>,
 }
 
+/// A message that came whole, under the same rules.
+///
+/// # Errors
+/// [`DataError`]: why it is not taken. `octets_max` is of the message.
+pub fn whole(content: &[u8], octets_max: u64) -> Result<Vec<u8>, DataError> {
+    let mut chunks = Chunks::new(octets_max);
+    chunks.push(content);
+    chunks.into_message()
+}
+
 impl ChunkReader {
     pub(super) fn new(octets: u64, last: Last, chunks: Option<Chunks>) -> Self {
         Self { octets, left: octets, last, chunks }

@@ -81,6 +81,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("listen", r#"["127.0.0.1:8025"]"#),
             ("public_url", r#""https://relay.example.org""#),
             ("public_score", r#""off""#),
+            ("metrics_from", r#"["127.0.0.1/32", "::1/128"]"#),
         ],
     },
     SectionKeys {

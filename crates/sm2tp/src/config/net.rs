@@ -1,7 +1,7 @@
 //! Values of the network: listen addresses, networks, host names, addresses of other servers.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::values::{Wrong, quoted};
@@ -16,6 +16,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// This machine.
+    pub fn loopback() -> Vec<Self> {
+        let one = |addr: IpAddr| Self { addr, prefix: if addr.is_ipv4() { 32 } else { 128 } };
+        vec![one(Ipv4Addr::LOCALHOST.into()), one(Ipv6Addr::LOCALHOST.into())]
+    }
+
     /// Whether `ip` lies in the network. An IPv4 client that came in over an IPv6 socket counts as IPv4.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

@@ -268,6 +268,10 @@ fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
         listen: doors.listen(section, 8025)?,
         public_url: section.text("public_url", net::pages_url)?,
         public_score: section.text("public_score", word(SWITCH))?.unwrap_or(Switch::Off),
+        metrics_from: match section.has("metrics_from") {
+            true => networks(section, "metrics_from")?,
+            false => Network::loopback(),
+        },
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod acme;
 mod alerts;
+mod api;
 mod arc;
 mod backup;
 mod bad_peer;
@@ -11,6 +12,7 @@ mod bad_peers;
 mod beside;
 mod book;
 mod browser;
+mod calls;
 mod circumstances;
 mod client;
 mod clients;
@@ -37,6 +39,7 @@ mod limits;
 mod lists;
 mod local;
 mod logs;
+mod metrics;
 mod milter;
 mod mta;
 mod names;

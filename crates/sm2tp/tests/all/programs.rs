@@ -21,6 +21,14 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing. Install it: {INSTALL}"))
 }
 
+/// A program of `scripts/test-python`.
+#[track_caller]
+pub fn of_python(name: &str) -> PathBuf {
+    let path = Path::new("/opt/sm2tp-test-python/bin").join(name);
+    assert!(path.exists(), "{} is missing. Install it: scripts/test-python, or {INSTALL}", path.display());
+    path
+}
+
 /// Something that a program needs and that this command finds: a module, an extension.
 #[track_caller]
 pub fn need(program: &Path, command: &[&str], packages: &str) {

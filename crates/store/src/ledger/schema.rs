@@ -24,7 +24,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    for tables in [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, FEDERATION] {
+    for tables in [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, TOKENS, FEDERATION] {
         transaction.execute_batch(tables)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -55,13 +55,14 @@ pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
 /// 17: one table of addresses instead of two.
 /// 18: who changed what.
 /// 19: persons who use the pages, and their sessions.
-const FORMAT: i64 = 19;
+/// 20: tokens of programs, and requests that are done once.
+const FORMAT: i64 = 20;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 18] = [
+const MIGRATIONS: [&str; 19] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -98,6 +99,8 @@ const MIGRATIONS: [&str; 18] = [
      ALTER TABLE recipient ADD COLUMN complained INTEGER NOT NULL DEFAULT 0;
      DROP TABLE IF EXISTS recipient_figure;",
     // A table, which is made below.
+    "",
+    // Two tables, which are made below.
     "",
     // Two tables, which are made below.
     "",
@@ -229,6 +232,19 @@ CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
 CREATE INDEX IF NOT EXISTS audit_org ON audit (org, id);
 ";
 
+/// Programs that come over HTTP (`crate::tokens`, `crate::idempotency`): hashes of secrets, keys and requests.
+const TOKENS: &str = "
+CREATE TABLE IF NOT EXISTS token (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, org TEXT, scopes TEXT NOT NULL, login TEXT,
+    rate TEXT NOT NULL, made_at INTEGER NOT NULL, made_by TEXT NOT NULL, expires_at INTEGER, hash BLOB NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS idempotency (
+    token TEXT NOT NULL, key BLOB NOT NULL, request BLOB NOT NULL, at INTEGER NOT NULL, answer TEXT,
+    PRIMARY KEY (token, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_at ON idempotency (at);
+CREATE INDEX IF NOT EXISTS idempotency_token ON idempotency (token, at);
+";
+
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
 /// segment; `segment` names the files.
 const FEDERATION: &str = "
@@ -271,16 +287,19 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_of_format_17_learns_who_changed_what() {
+    fn a_ledger_of_format_17_learns_who_changed_what_and_what_a_token_is() {
         let connection = Connection::open_in_memory().unwrap();
         prepare(&connection).unwrap();
-        let older =
-            "DROP TABLE audit; INSERT INTO setting (key, value) VALUES ('feed', 'x'); PRAGMA user_version = 17;";
+        let older = "DROP TABLE audit; DROP TABLE token; DROP TABLE idempotency; \
+            INSERT INTO setting (key, value) VALUES ('feed', 'x'); PRAGMA user_version = 17;";
         connection.execute_batch(older).unwrap();
         for _ in 0..2 {
             assert!(!prepare(&connection).unwrap());
             let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
-            assert_eq!((of("SELECT COUNT(*) FROM audit"), of("SELECT COUNT(*) FROM setting")), (0, 1));
+            assert_eq!(
+                (of("SELECT COUNT(*) FROM audit, token, idempotency"), of("SELECT COUNT(*) FROM setting")),
+                (0, 1)
+            );
         }
     }
 

@@ -1,0 +1,514 @@
+//! Table: all operations of `/api/v1`.
+
+use super::operation::{
+    After, Operation, block, delete, dkim_remove, dkim_rotate, entry, get, import, limits, mail, noted, patch, peer,
+    post, put, queue, release, returns, rules, rules_unchanged, same, sender, senders, slow, those, token, trust,
+    unchanged,
+};
+use super::schema::Schema::{Any, Flag, List, Map, Number, Object, Text, Whole, Word};
+use super::schema::{Field, Schema, clears, may, must};
+
+/// Every operation, in the order of the document.
+pub(super) const OPERATIONS: &[Operation] = &[
+    get("/me", "whoAmI", "The token that asks: its role, organisation and scopes.").one(TOKEN),
+    // Mail that is handed in.
+    post("/mails", "sendMail", "Hand in a mail in parts. 202 is said when it is on stable storage.")
+        .scope("mail:write")
+        .takes_mail(MAIL_PARTS, &[KEY])
+        .one(TAKEN),
+    post("/mails/raw", "sendMessage", "Hand in a message of RFC 5322 as it is.")
+        .scope("mail:write")
+        .takes_message(&[
+            must("Mail-From", Text(400), "The return path; <> for none."),
+            must(
+                "Rcpt-To",
+                Text(8000),
+                "Recipients, apart by commas, or in several fields; a request's head has 16 KiB.",
+            ),
+            may("Mail-Stream", Text(20), "personal, transactional, bulk or forwarded."),
+            may("Mail-Org", Text(255), "The organisation, for a token of none."),
+            KEY,
+        ])
+        .one(TAKEN),
+    // Addresses.
+    post("/explain", "explain", "Why an address is written to or not, and every way out.")
+        .scope("suppression:read")
+        .takes(&[ADDRESS, ORG, STREAM])
+        .asks("explain", same),
+    get("/suppressions", "listSuppressions", "What is not written to, page by page. Addresses are kept as tags.")
+        .scope("suppression:read")
+        .query(&[ORG, CURSOR])
+        .asks("suppress-export", same)
+        .page(Some("entries"), SUPPRESSION, After::Told),
+    post("/suppressions", "addSuppression", "Do not write to an address any more; what waits for it goes back.")
+        .scope("suppression:write")
+        .takes(ENTRY)
+        .asks("suppress-add", entry),
+    post("/suppressions/allow", "allowAddress", "Write to an address whatever is known of it.")
+        .scope("suppression:write")
+        .takes(ENTRY)
+        .asks("suppress-allow", entry),
+    post("/suppressions/remove", "removeSuppression", "Write to an address again.")
+        .scope("suppression:write")
+        .takes(ENTRY)
+        .asks("suppress-remove", entry),
+    post("/suppressions/confirm", "confirmAddress", "Ask the recipient by mail whether mail is wanted again.")
+        .scope("suppression:write")
+        .takes(&[ADDRESS, ORG])
+        .asks("suppress-confirm", same),
+    post("/suppressions/import", "importSuppressions", "Take a batch of the list of another program.")
+        .scope("suppression:write")
+        .takes_much(IMPORT)
+        .asks("suppress-import", import),
+    // Mail that waits.
+    get("/queue", "listQueue", "Recipients that wait.")
+        .scope("queue:read")
+        .query(&[DOMAIN, ORG, LANE, LIMIT, CURSOR])
+        .asks("queue-list", queue)
+        .page(None, QUEUED, After::Recipient),
+    get("/queue/{mail}", "showMail", "One mail: envelope, what is left to do, and its header.")
+        .scope("queue:read")
+        .at(&[MAIL])
+        .asks("queue-show", same),
+    post("/queue/retry", "retryMails", "Try mail again now.")
+        .scope("queue:write")
+        .takes(THOSE)
+        .asks("queue-retry", those)
+        .one(CHANGED),
+    post("/queue/hold", "holdMails", "Keep mail until a person releases it.")
+        .scope("queue:write")
+        .takes(THOSE)
+        .asks("queue-hold", those)
+        .one(CHANGED),
+    post("/queue/release", "releaseMails", "Let held mail go.")
+        .scope("senders:write")
+        .takes(THOSE)
+        .asks("queue-release", those)
+        .one(CHANGED),
+    post("/queue/drop", "dropMails", "Remove mail without delivering it; no report is sent.")
+        .scope("queue:write")
+        .takes(THOSE)
+        .asks("queue-drop", those)
+        .one(CHANGED),
+    post("/queue/{mail}/retry", "retryMail", "Try one mail again now.")
+        .scope("queue:write")
+        .at(&[MAIL])
+        .asks("queue-retry", mail)
+        .one(CHANGED),
+    post("/queue/{mail}/hold", "holdMail", "Keep one mail until a person releases it.")
+        .scope("queue:write")
+        .at(&[MAIL])
+        .asks("queue-hold", mail)
+        .one(CHANGED),
+    post("/queue/{mail}/release", "releaseMail", "Let one held mail go.")
+        .scope("senders:write")
+        .at(&[MAIL])
+        .asks("queue-release", mail)
+        .one(CHANGED),
+    post("/queue/{mail}/drop", "dropMail", "Remove one mail without delivering it; no report is sent.")
+        .scope("queue:write")
+        .at(&[MAIL])
+        .asks("queue-drop", mail)
+        .one(CHANGED),
+    // Senders and organisations.
+    get("/senders", "listSenders", "Senders that are slow or blocked, with the reasons; with all=true, every one.")
+        .scope("senders:read")
+        .query(&[may("all", Flag, "Also those that are normal."), LIMIT, CURSOR])
+        .asks("sender-list", senders)
+        .page(Some("senders"), SENDER, After::Fields(&["org", "sender"])),
+    get("/senders/{org}/{sender}", "showSender", "The evidence about one sender.")
+        .scope("senders:read")
+        .at(SENDER_PATH)
+        .asks("sender-show", sender),
+    post("/senders/{org}/{sender}/slow", "slowSender", "Send its mail to one recipient a minute.")
+        .scope("senders:write")
+        .at(SENDER_PATH)
+        .takes(&[NOTE])
+        .asks("sender-decide", slow),
+    post("/senders/{org}/{sender}/block", "blockSender", "Take no mail of it, and hold what waits.")
+        .scope("senders:write")
+        .at(SENDER_PATH)
+        .takes(&[NOTE])
+        .asks("sender-decide", block),
+    post("/senders/{org}/{sender}/release", "releaseSender", "Let a sender go on, when its evidence was looked at.")
+        .scope("senders:write")
+        .at(SENDER_PATH)
+        .takes(&[
+            must("was", Word(&["mended", "normal"]), "Whether the cause is removed, or nothing was wrong."),
+            may("waiting", Word(&["keep", "send", "drop"]), "What becomes of its mail that was held."),
+            NOTE,
+        ])
+        .asks("sender-decide", release),
+    post("/senders/{org}/{sender}/announce", "announceCampaign", "Say that a sender will write to many.")
+        .scope("senders:write")
+        .at(SENDER_PATH)
+        .takes(&[
+            must("recipients", Whole(1, u32::MAX as u64), "How many."),
+            must("until", TIME, "Unix seconds, 31 days from now at most."),
+            NOTE,
+        ])
+        .asks("sender-announce", noted),
+    get("/orgs", "listOrgs", "Organisations with their domains, limits, logins and scores.")
+        .scope("orgs:read")
+        .query(&[LIMIT, CURSOR])
+        .asks("org-list", same)
+        .page(None, ORG_LISTED, After::Fields(&["name"])),
+    put("/orgs/{name}", "putOrg", "Add an organisation, or change its domains or stream.")
+        .scope("orgs:write")
+        .at(&[NAME])
+        .takes(&[may("domains", List(&Text(255), 1000), "Sender domains; an empty list: any."), STREAM])
+        .asks("org-add", same),
+    delete("/orgs/{name}", "removeOrg", "Remove an organisation with its logins and tokens.")
+        .scope("orgs:write")
+        .at(&[NAME])
+        .asks("org-remove", same),
+    put("/orgs/{org}/logins/{login}", "putLogin", "Add a login, or change its password and stream.")
+        .scope("logins:write")
+        .at(&[must("org", Text(255), ""), must("login", Text(255), "")])
+        .takes(&[must("password", Text(1000), "At least 8 octets."), STREAM])
+        .asks("org-login", same),
+    delete("/logins/{login}", "removeLogin", "Remove a login.")
+        .scope("logins:write")
+        .at(&[must("login", Text(255), "")])
+        .asks("org-logout", same),
+    get("/orgs/{name}/limits", "showLimits", "What an organisation, or one of its logins, may do.")
+        .scope("orgs:read")
+        .at(&[NAME])
+        .query(&[LOGIN])
+        .asks("org-limits", unchanged),
+    patch("/orgs/{name}/limits", "changeLimits", "Change limits; null takes one away, what is not named stays.")
+        .scope("orgs:write")
+        .at(&[NAME])
+        .query(&[LOGIN])
+        .takes(&[
+            clears("addresses", List(&Text(320), 1000), "Sender addresses besides the domains."),
+            may("own_addresses_only", Flag, "Of a login: its own addresses only."),
+            clears("message_size", Whole(1, u32::MAX as u64), "Octets of one message."),
+            clears("recipients", Whole(1, 1_000_000), "Of one mail."),
+            clears("rate_mails", Text(40), "500/h, 20/min, 2000/d."),
+            clears("rate_recipients", Text(40), "Of all mails together."),
+            clears("connections", Whole(1, 1_000_000), "At a time."),
+        ])
+        .asks("org-limits", limits),
+    get("/orgs/{name}/returns", "showReturns", "What becomes of mail of an organisation that comes back.")
+        .scope("returns:read")
+        .at(&[NAME])
+        .asks("org-returns", unchanged),
+    patch("/orgs/{name}/returns", "changeReturns", "Change that; what is not named stays.")
+        .scope("returns:write")
+        .at(&[NAME])
+        .takes(&[
+            may("return_path", Word(&["sender", "node"]), "Whose address is the return path."),
+            may("unsubscribe", Word(&["on", "off"]), "Links to unsubscribe in bulk mail."),
+            clears("contact", Text(320), "Who is told of complaints; null: nobody."),
+        ])
+        .asks("org-returns", returns),
+    get("/orgs/{name}/suppression", "showRules", "By which numbers mail of an organisation is stopped.")
+        .scope("orgs:read")
+        .at(&[NAME])
+        .asks("org-suppression", rules_unchanged),
+    patch("/orgs/{name}/suppression", "changeRules", "Change them; what is not named stays.")
+        .scope("orgs:write")
+        .at(&[NAME])
+        .takes(RULES)
+        .asks("org-suppression", rules),
+    // The node.
+    get("/stats", "showStats", "What became of the mail of some days, and the score that it gives.")
+        .scope("stats:read")
+        .query(&[ORG, DAYS])
+        .asks("stats", same),
+    post("/stats/address", "statsOfAddress", "What is counted of one address.")
+        .scope("stats:read")
+        .takes(&[ADDRESS])
+        .asks("stats-of", same),
+    get("/evidence", "showEvidence", "What suppression and the federation were worth.")
+        .scope("stats:read")
+        .query(&[ORG, DAYS])
+        .asks("evidence", same),
+    get("/alerts", "listAlerts", "What is wrong now, what was, and what webhooks did not take.")
+        .scope("alerts:read")
+        .asks("alerts-list", same),
+    post("/alerts/test", "testAlerts", "Send a test to everybody who would be told.")
+        .scope("alerts:write")
+        .asks("alerts-test", same)
+        .one(Any),
+    get("/breakers", "listBreakers", "Providers that say \"no such user\" in bulk and are not believed.")
+        .scope("ledger:read")
+        .query(&[LIMIT, CURSOR])
+        .asks("breaker-list", same)
+        .page(None, Map, After::Fields(&["provider"])),
+    post("/breakers/{provider}", "decideBreaker", "Say whether a provider erred.")
+        .scope("ledger:write")
+        .at(&[must("provider", Text(100), "")])
+        .takes(&[must("verdict", Word(&["forget", "believe"]), "It erred, or it was right.")])
+        .asks("breaker-decide", same),
+    get("/replies/unknown", "listUnknownReplies", "Replies that no rule knew, by their shape; nobody is in them.")
+        .scope("ledger:read")
+        .asks("unknown-replies", same),
+    post("/replies/replay", "replayReplies", "Read the answers in the send log again by the rules of today.")
+        .scope("ledger:write")
+        .takes(&[must("mode", Word(&["show", "apply"]), "Only say what would change, or record it.")])
+        .asks("replay-replies", same),
+    post("/ledger/rebuild", "rebuildLedger", "Make every table of counters and addresses again.")
+        .scope("ledger:write")
+        .asks("ledger-rebuild", same),
+    get("/ledger/progress", "showProgress", "How far that is; null where it does not run.")
+        .scope("ledger:read")
+        .asks("ledger-progress", same)
+        .one(Any),
+    post("/exports", "writeExports", "Write the files of lists that [exports] names.")
+        .scope("ledger:write")
+        .asks("exports-write", same)
+        .one(Any),
+    post("/reports", "takeReport", "Take a bounce or a complaint that came as a mail.")
+        .scope("ledger:write")
+        .takes_much(&[
+            must("content", Text(2_000_000), "The mail, in base64."),
+            may("recipient", Text(320), "The address that it came to."),
+        ])
+        .asks("report-take", same),
+    get("/audit", "listAudit", "Who changed what, the latest first.")
+        .scope("audit:read")
+        .query(&[ORG, LIMIT, CURSOR])
+        .asks("audit-list", same)
+        .page(None, AUDITED, After::Line),
+    // Other nodes, keys, tokens.
+    get("/peers", "listPeers", "Other nodes with which keys were exchanged, and those behind them.")
+        .scope("peers:read")
+        .asks("peer-list", same),
+    post("/peers", "invitePeer", "Ask the administrator of another node for a peering.")
+        .scope("peers:write")
+        .takes(&[
+            must("url", Text(500), "https://relay.example.org"),
+            may("note", Text(500), "A word to the other administrator."),
+            WEIGHT,
+            READ,
+        ])
+        .asks("peer-invite", peer),
+    get("/peers/{who}", "showPeer", "One peer, or one that asks.")
+        .scope("peers:read")
+        .at(&[WHO])
+        .asks("peer-show", same),
+    post("/peers/{who}/accept", "acceptPeer", "Accept the request of another node, whose fingerprint was compared.")
+        .scope("peers:write")
+        .at(&[WHO])
+        .takes(&[WEIGHT, READ])
+        .asks("peer-accept", peer),
+    post("/peers/{who}/trust", "trustPeer", "Change what a peer may, or let an origin go on that was stopped.")
+        .scope("peers:write")
+        .at(&[WHO])
+        .takes(&[
+            WEIGHT,
+            READ,
+            may("take", Word(&["take-parked", "forgive"]), "What waits may come in; or it begins again."),
+        ])
+        .asks("peer-trust", trust),
+    delete("/peers/{who}", "removePeer", "End a peering.").scope("peers:write").at(&[WHO]).asks("peer-remove", same),
+    get("/dkim", "listDkim", "Keys that sign mail, with their records; the secret halves are shown to nobody.")
+        .scope("dkim:read")
+        .query(&[DOMAIN, LIMIT, CURSOR])
+        .asks("dkim-list", same)
+        .page(None, Map, After::Fields(&["domain", "selector"])),
+    post("/dkim", "newDkim", "Make keys for a domain, or take over one that there is.")
+        .scope("dkim:write")
+        .takes(&[
+            must("domain", Text(255), ""),
+            may("selector", Text(63), ""),
+            may("algorithm", Word(&["rsa", "ed25519"]), "Both where none is named."),
+            may("pem", Text(20_000), "A private key to take over."),
+        ])
+        .asks("dkim-new", same)
+        .one(List(&Map, 100)),
+    post("/dkim/{domain}/rotate", "rotateDkim", "Make keys that replace those of a domain after a wait.")
+        .scope("dkim:write")
+        .at(&[must("domain", Text(255), "")])
+        .takes(&[
+            may("selector", Text(63), ""),
+            may("wait_s", Whole(0, 31_536_000), "Seconds until they sign; two days where none is named."),
+        ])
+        .asks("dkim-rotate", dkim_rotate)
+        .one(List(&Map, 100)),
+    delete("/dkim/{domain}/{selector}", "removeDkim", "Remove a key with its file.")
+        .scope("dkim:write")
+        .at(&[must("domain", Text(255), ""), must("selector", Text(63), "")])
+        .query(&[may("which", Word(&["unused", "any"]), "any: also one that signs now.")])
+        .asks("dkim-remove", dkim_remove),
+    get("/tokens", "listTokens", "Tokens without their secrets.")
+        .scope("tokens:read")
+        .query(&[LIMIT, CURSOR])
+        .asks("token-list", same)
+        .page(None, TOKEN, After::Fields(&["name", "id"])),
+    post("/tokens", "newToken", "Make a token; its secret is in the answer, and nowhere else.")
+        .scope("tokens:write")
+        .takes(&[
+            must("name", Text(100), "What program gets it."),
+            must("role", Word(&["owner", "operator", "org-administrator", "read-only"]), ""),
+            may("org", Text(255), "Of an org-administrator."),
+            must("scopes", Text(1000), "all, or words like queue:read mail:write."),
+            may("login", Text(255), "Whose mail it hands in."),
+            may("rate", Text(40), "Requests in a time, 6000/min where none is named."),
+            may("expires_at", TIME, "Unix seconds."),
+        ])
+        .asks("token-new", token)
+        .one(Object(&[must("secret", Text(200), "Shown once."), must("token", TOKEN, "")])),
+    delete("/tokens/{id}", "revokeToken", "End a token, at once.")
+        .scope("tokens:write")
+        .at(&[must("id", Text(100), "")])
+        .asks("token-revoke", same),
+];
+
+const KEY: Field =
+    may("Idempotency-Key", Text(255), "The same request with the same key is done once in a day, and answered alike.");
+const MAIL_PARTS: &[Field] = &[
+    must("from", Text(400), "anna@asso.example, or Anna <anna@asso.example>."),
+    may("to", List(&Text(400), 1000), ""),
+    may("cc", List(&Text(400), 1000), ""),
+    may("bcc", List(&Text(400), 1000), "They get the mail, and stand nowhere in it."),
+    may("reply_to", Text(400), ""),
+    may("subject", Text(2000), ""),
+    may("text", Text(16_777_216), ""),
+    may("html", Text(16_777_216), ""),
+    may(
+        "headers",
+        List(&Object(&[must("name", Text(76), ""), must("value", Text(4000), "")]), 100),
+        "Fields of your own, such as X-Shop or List-Unsubscribe.",
+    ),
+    may(
+        "attachments",
+        List(
+            &Object(&[
+                must("name", Text(255), ""),
+                may("type", Text(100), "application/octet-stream where it is not named."),
+                must("content", Text(16_777_216), "In base64."),
+                may("content_id", Text(100), "For a picture that the HTML shows."),
+            ]),
+            100,
+        ),
+        "",
+    ),
+    may("mail_from", Text(400), "The return path, where it is not from."),
+    STREAM,
+    may("org", Text(255), "The organisation, for a token of none."),
+];
+const TAKEN: Schema = Object(&[
+    must("mail", Whole(0, u64::MAX), "Its number in the queue."),
+    must(
+        "recipients",
+        List(
+            &Object(&[
+                must("recipient", Text(400), ""),
+                must("status", Word(&["queued", "refused", "later"]), ""),
+                may("code", Whole(400, 599), "As SMTP says it."),
+                may("enhanced", Text(20), ""),
+                may("text", Text(2000), ""),
+            ]),
+            3000,
+        ),
+        "",
+    ),
+]);
+const ADDRESS: Field =
+    must("address", Text(320), "A clear address; it stands in the body, so that no log of a proxy has it.");
+const ORG: Field = may("org", Text(255), "The name of an organisation.");
+const STREAM: Field = may("stream", Word(&["personal", "transactional", "bulk", "forwarded"]), "The kind of mail.");
+const NOTE: Field = may("note", Text(500), "Why, for those who look later.");
+const DOMAIN: Field = may("domain", Text(255), "A domain.");
+const LANE: Field = may("lane", Word(&["normal", "slow", "held"]), "");
+const LIMIT: Field = may("limit", Whole(1, 1000), "Entries of a page; 100 where it is not named.");
+const CURSOR: Field = may("cursor", Text(1000), "The `next` of the page before.");
+const MAIL: Field = must("mail", Whole(1, i64::MAX as u64), "The number of a mail.");
+const NAME: Field = must("name", Text(255), "The name of an organisation.");
+const LOGIN: Field = may("login", Text(255), "A login of it.");
+const WHO: Field = must("who", Text(255), "Its host name, name or fingerprint.");
+const WEIGHT: Field = may("weight", Number(0.0, 1.0), "How much its own events count.");
+const READ: Field = may("read", Flag, "Whether to pull from it.");
+const DAYS: Field = may("days", Whole(1, 800), "So many days back; 30 where it is not named.");
+const TIME: Schema = Whole(0, 253_402_300_799);
+const SENDER_PATH: &[Field] = &[must("org", Text(255), ""), must("sender", Text(320), "")];
+const ENTRY: &[Field] = &[ADDRESS, ORG, STREAM, NOTE];
+const THOSE: &[Field] = &[DOMAIN, ORG, LANE, may("all", Flag, "The whole queue, where nothing else is named.")];
+const IMPORT: &[Field] = &[
+    must(
+        "from",
+        Word(&["plain", "ses", "sendgrid", "mailgun", "postmark", "brevo", "sympa", "mailman", "sm2tp", "csv"]),
+        "Whose list it is.",
+    ),
+    ORG,
+    must("mode", Word(&["try", "keep"]), "try: only say what would become of it."),
+    must(
+        "entries",
+        List(
+            &Object(&[
+                must("who", Map, "{\"address\": …}, or {\"tag\": {\"tag\", \"key_id\", \"domain\"}} of an export."),
+                must(
+                    "claim",
+                    Any,
+                    "complaint, unsubscribed, {\"listed\": {\"stream\"}} or {\"bounce\": {\"strength\", …}}.",
+                ),
+                may("at", TIME, "Unix seconds."),
+                ORG,
+                may("words", Text(2000), "What a server said."),
+            ]),
+            1000,
+        ),
+        "",
+    ),
+];
+const RULES: &[Field] = &[
+    may("strict", Text(100), "Streams, apart by commas, or none."),
+    may("personal_retry_after_s", SECONDS, ""),
+    may("hard_expiry_s", SECONDS, ""),
+    may("inactive_recheck_s", SECONDS, ""),
+    may("ambiguous_spread_s", SECONDS, ""),
+    may("soft_max", Whole(1, 65_535), ""),
+    may("soft_window_s", SECONDS, ""),
+    may("soft_spread_s", SECONDS, ""),
+    may("soft_half_life_s", SECONDS, ""),
+    may("complaint", Text(100), "Streams."),
+    may("federated", Text(100), "Streams."),
+    may("delivery_fresh_s", SECONDS, ""),
+    may("newer_sources_min", Whole(1, 1000), ""),
+    may("held_score", Number(0.0, 1000.0), ""),
+    may("suppressed_score", Number(0.0, 1000.0), ""),
+    may("suppressed_sources_min", Whole(1, 1000), ""),
+    may("doubtful", Word(&["hold", "refuse", "send"]), ""),
+    may("canary_share", Number(0.0, 1.0), ""),
+    may("stopped", Word(&["refuse", "report"]), ""),
+    may("reset", Flag, "First as the node has it."),
+];
+const SECONDS: Schema = Whole(0, 3_153_600_000);
+const CHANGED: Schema = Object(&[must("changed", Whole(0, u64::MAX), "Recipients.")]);
+const QUEUED: Schema = Object(&[
+    must("mail", Whole(0, u64::MAX), ""),
+    must("recipient", Text(1000), ""),
+    must("lane", Text(10), ""),
+    must("attempts", Whole(0, u64::MAX), ""),
+    must("next_at", TIME, ""),
+    must("org", Text(255), ""),
+    must("stream", Text(20), ""),
+]);
+const SUPPRESSION: Schema = Object(&[must("tag", Text(64), ""), must("domain", Text(255), "")]);
+const SENDER: Schema =
+    Object(&[must("org", Text(255), ""), must("sender", Text(320), ""), must("level", Text(20), "")]);
+const ORG_LISTED: Schema = Object(&[must("name", Text(255), ""), must("domains", List(&Text(255), 1000), "")]);
+const AUDITED: Schema = Object(&[
+    must("id", Whole(0, u64::MAX), ""),
+    must("at", TIME, ""),
+    must("by_kind", Text(20), ""),
+    must("by", Text(500), ""),
+    must("what", Text(50), ""),
+    may("org", Text(255), ""),
+    must("about", Text(500), ""),
+]);
+const TOKEN: Schema = Object(&[
+    must("id", Text(20), ""),
+    must("name", Text(100), ""),
+    must("role", Text(20), ""),
+    may("org", Text(255), ""),
+    must("scopes", Text(2000), ""),
+    may("login", Text(255), ""),
+    must("rate", Text(40), ""),
+    must("made_at", TIME, ""),
+    must("made_by", Text(500), ""),
+    may("expires_at", TIME, ""),
+]);
