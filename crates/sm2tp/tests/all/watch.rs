@@ -44,7 +44,8 @@ fn blast(node: &Node, strangers: std::ops::Range<usize>) -> (usize, String) {
 fn a_login_that_blasts_is_slowed_and_blocked_and_a_person_releases_it() {
     let (mut node, sink) = node_and_sink("[watch]\nmode = \"enforce\"\n");
     let (taken, refusal) = blast(&node, 0..300);
-    assert!((53..110).contains(&taken), "{taken}");
+    // Slow comes at three quarters of a number for a newcomer, blocked at the whole of it (decision 0043).
+    assert!((53..=120).contains(&taken), "{taken}");
     assert!(refusal.contains("450 4.7.1 mail of this sender is stopped"), "{refusal}");
     let all_held = |node: &Node| node.queue().iter().all(|it| it["lane"] == "held");
     wait_until("what waits is held", Duration::from_secs(30), || all_held(&node) && !node.queue().is_empty());
