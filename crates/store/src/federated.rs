@@ -306,11 +306,7 @@ fn segment_path(dir: &Path, header: &Header) -> PathBuf {
 }
 
 fn header(row: &Row) -> Result<Header, SqlError> {
-    header_in(row, 0)
-}
-
-fn header_in(row: &Row, column: usize) -> Result<Header, SqlError> {
-    Header::parse(row.blob(column)?).map_err(|error| SqlError::Stored(error.to_string()))
+    Header::parse(row.blob(0)?).map_err(|error| SqlError::Stored(error.to_string()))
 }
 
 fn position(row: &Row) -> Result<Position, SqlError> {

@@ -102,16 +102,22 @@ impl Index {
         *oldest = place.min(*oldest);
     }
 
-    /// Counts all segments that are kept, anew.
-    pub(super) fn count_all(&mut self, headers: &[Header]) {
-        self.kept.clear();
-        self.oldest.clear();
+    /// Counts the segments that are kept of an origin anew.
+    pub(super) fn count_again(&mut self, origin: &NodeKey, headers: &[Header]) {
+        self.kept.remove(origin);
+        self.oldest.remove(origin);
         headers.iter().for_each(|header| self.count(header));
     }
 
     /// Where what is kept begins in the logs of origins, by their numbers: what lies before it was forgotten.
     fn oldest_by_number(&self) -> Vec<(u32, u64)> {
         self.origins.iter().map(|origin| self.oldest.get(origin).copied().unwrap_or_default()).collect()
+    }
+
+    /// Origins of which segments are kept, parked ones among them.
+    pub(super) fn origins_kept(&self) -> Vec<NodeKey> {
+        let parked = self.parked.keys().filter(|origin| !self.kept.contains_key(*origin));
+        self.kept.keys().chain(parked).copied().collect()
     }
 
     /// Events that are kept of all origins.

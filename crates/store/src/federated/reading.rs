@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use sm2tp_federation::header::Header;
+use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::segment::{self, Opened};
 
 use super::index::upkeep::Reading;
 use super::index::{Manifest, Rows};
 use super::{Federated, FederatedError, header};
 use crate::ledger::Ledger;
-use crate::sql::{self, Row};
+use crate::sql::{self, Row, SqlError};
 
 impl Federated {
     /// A segment got its row: its events are compared with what this node knows, and then looked up. The caller holds what
@@ -44,9 +45,9 @@ impl Federated {
 
     /// Reads into the index what it lacks. What is little is there before anybody asks.
     pub(super) async fn read_owed(&self, owed: Vec<Rows>) -> Result<(), FederatedError> {
-        let query = "SELECT n, header FROM segment WHERE parked IS NULL ORDER BY n DESC LIMIT 1";
-        let line = |row: &Row| Ok((row.uint(0)?, super::header_in(row, 1)?));
-        let Some((newest, header)) = self.ledger.read(move |sql| Ok(sql::first(sql, query, &[], line)?)).await? else {
+        let query = "SELECT header, n FROM segment WHERE parked IS NULL ORDER BY n DESC LIMIT 1";
+        let found = self.ledger.read(move |sql| Ok(sql::first(sql, query, &[], numbered)?));
+        let Some((header, newest)) = found.await? else {
             return Ok(());
         };
         self.upkeep.note(newest, header.as_bytes());
@@ -75,7 +76,16 @@ impl Federated {
     pub(super) async fn count_kept(&self) -> Result<(), FederatedError> {
         let query = "SELECT header FROM segment WHERE parked IS NULL";
         let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], header)?)).await?;
-        self.write_index().count_all(&headers);
+        let mut index = self.write_index();
+        headers.iter().for_each(|header| index.count(header));
+        Ok(())
+    }
+
+    /// The same of one origin, of which segments were forgotten.
+    pub(super) async fn count_again(&self, origin: NodeKey) -> Result<(), FederatedError> {
+        let query = "SELECT header FROM segment WHERE parked IS NULL AND origin = $1";
+        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[origin.0[..].into()], header)?)).await?;
+        self.write_index().count_again(&origin, &headers);
         Ok(())
     }
 
@@ -93,13 +103,12 @@ impl Federated {
         let (mut after, last) = (reading.rows.first.checked_sub(1), reading.rows.last);
         loop {
             let query =
-                "SELECT n, header FROM segment WHERE $1 <= n AND n <= $2 AND parked IS NULL ORDER BY n LIMIT $3";
+                "SELECT header, n FROM segment WHERE $1 <= n AND n <= $2 AND parked IS NULL ORDER BY n LIMIT $3";
             let values = [after.map_or(0, |after| after + 1).into(), last.into(), PAGE.into()];
-            let line = |row: &Row| Ok((row.uint(0)?, super::header_in(row, 1)?));
-            let page = self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, line)?)).await?;
-            let Some((row, _)) = page.last() else { break };
+            let page = self.ledger.read(move |sql| Ok(sql::all(sql, query, &values, numbered)?)).await?;
+            let Some((_, row)) = page.last() else { break };
             after = Some(*row);
-            for (row, header) in page {
+            for (header, row) in page {
                 self.read_one(row, &header).await?;
                 // A second of work in a row would stop all others on this thread.
                 tokio::task::yield_now().await;
@@ -138,6 +147,11 @@ impl Federated {
         });
         Ok(read.await?)
     }
+}
+
+/// A header with its local number.
+fn numbered(row: &Row) -> Result<(Header, u64), SqlError> {
+    Ok((header(row)?, row.uint(1)?))
 }
 
 /// What the index says that it holds; an empty one where its numbers mean other segments now, as after a restore.
