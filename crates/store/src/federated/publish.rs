@@ -63,41 +63,27 @@ impl Publisher {
         let source = Source::new(witness, Some(told.stream));
         let record = publish::record(class, &outcome, tag, &Seen { source, at: event.at, count: 1, provider });
         let hold_down_s = publish::hold_down_s(class).min(self.hold_down_s);
-        sql.execute(
-            "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)",
-            &[
-                key.key_id().0[..].into(),
-                tag.0[..].into(),
-                u32::from(class.0).into(),
-                event.at.into(),
-                event.at.saturating_add(hold_down_s).into(),
-                record.encode()[..].into(),
-            ],
-        )?;
-        Ok(())
+        put(sql, (key.key_id(), tag), &record, (event.at, event.at.saturating_add(hold_down_s)))
     }
 
     /// A delivery takes back what was told of the address as dead, and of its domain: others need not send a mail each to
     /// find out. What still waits for its hold-down is dropped.
     fn delivered(&self, sql: &mut dyn Sql, told: &Told, event: &Event, key: &TagKey) -> Result<(), SqlError> {
-        let address = told.recipient.as_deref().and_then(|text| Address::parse(text).ok());
-        let domain = address.and_then(|address| key.tag_domain(address.domain()).ok()).map(|tag| (key.key_id(), tag));
+        let Some(address) = told.recipient.as_deref().and_then(|text| Address::parse(text).ok()) else {
+            return Ok(());
+        };
+        let domain = key.tag_domain(address.domain()).ok().map(|tag| (key.key_id(), tag));
         // Before this delivery. Most addresses have nothing against them, and then there is nothing to look for.
         let is_held_against =
             |tag: &Tag| self.views.evidence(tag).is_some_and(|known| known.hard_at | known.soft_at != 0);
         let own = event.recipient.filter(|(_, tag)| is_held_against(tag));
-        let mut tags: Vec<_> = domain.into_iter().chain(own).collect();
-        let mut found = Ok(());
-        tags.retain(|(_, tag)| match sql::first(sql, SAID_OR_WAITS, &[tag.0[..].into()], |_| Ok(())) {
-            Ok(said) => said.is_some(),
-            Err(error) => {
-                found = Err(error);
-                false
+        let source = Source::new(Witness::SmtpReply, Some(told.stream));
+        for told in domain.into_iter().chain(own) {
+            if sql::first(sql, SAID_OR_WAITS, &[told.1.0[..].into()], |_| Ok(()))?.is_some() {
+                retract(sql, &[told], RetractReason::Delivered, source, event.at)?;
             }
-        });
-        found?;
-        retract(sql, &tags, RetractReason::Delivered, Source::new(Witness::SmtpReply, Some(told.stream)), event.at)?;
-        self.contradict(sql, told, key, event.at)
+        }
+        self.contradict(sql, &address, key, source, event.at)
     }
 
     /// Moves what is due towards a segment. `now` in unix seconds.
@@ -178,20 +164,30 @@ pub(crate) fn retract(
             continue;
         }
         let record = Record::retract(*tag, reason, source, now);
-        sql.execute(
-            "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)",
-            &[
-                key_id.0[..].into(),
-                tag.0[..].into(),
-                u32::from(Class::RETRACT.0).into(),
-                now.into(),
-                now.into(),
-                record.encode()[..].into(),
-            ],
-        )?;
+        put(sql, (*key_id, *tag), &record, (now, now))?;
         taken_back += 1;
     }
     Ok(taken_back)
+}
+
+/// Puts an event on its way. `at` and `due` in unix seconds.
+pub(super) fn put(
+    sql: &mut dyn Sql,
+    (key_id, tag): (KeyId, Tag),
+    record: &Record,
+    (at, due): (u64, u64),
+) -> Result<(), SqlError> {
+    let values = [
+        key_id.0[..].into(),
+        tag.0[..].into(),
+        u32::from(record.class.0).into(),
+        at.into(),
+        due.into(),
+        record.encode()[..].into(),
+    ];
+    let insert = "INSERT INTO publish (key_id, tag, class, at, due, record) VALUES ($1, $2, $3, $4, $5, $6)";
+    sql.execute(insert, &values)?;
+    Ok(())
 }
 
 /// The classifier's word as the rules speak it.
