@@ -16,7 +16,6 @@ use sm2tp_proto::{Address, Domain, scram};
 use sm2tp_rules::suppress::OfOrg;
 use sm2tp_rules::{Stream, StreamBy, stream};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
 
 use crate::dkim;
 use crate::ledger::{Ledger, LedgerError};
@@ -64,9 +63,7 @@ pub struct Account {
 pub struct Accounts {
     ledger: Ledger,
     known: Arc<RwLock<Known>>,
-    /// Argon2id takes 19 MiB and tens of milliseconds each: more at once would be a way to exhaust us.
-    checking: Arc<Semaphore>,
-    checker: Arc<hash::Checker>,
+    checking: hash::Checking,
     verified: Arc<Mutex<Verified>>,
     /// The hash of no password: an unknown login costs as much time as a wrong password.
     dummy: Arc<str>,
@@ -118,8 +115,7 @@ impl Accounts {
         let accounts = Self {
             ledger,
             known: Arc::default(),
-            checking: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
-            checker: Arc::default(),
+            checking: hash::Checking::default(),
             verified: Arc::new(Mutex::new(Verified { salt, until: HashMap::new() })),
             dummy: hash("no password at all")?.into(),
             scram,
@@ -152,9 +148,7 @@ impl Accounts {
         if account.is_some() && self.is_fresh(&fingerprint, now) {
             return account;
         }
-        let _permit = self.checking.acquire().await.ok()?;
-        let (checker, password) = (self.checker.clone(), password.to_owned());
-        let right = tokio::task::spawn_blocking(move || checker.is_right(&hash, &password)).await.unwrap_or(false);
+        let right = self.checking.is_right(hash, password).await;
         let account = account.filter(|_| right)?;
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if VERIFIED_MAX <= verified.until.len() {
@@ -204,9 +198,7 @@ impl Accounts {
             Some(addresses) => (Arc::from([]), addresses.into()),
             None => senders(org, &limits_of(&known.limits, Kind::Login, login)),
         };
-        let by = if stream.is_some() { StreamBy::Login } else { StreamBy::Org };
-        let kind = stream::Kind { stream: stream.unwrap_or(org.stream), by };
-        Some(Account { org: org.name.as_str().into(), login: Some(login.into()), domains, addresses, kind })
+        Some(account_of(org, Some(login), (domains, addresses), stream))
     }
 
     /// The account of an organisation itself, for its programs that have no login.
@@ -214,9 +206,7 @@ impl Accounts {
     pub fn of_org(&self, name: &str) -> Option<Account> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let org = known.orgs.get(name)?;
-        let (domains, addresses) = senders(org, &Limits::default());
-        let kind = stream::Kind { stream: org.stream, by: StreamBy::Org };
-        Some(Account { org: org.name.as_str().into(), login: None, domains, addresses, kind })
+        Some(account_of(org, None, senders(org, &Limits::default()), None))
     }
 
     /// The account of a login that another mail server let in: of this node, or of the organisation `local` where only that
@@ -337,7 +327,7 @@ impl Accounts {
     }
 
     fn usable(&self, org: &str, login: &str) -> Result<(), LedgerError> {
-        if !self.orgs().iter().any(|known| known.name == org) {
+        if !self.known.read().unwrap_or_else(PoisonError::into_inner).orgs.contains_key(org) {
             return Err(LedgerError::Refused(format!("there is no org {org:?}")));
         }
         if login.is_empty() || NAME_OCTETS_MAX < login.len() || login.chars().any(char::is_control) {
@@ -445,20 +435,28 @@ fn read(sql: &mut dyn Sql) -> Result<Known, SqlError> {
         let login = row.text(0)?.to_owned();
         let Some(org) = known.orgs.get_mut(row.text(1)?) else { return Ok(()) };
         let own = row.text_or_null(3)?.map(str::parse).transpose().map_err(stored)?;
-        let by = if own.is_some() { StreamBy::Login } else { StreamBy::Org };
-        let stream = own.unwrap_or(org.stream);
-        let kind = stream::Kind { stream, by };
         let limits = limits_of(&known.limits, Kind::Login, &login);
-        let (domains, addresses) = senders(org, &limits);
-        let account =
-            Account { org: org.name.as_str().into(), login: Some(login.as_str().into()), domains, addresses, kind };
+        let account = account_of(org, Some(&login), senders(org, &limits), own);
         let keys = row.text_or_null(4)?.map(str::parse::<scram::Keys>).transpose();
         let keys = keys.map_err(|error| SqlError::Stored(format!("SCRAM keys of {login:?}: {error}")))?;
+        let stream = account.kind.stream;
         org.logins.push(LoginInfo { login: login.clone(), stream, scram: keys.is_some(), limits });
         known.logins.insert(login, Login { account, hash: row.text(2)?.into(), scram: keys.map(Arc::new) });
         Ok(())
     })?;
     Ok(known)
+}
+
+/// The account of an organisation or of a login in it. `own` is the stream of the login, where it has one.
+fn account_of(
+    org: &Org,
+    login: Option<&str>,
+    (domains, addresses): (Arc<[Domain]>, Arc<[Address]>),
+    own: Option<Stream>,
+) -> Account {
+    let by = if own.is_some() { StreamBy::Login } else { StreamBy::Org };
+    let kind = stream::Kind { stream: own.unwrap_or(org.stream), by };
+    Account { org: org.name.as_str().into(), login: login.map(Into::into), domains, addresses, kind }
 }
 
 /// The domains and the addresses that a login may use: those of its organisation and its own, or its own alone.
@@ -497,7 +495,6 @@ fn scram_of(password: &str, keeps: Scram) -> Result<Option<String>, LedgerError>
 pub const LOCAL: &str = "local";
 const NAME_OCTETS_MAX: usize = 255;
 const PASSWORD_OCTETS_MIN: usize = 8;
-const CHECKS_AT_ONCE: usize = 2;
 /// PBKDF2 rounds. Each client pays them at each login (some 50 ms on a telephone), and so does who tries stolen keys at home.
 const SCRAM_ITERATIONS: u32 = 120_000;
 /// How long a right password needs no second Argon2id.

@@ -10,12 +10,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sm2tp_rules::access::Role;
-use tokio::sync::Semaphore;
 
 pub use self::factor::Factor;
 use self::sessions::{Held, Name};
 pub use self::sessions::{LIFE_S, Session};
-use crate::accounts::hash::{self, Checker};
+use crate::accounts::hash::{self, Checking};
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{Sql, SqlError, Value};
 
@@ -37,9 +36,7 @@ pub struct Person {
 pub struct Persons {
     ledger: Ledger,
     known: Arc<RwLock<Known>>,
-    /// Argon2id takes 19 MiB and tens of milliseconds each: more at once would be a way to exhaust us.
-    checking: Arc<Semaphore>,
-    checker: Arc<Checker>,
+    checking: Checking,
     /// The hash of no password: an unknown name costs as much time as a wrong password.
     dummy: Arc<str>,
 }
@@ -65,13 +62,7 @@ impl Persons {
     pub async fn load(ledger: Ledger) -> Result<Self, LedgerError> {
         let dummy = hashed("no password at all").await?;
         let known = ledger.read(|sql| Ok(read(sql)?)).await?;
-        Ok(Self {
-            ledger,
-            known: Arc::new(RwLock::new(known)),
-            checking: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
-            checker: Arc::default(),
-            dummy: dummy.into(),
-        })
+        Ok(Self { ledger, known: Arc::new(RwLock::new(known)), checking: Checking::default(), dummy: dummy.into() })
     }
 
     /// Nobody has an account yet.
@@ -177,7 +168,7 @@ impl Persons {
     ) -> Result<Option<Person>, LedgerError> {
         let found = self.known().persons.get(name).cloned();
         let hash = found.as_ref().map_or_else(|| self.dummy.clone(), |kept| kept.hash.clone());
-        let is_right = self.is_right(hash.clone(), password).await?;
+        let is_right = self.checking.is_right(hash.clone(), password).await;
         let Some(found) = found.filter(|_| is_right) else { return Ok(None) };
         let step = match &found.factor {
             Some(factor) => match factor.step_of(code, now) {
@@ -208,7 +199,7 @@ impl Persons {
     /// [`LedgerError::Refused`] where there is no such person.
     pub async fn has_password(&self, name: &str, password: &str) -> Result<bool, LedgerError> {
         let hash = self.known().persons.get(name).map(|kept| kept.hash.clone()).ok_or_else(|| nobody(name))?;
-        self.is_right(hash, password).await
+        Ok(self.checking.is_right(hash, password).await)
     }
 
     /// From now on a code is wanted beside the password, if `code` shows that the person has the secret.
@@ -236,12 +227,6 @@ impl Persons {
         self.execute("UPDATE person SET factor = NULL WHERE name = $1", vec![name.into()]).await?;
         self.change(name, |kept| (kept.person.second_factor, kept.factor) = (false, None));
         Ok(())
-    }
-
-    async fn is_right(&self, hash: Arc<str>, password: &str) -> Result<bool, LedgerError> {
-        let _permit = self.checking.acquire().await.map_err(|_| LedgerError::Closed)?;
-        let (checker, password) = (self.checker.clone(), password.to_owned());
-        Ok(tokio::task::spawn_blocking(move || checker.is_right(&hash, &password)).await.unwrap_or(false))
     }
 
     fn leaves_an_owner(&self, name: &str) -> Result<(), LedgerError> {
@@ -337,7 +322,6 @@ const PASSWORD_CHARACTERS_MIN: usize = 12;
 const PASSWORD_OCTETS_MAX: usize = 1024;
 /// Kept in memory; a hoster with an administrator for each of some hundred organisations has room.
 const PERSONS_MAX: usize = 2000;
-const CHECKS_AT_ONCE: usize = 2;
 
 #[cfg(test)]
 mod tests {

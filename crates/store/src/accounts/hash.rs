@@ -3,21 +3,46 @@
 //! Each check fills 19 MiB. Given back to the allocator after each of them, on whichever thread it ran, they stayed with that
 //! thread's part of the heap: a minute of guessing made a node of 40 MB one of 800.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, PasswordHasher, Version};
 use sm2tp_proto::scram;
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
 
 use super::shacrypt::ShaCrypt;
 
+/// Checks passwords beside all other work, a few at once. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Checking {
+    /// Argon2id takes 19 MiB and tens of milliseconds each: more at once would be a way to exhaust us.
+    free: Arc<Semaphore>,
+    checker: Arc<Checker>,
+}
+
 /// Memory for as many checks as ran at once.
 #[derive(Default)]
-pub(crate) struct Checker(Mutex<Vec<Vec<Block>>>);
+struct Checker(Mutex<Vec<Vec<Block>>>);
+
+impl Default for Checking {
+    fn default() -> Self {
+        Self { free: Arc::new(Semaphore::new(CHECKS_AT_ONCE)), checker: Arc::default() }
+    }
+}
+
+impl Checking {
+    /// Whether this is the password; no for a hash that cannot be read.
+    pub(crate) async fn is_right(&self, hash: Arc<str>, password: &str) -> bool {
+        // The semaphore is never closed.
+        let Ok(_permit) = self.free.acquire().await else { return false };
+        let (checker, password) = (Arc::clone(&self.checker), password.to_owned());
+        tokio::task::spawn_blocking(move || checker.is_right(&hash, &password)).await.unwrap_or(false)
+    }
+}
 
 impl Checker {
     /// Whether this is the password; no for a hash that cannot be read.
-    pub(crate) fn is_right(&self, hash: &str, password: &str) -> bool {
+    fn is_right(&self, hash: &str, password: &str) -> bool {
         if let Some(right) = elsewhere(hash, password) {
             return right;
         }
@@ -59,6 +84,8 @@ pub(crate) fn hash(password: &str) -> Result<String, String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
 }
+
+const CHECKS_AT_ONCE: usize = 2;
 
 #[cfg(test)]
 mod tests {
