@@ -96,8 +96,7 @@ fn kept(row: &Row) -> Result<Kept, SqlError> {
 }
 
 fn cut(mut text: String) -> String {
-    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= TEXT_OCTETS_MAX).last();
-    text.truncate(end.unwrap_or(0));
+    text.truncate(text.floor_char_boundary(TEXT_OCTETS_MAX));
     text
 }
 

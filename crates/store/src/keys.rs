@@ -102,10 +102,7 @@ impl Keys {
         keys.tags = keys.read_tags()?;
         if keys.tags.is_empty() {
             let federation = signing_key(&dir.join(FEDERATION))?;
-            let key = TagKey::new(random()?);
-            let grant = TagKeyGrant::sign(key, now, now + TAG_KEY_LIFE_S, &federation)
-                .map_err(|source| KeysError::Sealed { path: dir.to_owned(), source })?;
-            keys.add_tags(vec![grant], false)?;
+            keys.add_tags(vec![new_grant(dir, now, &federation)?], false)?;
         }
         Ok(keys)
     }
@@ -180,8 +177,7 @@ impl Keys {
         let before = self.log.key();
         self.write_tags(&LogKey::of(&next))?;
         if old == OldLog::Keep {
-            let path = self.dir.join(OLD_LOG);
-            write_secret(&path, hex::encode(before.to_bytes()).as_bytes()).map_err(at(&path))?;
+            write_hex(&self.dir.join(OLD_LOG), &before.to_bytes())?;
         }
         let path = self.dir.join(LOG);
         fs::rename(self.dir.join(NEXT_LOG), &path).and_then(|()| sync(&self.dir)).map_err(at(&path))?;
@@ -210,9 +206,8 @@ impl Keys {
             return Err(KeysError::Exists { path: file.to_owned() });
         }
         self.derived.write(&self.dir)?;
-        let public = self.dir.join(PUBLIC);
-        write_secret(&public, hex::encode(self.public.0).as_bytes()).map_err(at(&public))?;
-        write_secret(file, hex::encode(node.to_bytes()).as_bytes()).map_err(at(file))?;
+        write_hex(&self.dir.join(PUBLIC), &self.public.0)?;
+        write_hex(file, &node.to_bytes())?;
         remove(&self.dir.join(NODE))?;
         self.node = None;
         Ok(())
@@ -228,8 +223,7 @@ impl Keys {
         }
         let node = old_key(file)?.filter(|node| NodeKey::of(node) == self.public);
         let node = node.ok_or_else(|| KeysError::OtherNode { path: file.to_owned() })?;
-        let path = self.dir.join(NODE);
-        write_secret(&path, hex::encode(node.to_bytes()).as_bytes()).map_err(at(&path))?;
+        write_hex(&self.dir.join(NODE), &node.to_bytes())?;
         self.node = Some(node);
         Ok(())
     }
@@ -243,9 +237,7 @@ impl Keys {
         if self.tags.first().is_none_or(|grant| grant.federation != FederationKey::of(&federation)) {
             return Err(KeysError::OtherFederation);
         }
-        let key = TagKey::new(random()?);
-        let grant = TagKeyGrant::sign(key, not_before, not_before.saturating_add(TAG_KEY_LIFE_S), &federation)
-            .map_err(|source| sealed(&self.dir, source))?;
+        let grant = new_grant(&self.dir, not_before, &federation)?;
         // Behind the one in use: what is dropped is the oldest of those for look-ups.
         self.tags.insert(self.tags.len().min(1), grant.clone());
         self.tags.truncate(TAG_KEYS_MAX);
@@ -371,8 +363,7 @@ impl Derived {
     }
 
     fn write(&self, dir: &Path) -> Result<(), KeysError> {
-        let path = dir.join(DERIVED);
-        write_secret(&path, hex::encode([self.scram, self.watch].concat()).as_bytes()).map_err(at(&path))
+        write_hex(&dir.join(DERIVED), &[self.scram, self.watch].concat())
     }
 }
 
@@ -387,6 +378,13 @@ fn identity(dir: &Path) -> Result<(NodeKey, Option<SigningKey>), KeysError> {
     }
     let node = signing_key(&secret)?;
     Ok((NodeKey::of(&node), Some(node)))
+}
+
+/// A new tag key of the federation, for a year from `not_before` on (unix seconds).
+fn new_grant(dir: &Path, not_before: u64, federation: &SigningKey) -> Result<TagKeyGrant, KeysError> {
+    let key = TagKey::new(random()?);
+    TagKeyGrant::sign(key, not_before, not_before.saturating_add(TAG_KEY_LIFE_S), federation)
+        .map_err(|source| sealed(dir, source))
 }
 
 /// A key that may be there; none is made.
@@ -426,8 +424,12 @@ fn secret(path: &Path) -> Result<[u8; 32], KeysError> {
         return octets.ok_or_else(|| KeysError::Malformed { path: path.to_owned() });
     }
     let bytes = random()?;
-    write_secret(path, hex::encode(bytes).as_bytes()).map_err(at(path))?;
+    write_hex(path, &bytes)?;
     Ok(bytes)
+}
+
+fn write_hex(path: &Path, octets: &[u8]) -> Result<(), KeysError> {
+    write_secret(path, hex::encode(octets).as_bytes()).map_err(at(path))
 }
 
 pub(crate) fn read_secret(path: &Path) -> Result<Option<String>, KeysError> {
@@ -452,7 +454,7 @@ pub(crate) fn write_secret(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.write_all(octets)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    path.parent().map_or(Ok(()), sync)
 }
 
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> KeysError + use<> {

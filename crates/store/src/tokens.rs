@@ -157,7 +157,7 @@ impl Tokens {
         let mut random = [0; 40];
         getrandom::fill(&mut random).map_err(|error| TokenError::Random(error.to_string()))?;
         let (name, secret) = random.split_at(8);
-        let id = hex(name);
+        let id = hex::encode(name);
         let secret = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
         let token = Token {
             id,
@@ -286,10 +286,6 @@ fn read(row: &Row) -> Result<Token, SqlError> {
 /// Fast is fine: a secret of 256 random bits cannot be guessed, however fast.
 fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// Who finds one in a file knows what it is, and so do programs that look for secrets.

@@ -1,13 +1,13 @@
 //! The list of a copy: what is in it, so that damage is seen before it is restored.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sm2tp_federation::keys::NodeKey;
 
-use super::{BackupError, at, create};
+use super::{BackupError, at};
+use crate::keys;
 
 /// What a copy is of, and its files. It is written last: a copy without it is not whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +48,9 @@ impl Manifest {
     }
 
     pub(super) fn write(&self, dir: &Path) -> Result<(), BackupError> {
-        let (path, new) = (dir.join(NAME), dir.join(format!("{NAME}.new")));
-        let text = serde_json::to_vec(self).map_err(|error| at(&new)(error.into()))?;
-        let mut file = create(&new)?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(at(&new))?;
-        fs::rename(&new, &path).map_err(at(&path))?;
-        fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
+        let path = dir.join(NAME);
+        let text = serde_json::to_vec(self).map_err(|error| at(&path)(error.into()))?;
+        keys::write_secret(&path, &text).map_err(at(&path))
     }
 
     pub(super) fn read(dir: &Path) -> Result<Self, BackupError> {

@@ -206,8 +206,7 @@ impl Federated {
         let node = incoming.descriptor().node;
         let known = self.descriptor(node).await?;
         // A new address or log key moves nobody, and in a federation of thousands one is new each minute.
-        let named = |signed: &SignedDescriptor| signed.descriptor().peers.clone();
-        let may_move = known.as_ref().map(named) != Some(named(&incoming));
+        let may_move = known.as_ref().is_none_or(|known| known.descriptor().peers != incoming.descriptor().peers);
         match known.map_or(Newer::Take, |known| known.compare(&incoming)) {
             Newer::Same => return Ok(true),
             Newer::Old => return Ok(false),

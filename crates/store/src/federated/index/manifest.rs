@@ -2,14 +2,14 @@
 //! beside and then renamed, so that it names whole runs only.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sm2tp_federation::keys::NodeKey;
 
-use super::run::{Rows, RunError, io_at, sync_folder};
+use super::run::{Rows, RunError, io_at};
+use crate::keys;
 
 /// The runs, and what they do not say of themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,16 +63,10 @@ impl Manifest {
     }
 
     pub(super) fn write(&self, dir: &Path) -> Result<(), RunError> {
-        let (path, beside) = (dir.join(NAME), dir.join("manifest.new"));
+        let path = dir.join(NAME);
         let json = serde_json::to_string(self).map_err(|error| io_at(&path)(error.into()))?;
-        let write = || {
-            let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes())).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)
-        };
-        write().map_err(io_at(&path))?;
-        sync_folder(&path)
+        let text = format!("{:08x}\n{json}", crc32fast::hash(json.as_bytes()));
+        keys::write_secret(&path, text.as_bytes()).map_err(io_at(&path))
     }
 
     fn decode(octets: &[u8]) -> Option<Self> {

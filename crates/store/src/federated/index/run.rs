@@ -318,7 +318,7 @@ impl Trailer {
 }
 
 /// Makes the names in the folder of a file last.
-pub(super) fn sync_folder(path: &Path) -> Result<(), RunError> {
+fn sync_folder(path: &Path) -> Result<(), RunError> {
     let folder = path.parent().unwrap_or(path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_at(folder))
 }
