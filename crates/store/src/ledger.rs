@@ -427,8 +427,8 @@ pub(crate) fn tally(sql: &mut dyn Sql, event: &Event) -> Result<(), SqlError> {
 fn rebuild(sql: &mut dyn Sql, progress: &Progress) -> Result<u64, SqlError> {
     let total = sql::first(sql, "SELECT COUNT(*) FROM event", &[], |row| row.uint(0))?.unwrap_or(0);
     let progress = progress.begin(total);
-    for (statement, values) in schema::EMPTY_VIEWS {
-        sql.execute(statement, values)?;
+    for table in schema::VIEW_TABLES {
+        sql.execute(&format!("DELETE FROM {table}"), &[])?;
     }
     sql::all(sql, event::TALLY, &[], Event::of_tally)?.iter().try_for_each(|event| event.apply(sql))?;
     let withdrawn = Withdrawn::read(sql)?;

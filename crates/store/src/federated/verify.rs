@@ -1,5 +1,7 @@
 //! Whether the segments that are kept are those that were signed.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 
@@ -20,11 +22,15 @@ use crate::sql::{self, SqlError};
 pub fn verify_segments(ledger: &Path, dir: &Path) -> Result<(u64, Vec<String>), SqlError> {
     let mut connection = sql::open_sqlite(ledger)?;
     let headers = sql::all(&mut connection, "SELECT header FROM segment WHERE parked IS NULL ORDER BY n", &[], header)?;
-    let (mut count, mut faults) = (0, Vec::new());
+    let (mut count, mut faults, mut origins) = (0, Vec::new(), HashMap::new());
     for header in headers {
         count += 1;
-        let Some(origin) = of(&mut connection, header.origin())? else { continue };
-        if let Err(fault) = read(dir, &header, &origin) {
+        let origin = match origins.entry(header.origin()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(of(&mut connection, header.origin())?),
+        };
+        let Some(origin) = origin else { continue };
+        if let Err(fault) = read(dir, &header, origin) {
             faults.push(format!("{}: {fault}", segment_path(dir, &header).display()));
         }
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::sql::{SqlError, Value};
+use crate::sql::SqlError;
 
 /// Makes the tables of a new file, or brings an older one up.
 ///
@@ -32,16 +32,9 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     Ok((1..VIEWS_SINCE).contains(&found))
 }
 
-/// Empties every view, so that it can be rebuilt from the events (I3).
-pub(super) const EMPTY_VIEWS: [(&str, &[Value]); 7] = [
-    ("DELETE FROM breaker", &[]),
-    ("DELETE FROM recipient", &[]),
-    ("DELETE FROM listed", &[]),
-    ("DELETE FROM counter", &[]),
-    ("DELETE FROM figure", &[]),
-    ("DELETE FROM figure_names", &[]),
-    ("DELETE FROM spared", &[]),
-];
+/// The tables of every view: what is rebuilt from the events (I3).
+pub(super) const VIEW_TABLES: [&str; 7] =
+    ["breaker", "recipient", "listed", "counter", "figure", "figure_names", "spared"];
 
 /// 2: logins have keys for SCRAM; there are allowances. 3: the send log names the exit.
 /// 4: when a peer last answered. 5: who gave an answer. 6: the send log tells how an answer was understood, and by which

@@ -30,15 +30,14 @@ pub fn verify(copy: &Path) -> Result<Verified, LedgerError> {
     if !damage.is_empty() {
         return Ok(Verified { damage, ..Verified::default() });
     }
-    let tables: Vec<&str> = schema::EMPTY_VIEWS.iter().filter_map(|(text, _)| text.rsplit(' ').next()).collect();
-    for table in &tables {
+    for table in schema::VIEW_TABLES {
         let kept = format!("CREATE TEMP TABLE kept_{table} AS SELECT * FROM main.{table}");
         connection.execute_batch(&kept).map_err(SqlError::from)?;
     }
     let progress = Progress::default();
     let events = sql::transaction::<_, LedgerError>(&mut connection, |sql| Ok(rebuild(sql, &progress)?))?;
     let mut differing = Vec::new();
-    for table in tables.into_iter().filter(|_| !are_due) {
+    for table in schema::VIEW_TABLES.into_iter().filter(|_| !are_due) {
         let rows =
             only(&connection, &format!("kept_{table}"), table)? + only(&connection, table, &format!("kept_{table}"))?;
         if 0 < rows {
