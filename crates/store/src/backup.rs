@@ -7,6 +7,7 @@
 mod list;
 mod restore;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -21,7 +22,7 @@ pub use self::list::{Entry, Manifest};
 pub use self::restore::{Restored, restore};
 use crate::keys::{Keys, KeysError};
 use crate::ledger;
-use crate::spool::SpoolError;
+use crate::spool::{SpoolError, bodies};
 use crate::sql::SqlError;
 
 /// Why there is no copy, or no node of it.
@@ -120,8 +121,7 @@ impl Copy {
             }
             self.rows(&rows, QUEUE)?;
             for (name, file) in open.files {
-                let path = Path::new(BODIES).join(&name);
-                self.write(&path, file)?;
+                self.write(&Path::new(BODIES).join(name), file)?;
             }
             return Ok(());
         }
@@ -185,27 +185,26 @@ impl Copy {
 /// Files of the spool, held open.
 #[derive(Default)]
 struct Open {
-    files: Vec<(String, File)>,
+    files: BTreeMap<PathBuf, File>,
 }
 
 impl Open {
     fn look(&mut self, dir: &Path) -> Result<(), BackupError> {
         for entry in fs::read_dir(dir).map_err(at(dir))?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if self.files.iter().any(|(known, _)| *known == name) {
+            let name = PathBuf::from(entry.file_name());
+            if self.files.contains_key(&name) {
                 continue;
             }
             match File::open(entry.path()) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => self.files.push((name, opened.map_err(at(&entry.path()))?)),
+                opened => _ = self.files.insert(name, opened.map_err(at(&entry.path()))?),
             }
         }
         Ok(())
     }
 
     fn has(&self, number: u64) -> bool {
-        let name = format!("{number:010}.seg");
-        self.files.iter().any(|(known, _)| *known == name)
+        self.files.contains_key(&bodies::segment_path(Path::new(""), number))
     }
 }
 
@@ -246,33 +245,28 @@ fn named(rows: &Connection, path: &Path) -> Result<Vec<u64>, BackupError> {
 }
 
 /// Copies a file, for its owner alone; answers with its length and digest.
-fn copied(mut from: impl Read, to: &Path) -> Result<(u64, String), BackupError> {
+fn copied(from: impl Read, to: &Path) -> Result<(u64, String), BackupError> {
     make_parent(to)?;
     let mut file = create(to)?;
-    let (mut octets, mut digest) = (0, Sha256::new());
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = from.read(&mut piece).map_err(at(to))?;
-        if read == 0 {
-            break;
-        }
-        digest.update(&piece[..read]);
-        file.write_all(&piece[..read]).map_err(at(to))?;
-        octets += read as u64;
-    }
+    let found = poured(from, &mut file).map_err(at(to))?;
     file.sync_all().map_err(at(to))?;
-    Ok((octets, hex::encode(digest.finalize())))
+    Ok(found)
 }
 
 fn digest(path: &Path) -> Result<(u64, String), BackupError> {
-    let mut file = File::open(path).map_err(at(path))?;
+    File::open(path).and_then(|file| poured(file, &mut io::sink())).map_err(at(path))
+}
+
+/// Writes all that is read; answers with its length and digest.
+fn poured(mut from: impl Read, to: &mut impl Write) -> io::Result<(u64, String)> {
     let (mut octets, mut digest, mut piece) = (0, Sha256::new(), vec![0; PIECE]);
     loop {
-        let read = file.read(&mut piece).map_err(at(path))?;
+        let read = from.read(&mut piece)?;
         if read == 0 {
             return Ok((octets, hex::encode(digest.finalize())));
         }
         digest.update(&piece[..read]);
+        to.write_all(&piece[..read])?;
         octets += read as u64;
     }
 }

@@ -5,7 +5,7 @@
 //! longer than a moment; they are brought up now and then ([`unfolded`]), and after a crash ([`replay`]). The outbox carries
 //! every happening to the ledger.
 
-mod bodies;
+pub(crate) mod bodies;
 mod disk;
 mod entry;
 #[cfg(test)]

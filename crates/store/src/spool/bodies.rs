@@ -362,7 +362,7 @@ fn record_octets(len: u32) -> u64 {
     record::BODY_HEADER as u64 + u64::from(len)
 }
 
-pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
+pub(crate) fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.seg"))
 }
 
