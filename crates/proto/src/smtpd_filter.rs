@@ -71,9 +71,11 @@ impl Sessions {
             }
             "link-disconnect" => drop(self.open.remove(id)),
             "link-auth" => {
-                let told = if RESULT_FIRST <= number(version) { rest.split_once('|') } else { rest.rsplit_once('|') };
-                let Some((first, second)) = told else { return };
-                let (result, login) = if RESULT_FIRST <= number(version) { (first, second) } else { (second, first) };
+                let told = match RESULT_FIRST <= number(version) {
+                    true => rest.split_once('|'),
+                    false => rest.rsplit_once('|').map(|(login, result)| (result, login)),
+                };
+                let Some((result, login)) = told else { return };
                 let is_login = result == "pass" && login.len() <= NAME_OCTETS_MAX;
                 if let Some(session) = self.open.get_mut(id).filter(|_| is_login) {
                     session.login = Some(login.to_owned());

@@ -2,17 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Attempt, Came, Origin, Reach, Said, Stamp, Status, path, quote_end, word};
+use super::{Attempt, Came, Origin, Reach, Said, Status, path, quote_end, word};
 
-/// A line: its time, the id of the message, and what is said. None for lines that say nothing here.
-#[must_use]
-pub fn read(line: &str) -> Option<(Stamp, &str, Said<'_>)> {
-    let (stamp, rest) = Stamp::read(line)?;
-    let (id, said) = text(rest.strip_prefix(' ')?)?;
-    Some((stamp, id, said))
-}
-
-/// The same text as it stands behind the head of a line of syslog.
+/// The text behind the time of a line, or behind the head of a line of syslog: the id of the message, and what is said. None
+/// for lines that say nothing here.
 #[must_use]
 pub fn text(text: &str) -> Option<(&str, Said<'_>)> {
     // `[pid] ` with `log_selector = +pid`.

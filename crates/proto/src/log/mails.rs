@@ -112,17 +112,7 @@ impl Mails {
         Self { under_way: UnderWay::new(mails_max), seen: Seen::default() }
     }
 
-    /// Reads a line of Postfix; `each` gets the outcomes that it completes.
-    pub fn postfix(&mut self, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
-        self.line(Writer::Postfix, line, clock, each);
-    }
-
-    /// Reads a line of Exim's main log, or one of syslog.
-    pub fn exim(&mut self, line: &str, clock: &Clock, each: impl FnMut(Outcome<'_>)) {
-        self.line(Writer::Exim, line, clock, each);
-    }
-
-    /// Reads a line of this program's log.
+    /// Reads a line of this program's log, of Exim's main log or by way of syslog; `each` gets the outcomes that it completes.
     pub fn line(&mut self, writer: Writer, line: &str, clock: &Clock, mut each: impl FnMut(Outcome<'_>)) {
         self.hear(writer, line, clock, |heard| {
             if let Heard::Outcome(outcome) = heard {

@@ -20,7 +20,8 @@ pub fn write<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Res
         for length in [key.len(), value.len()] {
             file.extend(number(length)?.to_le_bytes());
         }
-        file.extend([key, value].concat());
+        file.extend(key);
+        file.extend(value);
         let hash = hash(key);
         tables[hash as usize % TABLES].push((hash, at));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use sm2tp_proto::log::{Clock, Mails};
+use sm2tp_proto::log::{Clock, Mails, Writer};
 
 /// What was found, in one line for each outcome, and how many of each status.
 #[expect(clippy::disallowed_methods, reason = "a test reads its files")]
@@ -30,7 +30,8 @@ fn read(name: &str, mails_max: usize) -> (Vec<String>, BTreeMap<&'static str, us
                 outcome.first,
             ));
         };
-        if name.starts_with("exim") { mails.exim(&line, &clock, each) } else { mails.postfix(&line, &clock, each) }
+        let writer = if name.starts_with("exim") { Writer::Exim } else { Writer::Postfix };
+        mails.line(writer, &line, &clock, each);
     }
     (lines, counts, mails)
 }

@@ -97,7 +97,7 @@ const KNOWN_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sm2tp_proto::log::{Clock, Mails};
+    use sm2tp_proto::log::{Clock, Mails, Writer};
 
     /// What the log of one result means: asked anew, and as it is remembered after the other lines.
     #[track_caller]
@@ -107,7 +107,7 @@ mod tests {
         let clock = Clock { latest: 0, offset_s: 0 };
         let mut seen = 0;
         for line in lines.iter().chain(lines) {
-            mails.postfix(line, &clock, |outcome| {
+            mails.line(Writer::Postfix, line, &clock, |outcome| {
                 seen += 1;
                 let want = meanings.asked(&outcome).map(|meaning| (meaning.cause, meaning.rule));
                 let got = meanings.of(&outcome).map(|meaning| (meaning.cause, meaning.rule));
