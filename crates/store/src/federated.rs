@@ -95,8 +95,7 @@ impl From<SqlError> for FederatedError {
 
 impl Federated {
     /// Opens the segments in `dir` and the tag index in a folder of it, and reads into the index what it does not hold yet;
-    /// where that is much, beside all other work. A file that does not fit its row is set aside and said; the peer that has
-    /// it will give it again.
+    /// where that is much, beside all other work. A file that does not fit its row is said, and left out of the index.
     ///
     /// # Errors
     /// [`FederatedError`] where the directory or the ledger cannot be read.
