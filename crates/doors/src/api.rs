@@ -72,15 +72,10 @@ impl Shared {
 
     /// Room for a mail: its body, its parts, and the message that is made of them.
     async fn room(&self, headers: &HeaderMap) -> Result<SemaphorePermit<'_>, Problem> {
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        let Some(length) = length else {
+        let Some(length) = given::announced(headers, self.mail_octets_max())? else {
             let detail = "Say with Content-Length how long the mail is.";
             return Err(Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", detail));
         };
-        if self.mail_octets_max() < length {
-            let detail = format!("the body has more than {} octets", self.mail_octets_max());
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
-        }
         let kib = u32::try_from((length / 1024 + 1).saturating_mul(3).min(ROOM_KIB)).unwrap_or(u32::MAX);
         match timeout(ROOM_WAIT, self.room.acquire_many(kib)).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -166,8 +161,8 @@ async fn serve(shared: &Arc<Shared>, operation: &'static Operation, request: Req
             let paging = paging::begin(operation, &mut given)?;
             let mut asked = shape(given).map_err(Problem::bad)?;
             asked.insert("do".to_owned(), request.into());
-            let asked = serde_json::from_value(Value::Object(asked))
-                .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", error.to_string()))?;
+            let asked =
+                serde_json::from_value(Value::Object(asked)).map_err(|error| Problem::unfit(error.to_string()))?;
             let (house, onward) = (shared.house.clone(), shared.onward.clone());
             let value = control::answer_to(house, onward, asker(&token), asked).await?;
             Ok(answered(operation, &paging.cut(value)))

@@ -72,26 +72,30 @@ fn texts(fields: &[Field], pairs: Vec<(String, String)>) -> Result<Given, Proble
     Ok(given)
 }
 
+/// How long the body is, where the request says it, and it is not too long.
+pub(super) fn announced(headers: &HeaderMap, octets_max: usize) -> Result<Option<usize>, Problem> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| octets_max < length) { Err(too_large(octets_max)) } else { Ok(length) }
+}
+
+fn too_large(octets_max: usize) -> Problem {
+    let detail = format!("the body has more than {octets_max} octets");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+}
+
 /// The whole body, in time, or nothing of it.
-pub(super) async fn octets(headers: &HeaderMap, body: Octets, octets_max: usize) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let detail = format!("the body has more than {octets_max} octets");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
-    };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| (octets_max as u64) < length) {
-        return Err(too_large());
-    }
+async fn octets(headers: &HeaderMap, body: Octets, octets_max: usize) -> Result<Vec<u8>, Problem> {
+    announced(headers, octets_max)?;
     match timeout(BODY_MAX, to_bytes(body, octets_max)).await {
         Ok(Ok(octets)) => Ok(octets.into()),
         // Longer than it said, or broken off: there is nobody to answer in the second case.
-        Ok(Err(_)) => Err(too_large()),
+        Ok(Err(_)) => Err(too_large(octets_max)),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time")),
     }
 }
 
 /// What the body says that it is. A form of another site's page cannot say JSON.
-pub(super) fn content_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
+fn content_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     let said = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = said.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case(wanted) {

@@ -353,14 +353,8 @@ pub(super) fn trust(mut given: Given) -> Result<Given, &'static str> {
 }
 
 pub(super) fn dkim_rotate(mut given: Given) -> Result<Given, &'static str> {
-    given
-        .entry("wait_s")
-        .and_modify(|wait| {
-            if wait.is_null() {
-                *wait = TWO_DAYS_S.into()
-            }
-        })
-        .or_insert(TWO_DAYS_S.into());
+    given.retain(|_, value| !value.is_null());
+    given.entry("wait_s").or_insert_with(|| TWO_DAYS_S.into());
     Ok(given)
 }
 

@@ -4,9 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use sm2tp_rules::access::Why;
-use sm2tp_store::keys::KeysError;
+use sm2tp_store::SpoolError;
+use sm2tp_store::dkim::DkimError;
 use sm2tp_store::tokens::TokenError;
-use sm2tp_store::{LedgerError, SpoolError};
 
 use super::schema::Wrong;
 use crate::confirm::NotAsked;
@@ -62,7 +62,7 @@ impl Problem {
         Self { after_s: Some(AGAIN_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 
-    fn unfit(detail: impl Into<String>) -> Self {
+    pub(super) fn unfit(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", detail)
     }
 
@@ -109,34 +109,21 @@ impl From<control::Problem> for Problem {
         let detail = problem.to_string();
         match problem {
             P::Forbidden(why) => why.into(),
-            P::NotFound(_) | P::Spool(SpoolError::NotQueued { .. }) | P::Token(TokenError::Unknown(_)) => {
-                Self::new(StatusCode::NOT_FOUND, "not-found", detail)
-            }
-            P::Token(TokenError::Ledger(error)) => Self::ours(&error),
-            P::Token(TokenError::Random(error)) => Self::ours(&error),
-            P::Token(TokenError::TooMany) => Self::new(StatusCode::CONFLICT, "conflict", detail),
-            P::Input(_) | P::Token(_) | P::Ledger(LedgerError::Refused(_)) => Self::unfit(detail),
-            P::NotAsked(NotAsked::NothingToLift | NotAsked::NoTag) => {
-                Self::new(StatusCode::CONFLICT, "conflict", detail)
-            }
+            P::NotFound(_)
+            | P::Spool(SpoolError::NotQueued { .. })
+            | P::Token(TokenError::Unknown(_))
+            | P::Peering(PeeringError::Unknown(_))
+            | P::Dkim(DkimError::NoKey(_))
+            | P::Export(ExportError::Nothing)
+            | P::Identity(IdentityError::Unknown(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
             P::NotAsked(NotAsked::Strangers(after_s)) => Self::too_many(detail, after_s),
-            P::NotAsked(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
-            P::Peering(PeeringError::Unknown(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
-            P::Peering(error) if error.exit() == 65 => Self::unfit(detail),
+            P::NotAsked(_) | P::Token(TokenError::TooMany) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             P::Peering(error) if error.exit() == 69 => Self::new(StatusCode::BAD_GATEWAY, "peer-unreachable", detail),
-            P::Dkim(sm2tp_store::dkim::DkimError::NoKey(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
-            P::Dkim(sm2tp_store::dkim::DkimError::File(error)) => Self::ours(&error),
-            P::Dkim(_) => Self::unfit(detail),
-            P::Export(ExportError::Nothing) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
-            P::Export(error) => Self::ours(&error),
-            P::Identity(IdentityError::Unknown(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
-            P::Identity(error @ (IdentityError::Store(_) | IdentityError::Keys(KeysError::Io { .. }))) => {
-                Self::ours(&error)
-            }
-            P::Identity(_) => Self::unfit(detail),
-            P::Peering(error) => Self::ours(&error),
-            P::Ledger(error) => Self::ours(&error),
+            // A queue that is damaged is no fault of who asks, though trying again does not mend it.
             P::Spool(error) => Self::ours(&error),
+            // What a person can put right is told apart from what may work later (sysexits).
+            other if other.exit() == 65 => Self::unfit(detail),
+            other => Self::ours(&other),
         }
     }
 }
@@ -159,3 +146,37 @@ impl IntoResponse for Problem {
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 /// A disk or a database that is back in half a minute is no news.
 const AGAIN_S: u64 = 30;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_store::LedgerError;
+    use sm2tp_store::keys::KeysError;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(problem: impl Into<control::Problem>, status: u16, code: &str) {
+        let problem = Problem::from(problem.into());
+        assert_eq!((problem.status.as_u16(), problem.code), (status, code), "{}", problem.detail);
+    }
+
+    #[test]
+    fn whoever_can_put_it_right_is_told_what_is_wrong_and_nobody_else() {
+        check(control::Problem::Input("no".into()), 422, "unprocessable");
+        check(LedgerError::Refused("no".into()), 422, "unprocessable");
+        check(TokenError::Name, 422, "unprocessable");
+        check(TokenError::Unknown("7".into()), 404, "not-found");
+        check(TokenError::TooMany, 409, "conflict");
+        check(TokenError::Random("none".into()), 503, "unavailable");
+        check(SpoolError::NotQueued { mail: 7 }, 404, "not-found");
+        check(NotAsked::NoTag, 409, "conflict");
+        check(NotAsked::Strangers(9), 429, "too-many-requests");
+        check(PeeringError::Own, 422, "unprocessable");
+        check(PeeringError::Unknown("x".into()), 404, "not-found");
+        check(IdentityError::Retired, 422, "unprocessable");
+        check(IdentityError::Keys(KeysError::UnderWay), 422, "unprocessable");
+        check(ExportError::Nothing, 404, "not-found");
+        check(ExportError::Postmap("hangs".into()), 503, "unavailable");
+        check(LedgerError::Closed, 503, "unavailable");
+    }
+}

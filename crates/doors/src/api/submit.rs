@@ -42,19 +42,31 @@ struct Mail {
     stream: Option<Stream>,
 }
 
+impl From {
+    /// The key that the request may have, so that it is done once.
+    fn key(&self) -> Result<Option<&str>, Problem> {
+        let mut keys = self.headers.get_all("idempotency-key").iter();
+        let Some(key) = keys.next() else { return Ok(None) };
+        let text = key.to_str().ok().map(str::trim).filter(|key| (1..=KEY_OCTETS_MAX).contains(&key.len()));
+        match (text, keys.next()) {
+            (Some(text), None) => Ok(Some(text)),
+            _ => Err(Problem::bad(format!("Idempotency-Key is one text of 1 to {KEY_OCTETS_MAX} characters"))),
+        }
+    }
+}
+
 /// Hands in what was said in parts.
 pub(super) async fn parts(shared: &Shared, from: From, given: Given) -> Result<Response, Problem> {
-    let text = Value::Object(given.clone()).to_string();
-    let parts: Parts = serde_json::from_value(Value::Object(given))
-        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", error.to_string()))?;
+    let given = Value::Object(given);
+    let key = from.key()?.map(|key| Key::new(&from.token.id, key, &[given.to_string().as_bytes()]));
+    let parts: Parts = serde_json::from_value(given).map_err(|error| Problem::unfit(error.to_string()))?;
     let account = account(shared, &from.token, parts.org.as_deref(), parts.stream)?;
     let random = keys::random().map_err(|error| Problem::ours(&error))?;
-    let id: String = random[..16].iter().map(|octet| format!("{octet:02x}")).collect();
     let stream = parts.stream;
-    let composed = parts.compose(&shared.house.hostname, &id, now())?;
+    let composed = parts.compose(&shared.house.hostname, &hex::encode(&random[..16]), now())?;
     let (sender, recipients) = (Some(composed.sender), composed.recipients);
     let mail = Mail { account, sender, recipients, content: composed.content, stream };
-    once(shared, from, &[text.as_bytes()], mail).await
+    once(shared, from.client, key, mail).await
 }
 
 /// Hands in a message as it is; its envelope stands in fields of the request, which no proxy logs.
@@ -92,9 +104,8 @@ pub(super) async fn raw(shared: &Shared, from: From, content: Vec<u8>) -> Result
     let stream = stream.map_err(|error| wrong("mail-stream", error.to_string()))?;
     let account = account(shared, &from.token, texts("mail-org").first().map(String::as_str), stream)?;
     let envelope = format!("{senders:?} {:?} {stream:?}", texts("rcpt-to"));
-    let mail = Mail { account, sender, recipients, content, stream };
-    let content = mail.content.clone();
-    once(shared, from, &[envelope.as_bytes(), &content], mail).await
+    let key = from.key()?.map(|key| Key::new(&from.token.id, key, &[envelope.as_bytes(), &content]));
+    once(shared, from.client, key, Mail { account, sender, recipients, content, stream }).await
 }
 
 /// Whose mail it is: that of the token's login or organisation; a token of the whole node names one.
@@ -119,14 +130,14 @@ fn account(shared: &Shared, token: &Token, org: Option<&str>, stream: Option<Str
 }
 
 /// Does it, or says what was said the first time.
-async fn once(shared: &Shared, from: From, request: &[&[u8]], mail: Mail) -> Result<Response, Problem> {
+async fn once(shared: &Shared, client: IpAddr, key: Option<Key>, mail: Mail) -> Result<Response, Problem> {
     let Some(door) = &shared.mail else {
         let detail = "This node takes no mail: its configuration has no [smtp].";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
     };
-    let (door, client) = (door.clone(), from.client);
+    let door = door.clone();
     // In a task of its own, as below: who hangs up must not keep the relay from hearing of a mail that was taken.
-    let Some(key) = key(&from, request)? else {
+    let Some(key) = key else {
         let task = tokio::spawn(async move { hand_in(&door, client, mail).await });
         return Ok(said(task.await.map_err(|error| Problem::ours(&error))??, None));
     };
@@ -159,16 +170,6 @@ async fn once(shared: &Shared, from: From, request: &[&[u8]], mail: Mail) -> Res
         tracing::error!(%error, "what became of a request could not be kept; its key does nothing any more");
     }
     Ok(said(done?, Some("false")))
-}
-
-fn key(from: &From, request: &[&[u8]]) -> Result<Option<Key>, Problem> {
-    let mut keys = from.headers.get_all("idempotency-key").iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    let text = key.to_str().ok().map(str::trim).filter(|key| (1..=KEY_OCTETS_MAX).contains(&key.len()));
-    match (text, keys.next()) {
-        (Some(text), None) => Ok(Some(Key::new(&from.token.id, text, request))),
-        _ => Err(Problem::bad(format!("Idempotency-Key is one text of 1 to {KEY_OCTETS_MAX} characters"))),
-    }
 }
 
 async fn hand_in(door: &Door, client: IpAddr, mail: Mail) -> Result<Value, Problem> {
