@@ -225,6 +225,12 @@ impl Accounts {
         orgs
     }
 
+    /// Whether there is this organisation; `local` is always there.
+    #[must_use]
+    pub fn has_org(&self, name: &str) -> bool {
+        name == LOCAL || self.known.read().unwrap_or_else(PoisonError::into_inner).orgs.contains_key(name)
+    }
+
     /// The domains that the node's orgs host: other nodes have no say about them.
     #[must_use]
     pub fn hosts(&self, domain: &Domain) -> bool {

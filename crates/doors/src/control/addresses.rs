@@ -132,7 +132,7 @@ impl Entry {
 }
 
 pub(super) fn known(house: &House, org: &str) -> Result<(), Problem> {
-    if org == LOCAL || house.accounts.orgs().iter().any(|known| known.name == org) {
+    if house.accounts.has_org(org) {
         return Ok(());
     }
     Err(Problem::Input(format!("there is no organisation {org:?}: see sm2tp org list")))

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_rules::access::Role;
-use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::persons::Person;
 
 use super::Problem;
@@ -108,8 +107,7 @@ pub(super) async fn change(house: &House, change: AccountChange) -> Result<Value
 /// A role, of an organisation that there is where it is bound to one.
 fn place(house: &House, role: &str, org: Option<&str>) -> Result<Role, Problem> {
     let role = Role::new(role, org).map_err(|error| Problem::Input(error.to_string()))?;
-    let is_known = |org: &str| org == LOCAL || house.accounts.orgs().iter().any(|known| known.name == org);
-    match role.org().filter(|org| !is_known(org)) {
+    match role.org().filter(|org| !house.accounts.has_org(org)) {
         Some(org) => Err(Problem::NotFound(format!("there is no organisation {org}; sm2tp org list names them"))),
         None => Ok(role),
     }

@@ -146,11 +146,7 @@ fn find(house: &House, who: &Who) -> Result<(SenderId, Stream), Problem> {
     let login = house.accounts.account(&who.sender);
     let stream = login.as_ref().map_or(Stream::Personal, |account| account.kind.stream);
     if let Some(org) = &who.org {
-        // That of the trusted networks is always there, though nobody has made it.
-        let is_known = *house.accounts.local(stream).org == **org
-            || house.accounts.orgs().iter().any(|known| known.name == *org)
-            || !house.senders.orgs_of(&name).is_empty();
-        return match is_known {
+        return match house.accounts.has_org(org) || !house.senders.orgs_of(&name).is_empty() {
             true => Ok((SenderId { org: org.as_str().into(), name }, stream)),
             false => Err(Problem::NotFound(format!("there is no organisation {org}"))),
         };

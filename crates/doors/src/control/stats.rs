@@ -99,14 +99,10 @@ fn asked(house: &House, org: Option<&str>, days: u64) -> Result<u64, Problem> {
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(Problem::Input(format!("days are from 1 to {DAYS_MAX}")));
     }
-    if let Some(name) = org.filter(|name| !knows(house, name)) {
+    if let Some(name) = org.filter(|name| !house.accounts.has_org(name)) {
         return Err(Problem::NotFound(format!("there is no organisation {name}; sm2tp org list names them")));
     }
     Ok(since(days))
-}
-
-fn knows(house: &House, name: &str) -> bool {
-    name == sm2tp_store::accounts::LOCAL || house.accounts.orgs().iter().any(|org| org.name == name)
 }
 
 /// Rows with their numbers; `part` is the name of what tells them apart beside their own.

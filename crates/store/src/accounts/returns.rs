@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use serde::{Deserialize, Serialize};
 use sm2tp_proto::Address;
 
-use super::{Accounts, LOCAL};
+use super::Accounts;
 use crate::ledger::LedgerError;
 use crate::sql::{self, Sql, SqlError};
 
@@ -73,7 +73,7 @@ impl Accounts {
     /// # Errors
     /// [`LedgerError::Refused`] with a sentence where there is no such organisation, or no such address.
     pub async fn change_wishes(&self, org: &str, change: WishesChange) -> Result<Wishes, LedgerError> {
-        if org != LOCAL && !self.orgs().iter().any(|known| known.name == org) {
+        if !self.has_org(org) {
             return Err(LedgerError::Refused(format!("there is no org {org:?}")));
         }
         let before = self.wishes(org);
