@@ -6,9 +6,7 @@
 
 mod memory;
 
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,9 +14,7 @@ use std::time::Duration;
 use ldap3::{
     Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, dn_escape, ldap_escape,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::Secret;
 use sm2tp_rules::Stream;
@@ -300,27 +296,6 @@ impl Inner {
     }
 }
 
-/// Trusts the authorities of the system, and those in the file `root` besides (PEM).
-///
-/// # Errors
-/// Where the file cannot be read or holds no certificate.
-pub fn trusting(root: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
-    let mut authorities = RootCertStore::empty();
-    // What a machine has of broken certificates in its store is no business of ours.
-    authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = root {
-        let own: Vec<_> = CertificateDer::pem_slice_iter(&fs::read(path)?).filter_map(Result::ok).collect();
-        if own.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate in PEM"));
-        }
-        authorities.add_parsable_certificates(own);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(io::Error::other)?;
-    Ok(Arc::new(builder.with_root_certificates(authorities).with_no_client_auth()))
-}
-
 /// What a login may be, before a directory is troubled with it.
 fn is_plausible(login: &str) -> bool {
     !login.is_empty() && login.len() <= LOGIN_OCTETS_MAX && !login.chars().any(char::is_control)
@@ -353,14 +328,19 @@ const ADDRESSES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use rustls::RootCertStore;
+
     use super::*;
 
     /// A directory that never answers.
     fn silent() -> Directory {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls = tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         Directory::new(Settings {
             servers: vec!["ldap://127.0.0.1:1".to_owned()],
             starttls: false,
-            tls: trusting(None).unwrap(),
+            tls: Arc::new(tls),
             find: Find::Name("uid={login},dc=example".to_owned()),
             org_attribute: None,
             org: Some("asso".to_owned()),

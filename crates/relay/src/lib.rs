@@ -64,7 +64,7 @@ use crate::sign::Signer;
 pub use crate::sign::{Sealing, Signing};
 use crate::sts::Policies;
 use crate::tls::TlsClient;
-pub use crate::tls::TlsUse;
+pub use crate::tls::{TlsUse, trusting};
 pub use crate::tls_report::TlsReports;
 use crate::tls_report::{Counting, Courier};
 use crate::worker::Shared;

@@ -55,25 +55,10 @@ impl TlsClient {
     /// # Errors
     /// [`StartError`] where `roots` cannot be read or holds no certificate.
     pub fn new(roots: Option<&Path>) -> Result<Self, StartError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut store = RootCertStore::empty();
-        // What a machine has of broken certificates in its store is no business of ours.
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = roots {
-            let unusable = |why: String| StartError::Roots { path: path.to_owned(), why };
-            let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let own: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
-            if own.is_empty() {
-                return Err(unusable("it holds no certificate in PEM".to_owned()));
-            }
-            store.add_parsable_certificates(own);
-        }
-        let certified = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+        let certified = trusting(roots)?;
+        let provider = certified.crypto_provider().clone();
         let any = configured(&provider, Takes::Any)?;
-        Ok(Self { any, certified: Arc::new(certified), provider })
+        Ok(Self { any, certified, provider })
     }
 
     /// Takes what these records name (RFC 7672); `names` may stand in a certificate under a trust anchor.
@@ -131,6 +116,31 @@ impl TlsTrouble {
             Self::Handshake => "validation-failure",
         }
     }
+}
+
+/// Takes certificates of the authorities of the system, and of those in the file `roots` besides (PEM).
+///
+/// # Errors
+/// [`StartError`] where `roots` cannot be read or holds no certificate.
+pub fn trusting(roots: Option<&Path>) -> Result<Arc<ClientConfig>, StartError> {
+    let mut store = RootCertStore::empty();
+    // What a machine has of broken certificates in its store is no business of ours.
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = roots {
+        let unusable = |why: String| StartError::Roots { path: path.to_owned(), why };
+        let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let own: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+        if own.is_empty() {
+            return Err(unusable("it holds no certificate in PEM".to_owned()));
+        }
+        store.add_parsable_certificates(own);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 fn configured(provider: &Arc<CryptoProvider>, takes: Takes) -> Result<Arc<ClientConfig>, rustls::Error> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sm2tp_doors::directory::{self, Directory, Find, Settings};
+use sm2tp_doors::directory::{Directory, Find, Settings};
 use sm2tp_proto::smtp::Secret;
 
 use crate::config::{self, Ldap, Switch};
@@ -15,10 +15,8 @@ pub fn directory(ldap: &Ldap, config_file: &Path) -> Result<Directory, Failure> 
         let why = format!("`{key}` in [ldap]: {why}");
         Failure::new(Exit::Configuration, config::blame(config_file, &["ldap", key], &why, help).to_string())
     };
-    let tls = directory::trusting(ldap.root.as_deref()).map_err(|error| {
-        let path = ldap.root.as_deref().unwrap_or(Path::new("")).display();
-        blamed("root", format!("{path}: {error}"), "a file with the certificate of an authority, in PEM")
-    })?;
+    let tls = sm2tp_relay::trusting(ldap.root.as_deref())
+        .map_err(|error| blamed("root", error.to_string(), "a file with the certificate of an authority, in PEM"))?;
     let find = match &ldap.find {
         config::Find::Name(name) => Find::Name(name.clone()),
         config::Find::Search { bind, base, filter } => {
