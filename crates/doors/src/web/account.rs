@@ -1,7 +1,7 @@
 //! One's own account: password, second factor, sessions.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use sm2tp_rules::guess::Kind;
@@ -38,8 +38,8 @@ struct FactorPage {
 }
 
 /// `GET /account`
-pub(super) async fn page(State(shared): Door, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    let f = visitor.frame(&shared, Screen::Account).after(&Fields::read(&query.unwrap_or_default()));
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Response {
+    let f = visitor.frame(&shared, Screen::Account).after(&query);
     let role = &visitor.person.role;
     let page = Page {
         role: f.w(&format!("role-{}", role.as_str())),
@@ -144,7 +144,7 @@ async fn noted(shared: &Shared, sent: &Sent, what: &str) {
 }
 
 fn wrong(shared: &Shared, sent: &Sent, key: &str) -> Response {
-    trouble::page(StatusCode::UNPROCESSABLE_ENTITY, sent.visitor.frame(shared, Screen::Account), key, "")
+    trouble::unfit(sent.visitor.frame(shared, Screen::Account), key)
 }
 
 fn refused(shared: &Shared, sent: &Sent, error: LedgerError) -> Response {

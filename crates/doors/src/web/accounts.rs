@@ -1,13 +1,13 @@
 //! The persons who use the pages, for who may decide about them.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 
-use super::asks::{number, text};
+use super::asks::{number, rows, text};
 use super::form::{Fields, Sent};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
@@ -55,14 +55,10 @@ struct Row {
 }
 
 /// `GET /accounts`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let found = visitor.ask_for(&shared, Screen::Accounts, Request::AccountList).await?;
-    let f = visitor.frame(&shared, Screen::Accounts).after(&Fields::read(&query.unwrap_or_default()));
-    let persons = found.as_array().into_iter().flatten().map(|person| row(person, &f)).collect();
+    let f = visitor.frame(&shared, Screen::Accounts).after(&query);
+    let persons = rows(&found).iter().map(|person| row(person, &f)).collect();
     let (choice, may_change) = (choice(&shared, &f, "", ""), visitor.may_change(Area::Persons));
     Ok(show(StatusCode::OK, visitor.lang, &Page { f, persons, choice, may_change }))
 }
@@ -72,7 +68,7 @@ pub(super) async fn add(State(shared): Door, sent: Sent) -> Result<Response, Res
     let fields = &sent.fields;
     if fields.whole("password") != fields.whole("again") {
         let frame = sent.visitor.frame(&shared, Screen::Accounts);
-        return Err(trouble::page(StatusCode::UNPROCESSABLE_ENTITY, frame, "trouble-twice", ""));
+        return Err(trouble::unfit(frame, "trouble-twice"));
     }
     let change = AccountChange::Add {
         name: fields.text("name").to_owned(),
@@ -85,17 +81,12 @@ pub(super) async fn add(State(shared): Door, sent: Sent) -> Result<Response, Res
 }
 
 /// `GET /accounts/change?name=`: what can be changed about one.
-pub(super) async fn one(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn one(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let found = visitor.ask_for(&shared, Screen::Accounts, Request::AccountList).await?;
     let f = visitor.frame(&shared, Screen::Accounts);
-    let query = Fields::read(&query.unwrap_or_default());
     let wanted = query.text("name");
-    let Some(person) = found.as_array().into_iter().flatten().find(|person| person["name"] == wanted) else {
-        return Err(trouble::page(StatusCode::NOT_FOUND, f, "trouble-nothing", ""));
+    let Some(person) = rows(&found).iter().find(|person| person["name"] == wanted) else {
+        return Err(trouble::nothing(f));
     };
     let person = row(person, &f);
     let choice = choice(&shared, &f, person.role, &person.org);
@@ -116,15 +107,12 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
         }
         "password" => {
             let frame = sent.visitor.frame(&shared, Screen::Accounts);
-            return Err(trouble::page(StatusCode::UNPROCESSABLE_ENTITY, frame, "trouble-twice", ""));
+            return Err(trouble::unfit(frame, "trouble-twice"));
         }
         "factor" => (AccountChange::FactorOff { name }, "factor-off"),
         "logout" => (AccountChange::Logout { name }, "account-logout"),
         "remove" => (AccountChange::Remove { name }, "account-removed"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, Screen::Accounts);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Accounts))),
     };
     sent.visitor.act(&shared, Screen::Accounts, Request::Account { change }, ("/accounts", done)).await
 }

@@ -1,14 +1,14 @@
 //! What is wrong and what was, who is told, and the providers that are not believed.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 use sm2tp_store::ledger::Verdict;
 
-use super::asks::{list, number, text};
+use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
@@ -50,14 +50,10 @@ struct NotTaken {
 }
 
 /// `GET /alerts`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let value = visitor.ask_for(&shared, Screen::Alerts, Request::AlertsList).await?;
     let tripped = visitor.ask_for(&shared, Screen::Alerts, Request::BreakerList).await?;
-    let f = visitor.frame(&shared, Screen::Alerts).after(&Fields::read(&query.unwrap_or_default()));
+    let f = visitor.frame(&shared, Screen::Alerts).after(&query);
     let language = if f.lang == Lang::Fr { Language::French } else { Language::English };
     let all: Vec<Incident> = list(&value, "incidents").iter().map(|row| incident(row, language)).collect();
     let (open, mut over): (Vec<_>, Vec<_>) = all.into_iter().partition(|incident| incident.closed_at == 0);
@@ -66,7 +62,7 @@ pub(super) async fn page(
     let page = Page {
         open,
         over,
-        breakers: tripped.as_array().into_iter().flatten().map(breaker).collect(),
+        breakers: rows(&tripped).iter().map(breaker).collect(),
         not_taken: list(&value, "not_taken").iter().map(|row| not_taken(row, &f)).collect(),
         targets: targets.filter_map(Value::as_str).map(|target| without_query(target).to_owned()).collect(),
         may_test: visitor.may_change(Area::Alerts),
@@ -83,13 +79,10 @@ pub(super) async fn act(State(shared): Door, sent: Sent) -> Result<Response, Res
         "test" => (Request::AlertsTest, "alert-test"),
         "believe" => (Request::BreakerDecide { provider, verdict: Verdict::Believe }, "breaker-believed"),
         "forget" => (Request::BreakerDecide { provider, verdict: Verdict::Forget }, "breaker-forgotten"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, Screen::Alerts);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Alerts))),
     };
     let answer = sent.visitor.ask_for(&shared, Screen::Alerts, request).await?;
-    let failed = answer.as_array().into_iter().flatten().find(|tried| tried["ok"] == false);
+    let failed = rows(&answer).iter().find(|tried| tried["ok"] == false);
     match failed {
         Some(tried) => {
             let frame = sent.visitor.frame(&shared, Screen::Alerts);

@@ -1,12 +1,12 @@
 //! Who changed what.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::asks::{number, text};
+use super::asks::{number, rows, text};
 use super::form::Fields;
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
@@ -33,16 +33,11 @@ struct Line {
 }
 
 /// `GET /audit?before=`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let request = Request::AuditList { org: None, before: query.text("before").parse().ok(), limit: LINES_MAX };
     let value = visitor.ask_for(&shared, Screen::Audit, request).await?;
     let f = visitor.frame(&shared, Screen::Audit);
-    let lines: Vec<Line> = value.as_array().into_iter().flatten().map(|row| line(row, &f)).collect();
+    let lines: Vec<Line> = rows(&value).iter().map(|row| line(row, &f)).collect();
     let before = lines.last().filter(|_| LINES_MAX <= lines.len()).map_or(0, |line| line.id);
     Ok(show(StatusCode::OK, visitor.lang, &Page { f, lines, before }))
 }

@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::asks::{list, text};
+use super::asks::{list, rows, text};
 use super::form::{Fields, encoded};
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
@@ -46,18 +46,13 @@ struct Record {
 }
 
 /// `GET /dns?check=DOMAIN`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let keys = visitor.ask_for(&shared, Screen::Dns, Request::DkimList { domain: None }).await?;
     let orgs = visitor.ask_for(&shared, Screen::Dns, Request::OrgList).await?;
     let f = visitor.frame(&shared, Screen::Dns);
-    let query = Fields::read(&query.unwrap_or_default());
-    let hosted = orgs.as_array().into_iter().flatten().flat_map(|org| list(org, "domains"));
+    let hosted = rows(&orgs).iter().flat_map(|org| list(org, "domains"));
     let mut names: Vec<&str> = hosted.filter_map(Value::as_str).collect();
-    names.extend(keys.as_array().into_iter().flatten().map(|key| text(key, "domain")));
+    names.extend(rows(&keys).iter().map(|key| text(key, "domain")));
     names.sort_unstable();
     names.dedup();
     let wanted = query.text("check");
@@ -77,7 +72,7 @@ pub(super) async fn page(
 
 fn domain(name: &str, keys: &Value, shared: &Shared, f: &Frame) -> Domain {
     let host = &shared.house.hostname;
-    let of_domain = keys.as_array().into_iter().flatten().filter(|key| text(key, "domain") == name);
+    let of_domain = rows(keys).iter().filter(|key| text(key, "domain") == name);
     let mut records: Vec<Record> = of_domain
         .map(|key| Record {
             word: f.s("dns-dkim", "state", &f.w(&format!("dkim-{}", text(key, "state")))),

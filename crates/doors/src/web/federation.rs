@@ -2,7 +2,7 @@
 //! decides about them.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
@@ -71,13 +71,9 @@ struct Origin {
 }
 
 /// `GET /federation`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let value = visitor.ask_for(&shared, Screen::Federation, Request::PeerList).await?;
-    let f = visitor.frame(&shared, Screen::Federation).after(&Fields::read(&query.unwrap_or_default()));
+    let f = visitor.frame(&shared, Screen::Federation).after(&query);
     let page = Page {
         fingerprint: text(&value, "fingerprint").to_owned(),
         peers: list(&value, "peers").iter().map(|row| peer(row, &f)).collect(),
@@ -90,12 +86,7 @@ pub(super) async fn page(
 }
 
 /// `GET /federation/peer?who=`, by its fingerprint.
-pub(super) async fn one(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn one(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let request = Request::PeerShow { who: query.text("who").to_owned() };
     let value = visitor.ask_for(&shared, Screen::Federation, request).await?;
     let f = visitor.frame(&shared, Screen::Federation).after(&query);
@@ -128,7 +119,7 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
         // Two people have compared both fingerprints by voice (`FEDERATION.md` §7): the box says so.
         "accept" if fields.text("compared") != "yes" => {
             let frame = sent.visitor.frame(&shared, screen);
-            return Err(trouble::page(StatusCode::UNPROCESSABLE_ENTITY, frame, "trouble-compare", ""));
+            return Err(trouble::unfit(frame, "trouble-compare"));
         }
         "accept" => {
             (Request::PeerAccept { who, weight: weight.unwrap_or(1.0), read: true }, &back[..], "peer-accepted")
@@ -140,10 +131,7 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
         "take" => (Request::PeerTrust { who, trust: Trusting::TakeParked }, "/federation", "peer-taken"),
         "forgive" => (Request::PeerTrust { who, trust: Trusting::Forgive }, "/federation", "peer-forgiven"),
         "remove" => (Request::PeerRemove { who }, "/federation", "peer-removed"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, screen);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, screen))),
     };
     sent.visitor.act(&shared, screen, request, (to, done)).await
 }

@@ -1,12 +1,12 @@
 //! What was sent over time, as charts with their tables: all mail, and the share that each provider took.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::asks::{list, number, text};
+use super::asks::{list, number, rows, text};
 use super::chart::{self, Bars};
 use super::form::Fields;
 use super::frame::{Frame, Screen, show};
@@ -44,12 +44,7 @@ struct Provider {
 }
 
 /// `GET /figures?days=&org=`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let days = query.text("days").parse().ok().filter(|days| SPANS.contains(days)).unwrap_or(SPANS[1]);
     let org = query.given("org");
     let request = Request::Stats { org: org.clone(), days: Some(days) };
@@ -72,7 +67,7 @@ pub(super) async fn page(
         .collect();
     let row = |(at, counts): &(String, [u64; 3])| Row { at: at.clone(), counts: counts.map(|count| f.number(&count)) };
     let day_times = self::times(number(&value, "since") / DAY_S * DAY_S, f.now, DAY_S);
-    let mut providers: Vec<&Value> = by_provider.as_array().into_iter().flatten().collect();
+    let mut providers: Vec<&Value> = rows(&by_provider).iter().collect();
     let rank = |row: &Value| NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len());
     providers.sort_by_key(|row| (rank(row), std::cmp::Reverse(ended(row))));
     let page = Page {

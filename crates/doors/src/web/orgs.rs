@@ -1,14 +1,14 @@
 //! Organisations that send: how their mail arrives, their domains, limits, logins and signing keys.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::Stream;
 use sm2tp_rules::access::Area;
 
-use super::asks::{list, number, text};
+use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
@@ -57,30 +57,21 @@ struct Login {
 }
 
 /// `GET /orgs`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let value = visitor.ask_for(&shared, Screen::Orgs, Request::OrgList).await?;
-    let f = visitor.frame(&shared, Screen::Orgs).after(&Fields::read(&query.unwrap_or_default()));
-    let orgs = value.as_array().into_iter().flatten().map(|org| row(org, &f)).collect();
+    let f = visitor.frame(&shared, Screen::Orgs).after(&query);
+    let orgs = rows(&value).iter().map(|org| row(org, &f)).collect();
     let (streams, may_change) = (streams(&f), visitor.may_change(Area::Orgs));
     Ok(show(StatusCode::OK, visitor.lang, &Page { f, orgs, streams, may_change }))
 }
 
 /// `GET /orgs/show?name=`
-pub(super) async fn one(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+pub(super) async fn one(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let value = visitor.ask_for(&shared, Screen::Orgs, Request::OrgList).await?;
-    let query = Fields::read(&query.unwrap_or_default());
     let f = visitor.frame(&shared, Screen::Orgs).after(&query);
     let wanted = query.text("name");
-    let Some(org) = value.as_array().into_iter().flatten().find(|org| org["name"] == wanted) else {
-        return Err(trouble::page(StatusCode::NOT_FOUND, f, "trouble-nothing", ""));
+    let Some(org) = rows(&value).iter().find(|org| org["name"] == wanted) else {
+        return Err(trouble::nothing(f));
     };
     let shares = ["bounces", "complaints", "stopped"].into_iter().filter(|_| org["score"].is_object()).map(|kind| {
         let share = &org["score"][kind];
@@ -126,10 +117,7 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
         }
         "logout" => (Request::OrgLogout { login: fields.text("login").to_owned() }, &back[..], "login-removed"),
         "remove" => (Request::OrgRemove { name }, "/orgs", "org-removed"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, Screen::Orgs);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Orgs))),
     };
     sent.visitor.act(&shared, Screen::Orgs, request, (to, done)).await
 }

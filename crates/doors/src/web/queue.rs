@@ -1,13 +1,13 @@
 //! Mail that waits: why, until when; what became of one message; and what a person does about it.
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 
-use super::asks::{list, number, text};
+use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
@@ -86,17 +86,12 @@ struct Line {
 }
 
 /// `GET /queue?domain=&org=&lane=&after=`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let f = visitor.frame(&shared, Screen::Queue).after(&query);
     let after = query.text("after").parse().unwrap_or(0);
     let request = Request::QueueList { those: those(&query), after, after_index: None, limit: ROWS_MAX };
     let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
-    let rows: Vec<Row> = value.as_array().into_iter().flatten().map(|entry| row(entry, &f)).collect();
+    let rows: Vec<Row> = rows(&value).iter().map(|entry| row(entry, &f)).collect();
     let shown = Shown::of(&query);
     let last = rows.last().filter(|_| ROWS_MAX <= rows.len());
     let next = last.map(|last| format!("/queue?{}&after={}", shown.query(), last.mail)).unwrap_or_default();
@@ -119,9 +114,8 @@ pub(super) async fn one(
     State(shared): Door,
     visitor: Visitor,
     Path(mail): Path<u64>,
-    RawQuery(query): RawQuery,
+    query: Fields,
 ) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
     let f = visitor.frame(&shared, Screen::Queue).after(&query);
     let value = match visitor.ask(&shared, Request::QueueShow { mail }).await {
         Ok(value) => value,
@@ -136,7 +130,7 @@ pub(super) async fn one(
         facts: facts(&value, &f),
         rows: list(&value, "recipients").iter().map(|entry| row(entry, &f)).collect(),
         header: text(&value, "header").to_owned(),
-        log: log.as_array().into_iter().flatten().map(|entry| line(entry, &f)).collect(),
+        log: rows(&log).iter().map(|entry| line(entry, &f)).collect(),
         may_change: visitor.may_change(Area::Queue) && !value.is_null(),
         may_release: visitor.may_change(Area::Senders) && !value.is_null(),
         f,
@@ -145,15 +139,10 @@ pub(super) async fn one(
 }
 
 /// `GET /queue/sure?what=&mail=&domain=&org=&lane=`: asks before something is done to many, or for good.
-pub(super) async fn sure(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn sure(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let f = visitor.frame(&shared, Screen::Queue);
     let Some(what) = WHATS.into_iter().find(|what| query.text("what") == *what) else {
-        return Err(trouble::page(StatusCode::NOT_FOUND, f, "trouble-nothing", ""));
+        return Err(trouble::nothing(f));
     };
     let shown = Shown::of(&query);
     let (count, back) = match query.text("mail").parse::<u64>() {
@@ -164,7 +153,7 @@ pub(super) async fn sure(
         Err(_) => {
             let request = Request::QueueList { those: those(&query), after: 0, after_index: None, limit: COUNTED_MAX };
             let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
-            (value.as_array().map_or(0, Vec::len), format!("/queue?{}", shown.query()))
+            (rows(&value).len(), format!("/queue?{}", shown.query()))
         }
     };
     let many = if COUNTED_MAX <= count { "sure-many" } else { "sure-count" };
@@ -184,10 +173,7 @@ pub(super) async fn act(State(shared): Door, sent: Sent) -> Result<Response, Res
         "hold" => (Request::QueueHold { which }, "queue-hold"),
         "release" => (Request::QueueRelease { which }, "queue-release"),
         "drop" => (Request::QueueDrop { which }, "queue-drop"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, Screen::Queue);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Queue))),
     };
     // A dropped message has no page any more.
     let to = match mail.filter(|_| done != "queue-drop") {

@@ -1,7 +1,7 @@
 //! Senders and what the watch makes of them: how each stands, by which evidence, and what a person decides.
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
@@ -71,12 +71,7 @@ struct Change {
 }
 
 /// `GET /senders?all=1`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let all = query.given("all").is_some();
     let only = if all { Only::Everybody } else { Only::Unusual };
     let value = visitor.ask_for(&shared, Screen::Senders, Request::SenderList { only }).await?;
@@ -87,12 +82,7 @@ pub(super) async fn page(
 }
 
 /// `GET /senders/show?sender=&org=`
-pub(super) async fn one(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn one(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let who = Who { sender: query.text("sender").to_owned(), org: query.given("org") };
     let value = visitor.ask_for(&shared, Screen::Senders, Request::SenderShow { who }).await?;
     let f = visitor.frame(&shared, Screen::Senders).after(&query);
@@ -130,10 +120,7 @@ pub(super) async fn decide(State(shared): Door, sent: Sent) -> Result<Response, 
         "release" => (Deciding::Release { was, waiting }, "sender-released"),
         "slow" => (Deciding::Slow, "sender-slow"),
         "block" => (Deciding::Block, "sender-blocked"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, Screen::Senders);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Senders))),
     };
     let back = path(&who.sender, who.org.as_deref().unwrap_or_default());
     let request = Request::SenderDecide { who, deciding, note: fields.text("note").to_owned() };

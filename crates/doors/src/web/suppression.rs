@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 
-use super::asks::{list, number, text};
+use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
@@ -85,12 +85,7 @@ struct Latest {
 }
 
 /// `GET /suppression?address=&org=`
-pub(super) async fn page(
-    State(shared): Door,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let query = Fields::read(&query.unwrap_or_default());
+pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let f = visitor.frame(&shared, Screen::Suppression).after(&query);
     let own = visitor.person.role.org().map(str::to_owned);
     let org = query.given("org").or(own);
@@ -129,10 +124,7 @@ pub(super) async fn decide(State(shared): Door, sent: Sent) -> Result<Response, 
         "allow" => (Request::SuppressAllow { entry }, "allowed"),
         "remove" => (Request::SuppressRemove { entry }, "released"),
         "confirm" => (Request::SuppressConfirm { address, org }, "asked"),
-        _ => {
-            let frame = sent.visitor.frame(&shared, Screen::Suppression);
-            return Err(trouble::page(StatusCode::NOT_FOUND, frame, "trouble-nothing", ""));
-        }
+        _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Suppression))),
     };
     sent.visitor.act(&shared, Screen::Suppression, request, (&back, done)).await
 }
@@ -140,7 +132,7 @@ pub(super) async fn decide(State(shared): Door, sent: Sent) -> Result<Response, 
 async fn latest(shared: &Arc<Shared>, visitor: &Visitor, f: &Frame) -> Result<Vec<Latest>, Response> {
     let request = Request::SuppressList { org: None, limit: LATEST_MAX };
     let value = visitor.ask_for(shared, Screen::Suppression, request).await?;
-    let mut rows: Vec<&Value> = value.as_array().into_iter().flatten().collect();
+    let mut rows: Vec<&Value> = rows(&value).iter().collect();
     rows.sort_by_key(|row| std::cmp::Reverse(number(row, "at")));
     let row = |row: &&Value| Latest {
         at: number(row, "at"),

@@ -23,6 +23,16 @@ pub(super) fn page(status: StatusCode, f: Frame, key: &str, detail: &str) -> Res
     show(status, lang, &Page { f, word, detail })
 }
 
+/// There is no such thing, or nothing that is done so.
+pub(super) fn nothing(f: Frame) -> Response {
+    page(StatusCode::NOT_FOUND, f, "trouble-nothing", "")
+}
+
+/// What was sent does not do: a person can put it right.
+pub(super) fn unfit(f: Frame, key: &str) -> Response {
+    page(StatusCode::UNPROCESSABLE_ENTITY, f, key, "")
+}
+
 /// What a request was answered with where it was not done.
 pub(super) fn problem(f: Frame, problem: &Problem) -> Response {
     let status = match problem {
