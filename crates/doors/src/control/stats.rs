@@ -128,6 +128,6 @@ pub(crate) const DAYS: u64 = 30;
 /// Counts are kept so long.
 const DAYS_MAX: u64 = 800;
 /// Up to so many days every hour is shown.
-const HOURS_SHOWN_DAYS: u64 = 2;
+pub(crate) const HOURS_SHOWN_DAYS: u64 = 2;
 /// Names of each list: a person reads the first.
 const NAMES_MAX: u64 = 50;

@@ -15,7 +15,7 @@ use super::trouble;
 use super::visitor::Visitor;
 use crate::alerts::{Language, finding_title};
 use crate::control::Request;
-use crate::http::{Door, Lang};
+use crate::http::Door;
 
 #[derive(Template)]
 #[template(path = "web/alerts.html")]
@@ -54,8 +54,7 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
     let value = visitor.ask_for(&shared, Screen::Alerts, Request::AlertsList).await?;
     let tripped = visitor.ask_for(&shared, Screen::Alerts, Request::BreakerList).await?;
     let f = visitor.frame(&shared, Screen::Alerts).after(&query);
-    let language = if f.lang == Lang::Fr { Language::French } else { Language::English };
-    let all: Vec<Incident> = list(&value, "incidents").iter().map(|row| incident(row, language)).collect();
+    let all: Vec<Incident> = list(&value, "incidents").iter().map(|row| incident(row, f.lang.into())).collect();
     let (open, mut over): (Vec<_>, Vec<_>) = all.into_iter().partition(|incident| incident.closed_at == 0);
     over.truncate(OVER_MAX);
     let targets = ["mail_domains", "webhooks"].into_iter().flat_map(|key| list(&value, key));

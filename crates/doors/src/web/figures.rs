@@ -10,9 +10,9 @@ use super::asks::{list, number, rows, text};
 use super::chart::{self, Bars};
 use super::form::Fields;
 use super::frame::{Frame, Screen, show};
-use super::overview::{NAMED, provider_name};
+use super::overview::{provider_name, rank};
 use super::visitor::Visitor;
-use crate::control::Request;
+use crate::control::{Request, stats};
 use crate::http::{Door, said};
 
 #[derive(Template)]
@@ -52,7 +52,7 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
     let request = Request::StatsProviders { org: org.clone(), days };
     let by_provider = visitor.ask_for(&shared, Screen::Figures, request).await?;
     let f = visitor.frame(&shared, Screen::Figures);
-    let by_hour = days <= HOURS_DAYS;
+    let by_hour = days <= stats::HOURS_SHOWN_DAYS;
     let step = if by_hour { HOUR_S } else { DAY_S };
     let times = self::times(number(&value, "since"), f.now, step);
     let name = |at: u64| if by_hour { said::time(at, f.lang) } else { said::day(at, f.lang) };
@@ -68,7 +68,6 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
     let row = |(at, counts): &(String, [u64; 3])| Row { at: at.clone(), counts: counts.map(|count| f.number(&count)) };
     let day_times = self::times(number(&value, "since") / DAY_S * DAY_S, f.now, DAY_S);
     let mut providers: Vec<&Value> = rows(&by_provider).iter().collect();
-    let rank = |row: &Value| NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len());
     providers.sort_by_key(|row| (rank(row), std::cmp::Reverse(ended(row))));
     let page = Page {
         days,
@@ -130,8 +129,6 @@ fn times(since: u64, now: u64, step: u64) -> Vec<u64> {
 const PARTS: [&str; 3] = ["delivered", "failed", "stopped"];
 /// What can be looked at, in days.
 const SPANS: [u64; 4] = [1, 7, 30, 365];
-/// Up to so many days each hour has a bar, as `control::stats` gives them.
-const HOURS_DAYS: u64 = 2;
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 86_400;
 /// A year of days, or two days of hours.

@@ -11,6 +11,7 @@ use sm2tp_rules::access::Area;
 use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
+use super::overview::light;
 use super::trouble;
 use super::visitor::Visitor;
 use crate::control::Request;
@@ -124,15 +125,15 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
 
 fn row(org: &Value, f: &Frame) -> Row {
     let (name, bounces) = (text(org, "name"), &org["score"]["bounces"]);
-    let light = Some(text(&org["score"], "light")).filter(|light| !light.is_empty()).unwrap_or("unjudged");
+    let (light, light_word) = light(&org["score"], f);
     Row {
         name: name.to_owned(),
         path: format!("/orgs/show?name={}", encoded(name)),
         stream: f.w(&format!("stream-{}", text(org, "stream"))),
         domains: list(org, "domains").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         logins: list(org, "logins").len(),
-        light: format!("light-{light}"),
-        light_word: f.w(&format!("score-{light}")),
+        light,
+        light_word,
         bounces: said::percent(number(bounces, "count"), number(bounces, "of"), f.lang),
     }
 }

@@ -9,14 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 use sm2tp_store::federated::PeerState;
+use sm2tp_store::spool::Depth;
 
 use super::asks::{list, number, text};
 use super::form::{Fields, encoded};
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
-use crate::alerts::{Language, finding_title};
-use crate::control::Request;
-use crate::http::{Door, Lang, Refusal, Shared, open_page, said, waiting};
+use crate::alerts::finding_title;
+use crate::control::{Request, stats};
+use crate::http::{Door, Refusal, Shared, open_page, said, waiting};
 
 #[derive(Template)]
 #[template(path = "web/overview.html")]
@@ -73,18 +74,19 @@ async fn overview(shared: &Arc<Shared>, visitor: &Visitor, query: &Fields) -> Re
     let org = visitor.person.role.org().map(str::to_owned);
     let of_days = |days| Request::Stats { org: org.clone(), days: Some(days) };
     let today = visitor.ask_for(shared, Screen::Overview, of_days(1)).await?;
-    let weeks = visitor.ask_for(shared, Screen::Overview, of_days(SCORE_DAYS)).await?;
+    let weeks = visitor.ask_for(shared, Screen::Overview, of_days(stats::DAYS)).await?;
     let f = visitor.frame(shared, Screen::Overview).after(query);
     let (lang, sends, score) = (visitor.lang, &today["sends"], &weeks["score"]);
     let line = |key: &str, count: u64| (f.w(key), said::number(count, lang));
     let whole = org.is_none();
-    let queue = match whole && visitor.sees(Area::Queue) {
-        true => queue(shared, &f).await.map_err(IntoResponse::into_response)?,
-        false => Vec::new(),
-    };
-    let waiting = match whole {
-        true => waits(shared, visitor).await.map_err(IntoResponse::into_response)?,
-        false => Vec::new(),
+    let (queue, waiting) = match whole {
+        true => {
+            let depth = shared.house.spool.depth().await;
+            let depth = depth.map_err(|error| Refusal::Trouble(error.to_string()).into_response())?;
+            let queue = if visitor.sees(Area::Queue) { queue(&depth, &f) } else { Vec::new() };
+            (queue, waits(shared, visitor, depth.held).await.map_err(IntoResponse::into_response)?)
+        }
+        false => (Vec::new(), Vec::new()),
     };
     let page = Page {
         waiting,
@@ -105,8 +107,7 @@ async fn overview(shared: &Arc<Shared>, visitor: &Visitor, query: &Fields) -> Re
     Ok(show(StatusCode::OK, lang, &page))
 }
 
-async fn queue(shared: &Shared, f: &Frame) -> Result<Vec<(String, String)>, Refusal> {
-    let depth = shared.house.spool.depth().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
+fn queue(depth: &Depth, f: &Frame) -> Vec<(String, String)> {
     let line = |key: &str, count: u64| (f.w(key), f.number(&count));
     let mut lines = vec![
         line("lane-normal", depth.normal),
@@ -117,11 +118,11 @@ async fn queue(shared: &Shared, f: &Frame) -> Result<Vec<(String, String)>, Refu
     if depth.oldest_at != 0 {
         lines.push((f.w("oldest"), f.ago(&depth.oldest_at)));
     }
-    Ok(lines)
+    lines
 }
 
 /// Decisions first, then what is wrong and was not among them.
-async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal> {
+async fn waits(shared: &Shared, visitor: &Visitor, held: u64) -> Result<Vec<Waits>, Refusal> {
     let (house, lang, now) = (&shared.house, visitor.lang, crate::now());
     let mut found: Vec<Waits> = waiting(house)
         .into_iter()
@@ -146,23 +147,21 @@ async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal
         path: format!("/federation/peer?who={}", encoded(&peer.node.fingerprint())),
         since: said::ago(peer.added_at, now, lang),
     }));
-    let depth = house.spool.depth().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
-    if depth.held != 0 {
+    if held != 0 {
         found.push(Waits {
-            word: lang.count("waiting-held", depth.held),
+            word: lang.count("waiting-held", held),
             detail: String::new(),
             lang: "",
             path: "/queue?lane=held".to_owned(),
             since: String::new(),
         });
     }
-    let language = if lang == Lang::Fr { Language::French } else { Language::English };
     let incidents = house.alerts.store.incidents().await.map_err(|error| Refusal::Trouble(error.to_string()))?;
     let open = incidents.into_iter().filter(|(_, incident)| incident.closed_at.is_none());
     // These three are above already, with what there is to decide.
     let others = open.filter(|(key, _)| !["rules", "breaker", "sender"].iter().any(|kind| key.starts_with(kind)));
     found.extend(others.map(|(_, incident)| Waits {
-        word: finding_title(&incident.finding, incident.opened_at, language),
+        word: finding_title(&incident.finding, incident.opened_at, lang.into()),
         detail: String::new(),
         lang: "",
         path: "/alerts".to_owned(),
@@ -174,7 +173,6 @@ async fn waits(shared: &Shared, visitor: &Visitor) -> Result<Vec<Waits>, Refusal
 /// Those that people ask for come first, in this order; the others as much as they were sent to.
 fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Provider> {
     let mut found: Vec<&Value> = list(today, "providers").iter().filter(|row| !text(row, "name").is_empty()).collect();
-    let rank = |row: &Value| NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len());
     found.sort_by_key(|row| (rank(row), std::cmp::Reverse(number(&row["sends"], "accepted"))));
     let provider = |row: &&Value| {
         let id = text(row, "name");
@@ -194,6 +192,11 @@ fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Pr
     found.iter().take(PROVIDERS_MAX).map(provider).collect()
 }
 
+/// The place of a provider among those that people ask for.
+pub(super) fn rank(row: &Value) -> usize {
+    NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len())
+}
+
 /// The name that people know; of one without rules the word of the counts.
 pub(super) fn provider_name(shared: &Shared, id: &str) -> String {
     let rules = shared.house.federation.publisher.classifier.rules();
@@ -202,14 +205,12 @@ pub(super) fn provider_name(shared: &Shared, id: &str) -> String {
 }
 
 /// Class and words of the light of a score.
-fn light(score: &Value, f: &Frame) -> (String, String) {
+pub(super) fn light(score: &Value, f: &Frame) -> (String, String) {
     let light = Some(text(score, "light")).filter(|light| !light.is_empty()).unwrap_or("unjudged");
     (format!("light-{light}"), f.w(&format!("score-{light}")))
 }
 
 /// By their names in the rules: who has most of the recipients of a French hoster.
-pub(super) const NAMED: [&str; 7] = ["google", "microsoft", "yahoo", "orange", "sfr", "free", "laposte"];
+const NAMED: [&str; 7] = ["google", "microsoft", "yahoo", "orange", "sfr", "free", "laposte"];
 /// A screen full; all others are on the page of figures.
 const PROVIDERS_MAX: usize = 15;
-/// A monthly newsletter is in it.
-const SCORE_DAYS: u64 = 30;
