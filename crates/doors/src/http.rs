@@ -49,6 +49,7 @@ pub(crate) use self::page::open_page;
 pub(crate) use self::refusal::Refusal;
 pub use self::score::Scores;
 pub(crate) use self::status::waiting;
+pub(crate) use self::unsubscribe::language;
 pub use self::words::Lang;
 use crate::acme::Challenges;
 use crate::patience::Patience;

@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::said::{ago, decimal, number, percent};
 use super::status::{self, PeerStatus, Status, Waiting};
 use super::troubles::in_french;
+use super::unsubscribe::language;
 use super::words::Lang;
 use super::{Client, Shared};
 
@@ -23,8 +24,7 @@ pub(crate) async fn open_page(
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     local(client.ok_or_else(|| Refusal::Trouble("a request of nobody".into()))?, headers)?;
-    let accept = headers.get(header::ACCEPT_LANGUAGE).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let lang = Lang::of(accept, shared.lang);
+    let lang = language(headers, shared.lang);
     let html = render(&status::gather(&shared.house).await?, lang, crate::now())?;
     Ok(([(header::CONTENT_LANGUAGE, lang.tag()), (header::VARY, "accept-language")], Html(html)).into_response())
 }

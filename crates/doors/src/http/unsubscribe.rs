@@ -103,7 +103,7 @@ fn show(status: StatusCode, lang: Lang, hostname: &str, org: &str, state: PageSt
     Ok((status, fields, Html(html)).into_response())
 }
 
-pub(super) fn language(headers: &HeaderMap, otherwise: Lang) -> Lang {
+pub(crate) fn language(headers: &HeaderMap, otherwise: Lang) -> Lang {
     let accept = headers.get(header::ACCEPT_LANGUAGE).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     Lang::of(accept, otherwise)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use sm2tp_rules::access::{self, Action, Area};
+use sm2tp_rules::access::{self, Action, Area, Role};
 use sm2tp_store::persons::Person;
 
 use super::form::{Fields, TOKEN};
@@ -139,16 +139,15 @@ impl Visitor {
         }
     }
 
+    /// Whether this person may see what is of the whole node, or of the organisation that it is bound to.
+    pub(super) fn sees(&self, area: Area) -> bool {
+        sees(&self.person.role, area)
+    }
+
     /// The same for changing it.
     pub(super) fn may_change(&self, area: Area) -> bool {
         let role = &self.person.role;
         access::may(role, role.org(), Action::change(area)).is_ok()
-    }
-
-    /// Whether this person may see what is of the whole node, or of the organisation that it is bound to.
-    pub(super) fn sees(&self, area: Area) -> bool {
-        let role = &self.person.role;
-        access::may(role, role.org(), Action::see(area)).is_ok()
     }
 }
 
@@ -220,9 +219,7 @@ impl Frame {
     /// The menu, as far as this person may see the pages.
     pub(super) fn menu(&self) -> Vec<Place> {
         let Some(person) = &self.person else { return Vec::new() };
-        let sees = |screen: &Screen| {
-            screen.area().is_none_or(|area| access::may(&person.role, person.role.org(), Action::see(area)).is_ok())
-        };
+        let sees = |screen: &Screen| screen.area().is_none_or(|area| sees(&person.role, area));
         let place =
             |screen: Screen| Place { path: screen.path(), word: self.w(screen.key()), is_here: screen == self.here };
         Screen::MENU.into_iter().filter(sees).map(place).collect()
@@ -232,6 +229,10 @@ impl Frame {
     pub(super) fn languages(&self) -> [(&'static str, &'static str, bool); 2] {
         [("en", "English", self.lang == Lang::En), ("fr", "Français", self.lang == Lang::Fr)]
     }
+}
+
+fn sees(role: &Role, area: Area) -> bool {
+    access::may(role, role.org(), Action::see(area)).is_ok()
 }
 
 /// A page as an answer.

@@ -11,7 +11,7 @@ use sm2tp_rules::guess;
 use sm2tp_store::persons::{LIFE_S, Person};
 
 use super::form::encoded;
-use crate::http::{Client, Lang, Refusal, Shared, local};
+use crate::http::{Client, Lang, Refusal, Shared, language, local};
 use crate::smtp::Guard;
 
 /// Where browsers reach the pages through a web server: `https://relay.example.org`.
@@ -134,10 +134,7 @@ pub(super) fn guesser(client: SocketAddr, headers: &HeaderMap, way: Way) -> IpAd
 /// What was chosen on a page, before what the browser wants, before what the node speaks.
 pub(super) fn lang(headers: &HeaderMap, shared: &Shared) -> Lang {
     let chosen = cookie(headers, LANGUAGE).and_then(Lang::from_tag);
-    chosen.unwrap_or_else(|| {
-        let accept = headers.get(header::ACCEPT_LANGUAGE).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        Lang::of(accept, shared.lang)
-    })
+    chosen.unwrap_or_else(|| language(headers, shared.lang))
 }
 
 impl Way {
