@@ -1,4 +1,4 @@
-# The words of the pages, in French. Each key stands in both files; docs/web.md says how a page speaks.
+# The words of the pages, in French. Each key stands in both files; docs/decisions/0053-words.md says how.
 
 ## The status page of a node without accounts
 title = État du relais
