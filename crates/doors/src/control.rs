@@ -23,6 +23,7 @@ mod senders;
 pub(crate) mod stats;
 mod tokens;
 
+pub(crate) use self::access::keep;
 pub use self::access::{Asker, By, answer_to};
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;

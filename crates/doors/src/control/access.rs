@@ -166,7 +166,7 @@ fn shown(house: &House, text: &str) -> String {
 }
 
 /// What was done stays done: a list that cannot be written is a trouble of its own, and the log has the line.
-async fn keep(house: &House, line: Entry) {
+pub(crate) async fn keep(house: &House, line: Entry) {
     let (by, what, about) = (line.by.clone(), line.what.clone(), line.about.clone());
     if let Err(error) = Audit::new(house.ledger.clone()).keep(line).await {
         tracing::error!(%error, by, what, about, "a change was made, and no line could be kept about it");

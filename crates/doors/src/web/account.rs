@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use sm2tp_rules::guess::Kind;
 use sm2tp_store::LedgerError;
-use sm2tp_store::audit::{Audit, Entry};
+use sm2tp_store::audit::Entry;
 use sm2tp_store::persons::Factor;
 
 use super::asks::after;
@@ -14,7 +14,7 @@ use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
 use super::visitor::Visitor;
-use crate::control::Problem;
+use crate::control::{self, By, Problem};
 use crate::http::{Door, Shared};
 
 #[derive(Template)]
@@ -129,18 +129,16 @@ async fn proved(shared: &Shared, sent: &Sent) -> Result<bool, Response> {
 
 /// A line in the audit log about what somebody changed of the own account.
 async fn noted(shared: &Shared, sent: &Sent, what: &str) {
-    let name = &sent.visitor.person.name;
+    let person = &sent.visitor.person;
     let entry = Entry {
         at: crate::now(),
-        by_kind: "person".to_owned(),
-        by: name.clone(),
+        by_kind: By::Person.as_str().to_owned(),
+        by: person.name.clone(),
         what: what.to_owned(),
-        org: sent.visitor.person.role.org().map(str::to_owned),
+        org: person.role.org().map(str::to_owned),
         about: String::new(),
     };
-    if let Err(error) = Audit::new(shared.house.ledger.clone()).keep(entry).await {
-        tracing::error!(%error, %name, what, "a change was made, and no line could be kept about it");
-    }
+    control::keep(&shared.house, entry).await;
 }
 
 fn wrong(shared: &Shared, sent: &Sent, key: &str) -> Response {
