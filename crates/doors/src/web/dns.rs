@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
+use sm2tp_store::dkim::{self, Published};
 
 use super::asks::{list, rows, text};
 use super::form::{Fields, encoded};
@@ -127,13 +128,24 @@ fn own(shared: &Shared, f: &Frame) -> Vec<Record> {
     records
 }
 
-/// A DKIM record must be ours; of the others it is enough that there is one, since it may say more than ours.
 async fn found(record: &Record, shared: &Shared, f: &Frame) -> (&'static str, String) {
-    let texts = match (shared.texts)(record.name.clone()).await {
-        Ok(texts) => texts,
-        Err(error) => return ("light-amber", format!("{} {error}", f.label("dns-no-answer"))),
-    };
+    match (shared.texts)(record.name.clone()).await {
+        Ok(texts) => judged(record, &texts, f),
+        Err(error) => ("light-amber", format!("{} {error}", f.label("dns-no-answer"))),
+    }
+}
+
+/// A DKIM record must be ours; of the others it is enough that there is one, since it may say more than ours.
+fn judged(record: &Record, texts: &[String], f: &Frame) -> (&'static str, String) {
     let begins = record.value.split([' ', ';']).next().unwrap_or_default();
+    if begins == "v=DKIM1" {
+        let key = dkim::Record { name: record.name.clone(), value: record.value.clone() };
+        return match key.compare(texts) {
+            Published::Equal => ("light-green", f.w("dns-equal")),
+            Published::Missing => ("light-slow", f.w("dns-missing")),
+            _ => ("light-slow", format!("{} {}", f.label("dns-other"), texts.join(" · "))),
+        };
+    }
     let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
     match texts.iter().find(|text| text.starts_with(begins)) {
         Some(text) if plain(text) == plain(&record.value) => ("light-green", f.w("dns-equal")),
@@ -144,3 +156,45 @@ async fn found(record: &Record, shared: &Shared, f: &Frame) -> (&'static str, St
 
 /// A page of a few hundred records is read by nobody; the command line has all.
 const DOMAINS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Lang;
+
+    #[track_caller]
+    fn check(value: &str, texts: &[&str], want: &str) {
+        let f = Frame {
+            lang: Lang::En,
+            hostname: "relay.example.org".into(),
+            here: Screen::Dns,
+            person: None,
+            form_token: String::new(),
+            done: String::new(),
+            now: 0,
+        };
+        let (word, name) = (String::new(), String::new());
+        let record = Record { word, kind: "TXT", name, value: value.to_owned(), found: None };
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        assert_eq!(judged(&record, &texts, &f).0, want, "{texts:?}");
+    }
+
+    #[test]
+    fn a_key_must_be_ours_and_may_be_written_otherwise() {
+        let ours = "v=DKIM1; k=rsa; p=abc/def";
+        for same in [ours, "v=DKIM1;k=rsa;p=abc/ def", "k=rsa; p=abc/def", "v=DKIM1; p=abc/def; k=rsa; s=email"] {
+            check(ours, &[same], "light-green");
+        }
+        for other in [&["v=DKIM1; k=rsa; p=xyz"][..], &["v=DKIM1; p="], &[ours, ours], &[]] {
+            check(ours, other, "light-slow");
+        }
+    }
+
+    #[test]
+    fn of_other_records_it_is_enough_that_there_is_one() {
+        let ours = "v=spf1 a:relay.example.org ~all";
+        check(ours, &["site=1", "v=spf1  a:relay.example.org ~all"], "light-green");
+        check(ours, &["site=1", "v=spf1 mx -all"], "light-fair");
+        check(ours, &["site=1"], "light-slow");
+    }
+}
