@@ -37,7 +37,7 @@ struct Domain {
 }
 
 struct Record {
-    /// The key of the word for what it is.
+    /// What it is, in the language of the page.
     word: String,
     kind: &'static str,
     name: String,
