@@ -28,7 +28,7 @@ pub use self::belief::Belief;
 pub use self::beside::{Filter, Held, Milter, Policy, Senders, Socketmap, Table};
 pub use self::directory::{Find, Ldap};
 pub use self::exports::Exports;
-pub use self::shown::settings;
+pub use self::shown::{EXAMPLE, settings};
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Arg, Command, CommandFactory, ValueEnum};
 
 use crate::cli::Cli;
+use crate::config::EXAMPLE;
 
 /// Which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -173,9 +174,6 @@ fn escape(text: &str) -> String {
     });
     lines.collect::<Vec<_>>().join("\n")
 }
-
-/// The configuration with all its keys.
-pub const EXAMPLE: &str = include_str!("../../../docs/sm2tp.toml.example");
 
 /// As README.md has them.
 const EXITS: &[(&str, &str)] = &[

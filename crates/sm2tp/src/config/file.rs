@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn no_octets_make_it_panic() {
-        let text = include_str!("../../../../docs/sm2tp.toml.example");
+        let text = super::super::EXAMPLE;
         let mut seed: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut random = |below: usize| {
             seed ^= seed << 13;

@@ -79,7 +79,8 @@ fn shown(value: &Value) -> String {
     out
 }
 
-const EXAMPLE: &str = include_str!("../../../../docs/sm2tp.toml.example");
+/// The configuration with all its keys.
+pub const EXAMPLE: &str = include_str!("../../../../docs/sm2tp.toml.example");
 
 #[cfg(test)]
 mod tests {

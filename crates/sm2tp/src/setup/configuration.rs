@@ -6,8 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::answers::Answers;
-use crate::config::Language;
-use crate::manual::EXAMPLE;
+use crate::config::{EXAMPLE, Language};
 use crate::{Exit, Failure, open, serve};
 
 /// What became of the file.
