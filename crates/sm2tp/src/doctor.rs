@@ -6,7 +6,7 @@ mod domains;
 pub mod exits;
 mod lists;
 mod machine;
-mod spf;
+pub mod spf;
 mod words;
 
 use std::path::Path;

@@ -16,6 +16,7 @@ use self::answers::Answers;
 use self::commands::Commands;
 use self::configuration::Written;
 use crate::config::Config;
+use crate::doctor::spf;
 use crate::words::{Words, of_terminal};
 use crate::{Exit, Failure, say, serve};
 
@@ -157,7 +158,7 @@ fn person(
 /// The records to publish, each with name, type and value.
 fn records(answers: &Answers, config: &Config, dkim: &[Value]) -> Vec<Value> {
     let addresses = answers::addresses(config);
-    let allowed: String = addresses.iter().map(|address| spf(*address)).collect();
+    let allowed: String = addresses.iter().map(|address| format!(" {}", spf::mechanism(*address))).collect();
     let record = |name: String, kind: &str, value: String| json!({ "name": name, "type": kind, "value": value });
     let mut records = Vec::new();
     for address in &addresses {
@@ -171,10 +172,6 @@ fn records(answers: &Answers, config: &Config, dkim: &[Value]) -> Vec<Value> {
     records.push(record(format!("_dmarc.{}", answers.domain), "TXT", policy));
     records.extend(dkim.iter().map(|key| json!({ "name": key["name"], "type": "TXT", "value": key["value"] })));
     records
-}
-
-fn spf(address: std::net::IpAddr) -> String {
-    if address.is_ipv4() { format!(" ip4:{address}") } else { format!(" ip6:{address}") }
 }
 
 /// What a person does now.

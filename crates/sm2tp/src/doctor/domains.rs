@@ -75,9 +75,8 @@ async fn sender(dns: &Lookups, domain: &str, ways: &[Way]) -> Vec<Finding> {
             Verdict::Broken(why) => (Level::Fault, "spf-broken", why),
             Verdict::Unknown => (Level::Note, "dns-silent", String::new()),
         };
-        let mechanism = if address.is_ipv4() { format!("ip4:{address}") } else { format!("ip6:{address}") };
-        let finding = Finding::new(PART, level, key, domain).with("address", address).with("mechanism", mechanism);
-        found.push(finding.with("why", why));
+        let finding = Finding::new(PART, level, key, domain).with("address", address);
+        found.push(finding.with("mechanism", spf::mechanism(address)).with("why", why));
         // Without a record it is absent for all of them.
         if key == "spf-absent" {
             break;
