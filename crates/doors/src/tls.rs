@@ -167,6 +167,13 @@ impl fmt::Debug for Certificates {
     }
 }
 
+/// When a certificate that is valid from one to the other (unix seconds) should have been renewed. An authority's client
+/// renews a third before the end; of what is left then, half may pass.
+#[must_use]
+pub fn renewed_by((from, to): (u64, u64)) -> u64 {
+    to.saturating_sub(RENEWAL_S.min(to.saturating_sub(from) / 6))
+}
+
 /// From when to when a certificate is valid, in unix seconds.
 pub(crate) fn life(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
@@ -198,6 +205,8 @@ fn pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
 
 /// Two looks at two files cost nothing; a renewed certificate has weeks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Of a certificate for a year.
+const RENEWAL_S: u64 = 14 * 86_400;
 
 #[cfg(test)]
 mod tests {

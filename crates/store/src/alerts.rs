@@ -72,6 +72,12 @@ impl Space {
         let space = Self { free_octets: octets(told.f_bavail), size_octets: octets(told.f_blocks) };
         Ok((0 < told.f_blocks).then_some(space))
     }
+
+    /// Long before the spool takes no more mail, and not on a small disk that is always nearly full.
+    #[must_use]
+    pub fn is_low(self) -> bool {
+        self.free_octets < FREE_MIN.min(self.size_octets / 10)
+    }
 }
 
 impl Alerts {
@@ -253,6 +259,9 @@ fn json<T: DeserializeOwned>(text: &str) -> Option<T> {
 fn text<T: Serialize>(value: &T) -> Result<String, SqlError> {
     serde_json::to_string(value).map_err(|error| SqlError::Stored(error.to_string()))
 }
+
+/// The spool takes no mail below 32 MiB; at a mail of 100 kB a second there are three hours left.
+const FREE_MIN: u64 = 1024 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ use sm2tp_store::senders::{Listed, Mode};
 
 use super::{AlertError, Watched};
 use crate::House;
+use crate::tls::renewed_by;
 
 /// All that is wrong at `now` (unix seconds).
 pub(super) async fn all(house: &House, watched: &Watched, now: u64) -> Result<Vec<Finding>, AlertError> {
@@ -108,17 +109,13 @@ fn disk(data_dir: &Path) -> Option<Finding> {
     low(Space::of(data_dir).ok()??)
 }
 
-/// Long before the spool takes no more mail, and not on a small disk that is always nearly full.
 fn low(space: Space) -> Option<Finding> {
     let Space { free_octets, size_octets } = space;
-    (free_octets < FREE_MIN.min(size_octets / 10)).then_some(Finding::DiskLow { free_octets, size_octets })
+    space.is_low().then_some(Finding::DiskLow { free_octets, size_octets })
 }
 
-/// `life` is from when to when it is valid. An authority's client renews a third before the end; of what is left then, half
-/// may pass.
-fn certificate((from, to): (u64, u64), now: u64) -> Option<Finding> {
-    let warning = CERTIFICATE_S.min(to.saturating_sub(from) / 6);
-    (to.saturating_sub(warning) <= now).then_some(Finding::CertificateEnds { at: to })
+fn certificate(life: (u64, u64), now: u64) -> Option<Finding> {
+    (renewed_by(life) <= now).then_some(Finding::CertificateEnds { at: life.1 })
 }
 
 fn peer(peer: &Peer, now: u64) -> Option<Finding> {
@@ -139,10 +136,6 @@ fn peer(peer: &Peer, now: u64) -> Option<Finding> {
 const SHOWN_MAX: usize = 50;
 const REFUSED_MIN: u64 = 3;
 const REFUSED_KNOWN_S: u64 = 3 * 86_400;
-/// The spool takes no mail below 32 MiB; at a mail of 100 kB a second there are three hours left.
-const FREE_MIN: u64 = 1024 * 1024 * 1024;
-/// Of a certificate for a year.
-const CERTIFICATE_S: u64 = 14 * 86_400;
 /// Peers are asked every few minutes; a night of maintenance is no alarm.
 const SILENT_S: u64 = 86_400;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::fs::inotify::{CreateFlags, init};
 use rustix::fs::{Access, access};
 use sm2tp_doors::now;
-use sm2tp_doors::tls::Certificates;
+use sm2tp_doors::tls::{Certificates, renewed_by};
 use sm2tp_store::alerts::Space;
 
 use super::{Finding, Level};
@@ -32,10 +32,9 @@ fn disk(dir: &Path) -> Finding {
     let about = dir.display().to_string();
     let there = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     match Space::of(there) {
-        Ok(Some(Space { free_octets, size_octets })) => {
-            let is_low = free_octets < FREE_MIN.min(size_octets / 10);
-            let (level, key) = if is_low { (Level::Fault, "disk-low") } else { (Level::Fine, "disk-fine") };
-            Finding::new(PART, level, key, about).with("free", show_octets(free_octets))
+        Ok(Some(space)) => {
+            let (level, key) = if space.is_low() { (Level::Fault, "disk-low") } else { (Level::Fine, "disk-fine") };
+            Finding::new(PART, level, key, about).with("free", show_octets(space.free_octets))
         }
         Ok(None) => Finding::new(PART, Level::Note, "disk-unknown", about).with("why", "it does not count"),
         Err(error) => Finding::new(PART, Level::Note, "disk-unknown", about).with("why", error),
@@ -138,7 +137,7 @@ fn certificate(config: &Config) -> Option<Finding> {
         now if to <= now => (Level::Fault, "certificate-over"),
         now if now < from => (Level::Fault, "certificate-early"),
         _ if !certificates.names(&config.hostname) => (Level::Warning, "certificate-other"),
-        now if to.saturating_sub(CERTIFICATE_S) <= now => (Level::Warning, "certificate-soon"),
+        now if renewed_by((from, to)) <= now => (Level::Warning, "certificate-soon"),
         _ => (Level::Fine, "certificate-fine"),
     };
     let found = Finding::new(PART, level, key, about);
@@ -169,10 +168,6 @@ fn logs(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// As for alerts (`doors::alerts`): three hours of a busy node.
-const FREE_MIN: u64 = 1024 * 1024 * 1024;
-/// Two weeks: authorities renew a month before.
-const CERTIFICATE_S: u64 = 14 * 86_400;
 /// No program of ours is older: 1 November 2026.
 const BUILT_AFTER: u64 = 1_793_491_200;
 /// Entries of a folder that are looked at.
