@@ -19,7 +19,7 @@ pub fn backup(config: &Config, config_file: &Path, target: &Path, as_json: bool)
     // For a person to look at: a restored machine may have other names and addresses.
     let folder = target.join("config");
     fs::create_dir_all(&folder).map_err(|error| open::unusable(&folder, &error))?;
-    for file in [config_file.to_owned(), open::own_rules(config_file), config_file.with_file_name("sites.toml")] {
+    for file in [config_file.to_owned(), open::own_rules(config_file), open::own_sites(config_file)] {
         if let (true, Some(name)) = (file.is_file(), file.file_name()) {
             fs::copy(&file, folder.join(name)).map_err(|error| open::unusable(&file, &error))?;
         }

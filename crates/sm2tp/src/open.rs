@@ -255,9 +255,14 @@ pub fn own_rules(config_file: &Path) -> PathBuf {
     config_file.with_file_name("replies.toml")
 }
 
+/// As [`own_rules`], for sites.
+pub fn own_sites(config_file: &Path) -> PathBuf {
+    config_file.with_file_name("sites.toml")
+}
+
 /// How fast sites are met: the administrator's own file before the shipped one.
 pub fn sites(config: &Config, config_file: &Path) -> Result<SiteBook, Failure> {
-    let own = own_file(&config_file.with_file_name("sites.toml"))?;
+    let own = own_file(&own_sites(config_file))?;
     let own = own.iter().map(|(file, text)| Source { file, text });
     let sources: Vec<_> = own.chain([SiteBook::shipped_source()]).collect();
     let book = SiteBook::load(&sources).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;

@@ -74,8 +74,8 @@ impl Place {
         );
         let file = self.0.join("sm2tp.toml");
         fs::write(&file, text)?;
-        for own in ["replies.toml", "sites.toml"] {
-            let _ = fs::copy(config_file.with_file_name(own), self.0.join(own));
+        for own in [open::own_rules, open::own_sites] {
+            let _ = fs::copy(own(config_file), own(&file));
         }
         self.give(commands)?;
         Ok(file)
