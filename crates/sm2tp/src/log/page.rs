@@ -35,9 +35,8 @@ fn put(out: &mut String, number: usize, section: &Section) {
         writeln!(out, "<section aria-labelledby=\"s{number}\">\n<h2 id=\"s{number}\">{}</h2>", escaped(section.title));
     // A wide table is scrolled by itself, also with the keyboard.
     let _ = write!(out, "<div tabindex=\"0\" role=\"region\" aria-labelledby=\"s{number}\">\n<table>\n<tr>");
-    let is_number = |column: usize| !matches!(section.rows[0].get(column), Some(Cell::Text(_)));
     for (column, title) in section.columns.iter().enumerate() {
-        let class = if is_number(column) { " class=\"number\"" } else { "" };
+        let class = if section.is_number(column) { " class=\"number\"" } else { "" };
         let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", escaped(title));
     }
     *out += "</tr>\n";

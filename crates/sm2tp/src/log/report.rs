@@ -62,6 +62,13 @@ impl Report {
     }
 }
 
+impl Section {
+    /// Whether a column is of numbers, which are read from the right. A section has a row at least.
+    pub(super) fn is_number(&self, column: usize) -> bool {
+        !matches!(self.rows[0].get(column), Some(Cell::Text(_)))
+    }
+}
+
 impl Cell {
     /// As it is read.
     pub(super) fn shown(&self) -> String {

@@ -18,12 +18,11 @@ fn put(out: &mut String, section: &Section) {
         cells.chain([length(section.columns[column])]).max().unwrap_or(0).min(WIDTH_MAX)
     };
     let widths: Vec<usize> = (0..section.columns.len()).map(width).collect();
-    let is_number = |column: usize| !matches!(section.rows[0].get(column), Some(Cell::Text(_)));
     let mut line = |cells: Vec<String>| {
         let mut text = String::new();
         for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
             let space = " ".repeat(width.saturating_sub(length(cell)));
-            let (before, behind) = if is_number(column) { (space.as_str(), "") } else { ("", space.as_str()) };
+            let (before, behind) = if section.is_number(column) { (space.as_str(), "") } else { ("", space.as_str()) };
             // Writing to a String cannot fail.
             let _ = write!(text, "{before}{cell}{behind}  ");
         }
