@@ -7,9 +7,10 @@ mod relay;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -283,19 +284,27 @@ fn sockets(config: &Config) -> Sockets {
 }
 
 fn made_earlier(dir: &Path) -> Result<Vec<Made>, Failure> {
-    let path = dir.join(MADE);
-    match fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text)
-            .map_err(|error| Failure::new(Exit::Input, format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(cannot(&path, &error)),
-    }
+    Ok(read_record(&dir.join(MADE))?.unwrap_or_default())
 }
 
 fn write_made(dir: &Path, made: &[Made]) -> Result<(), Failure> {
-    let path: PathBuf = dir.join(MADE);
+    write_record(&dir.join(MADE), made)
+}
+
+/// What an --apply noted for --undo; none where there was none.
+fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| Failure::new(Exit::Input, format!("{}: {error}", path.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(path, &error)),
+    }
+}
+
+fn write_record<T: Serialize + ?Sized>(path: &Path, made: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(made).expect("texts have a form in JSON");
-    fs::write(&path, text).map_err(|error| cannot(&path, &error))
+    fs::write(path, text).map_err(|error| cannot(path, &error))
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failure {

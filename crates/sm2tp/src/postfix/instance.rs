@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::relay::{Machine, main_cf, master_cf};
-use super::{Mode, Postfix, cannot, run_program, sockets};
+use super::{Mode, Postfix, cannot, read_record, run_program, sockets, write_record};
 use crate::config::Config;
 use crate::{Exit, Failure, say};
 
@@ -118,9 +118,7 @@ fn make(dir: &Path, machine: &Machine, files: &[(&str, String)]) -> Result<(), F
     let owner = run_program(Command::new("postconf").args(["-h", "mail_owner"]))?;
     run_program(Command::new("chown").arg(owner.trim()).arg(&machine.data_directory))?;
     made.files.extend(files.iter().map(|(name, text)| ((*name).to_owned(), text.clone())));
-    let record = dir.join(MADE);
-    let text = serde_json::to_string_pretty(&made).expect("texts have a form in JSON");
-    fs::write(&record, text).map_err(|error| cannot(&record, &error))?;
+    write_record(&dir.join(MADE), &made)?;
     for (name, text) in files {
         let path = dir.join(name);
         fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
@@ -132,14 +130,8 @@ fn make(dir: &Path, machine: &Machine, files: &[(&str, String)]) -> Result<(), F
 /// Takes away what --apply made, where no mail is lost by it.
 fn undo(instance: &Instance, as_json: bool) -> Result<ExitCode, Failure> {
     let (dir, record) = (instance.dir.as_path(), instance.dir.join(MADE));
-    let text = fs::read_to_string(&record).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failure::new(Exit::Input, format!("{}: nothing was made here by --apply", dir.display()))
-        }
-        _ => cannot(&record, &error),
-    })?;
-    let made: Made = serde_json::from_str(&text)
-        .map_err(|error| Failure::new(Exit::Input, format!("{}: {error}", record.display())))?;
+    let message = || format!("{}: nothing was made here by --apply", dir.display());
+    let made: Made = read_record(&record)?.ok_or_else(|| Failure::new(Exit::Input, message()))?;
     // Somebody has put work into it.
     let is_changed =
         |(name, text): &&(String, String)| fs::read_to_string(dir.join(name)).is_ok_and(|now| now != *text);
