@@ -103,22 +103,12 @@ pub async fn invite(
     let answer = client.post(&api, "/peerings", body.to_string().into_bytes()).await?.json(&api)?;
     let id = answer["id"].as_str().filter(|id| is_id(id)).ok_or_else(|| api.meaning("no name of a request"))?;
     let peer = Peer {
-        node,
-        url: api.as_str().to_owned(),
-        name,
-        state: PeerState::Invited,
         read,
         weight,
         note,
-        added_at: crate::now(),
         cursor: known.and_then(|peer| peer.cursor),
-        polled_at: None,
-        answered_at: None,
-        caught_up_at: None,
-        read_at: None,
-        read_to: None,
-        trouble: None,
         request_id: Some(id.to_owned()),
+        ..Peer::new(node, api.as_str(), name, PeerState::Invited, crate::now())
     };
     store.put_peer(peer.clone()).await?;
     Ok(peer)
@@ -294,24 +284,7 @@ mod tests {
     #[test]
     fn a_peer_is_called_by_host_name_fingerprint_or_key() {
         let node = NodeKey([7; 32]);
-        let peer = Peer {
-            node,
-            url: "https://relay.example.org:8443/fed/v1".into(),
-            name: "CHATON A".into(),
-            state: PeerState::Asking,
-            read: true,
-            weight: 1.0,
-            note: None,
-            added_at: 0,
-            cursor: None,
-            polled_at: None,
-            answered_at: None,
-            caught_up_at: None,
-            read_at: None,
-            read_to: None,
-            trouble: None,
-            request_id: None,
-        };
+        let peer = Peer::new(node, "https://relay.example.org:8443/fed/v1", "CHATON A", PeerState::Asking, 0);
         let fingerprint = node.fingerprint();
         let key = node.to_string();
         for who in [

@@ -182,22 +182,12 @@ mod tests {
     #[test]
     fn a_peer_is_silent_after_a_day_and_unusable_when_its_answer_is() {
         let of = |state, read, answered_at, polled_at, trouble: Option<&str>| Peer {
-            node: NodeKey([1; 32]),
-            url: String::new(),
-            name: "B".into(),
-            state,
             read,
             weight: 1.0,
-            note: None,
-            added_at: T,
-            cursor: None,
             polled_at,
             answered_at,
-            caught_up_at: None,
-            read_at: None,
-            read_to: None,
             trouble: trouble.map(str::to_owned),
-            request_id: None,
+            ..Peer::new(NodeKey([1; 32]), "", "B", state, T)
         };
         use PeerState::{Accepted, Invited};
         let kind = |known: Peer, now| peer(&known, now).map(|found| found.kind());

@@ -108,22 +108,9 @@ async fn asking(
     }
     tracing::info!(name = %described.name, node = %described.node, "a node asks for a peering: sm2tp peer list");
     Ok(Peer {
-        node: described.node,
-        url: api.as_str().to_owned(),
-        name: described.name.clone(),
-        state: PeerState::Asking,
-        read: false,
-        weight: 0.0,
         note,
-        added_at: now,
-        cursor: None,
-        polled_at: None,
-        answered_at: None,
-        caught_up_at: None,
-        read_at: None,
-        read_to: None,
-        trouble: None,
         request_id: fresh(),
+        ..Peer::new(described.node, api.as_str(), described.name.clone(), PeerState::Asking, now)
     })
 }
 

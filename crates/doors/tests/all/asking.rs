@@ -52,22 +52,8 @@ async fn a_hundred_requests_are_enough() {
     let (a, b) = (Node::start(&dir_a, "a").await, Node::start(&dir_b, "b").await);
     for n in 0..100 {
         let peer = Peer {
-            node: NodeKey([n; 32]),
-            url: "https://x.example/fed/v1".into(),
-            name: "x".into(),
-            state: PeerState::Asking,
-            read: false,
-            weight: 0.0,
-            note: None,
-            added_at: 0,
-            cursor: None,
-            polled_at: None,
-            answered_at: None,
-            caught_up_at: None,
-            read_at: None,
-            read_to: None,
-            trouble: None,
             request_id: Some(n.to_string()),
+            ..Peer::new(NodeKey([n; 32]), "https://x.example/fed/v1", "x", PeerState::Asking, 0)
         };
         b.house.federation.store.put_peer(peer).await.unwrap();
     }

@@ -121,22 +121,9 @@ impl Node {
     pub async fn befriend(&self, descriptor: &SignedDescriptor) {
         let described = descriptor.descriptor();
         let peer = Peer {
-            node: described.node,
-            url: described.api.clone(),
-            name: described.name.clone(),
-            state: PeerState::Accepted,
             read: true,
             weight: 1.0,
-            note: None,
-            added_at: now(),
-            cursor: None,
-            polled_at: None,
-            answered_at: None,
-            caught_up_at: None,
-            read_at: None,
-            read_to: None,
-            trouble: None,
-            request_id: None,
+            ..Peer::new(described.node, &described.api, &described.name, PeerState::Accepted, now())
         };
         self.house.federation.store.take_descriptor(descriptor.clone(), None, now()).await.unwrap();
         self.house.federation.store.put_peer(peer).await.unwrap();

@@ -67,6 +67,37 @@ pub enum PeerState {
     Accepted,
 }
 
+impl Peer {
+    /// One that nobody has spoken with yet: it is not read, and what it says counts nothing.
+    #[must_use]
+    pub fn new(
+        node: NodeKey,
+        url: impl Into<String>,
+        name: impl Into<String>,
+        state: PeerState,
+        added_at: u64,
+    ) -> Self {
+        Self {
+            node,
+            url: url.into(),
+            name: name.into(),
+            state,
+            read: false,
+            weight: 0.0,
+            note: None,
+            added_at,
+            cursor: None,
+            polled_at: None,
+            answered_at: None,
+            caught_up_at: None,
+            read_at: None,
+            read_to: None,
+            trouble: None,
+            request_id: None,
+        }
+    }
+}
+
 impl Federated {
     /// All peers, by name.
     ///

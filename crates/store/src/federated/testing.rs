@@ -51,24 +51,8 @@ pub(super) async fn befriend(federated: &Federated) -> NodeKey {
         retired: false,
     };
     federated.take_descriptor(descriptor::sign(descriptor, &key(1)).unwrap(), None, NOW).await.unwrap();
-    let peer = Peer {
-        node,
-        url: "https://a.example/fed/v1".into(),
-        name: "A".into(),
-        state: PeerState::Accepted,
-        read: true,
-        weight: 1.0,
-        note: None,
-        added_at: NOW,
-        cursor: None,
-        polled_at: None,
-        answered_at: None,
-        caught_up_at: None,
-        read_at: None,
-        read_to: None,
-        trouble: None,
-        request_id: None,
-    };
+    let peer =
+        Peer { read: true, weight: 1.0, ..Peer::new(node, "https://a.example/fed/v1", "A", PeerState::Accepted, NOW) };
     federated.put_peer(peer).await.unwrap();
     node
 }
