@@ -127,6 +127,24 @@ pub async fn relay(args: RelayArgs, as_json: bool) -> Result<ExitCode, Failure> 
     crate::tell(&figures, &words(&figures), as_json)
 }
 
+/// Times of one kind of work, in microseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Times {
+    mean: f64,
+    median: f64,
+    p99: f64,
+}
+
+impl Times {
+    /// Zeroes where nothing was done.
+    fn of(all: impl Iterator<Item = Duration>) -> Self {
+        let mut us: Vec<f64> = all.map(|took| took.as_secs_f64() * 1e6).collect();
+        us.sort_by(f64::total_cmp);
+        let at = |percent: usize| us.get(us.len() * percent / 100).copied().unwrap_or_default();
+        Self { mean: us.iter().sum::<f64>() / us.len().max(1) as f64, median: at(50), p99: at(99) }
+    }
+}
+
 /// Waits until the sink has every mail; gives up when nothing arrives for a while.
 async fn delivered(sink: &Sink, mails: usize, began: Instant) -> Result<Duration, Failure> {
     let mut look = interval(LOOK_EVERY);

@@ -17,7 +17,7 @@ use sm2tp_store::Bounce;
 use sm2tp_store::ledger::Views;
 
 use super::node::Place;
-use super::trouble;
+use super::{Times, trouble};
 use crate::{Exit, Failure, config, open};
 
 /// What is measured.
@@ -90,7 +90,7 @@ fn measure(args: &AdmitArgs, mut book: sm2tp_store::Book) -> Result<Figures, Fai
         let began = Instant::now();
         let facts = book.recipient(to, "asso", NOW);
         let verdict = admit::recipient(&from, &facts, &book.limits("asso"), NOW, 0.5);
-        took.push(began.elapsed().as_secs_f64() * 1e6);
+        took.push(began.elapsed());
         accepted += u64::from(matches!(verdict, admit::Verdict::Accept { .. }));
     }
     let looked = asked.iter().take(TAGGED_MAX).map(|to| book.tags(to).0).collect::<Vec<_>>();
@@ -105,18 +105,16 @@ fn measure(args: &AdmitArgs, mut book: sm2tp_store::Book) -> Result<Figures, Fai
         black_box(admit::recipient(&from, black_box(facts), &limits, NOW, 0.5));
     }
     let rules_s = began.elapsed().as_secs_f64();
-    let admit_mean_us = took.iter().sum::<f64>() / took.len().max(1) as f64;
-    took.sort_by(f64::total_cmp);
-    let at = |share: f64| took.get(((took.len() as f64 * share) as usize).min(took.len().saturating_sub(1))).copied();
+    let times = Times::of(took.into_iter());
     Ok(Figures {
         addresses: args.addresses,
         questions: args.questions,
         octets_per_address: grown as f64 / args.addresses.max(1) as f64,
         put_per_s: args.addresses as f64 / put_s.max(f64::EPSILON),
         rules_mean_us: rules_s * 1e6 / facts.len().max(1) as f64,
-        admit_mean_us,
-        admit_median_us: at(0.5).unwrap_or_default(),
-        admit_p99_us: at(0.99).unwrap_or_default(),
+        admit_mean_us: times.mean,
+        admit_median_us: times.median,
+        admit_p99_us: times.p99,
         look_mean_us: look_s * 1e6 / looked.len().max(1) as f64,
         accepted,
     })

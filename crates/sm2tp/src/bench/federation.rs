@@ -20,8 +20,9 @@ use sm2tp_store::federated::{Federated, Peer, PeerState, Size};
 use sm2tp_store::ledger::{self, Ledger};
 
 use super::node::{Usage, own_cpu_s};
-use super::trouble;
+use super::{Times, trouble};
 use crate::Failure;
+use crate::simulate::Dice;
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -66,20 +67,12 @@ struct Figures {
     /// Of the whole process, with the segments that are made for the measurement (35 MB).
     memory_peak_kib: u64,
     reopened_s: f64,
-    known: Looks,
-    unknown: Looks,
+    known: Times,
+    unknown: Times,
     /// An address and its domain under three keys each: six tags are made and looked up.
-    three_keys: Looks,
+    three_keys: Times,
     /// Of that, making the tags.
     three_keys_tags_mean_us: f64,
-}
-
-/// Times of look-ups of one kind, in microseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Looks {
-    mean: f64,
-    median: f64,
-    p99: f64,
 }
 
 /// A node that tells events.
@@ -190,24 +183,7 @@ async fn origin(store: &Federated, number: u64) -> Result<Origin, Failure> {
         retired: false,
     };
     let signed = descriptor::sign(described, &node_key).map_err(|error| trouble("a descriptor", &error))?;
-    let peer = Peer {
-        node,
-        url,
-        name,
-        state: PeerState::Accepted,
-        read: true,
-        weight: 1.0,
-        note: None,
-        added_at: NOW,
-        cursor: None,
-        polled_at: None,
-        answered_at: None,
-        caught_up_at: None,
-        read_at: None,
-        read_to: None,
-        trouble: None,
-        request_id: None,
-    };
+    let peer = Peer { read: true, weight: 1.0, ..Peer::new(node, url, name, PeerState::Accepted, NOW) };
     let kept = async {
         store.take_descriptor(signed, None, NOW).await?;
         store.put_peer(peer).await
@@ -299,9 +275,9 @@ fn thread_cpu_s() -> f64 {
 }
 
 /// What is believed of tags, one by one, as a door asks.
-fn looks(store: &Federated, args: &FederationArgs, tag: impl Fn(u64) -> Tag) -> Looks {
+fn looks(store: &Federated, args: &FederationArgs, tag: impl Fn(u64) -> Tag) -> Times {
     let limits = store.belief();
-    times((0..args.looks).map(|n| {
+    Times::of((0..args.looks).map(|n| {
         let tag = tag(n);
         let began = Instant::now();
         black_box(store.look(|index| index.believed(&tag, NOW, limits)));
@@ -310,11 +286,11 @@ fn looks(store: &Federated, args: &FederationArgs, tag: impl Fn(u64) -> Tag) -> 
 }
 
 /// As for a recipient while three keys live. Of half the addresses the tag under the oldest key is known.
-fn three_keys(store: &Federated, args: &FederationArgs) -> (Looks, f64) {
+fn three_keys(store: &Federated, args: &FederationArgs) -> (Times, f64) {
     let keys = [TagKey::new([3; 32]), TagKey::new([2; 32]), TagKey::new([1; 32])];
     let (limits, addressed) = (store.belief(), args.events.clamp(1, ADDRESSED));
     let mut tagged = Duration::ZERO;
-    let looks = times((0..args.looks).map(|n| {
+    let looks = Times::of((0..args.looks).map(|n| {
         let address = address(spread(n, addressed) + n % 2 * ADDRESSED);
         let began = Instant::now();
         let of_address = keys.iter().filter_map(|key| key.tag_address(&address).ok());
@@ -329,22 +305,11 @@ fn three_keys(store: &Federated, args: &FederationArgs) -> (Looks, f64) {
     (looks, tagged.as_secs_f64() * 1e6 / args.looks.max(1) as f64)
 }
 
-fn times(all: impl Iterator<Item = Duration>) -> Looks {
-    let mut us: Vec<f64> = all.map(|took| took.as_secs_f64() * 1e6).collect();
-    us.sort_by(f64::total_cmp);
-    let at = |share: f64| us.get(((us.len() as f64 * share) as usize).min(us.len().saturating_sub(1))).copied();
-    Looks {
-        mean: us.iter().sum::<f64>() / us.len().max(1) as f64,
-        median: at(0.5).unwrap_or_default(),
-        p99: at(0.99).unwrap_or_default(),
-    }
-}
-
 /// The tag of event `n`: of the first million that of an address, of the others octets that look like one.
 fn tag_of(n: u64) -> Tag {
     let made = (n < ADDRESSED).then(|| TagKey::new([1; 32]).tag_address(&address(n)).ok()).flatten();
     made.unwrap_or_else(|| {
-        let halves = (u128::from(mixed(n)) << 64) | u128::from(mixed(n ^ (1 << 63)));
+        let halves = (u128::from(Dice::at(n)) << 64) | u128::from(Dice::at(n ^ (1 << 63)));
         Tag(halves.to_be_bytes())
     })
 }
@@ -355,19 +320,11 @@ fn address(n: u64) -> Address {
 
 /// In no order.
 fn spread(n: u64, below: u64) -> u64 {
-    mixed(n) % below.max(1)
-}
-
-/// One step of SplitMix64.
-fn mixed(n: u64) -> u64 {
-    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    Dice::at(n) % below.max(1)
 }
 
 fn words(figures: &Figures) -> String {
-    let look = |what: &str, looks: &Looks| {
+    let look = |what: &str, looks: &Times| {
         format!(
             "{what}: {:.2} us on average, {:.2} us median, {:.2} us in 99 of 100\n",
             looks.mean, looks.median, looks.p99

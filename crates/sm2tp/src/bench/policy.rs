@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::node::{BenchNode, Place, Usage};
-use super::{load, trouble};
+use super::{Times, load, trouble};
 use crate::{Exit, Failure};
 
 /// What is measured.
@@ -175,10 +175,9 @@ async fn say_to(server: &mut BufReader<TcpStream>, command: &str) -> std::io::Re
     load::expect(server, '2').await
 }
 
-fn figures(args: &PolicyArgs, mut took: Vec<Duration>, elapsed: Duration, cpu_s: f64) -> Figures {
-    took.sort();
-    let us = |share: usize| took.get(took.len() * share / 100).map_or(0.0, |took| took.as_secs_f64() * 1e6);
+fn figures(args: &PolicyArgs, took: Vec<Duration>, elapsed: Duration, cpu_s: f64) -> Figures {
     let questions = took.len() as u64;
+    let times = Times::of(took.into_iter());
     let per = |seconds: f64| if 0.0 < seconds { questions as f64 / seconds } else { 0.0 };
     Figures {
         questions,
@@ -187,8 +186,8 @@ fn figures(args: &PolicyArgs, mut took: Vec<Duration>, elapsed: Duration, cpu_s:
         per_s: per(elapsed.as_secs_f64()),
         cpu_s,
         per_cpu_s: per(cpu_s),
-        median_us: us(50),
-        p99_us: us(99),
+        median_us: times.median,
+        p99_us: times.p99,
     }
 }
 

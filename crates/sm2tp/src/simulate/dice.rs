@@ -10,6 +10,11 @@ impl Dice {
         Self(mix(seed ^ mix(place.wrapping_add(GAMMA))))
     }
 
+    /// The number at this place of one endless row, without those before it.
+    pub(crate) fn at(place: u64) -> u64 {
+        mix(place.wrapping_add(1).wrapping_mul(GAMMA))
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GAMMA);
         mix(self.0)
