@@ -73,7 +73,7 @@ fn removed(out: &mut String, value: &Value) {
 }
 
 fn breakers(out: &mut String, value: &Value) {
-    let list = value.as_array().map_or(&[][..], Vec::as_slice);
+    let list = all(value);
     if list.is_empty() {
         line(out, "Every provider is believed.");
     }
@@ -205,7 +205,7 @@ fn suppression(out: &mut String, value: &Value) {
 }
 
 fn queue(out: &mut String, value: &Value) {
-    let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+    let entries = all(value);
     if entries.is_empty() {
         return line(out, "Nothing waits.");
     }
@@ -262,7 +262,7 @@ fn mail(out: &mut String, value: &Value) {
 }
 
 fn suppressed(out: &mut String, value: &Value) {
-    let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+    let entries = all(value);
     if entries.is_empty() {
         return line(out, "Nothing is suppressed.");
     }
@@ -388,7 +388,7 @@ fn compare(out: &mut String, peer: &Value) {
 }
 
 fn orgs(out: &mut String, value: &Value) {
-    let entries = value.as_array().map_or(&[][..], Vec::as_slice);
+    let entries = all(value);
     if entries.is_empty() {
         return line(out, "No organisation yet. Add one: sm2tp org add NAME --domain DOMAIN");
     }
@@ -463,7 +463,12 @@ fn fields(out: &mut String, value: &Value) {
 }
 
 fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value[key].as_array().map_or(&[], Vec::as_slice)
+    all(&value[key])
+}
+
+/// Nothing where it is no list.
+fn all(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn word(value: &Value, key: &str) -> String {

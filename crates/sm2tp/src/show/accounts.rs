@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{line, time, word};
+use super::{all, line, time, word};
 
 /// A line each.
 pub(super) fn list(out: &mut String, value: &Value) {
-    let persons = value.as_array().map_or(&[][..], Vec::as_slice);
+    let persons = all(value);
     if persons.is_empty() {
         line(out, "nobody: sm2tp account add NAME --role owner");
     }

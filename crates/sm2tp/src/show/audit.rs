@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{line, plain, time, word};
+use super::{all, line, plain, time, word};
 
 pub(super) fn list(out: &mut String, value: &Value) {
-    let lines = value.as_array().map_or(&[][..], Vec::as_slice);
+    let lines = all(value);
     if lines.is_empty() {
         line(out, "Nothing was changed yet.");
     }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{line, word};
+use super::{all, line, word};
 
 pub(super) fn written(out: &mut String, value: &Value) {
-    for file in value.as_array().map_or(&[][..], Vec::as_slice) {
+    for file in all(value) {
         let done = if file["changed"] == true { "written" } else { "as it was" };
         let left_out = match &file["left_out"] {
             none if *none == 0 => String::new(),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{line, plain, time, word};
+use super::{all, line, plain, time, word};
 
 /// The secret of a new one alone on its line.
 pub(super) fn made(out: &mut String, value: &Value) {
@@ -17,7 +17,7 @@ pub(super) fn made(out: &mut String, value: &Value) {
 }
 
 pub(super) fn list(out: &mut String, value: &Value) {
-    let tokens = value.as_array().map_or(&[][..], Vec::as_slice);
+    let tokens = all(value);
     if tokens.is_empty() {
         line(out, "There are no tokens: sm2tp token new makes one.");
     }
