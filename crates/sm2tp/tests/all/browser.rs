@@ -42,22 +42,8 @@ impl Browser {
     #[track_caller]
     pub fn start(kind: Kind) -> Self {
         program("chromium");
-        let mut driver = Command::new(program("chromedriver"))
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap());
-        let mut line = String::new();
-        // "ChromeDriver was started successfully on port 40123."
-        let port = loop {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() != 0, "chromedriver ended before it listened");
-            if let Some((_, port)) = line.trim_end_matches(['.', '\n']).split_once("successfully on port ") {
-                break port.parse().unwrap();
-            }
-        };
+        let (driver, port) =
+            (0..STARTS).find_map(|_| start_driver()).expect("chromedriver ended each time before it listened");
         let mut browser = Self { driver, at: SocketAddr::from(([127, 0, 0, 1], port)), session: String::new() };
         let size = format!("--window-size={},900", kind.width);
         // Root in a container has no namespaces for Chromium's own walls; the pages come from this machine.
@@ -211,6 +197,30 @@ impl Drop for Browser {
         let _ = self.driver.wait();
     }
 }
+
+/// The driver and its port; none where it ended: it takes one port in IPv4 and in IPv6, and another program may have it in one
+/// of the two.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new(program("chromedriver"))
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap());
+    let mut line = String::new();
+    // "ChromeDriver was started successfully on port 40123."
+    while lines.read_line(&mut line).unwrap() != 0 {
+        if let Some((_, port)) = line.trim_end_matches(['.', '\n']).split_once("successfully on port ") {
+            return Some((driver, port.parse().unwrap()));
+        }
+        line.clear();
+    }
+    driver.wait().unwrap();
+    None
+}
+
+const STARTS: usize = 5;
 
 /// A page that takes so long is none that anybody would wait for; a busy machine starts Chromium in some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
