@@ -11,6 +11,7 @@
 #   MAILS_SM2TP=50000      more mails for one relay, where MAILS are over in a second (any name in capitals)
 #   SYNC_MAILS=1000        mails of the runs that count syncs, once for each size and number of sessions; 0: none
 #   CLIENT=lockstep        one command, one answer, as web sites speak; pipelining as mail servers do
+#   OFFER=chunking         what the sink offers: chunking as most servers do (RFC 3030), or data
 #   SKIP="haraka exim"     leave out what is not there
 #   SM2TP=target/release/sm2tp  SIGN=ed25519|both|none  DIR=/var/tmp (the disk that is measured)
 #
@@ -26,6 +27,7 @@ MAILS=${MAILS:-10000}
 SYNC_MAILS=${SYNC_MAILS:-1000}
 SKIP=${SKIP:-}
 CLIENT=${CLIENT:-lockstep}
+OFFER=${OFFER:-chunking}
 DIR=${DIR:-/var/tmp}
 SM2TP=$(realpath -m "${SM2TP:-target/release/sm2tp}")
 SIGN=${SIGN:-ed25519}
@@ -58,7 +60,7 @@ failed=0
 measured() {
     local relay=$1 sessions=$2 octets=$3
     shift 3
-    "$here/relays/measure.py" "$relay" --sessions "$sessions" --octets "$octets" --client "$CLIENT" --dir "$DIR" "$@" || failed=1
+    "$here/relays/measure.py" "$relay" --sessions "$sessions" --octets "$octets" --client "$CLIENT" --offer "$OFFER" --dir "$DIR" "$@" || failed=1
 }
 
 for _ in $(seq "$ROUNDS"); do

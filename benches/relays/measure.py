@@ -140,7 +140,7 @@ def wait_until_calm(group):
 def load(args, relay_port, sink_port, group):
     """Runs the load; gives its figures and the memory at the highest."""
     command = [os.environ["SM2TP"], "bench", "relay", "--json", "--sessions", str(args.sessions)]
-    command += ["--octets", str(args.octets), "--mails", str(args.mails), "--client", args.client]
+    command += ["--octets", str(args.octets), "--mails", str(args.mails), "--client", args.client, "--offer", args.offer]
     command += ["--to", f"127.0.0.1:{relay_port}", "--sink", f"127.0.0.1:{sink_port}"]
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
@@ -210,6 +210,7 @@ def main():
     parser.add_argument("--sessions", type=int, required=True)
     parser.add_argument("--octets", type=int, required=True)
     parser.add_argument("--mails", type=int, required=True)
+    parser.add_argument("--offer", default="chunking", help="what the sink offers: data, chunking")
     parser.add_argument("--client", default="lockstep", help="how each session speaks: lockstep, pipelining")
     parser.add_argument("--dir", default="/var/tmp")
     parser.add_argument("--syncs", action="store_true", help="count syncs instead of speed")

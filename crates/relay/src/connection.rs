@@ -109,6 +109,15 @@ enum Body {
     Interrupted,
 }
 
+/// What the words of the server mean while it is written to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It has had enough.
+    Stops,
+    /// Answers to what was written before.
+    IsKept,
+}
+
 impl Sent {
     fn lost(session: ClientSession, lost: LocalFailure) -> Self {
         let nobody = Results { recipients: Vec::new(), reusable: false };
@@ -243,6 +252,7 @@ impl Connection {
                 }
                 Do::Send(bytes) => wire.write(&bytes).await,
                 Do::SendBody => wire.write_body(content).await.map(|body| interrupted = body == Body::Interrupted),
+                Do::SendAtOnce(commands) => wire.write_at_once(&commands, content).await,
                 _ => Ok(()),
             };
             interrupted |= wrote.is_err();
@@ -339,9 +349,24 @@ impl Wire {
         stuffed.extend_from_slice(fields);
         dot_stuff(content, &mut stuffed);
         self.stretch = Stretch::content(self.answer_timeout, stuffed.len() as u64);
-        let mut rest = &stuffed[..];
+        let body = self.write_listening(&stuffed, Heard::Stops).await?;
+        if body == Body::Written {
+            self.stretch = Stretch::end(self.answer_timeout);
+        }
+        Ok(body)
+    }
+
+    /// Writes commands and message together. Replies to the commands come while the message is still written.
+    async fn write_at_once(&mut self, commands: &[u8], content: Outgoing<'_>) -> Result<(), LocalFailure> {
+        let all = [commands, content.fields, content.content].concat();
+        self.stretch = self.stretch.with_content(content.octets());
+        self.write_listening(&all, Heard::IsKept).await.map(drop)
+    }
+
+    async fn write_listening(&mut self, bytes: &[u8], heard: Heard) -> Result<Body, LocalFailure> {
+        let mut rest = bytes;
         while !rest.is_empty() {
-            if !self.read.is_empty() {
+            if heard == Heard::Stops && !self.read.is_empty() {
                 return Ok(Body::Interrupted);
             }
             let until = self.stretch.step()?;
@@ -351,7 +376,6 @@ impl Wire {
         }
         let flushed = timeout_at(self.stretch.step()?, self.stream.flush()).await;
         flushed.map_err(|_| LocalFailure::Timeout)?.map_err(|_| LocalFailure::ConnectionLost)?;
-        self.stretch = Stretch::end(self.answer_timeout);
         Ok(Body::Written)
     }
 
@@ -363,8 +387,12 @@ impl Wire {
                 wrote => wrote,
             });
         }
+        let before = self.read.len();
+        if READ_AHEAD_MAX <= before {
+            return Poll::Pending;
+        }
         match self.poll_more(context) {
-            Poll::Ready(Ok(())) if self.read.is_empty() => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(())) if self.read.len() == before => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(read) => Poll::Ready(read.map(|()| 0)),
             Poll::Pending => Poll::Pending,
         }
@@ -430,6 +458,9 @@ fn trouble(why: GiveUp, host: &str, from: Option<IpAddr>) -> Trouble {
     }
 }
 
+/// Kept of what a server says while it is written to: a hundred answers of the length that RFC 5321 §4.5.3.1.5 allows. Beyond
+/// that it is not read until it reads.
+const READ_AHEAD_MAX: usize = 64 * 1024;
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a server said before it hung up is there already, or on its way.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);

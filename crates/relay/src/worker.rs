@@ -403,7 +403,7 @@ async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
     // RFC 9422 §4.2: a server that takes fewer recipients gets the others in further transactions.
     let tried = job.recipients.iter().take(connection.recipients_max());
     let recipients: Vec<Rcpt<'_>> =
-        tried.map(|recipient| Rcpt { path: &recipient.address, options: &recipient.options }).collect();
+        tried.clone().map(|recipient| Rcpt { path: &recipient.address, options: &recipient.options }).collect();
     let utf8 = job.mail.options.utf8 && !crate::report::header_of(content.content).is_ascii();
     let plan = Plan {
         mail_from: job.mail.mail_from.as_ref(),
@@ -412,6 +412,7 @@ async fn send(open: Open, job: &Job, content: Outgoing<'_>) -> (Attempt, bool) {
         eight_bit: !content.content.is_ascii(),
         header: if utf8 { Form::Utf8 } else { Form::Ascii },
         options: &job.mail.options,
+        may_chunk: content.content.ends_with(b"\r\n") && tried.clone().all(|recipient| recipient.attempts == 0),
     };
     let Sent { open: connection, results, lost } = connection.send(plan, content).await;
     let mut results = results.recipients;

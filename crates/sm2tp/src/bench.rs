@@ -41,6 +41,7 @@ use self::node::{BenchNode, Place, Sign, Usage, own_cpu_s};
 pub use self::policy::{PolicyArgs, policy};
 pub use self::queue::{QueueArgs, queue};
 pub use self::reports::{ReportArgs, report};
+pub use self::sink::Offer;
 use self::sink::Sink;
 use crate::{Exit, Failure};
 
@@ -59,6 +60,9 @@ pub struct RelayArgs {
     /// How each of them speaks.
     #[arg(long, value_enum, default_value = "lockstep")]
     client: Client,
+    /// What the sink offers to the relay.
+    #[arg(long, value_enum, default_value = "chunking")]
+    offer: Offer,
     /// Measure the relay at this address instead of a node of our own. It must send its mail to --sink.
     #[arg(long, value_name = "ADDRESS", requires = "sink")]
     to: Option<SocketAddr>,
@@ -102,7 +106,7 @@ pub async fn relay(args: RelayArgs, as_json: bool) -> Result<ExitCode, Failure> 
     let listen = args.sink.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = TcpListener::bind(listen).await.map_err(|error| trouble("the sink", &error))?;
     let sink_at = listener.local_addr().map_err(|error| trouble("the sink", &error))?;
-    let sink = Arc::new(Sink::new(args.mails));
+    let sink = Arc::new(Sink::new(args.mails, args.offer));
     tokio::spawn(sink.clone().serve(listener));
     let node = match args.to {
         Some(_) => None,

@@ -61,6 +61,9 @@ pub struct Plan<'a> {
     /// REQUIRETLS (RFC 8689): only a server that offers it may have the mail; whether the certificate is good is for the
     /// shell. SMTPUTF8 is asked of the server where addresses or header need it (RFC 6531 §3.4), whatever was said here.
     pub options: &'a MailOptions,
+    /// The message ends with a line end and may go behind its commands where the server offers that (RFC 3030). Not where
+    /// that was tried before: a server that offers what it cannot do gets the mail at the second attempt.
+    pub may_chunk: bool,
 }
 
 /// One recipient of a [`Plan`].
@@ -81,6 +84,9 @@ pub enum Do {
     /// Write the message as `dot_stuff` gives it, then read a reply. A reply that comes before all was written ends
     /// the connection, whatever it says.
     SendBody,
+    /// Write it and right behind it the message as it is, without dots (RFC 3030 §2), and read meanwhile; then read a
+    /// reply.
+    SendAtOnce(Vec<u8>),
     /// Read another reply.
     Continue,
     /// The server is ready: call [`ClientSession::begin`] or [`ClientSession::quit`].
@@ -109,7 +115,8 @@ pub enum RecipientResult {
     Refused { spoken: Spoken, reply: Reply },
     /// A reply that cannot be one in this place; nothing is known about the recipient. A failure of the server.
     Garbled { spoken: Spoken, reply: Reply },
-    /// The connection ended while this was awaited. After `Eod` the message may have been taken.
+    /// The connection ended while this was awaited. After `Eod`, and after [`Do::SendAtOnce`] wherever it ended, the
+    /// message may have been taken.
     Lost { spoken: Spoken },
     /// Not spoken of: the server says that it cannot.
     Unsupported(Unsupported),
@@ -150,7 +157,7 @@ pub enum Spoken {
     Mail,
     Rcpt,
     Data,
-    /// The final dot.
+    /// The final dot, or the one chunk.
     Eod,
 }
 
@@ -247,9 +254,9 @@ impl ClientSession {
             return (self, Do::Finished(transaction.lost()));
         };
         let step = match transaction.start(reset) {
-            Some(bytes) => {
+            Some(step) => {
                 self.state = State::Transaction(transaction);
-                Do::Send(bytes)
+                step
             }
             None => Do::Finished(transaction.results(true)),
         };

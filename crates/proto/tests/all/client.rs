@@ -29,7 +29,9 @@ fn talk(mut session: ClientSession, script: &[(&str, &str)]) -> (ClientSession, 
         (session, step) = session.reply(reply(said));
         results = None;
         let got = match step {
-            Do::Send(bytes) => String::from_utf8(bytes).unwrap().trim_end().replace("\r\n", "|"),
+            Do::Send(bytes) | Do::SendAtOnce(bytes) => {
+                String::from_utf8(bytes).unwrap().trim_end().replace("\r\n", "|")
+            }
             Do::Finished(finished) => {
                 results = Some(finished);
                 "finished".to_owned()
@@ -54,7 +56,7 @@ fn begin(session: ClientSession, recipients: &[&str], want: &str) -> ClientSessi
     let recipients: Vec<Address> = recipients.iter().map(|text| address(text)).collect();
     let recipients: Vec<Rcpt<'_>> = recipients.iter().map(plain).collect();
     let (session, step) = session.begin(Plan { eight_bit: true, ..plan(Some(&sender), &recipients, 1000) });
-    let Do::Send(bytes) = step else { panic!("{step:?}") };
+    let (Do::Send(bytes) | Do::SendAtOnce(bytes)) = step else { panic!("{step:?}") };
     assert_eq!(String::from_utf8(bytes).unwrap().trim_end().replace("\r\n", "|"), want);
     session
 }
@@ -67,7 +69,7 @@ fn plain(path: &Address) -> Rcpt<'_> {
 fn plan<'a>(mail_from: Option<&'a Address>, recipients: &'a [Rcpt<'a>], octets: u64) -> Plan<'a> {
     static NOTHING: MailOptions =
         MailOptions { utf8: false, require_tls: false, tls_waived: false, ret: None, envid: None };
-    Plan { mail_from, recipients, octets, eight_bit: false, header: Form::Ascii, options: &NOTHING }
+    Plan { mail_from, recipients, octets, eight_bit: false, header: Form::Ascii, options: &NOTHING, may_chunk: true }
 }
 
 fn short(results: &Results) -> Vec<String> {
@@ -124,6 +126,61 @@ fn with_pipelining_replies_are_matched_in_order() {
     assert_eq!(session.spoken(), Some(Spoken::Eod));
     let session = check(talk(session, &[("552 too big", "finished")]), &["Eod 552", "Rcpt 550"], true);
     begin(session, &["a@x.test", "b@x.test"], group);
+}
+
+const CHUNKS: &str = "250-PIPELINING\n250-CHUNKING\n";
+
+#[test]
+fn a_message_goes_right_behind_its_commands_where_the_server_offers_chunks() {
+    let group = "MAIL FROM:<anna@good.test>|RCPT TO:<a@x.test>|RCPT TO:<b@x.test>|BDAT 1000 LAST";
+    let begin = |session| begin(session, &["a@x.test", "b@x.test"], group);
+    let one_of_two = [("250 ok", "continue"), ("250 ok", "continue"), ("550 no", "continue")];
+    let to_the_end = |last| [&one_of_two[..], &[(last, "finished")]].concat();
+    let session = begin(ready(CHUNKS));
+    assert_eq!(session.spoken(), Some(Spoken::Mail));
+    let session = check(talk(session, &to_the_end("250 taken")), &["delivered 250", "Rcpt 550"], true);
+    let session = check(talk(begin(session), &to_the_end("552 too big")), &["Eod 552", "Rcpt 550"], true);
+    // RFC 3030 §2: a chunk that was refused leaves the transaction open.
+    let (_, step) = session.begin(plan(None, &[plain(&address("a@x.test"))], 10));
+    assert_eq!(step, Do::SendAtOnce(b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<a@x.test>\r\nBDAT 10 LAST\r\n".to_vec()));
+    // Nobody is left, and the server says so.
+    let nobody = [("250 ok", "continue"), ("550 no", "continue"), ("550 no", "continue"), ("503 nobody", "finished")];
+    check(talk(begin(ready(CHUNKS)), &nobody), &["Rcpt 550", "Rcpt 550"], true);
+    let sender = [("550 listed", "continue"), ("503 x", "continue"), ("503 x", "continue"), ("503 x", "finished")];
+    check(talk(begin(ready(CHUNKS)), &sender), &["Mail 550", "Mail 550"], true);
+    let cut = talk(begin(ready(CHUNKS)), &one_of_two).0;
+    assert_eq!(short(&cut.lost().unwrap()), ["lost Eod", "Rcpt 550"]);
+}
+
+#[test]
+fn a_server_that_offers_chunks_and_does_not_know_them_says_nothing_about_the_mail() {
+    for (code, want) in [("500", "garbled Eod 500"), ("502", "garbled Eod 502"), ("503", "garbled Eod 503")] {
+        let session =
+            begin(ready(CHUNKS), &["a@x.test"], "MAIL FROM:<anna@good.test>|RCPT TO:<a@x.test>|BDAT 1000 LAST");
+        let last = format!("{code} what");
+        check(talk(session, &[("250 ok", "continue"), ("250 ok", "continue"), (&last, "finished")]), &[want], false);
+    }
+    // The words of the message may have been taken for commands.
+    let session = begin(ready(CHUNKS), &["a@x.test"], "MAIL FROM:<anna@good.test>|RCPT TO:<a@x.test>|BDAT 1000 LAST");
+    let refused = [("250 ok", "continue"), ("550 no", "continue"), ("500 what", "finished")];
+    check(talk(session, &refused), &["Rcpt 550"], false);
+}
+
+#[test]
+fn a_message_waits_for_data_where_a_chunk_could_harm() {
+    let to = address("a@x.test");
+    let recipients = [plain(&to)];
+    let many = vec![plain(&to); 98];
+    for (offers, plan) in [
+        (CHUNKS, Plan { may_chunk: false, ..plan(None, &recipients, 10) }),
+        (CHUNKS, plan(None, &recipients, 128 * 1024 + 1)),
+        (CHUNKS, plan(None, &many, 10)),
+        ("250-PIPELINING\n", plan(None, &recipients, 10)),
+        ("250-CHUNKING\n", plan(None, &recipients, 10)),
+    ] {
+        let (_, step) = ready(offers).begin(plan);
+        assert!(matches!(step, Do::Send(_)), "{offers} {step:?}");
+    }
 }
 
 #[test]

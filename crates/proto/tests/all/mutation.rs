@@ -162,10 +162,11 @@ fn converse(seed: u64) -> usize {
         eight_bit: true,
         header: Form::Ascii,
         options: &options,
+        may_chunk: dice.below(2) == 0,
     };
     let (mut step, mut body, mut delivered) = (Do::Continue, false, 0);
     for _ in 0..60 {
-        body |= step == Do::SendBody;
+        body |= matches!(step, Do::SendBody | Do::SendAtOnce(_));
         (session, step) = match step {
             Do::StartTls => session.tls_started(),
             Do::Ready => session.begin(plan),
@@ -187,7 +188,7 @@ fn converse(seed: u64) -> usize {
                 assert!(lost.is_none_or(|lost| lost.len() == recipients.len()));
                 break;
             }
-            Do::Send(_) | Do::SendBody | Do::Continue => {
+            Do::Send(_) | Do::SendBody | Do::SendAtOnce(_) | Do::Continue => {
                 let likely = match session.spoken() {
                     Some(Spoken::Connect) => "220 hi",
                     Some(Spoken::Data) => "354 go",

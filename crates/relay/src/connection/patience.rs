@@ -43,6 +43,12 @@ impl Stretch {
         Self::new(answer, answer * CONTENT_ANSWERS + Duration::from_secs(octets / RATE_MIN))
     }
 
+    /// The same with a message behind its commands, and the answer to it.
+    pub(super) fn with_content(self, octets: u64) -> Self {
+        let more = self.answer * (CONTENT_ANSWERS + END_ANSWERS) + Duration::from_secs(octets / RATE_MIN);
+        Self { ends: self.ends.checked_add(more).unwrap_or(self.ends), ..self }
+    }
+
     /// What is said to the final dot: in LMTP a reply for each recipient.
     pub(super) fn end(answer: Duration) -> Self {
         Self::new(answer, answer * END_ANSWERS)

@@ -20,7 +20,15 @@ const JUST_IN_TIME: Duration = Duration::from_secs(299);
 struct Server {
     reply: Duration,
     octet: Duration,
+    /// The lines of its greeting beside its name.
+    offers: &'static str,
+    /// Octets of a chunk after which it hangs up.
+    chunk_max: usize,
 }
+
+/// Answers at once.
+const QUICK: Server = Server { reply: Duration::ZERO, octet: Duration::ZERO, offers: "", chunk_max: usize::MAX };
+const CHUNKS: Server = Server { offers: "250-PIPELINING\r\n250-CHUNKING\r\n", ..QUICK };
 
 impl Server {
     async fn serve(self, mut stream: DuplexStream) -> io::Result<()> {
@@ -28,7 +36,18 @@ impl Server {
         loop {
             let line = self.hear(&mut stream).await?;
             match &line[..4] {
-                "EHLO" => self.say(&mut stream, "250 slow.test\r\n").await?,
+                "EHLO" => self.say(&mut stream, &format!("250-slow.test\r\n{}250 HELP\r\n", self.offers)).await?,
+                "BDAT" => {
+                    let octets: usize = line.split(' ').nth(1).unwrap().parse().unwrap();
+                    for read in 0..octets {
+                        if self.chunk_max <= read {
+                            return Ok(());
+                        }
+                        let _ = stream.read_u8().await?;
+                        sleep(self.octet).await;
+                    }
+                    self.say(&mut stream, "250 taken\r\n").await?;
+                }
                 "DATA" => {
                     self.say(&mut stream, "354 go on\r\n").await?;
                     self.message(&mut stream).await?;
@@ -99,6 +118,7 @@ async fn sent(server: Server, recipients: usize, content: &[u8]) -> (Sent, Durat
         eight_bit: false,
         header: Form::Ascii,
         options: &options.0,
+        may_chunk: true,
     };
     let began = Instant::now();
     let sent = connection.send(plan, Outgoing { fields: b"", content }).await;
@@ -108,7 +128,7 @@ async fn sent(server: Server, recipients: usize, content: &[u8]) -> (Sent, Durat
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_all_the_time_that_the_rfc_gives_it_gets_its_mail() {
-    let server = Server { reply: JUST_IN_TIME, octet: Duration::ZERO };
+    let server = Server { reply: JUST_IN_TIME, ..QUICK };
     let (sent, took) = sent(server, 1, b"Subject: x\r\n\r\nhello\r\n").await;
     assert!(sent.results.recipients[0].is_delivered(), "{:?}", sent.results);
     assert!(sent.open.is_some() && JUST_IN_TIME * 5 <= took);
@@ -116,7 +136,7 @@ async fn a_server_that_takes_all_the_time_that_the_rfc_gives_it_gets_its_mail() 
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_it_for_a_hundred_recipients_is_left_and_nothing_was_delivered() {
-    let server = Server { reply: JUST_IN_TIME, octet: Duration::ZERO };
+    let server = Server { reply: JUST_IN_TIME, ..QUICK };
     let (sent, took) = sent(server, 100, b"Subject: x\r\n\r\nhello\r\n").await;
     assert_eq!((sent.lost, sent.open.is_none()), (LocalFailure::TooSlow, true));
     assert!(sent.results.recipients.iter().all(|result| matches!(result, RecipientResult::Lost { .. })));
@@ -126,7 +146,7 @@ async fn a_server_that_takes_it_for_a_hundred_recipients_is_left_and_nothing_was
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_a_message_octet_by_octet_is_left_after_minutes() {
-    let server = Server { reply: Duration::ZERO, octet: Duration::from_secs(4) };
+    let server = Server { octet: Duration::from_secs(4), ..QUICK };
     let (sent, took) = sent(server, 1, "Subject: x\r\n\r\n".repeat(1000).as_bytes()).await;
     assert_eq!((sent.lost, sent.open.is_none()), (LocalFailure::TooSlow, true));
     assert!((MINUTE * 10..MINUTE * 16).contains(&took), "{took:?}");
@@ -135,9 +155,33 @@ async fn a_server_that_takes_a_message_octet_by_octet_is_left_after_minutes() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_line_has_the_time_that_a_large_message_needs() {
     // Ten octets a millisecond, a little more than what is waited for.
-    let server = Server { reply: Duration::ZERO, octet: Duration::from_micros(100) };
+    let server = Server { octet: Duration::from_micros(100), ..QUICK };
     let (sent, _) = sent(server, 1, &b"a line of 32 octets, with its end\r\n".repeat(1000)).await;
     assert!(sent.results.recipients[0].is_delivered(), "{:?}", sent.results);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_passes_while_the_answers_to_its_commands_come_back() {
+    // The answers alone are fifty times what the line holds: who did not read them while writing would wait for ever.
+    let (sent, _) = sent(CHUNKS, 97, &b"a line\r\n.a dot that stays alone\r\n".repeat(1000)).await;
+    assert!(sent.results.recipients.iter().all(RecipientResult::is_delivered), "{:?}", sent.results);
+    assert!(sent.open.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_that_is_read_octet_by_octet_ends_as_a_message_does() {
+    let server = Server { octet: Duration::from_secs(4), ..CHUNKS };
+    let (sent, took) = sent(server, 1, "Subject: x\r\n\r\n".repeat(1000).as_bytes()).await;
+    assert_eq!((sent.lost, sent.open.is_none()), (LocalFailure::TooSlow, true));
+    assert!((MINUTE * 10..MINUTE * 60).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hangs_up_in_a_chunk_has_not_taken_it() {
+    let server = Server { chunk_max: 10, ..CHUNKS };
+    let (sent, _) = sent(server, 2, &b"Subject: x\r\n".repeat(100)).await;
+    assert!(sent.open.is_none());
+    assert!(sent.results.recipients.iter().all(|result| matches!(result, RecipientResult::Lost { .. })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use tokio::time::interval;
 
 use super::load::{Client, Load};
 use super::node::{BenchNode, Place, Sign, Usage};
-use super::sink::Sink;
+use super::sink::{Offer, Sink};
 use super::{delivered, load, trouble};
 use crate::{Failure, say};
 
@@ -71,7 +71,7 @@ pub async fn queue(args: QueueArgs, as_json: bool) -> Result<ExitCode, Failure> 
 async fn measure(args: &QueueArgs, waiting: usize) -> Result<Figures, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| trouble("the sink", &error))?;
     let sink_at = listener.local_addr().map_err(|error| trouble("the sink", &error))?;
-    let sink = Arc::new(Sink::new(args.mails + 1));
+    let sink = Arc::new(Sink::new(args.mails + 1, Offer::Chunking));
     tokio::spawn(sink.clone().serve(listener));
     let place = Place::new(args.dir.as_deref(), sink_at)?;
     place.sign(Sign::Ed25519)?;

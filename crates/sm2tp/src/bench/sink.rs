@@ -8,17 +8,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// What the sink offers beside PIPELINING, as servers of recipients do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Offer {
+    /// DATA and no more.
+    Data,
+    /// CHUNKING too (RFC 3030): Postfix since 3.4, Exim, Google, Microsoft.
+    Chunking,
+}
+
 /// What has arrived.
 pub(super) struct Sink {
+    offer: Offer,
     received: AtomicUsize,
     seen: Mutex<HashSet<u64>>,
     duplicates: AtomicUsize,
 }
 
 impl Sink {
-    pub(super) fn new(mails: usize) -> Self {
+    pub(super) fn new(mails: usize, offer: Offer) -> Self {
         let seen = Mutex::new(HashSet::with_capacity(mails));
-        Self { received: AtomicUsize::new(0), seen, duplicates: AtomicUsize::new(0) }
+        Self { offer, received: AtomicUsize::new(0), seen, duplicates: AtomicUsize::new(0) }
     }
 
     /// Different mails that have arrived.
@@ -42,7 +52,7 @@ impl Sink {
         stream.set_nodelay(true)?;
         stream.write_all(b"220 sink ESMTP\r\n").await?;
         let mut read = Vec::with_capacity(64 * 1024);
-        let mut in_data = false;
+        let mut comes = Comes::Command;
         let mut out = Vec::new();
         // Up to there no end was found.
         let mut searched = 0;
@@ -51,18 +61,19 @@ impl Sink {
                 return Ok(());
             }
             let mut used = 0;
-            while let Some(end) =
-                if in_data { end_of_data(&read[used..], searched) } else { end_of_line(&read[used..]) }
-            {
+            while let Some(end) = comes.end(&read[used..], searched) {
                 searched = 0;
                 let piece = &read[used..used + end];
                 used += end;
-                if in_data {
+                if comes == Comes::Command {
+                    let Some(next) = self.answer(piece, &mut out) else {
+                        return stream.write_all(b"221 bye\r\n").await;
+                    };
+                    comes = next;
+                } else {
                     self.take(piece);
-                    in_data = false;
+                    comes = Comes::Command;
                     out.extend_from_slice(b"250 2.0.0 taken\r\n");
-                } else if !answer(piece, &mut in_data, &mut out) {
-                    return stream.write_all(b"221 bye\r\n").await;
                 }
             }
             read.drain(..used);
@@ -70,6 +81,28 @@ impl Sink {
             stream.write_all(&out).await?;
             out.clear();
         }
+    }
+
+    /// Answers a command, and says what comes after it; none: it was QUIT.
+    fn answer(&self, line: &[u8], out: &mut Vec<u8>) -> Option<Comes> {
+        let verb = line.get(..4).map(<[u8]>::to_ascii_uppercase).unwrap_or_default();
+        match &verb[..] {
+            b"EHLO" => {
+                out.extend_from_slice(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n");
+                if self.offer == Offer::Chunking {
+                    out.extend_from_slice(b"250-CHUNKING\r\n");
+                }
+                out.extend_from_slice(b"250 SIZE 0\r\n");
+            }
+            b"DATA" => {
+                out.extend_from_slice(b"354 go on\r\n");
+                return Some(Comes::Data);
+            }
+            b"BDAT" => return Some(Comes::Chunk { octets: octets_of(line) }),
+            b"QUIT" => return None,
+            _ => out.extend_from_slice(b"250 2.0.0 ok\r\n"),
+        }
+        Some(Comes::Command)
     }
 
     fn take(&self, mail: &[u8]) {
@@ -82,19 +115,32 @@ impl Sink {
     }
 }
 
-/// Answers a command; false for QUIT.
-fn answer(line: &[u8], in_data: &mut bool, out: &mut Vec<u8>) -> bool {
-    let verb = line.get(..4).map(<[u8]>::to_ascii_uppercase).unwrap_or_default();
-    match &verb[..] {
-        b"EHLO" => out.extend_from_slice(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 0\r\n"),
-        b"DATA" => {
-            *in_data = true;
-            out.extend_from_slice(b"354 go on\r\n");
+/// What the client sends next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    Command,
+    Data,
+    /// The only one of its mail.
+    Chunk {
+        octets: usize,
+    },
+}
+
+impl Comes {
+    /// Where it ends, if it is all there; not in the first `searched` octets.
+    fn end(self, bytes: &[u8], searched: usize) -> Option<usize> {
+        match self {
+            Self::Command => end_of_line(bytes),
+            Self::Data => end_of_data(bytes, searched),
+            Self::Chunk { octets } => (octets <= bytes.len()).then_some(octets),
         }
-        b"QUIT" => return false,
-        _ => out.extend_from_slice(b"250 2.0.0 ok\r\n"),
     }
-    true
+}
+
+/// Of `BDAT 1000 LAST`.
+fn octets_of(line: &[u8]) -> usize {
+    let words = std::str::from_utf8(line).unwrap_or_default();
+    words.split_ascii_whitespace().nth(1).and_then(|octets| octets.parse().ok()).unwrap_or_default()
 }
 
 fn end_of_line(bytes: &[u8]) -> Option<usize> {
@@ -124,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_mail_is_counted_once_and_its_copies_apart() {
-        let sink = Sink::new(2);
+        let sink = Sink::new(2, Offer::Data);
         for number in [1, 2, 1] {
             sink.take(format!("Received: x\r\nX-Bench: {number}\r\n\r\nhello\r\n.\r\n").as_bytes());
         }

@@ -13,6 +13,7 @@ mod beside;
 mod book;
 mod browser;
 mod calls;
+mod chunks;
 mod circumstances;
 mod client;
 mod clients;

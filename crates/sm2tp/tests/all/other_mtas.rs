@@ -71,6 +71,11 @@ impl Mta {
         mta.turn = Some(turn);
         mta
     }
+
+    /// Exim's main log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log/mainlog")).unwrap_or_default()
+    }
 }
 
 impl Drop for Mta {

@@ -19,6 +19,8 @@ pub struct Mail {
     pub content: Vec<u8>,
     /// MAIL and RCPT as they were said.
     pub commands: Vec<String>,
+    /// DATA or BDAT.
+    pub said_at_the_end: &'static str,
     /// Which connection of this sink it came on, from 0.
     pub connection: usize,
 }
@@ -180,7 +182,8 @@ fn converse(stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
             }
             ("MAIL", _) => {
                 let (from, commands) = (path(&command), vec![command]);
-                mail = Some(Mail { from, to: Vec::new(), content: Vec::new(), commands, connection });
+                let (to, content) = (Vec::new(), Vec::new());
+                mail = Some(Mail { from, to, content, commands, said_at_the_end: "DATA", connection });
                 "250 2.1.0 Ok".to_owned()
             }
             ("RCPT", Some(mail)) => opinion(&path(&command)).unwrap_or_else(|| {
@@ -188,13 +191,23 @@ fn converse(stream: &TcpStream, service: &Service<'_>) -> io::Result<()> {
                 mail.commands.push(command.clone());
                 "250 2.1.5 Ok".to_owned()
             }),
-            ("DATA", Some(open)) if !open.to.is_empty() => {
-                writer.write_all(b"354 go on\r\n")?;
-                open.content = content(&mut reader)?;
+            ("BDAT", _) if !offers.contains(&"CHUNKING") => "502 5.5.2 what".to_owned(),
+            ("DATA" | "BDAT", Some(open)) if !open.to.is_empty() => {
+                if verb == "DATA" {
+                    writer.write_all(b"354 go on\r\n")?;
+                    open.content = content(&mut reader)?;
+                } else {
+                    open.said_at_the_end = "BDAT";
+                    open.content = chunk(&mut reader, &command)?;
+                }
                 let refused = judge(open);
                 // Kept before it is answered: a sender that dies in between sends it again.
                 mails.lock().unwrap().extend(mail.take().filter(|_| refused.is_none()));
                 refused.unwrap_or_else(|| "250 2.0.0 Ok, kept".to_owned())
+            }
+            ("BDAT", _) => {
+                drop(chunk(&mut reader, &command)?);
+                "503 5.5.1 No valid recipients".to_owned()
             }
             ("DATA", _) => "554 5.5.1 No valid recipients".to_owned(),
             ("RSET", _) => {
@@ -223,6 +236,14 @@ fn content(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
             content.remove(begin);
         }
     }
+}
+
+/// The one chunk of a message.
+fn chunk(reader: &mut impl BufRead, command: &str) -> io::Result<Vec<u8>> {
+    let octets = command.strip_suffix(" LAST").and_then(|start| start.get(5..)?.parse().ok());
+    let mut chunk = vec![0; octets.ok_or(io::ErrorKind::InvalidData)?];
+    reader.read_exact(&mut chunk)?;
+    Ok(chunk)
 }
 
 const OFFERS: &[&str] = &["SMTPUTF8", "8BITMIME"];

@@ -9,6 +9,8 @@ pub struct Capabilities {
     pub name: String,
     /// RFC 2920.
     pub pipelining: bool,
+    /// RFC 3030.
+    pub chunking: bool,
     /// RFC 6152.
     pub eight_bit_mime: bool,
     /// RFC 3207.
@@ -49,6 +51,7 @@ impl Capabilities {
         let mut words = line.split_ascii_whitespace();
         match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
             "PIPELINING" => self.pipelining = true,
+            "CHUNKING" => self.chunking = true,
             "8BITMIME" => self.eight_bit_mime = true,
             "STARTTLS" => self.starttls = true,
             "SMTPUTF8" => self.smtp_utf8 = true,
@@ -87,9 +90,11 @@ mod tests {
 
     #[test]
     fn offers_are_read_in_any_case_and_order() {
-        let got = parse("mx.test Hello [192.0.2.1]\nsize 1000\nPipelining\n8BITMIME\nAUTH=LOGIN\nX-WHAT 1 2\nSMTPUTF8");
+        let got = parse(
+            "mx.test Hello [192.0.2.1]\nsize 1000\nPipelining\nchunking\n8BITMIME\nAUTH=LOGIN\nX-WHAT 1 2\nSMTPUTF8",
+        );
         assert_eq!((got.name.as_str(), got.octets_max, got.size), ("mx.test", Some(1000), true));
-        assert!(got.pipelining && got.eight_bit_mime && got.smtp_utf8 && !got.starttls);
+        assert!(got.pipelining && got.chunking && got.eight_bit_mime && got.smtp_utf8 && !got.starttls);
     }
 
     #[test]

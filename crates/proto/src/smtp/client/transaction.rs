@@ -29,6 +29,8 @@ enum Awaited {
     /// Index of the recipient in the plan.
     Rcpt(usize),
     Data,
+    /// The message itself, in one chunk behind its commands.
+    Chunk,
     Eod,
     /// LMTP: what the end means for one recipient.
     EodFor(usize),
@@ -76,7 +78,10 @@ impl Transaction {
         }
         if !pending.is_empty() {
             pending.push_front((Awaited::Mail, mail(&plan, server, &from)));
-            pending.push_back((Awaited::Data, b"DATA\r\n".to_vec()));
+            pending.push_back(match is_chunk(&plan, server, protocol) {
+                true => (Awaited::Chunk, format!("BDAT {} LAST\r\n", plan.octets).into_bytes()),
+                false => (Awaited::Data, b"DATA\r\n".to_vec()),
+            });
         }
         Self {
             protocol,
@@ -89,8 +94,8 @@ impl Transaction {
         }
     }
 
-    /// The first octets to write; none where no recipient can be spoken of.
-    pub(super) fn start(&mut self, reset: bool) -> Option<Vec<u8>> {
+    /// What is written first; none where no recipient can be spoken of.
+    pub(super) fn start(&mut self, reset: bool) -> Option<Do> {
         if reset && !self.pending.is_empty() {
             self.pending.push_front((Awaited::Rset, b"RSET\r\n".to_vec()));
         }
@@ -102,6 +107,11 @@ impl Transaction {
         if reply.code == 421 {
             // RFC 5321 §3.8: the server closes; nothing that it accepted before will arrive.
             self.settle(&RecipientResult::Refused { spoken: awaited.spoken(), reply });
+            return Next::Dead;
+        }
+        if awaited == Awaited::Chunk && self.is_lost_count(reply.code) {
+            // Nothing about the mail, which goes with DATA next time. The message may be taken for commands now.
+            self.settle(&RecipientResult::Garbled { spoken: Spoken::Eod, reply });
             return Next::Dead;
         }
         let outcome = match reply.code {
@@ -180,6 +190,11 @@ impl Transaction {
                 self.ended = true;
                 self.settle(&outcome.at_the_end(reply));
             }
+            (Awaited::Chunk, outcome) => {
+                // RFC 3030 §2: after a refused chunk the server waits for RSET.
+                self.ended = matches!(outcome, Outcome::Yes);
+                self.settle(&outcome.at_the_end(reply));
+            }
             (Awaited::EodFor(index), outcome) => {
                 self.ended = true;
                 if let Some(fate @ Fate::Accepted) = self.recipients.get_mut(index) {
@@ -203,18 +218,23 @@ impl Transaction {
         if self.pending.is_empty() || self.broken_off || (only_data && !self.any_accepted()) {
             return Next::Over { reset: !self.ended };
         }
-        Next::Do(Do::Send(self.group()))
+        Next::Do(self.group())
     }
 
     /// The commands that are written together.
-    fn group(&mut self) -> Vec<u8> {
+    fn group(&mut self) -> Do {
         let count = if self.pipelining { COMMANDS_AT_ONCE_MAX } else { 1 };
         let mut bytes = Vec::new();
         for (awaited, command) in self.pending.drain(..count.min(self.pending.len())) {
             bytes.extend(command);
             self.awaited.push_back(awaited);
         }
-        bytes
+        if self.awaited.back() == Some(&Awaited::Chunk) { Do::SendAtOnce(bytes) } else { Do::Send(bytes) }
+    }
+
+    /// The server offers BDAT and does not know it, or waits for another command. 503 is right where nobody was accepted.
+    fn is_lost_count(&self, code: u16) -> bool {
+        matches!(code, 500 | 501 | 502 | 504) || code == 503 && self.any_accepted()
     }
 
     fn any_accepted(&self) -> bool {
@@ -252,7 +272,7 @@ impl Awaited {
             Self::Rset | Self::Mail => Spoken::Mail,
             Self::Rcpt(_) => Spoken::Rcpt,
             Self::Data => Spoken::Data,
-            Self::Eod | Self::EodFor(_) | Self::LoneDot => Spoken::Eod,
+            Self::Chunk | Self::Eod | Self::EodFor(_) | Self::LoneDot => Spoken::Eod,
         }
     }
 }
@@ -269,6 +289,17 @@ fn sender(plan: &Plan<'_>, server: &Capabilities) -> Result<String, Unsupported>
         return Err(Unsupported::SmtpUtf8);
     }
     plan.mail_from.map_or(Ok(String::new()), |path| spoken(path, server))
+}
+
+/// Whether the message goes right behind its commands (RFC 3030 §4.2): one round trip instead of two. Not a large one, which
+/// would travel in vain where no recipient is taken; and not in LMTP, whose servers answer the end in their own way.
+fn is_chunk(plan: &Plan<'_>, server: &Capabilities, protocol: Protocol) -> bool {
+    plan.may_chunk
+        && protocol == Protocol::Smtp
+        && server.chunking
+        && server.pipelining
+        && plan.octets <= CHUNK_OCTETS_MAX
+        && plan.recipients.len() <= CHUNK_RECIPIENTS_MAX
 }
 
 /// RFC 6531 §3.2: without SMTPUTF8 a domain goes as the DNS has it, and a local part beyond ASCII not at all.
@@ -315,3 +346,7 @@ fn mail(plan: &Plan<'_>, server: &Capabilities, from: &str) -> Vec<u8> {
 /// Commands written before their replies are read. Replies of at most 512 octets to all of them fit into the smallest
 /// socket buffers in use, so that neither side waits for the other to read (RFC 2920 §3.1, the deadlock).
 const COMMANDS_AT_ONCE_MAX: usize = 100;
+/// Most mail is smaller.
+const CHUNK_OCTETS_MAX: u64 = 128 * 1024;
+/// With RSET, MAIL and BDAT in one group.
+const CHUNK_RECIPIENTS_MAX: usize = COMMANDS_AT_ONCE_MAX - 3;
