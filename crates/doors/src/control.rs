@@ -8,6 +8,7 @@ mod access;
 mod addresses;
 mod alerts;
 mod dkim;
+mod erase;
 mod explain;
 mod keys;
 mod lists;
@@ -27,6 +28,7 @@ pub(crate) use self::access::keep;
 pub use self::access::{Asker, By, answer_to};
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
+pub use self::erase::Erasing;
 pub use self::keys::OfKeys;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
 pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
@@ -104,6 +106,10 @@ pub enum Request {
     },
     QueueDrop {
         which: Which,
+    },
+    Erase {
+        address: String,
+        erasing: Erasing,
     },
     SuppressList {
         /// Of this organisation; without one, all lists, and what bounced.
@@ -445,6 +451,7 @@ pub async fn answer(house: &House, onward: &Onward, request: Request) -> Result<
 async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -> Result<Value, Problem> {
     match request {
         Request::Explain { address, org, stream } => explain::explain(house, &address, org, stream).await,
+        Request::Erase { address, erasing } => erase::erase(house, &address, erasing).await,
         Request::SuppressList { org, limit } => addresses::list(house, org, limit).await,
         Request::SuppressAdd { entry } => addresses::suppress(house, onward, entry).await,
         Request::SuppressAllow { entry } => addresses::allow(house, entry).await,

@@ -9,6 +9,7 @@ use crate::descriptor::Descriptor;
 use crate::header::{COUNT_MAX, HEADER_OCTETS, Header, HeaderError, RelayOnly, Sealing, SignedHeader};
 use crate::merkle;
 use crate::record::{Class, RECORD_OCTETS, Record};
+use crate::tags::Tag;
 
 /// A sealed segment with the body as it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,23 @@ pub fn open(signed: &SignedHeader, body: &[u8]) -> Result<Opened, SegmentError> 
     let entries: Vec<Entry> = places.iter().map(Place::entry).collect();
     check_hours(header.sealed_at(), records(&entries))?;
     Ok(Opened::Readable(Box::new(Verified { header: *signed, entries })))
+}
+
+/// The tag at each place, as an erasure looks for it; none where the record carries none, was taken out, or is of a version
+/// that this software cannot read.
+///
+/// # Errors
+/// [`SegmentError`] where the body is not of this header.
+pub fn tags(header: &Header, body: &[u8]) -> Result<Vec<Option<Tag>>, SegmentError> {
+    let places = split(header, body)?;
+    if header.readable().is_err() {
+        return Ok(vec![None; places.len()]);
+    }
+    let tag = |place: &Place<'_>| match place.entry() {
+        Entry::Record(record) => record.tag(),
+        Entry::Redacted(_) => None,
+    };
+    Ok(places.iter().map(tag).collect())
 }
 
 /// The same body with these records replaced by their leaf hashes; root and signature stay valid.
@@ -287,7 +305,7 @@ pub(crate) mod tests {
     use crate::header::Position;
     use crate::keys::NodeKey;
     use crate::record::Source;
-    use crate::tags::{KeyId, Tag};
+    use crate::tags::KeyId;
 
     pub(crate) const SEALED_AT: u64 = 1_790_000_000;
 
@@ -388,6 +406,17 @@ pub(crate) mod tests {
         assert_eq!(left, [1, 2, 4]);
         assert_eq!(twice[..6], [0, 2, 0, 0, 0, 3]);
         assert_eq!(redact(header, &once, &[5]), Err(SegmentError::Redaction { index: 5, count: 5 }));
+    }
+
+    #[test]
+    fn what_was_taken_out_has_no_tag_any_more() {
+        let segment = segment(3);
+        let header = segment.header.header();
+        let tag = |n| Some(Tag([n; 16]));
+        assert_eq!(tags(header, &segment.body), Ok(vec![tag(0), tag(1), tag(2)]));
+        let without = redact(header, &segment.body, &[1]).unwrap();
+        assert_eq!(tags(header, &without), Ok(vec![tag(0), None, tag(2)]));
+        assert!(!without.windows(16).any(|octets| octets == [1; 16]));
     }
 
     #[test]

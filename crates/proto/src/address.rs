@@ -97,6 +97,13 @@ impl Address {
         self.local == other.local && self.domain.is_same(&other.domain)
     }
 
+    /// As [`Self::is_same`], whatever the case of the local part: servers that tell `Jean` from `jean` are not found any
+    /// more, and people write either.
+    #[must_use]
+    pub fn is_same_in_any_case(&self, other: &Self) -> bool {
+        self.local.eq_ignore_ascii_case(&other.local) && self.domain.is_same(&other.domain)
+    }
+
     /// True for the mailbox of this name at any domain, in whatever case: `postmaster`, `abuse`.
     #[must_use]
     pub fn is_mailbox_of(&self, name: &str) -> bool {

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::cli::{self, Alerts, Breaker, Command, Ledger, Org, Peer, Queue, Suppress};
 use crate::config::Config;
 use crate::password::password;
-use crate::{Exit, Failure, open, progress, say, sender, show};
+use crate::{Exit, Failure, erase, open, progress, say, sender, show};
 
 /// Asks, and prints the answer.
 pub async fn run(config: &Config, config_file: &Path, command: Command, as_json: bool) -> Result<ExitCode, Failure> {
@@ -34,6 +34,11 @@ pub async fn run(config: &Config, config_file: &Path, command: Command, as_json:
         say(&value.to_string());
     } else {
         say(show::text(&request, &value).trim_end());
+    }
+    if let Some(next) = erase::next(&request, &value).filter(|_| !as_json && io::stdin().is_terminal())
+        && answered(erase::QUESTION)? == "yes"
+    {
+        say(show::text(&next, &ask(config, config_file, &next).await?).trim_end());
     }
     let failed = value.as_array().into_iter().flatten().any(|tried| tried["ok"] == false);
     if matches!(request, Request::AlertsTest) && failed {
@@ -74,17 +79,21 @@ async fn confirmed(config: &Config, config_file: &Path, who: &str) -> Result<Str
         );
         return Err(Failure::new(Exit::Usage, message));
     }
-    let mut answer = String::new();
     let question = "Has its administrator read the same two fingerprints to you? Type yes to trust it: ";
-    let mut out = io::stderr();
-    write!(out, "{peer}{question}")
-        .and_then(|()| out.flush())
-        .and_then(|()| io::stdin().lock().take(ANSWER_OCTETS_MAX).read_line(&mut answer))
-        .map_err(|error| Failure::new(Exit::Temporary, format!("the terminal: {error}")))?;
-    match answer.trim() {
+    match answered(&format!("{peer}{question}"))?.as_str() {
         "yes" => Ok(fingerprint),
         _ => Err(Failure::new(Exit::Input, "nothing was changed")),
     }
+}
+
+/// What the person at the terminal answers.
+fn answered(question: &str) -> Result<String, Failure> {
+    let (mut answer, mut out) = (String::new(), io::stderr());
+    write!(out, "{question}")
+        .and_then(|()| out.flush())
+        .and_then(|()| io::stdin().lock().take(ANSWER_OCTETS_MAX).read_line(&mut answer))
+        .map_err(|error| Failure::new(Exit::Temporary, format!("the terminal: {error}")))?;
+    Ok(answer.trim().to_owned())
 }
 
 /// Asks, and gives the answer back.
@@ -153,6 +162,7 @@ fn patience(request: &Request) -> Duration {
         Request::AlertsTest
         | Request::ExportsWrite
         | Request::LedgerRebuild
+        | Request::Erase { .. }
         | Request::ReplayReplies { .. }
         | Request::QueueRetry { which: Those(_) }
         | Request::QueueHold { which: Those(_) }
@@ -258,6 +268,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             Breaker::Believe { provider } => Request::BreakerDecide { provider, verdict: Verdict::Believe },
         },
         Command::Stats(asked) => asked.into(),
+        Command::Erase(asked) => asked.into(),
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
         Command::Audit(audit) => audit.into(),
         Command::Token(token) => token.into(),

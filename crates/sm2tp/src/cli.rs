@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod beside;
+mod erase;
 mod key;
 mod peer;
 mod stats;
@@ -26,6 +27,7 @@ use sm2tp_rules::{Stream, Streams};
 pub use self::account::Account;
 pub use self::audit::Audit;
 pub use self::beside::{Exim, Log, Opensmtpd, Postfix};
+pub use self::erase::Erase;
 pub use self::key::Key;
 pub use self::peer::Peer;
 pub use self::stats::Stats;
@@ -120,6 +122,8 @@ pub enum Command {
     /// Addresses that are not written to.
     #[command(subcommand)]
     Suppress(Suppress),
+    /// Show what is kept of an address, and remove it when a person asked for that.
+    Erase(Erase),
     /// Those who send, and what the watch makes of them.
     #[command(subcommand)]
     Sender(Sender),

@@ -16,6 +16,7 @@ mod doctor;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]
 mod drive;
+mod erase;
 mod evidence;
 mod exim;
 mod key;

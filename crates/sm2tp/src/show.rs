@@ -21,6 +21,7 @@ pub fn text(request: &Request, value: &Value) -> String {
     let mut out = String::new();
     match request {
         Request::Explain { .. } => explain::explain(&mut out, value, of_terminal()),
+        Request::Erase { .. } => out = crate::erase::text(value),
         Request::SuppressAdd { .. } => suppressed_now(&mut out, value),
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),

@@ -4,6 +4,7 @@
 //! files and give each a local number for the feed.
 
 mod contradict;
+mod erasing;
 mod history;
 mod index;
 mod judging;
@@ -24,6 +25,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sm2tp_federation::belief::BeliefLimits;
@@ -35,6 +37,7 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::segment::{self, SegmentError};
 use thiserror::Error;
 
+pub use self::erasing::Everything;
 pub use self::history::{History, segment_octets};
 use self::index::FRESH_MAX;
 use self::index::upkeep::Upkeep;
@@ -59,6 +62,10 @@ pub struct Federated {
     links: Arc<Mutex<HashMap<NodeKey, Vec<NodeKey>>>>,
     /// Of peers that were never read to the end: events of each origin that they have.
     there: Arc<Mutex<HashMap<NodeKey, Events>>>,
+    /// Held while this node seals a segment, and while it looks for what it has told to erase it.
+    own_log: Arc<tokio::sync::Mutex<()>>,
+    /// When the index was last written anew because others erased; unix seconds.
+    swept_at: Arc<AtomicU64>,
 }
 
 /// How many events of each origin.
@@ -113,6 +120,8 @@ impl Federated {
             belief: Arc::new(belief),
             links: Arc::default(),
             there: Arc::default(),
+            own_log: Arc::default(),
+            swept_at: Arc::default(),
         };
         federated.load_links().await?;
         federated.load_judgements().await?;
@@ -120,6 +129,7 @@ impl Federated {
         federated.refresh_origins().await?;
         federated.count_kept().await?;
         federated.load_parked().await?;
+        federated.follow_all_erasures().await?;
         federated.read_owed(owed).await?;
         Ok(federated)
     }
@@ -138,11 +148,20 @@ impl Federated {
         let opened = segment::open(signed, body)?;
         let header = *signed.header();
         self.upkeep.room().await?;
-        let _coming = self.upkeep.coming();
-        self.write_file(&header, body)?;
-        let fresh = self.ledger.write(move |sql| Ok(parked::insert(sql, &header, introducer, now, None)?)).await?;
-        if let Some(row) = fresh {
+        let coming = self.upkeep.coming();
+        self.write_body(signed, body)?;
+        let asked = erasing::asked(&opened);
+        let erases = !asked.is_empty();
+        let fresh = self.ledger.write(move |sql| {
+            erasing::note(sql, header.origin(), &asked)?;
+            Ok(parked::insert(sql, &header, introducer, now, None)?)
+        });
+        if let Some(row) = fresh.await? {
             self.took(&header, &opened, row, now);
+        }
+        drop(coming);
+        if erases {
+            self.follow_erasures(header.origin()).await;
         }
         Ok(header.count())
     }

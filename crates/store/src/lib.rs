@@ -12,6 +12,7 @@ pub mod idempotency;
 pub mod keys;
 pub mod ledger;
 pub mod outbox;
+mod overwritten;
 pub mod persons;
 pub mod returns;
 pub mod senders;

@@ -286,6 +286,14 @@ impl Spool {
         self.read(rows::depth).await
     }
 
+    /// Takes octets that were in the queue out of its files: the database, and the file of bodies that nobody needs any more.
+    ///
+    /// # Errors
+    /// [`SpoolError`]: they may stand there still.
+    pub async fn overwrite(&self, gone: Vec<Vec<u8>>) -> Result<(), SpoolError> {
+        self.ask(|to| Question::Overwrite(gone, to)).await
+    }
+
     /// Whether the writer and the queue database answer. A disk that is full is an answer: no restart makes room.
     ///
     /// # Errors

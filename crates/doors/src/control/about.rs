@@ -8,7 +8,7 @@ use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::ledger::Replay;
 
 use super::access::Asker;
-use super::{Entry, ImportMode, Problem, Request, Those, Which, tokens};
+use super::{Entry, Erasing, ImportMode, Problem, Request, Those, Which, tokens};
 use crate::House;
 
 /// What is taken out of an answer for somebody who may see one organisation only.
@@ -39,6 +39,7 @@ impl Request {
             // What the watch holds is let go by who may overrule the watch.
             Self::QueueRelease { .. } => ("queue-release", Area::Senders),
             Self::QueueDrop { .. } => ("queue-drop", Area::Queue),
+            Self::Erase { .. } => ("erase", Area::Ledger),
             Self::SuppressList { .. } => ("suppress-list", Area::Suppression),
             Self::SuppressAdd { .. } => ("suppress-add", Area::Suppression),
             Self::SuppressAllow { .. } => ("suppress-allow", Area::Suppression),
@@ -128,6 +129,7 @@ impl Request {
             | Self::TokenList
             | Self::AuditList { .. } => false,
             Self::SuppressImport { import } => import.mode == ImportMode::Keep,
+            Self::Erase { erasing, .. } => *erasing == Erasing::Erase,
             Self::Key { wanted } => wanted.changes(),
             Self::OrgReturns { change, .. } => *change != WishesChange::default(),
             Self::OrgLimits { change, .. } => *change != LimitsChange::default(),
@@ -199,6 +201,8 @@ impl Request {
         match self {
             Self::SuppressAdd { entry } | Self::SuppressAllow { entry } | Self::SuppressRemove { entry } => of(entry),
             Self::SuppressConfirm { address, .. } => shown(address),
+            // Of whom is what was to be forgotten.
+            Self::Erase { .. } => "an address".to_owned(),
             Self::SuppressImport { import } => format!("{} entries, {}", import.entries.len(), import.from),
             Self::QueueRetry { which }
             | Self::QueueHold { which }

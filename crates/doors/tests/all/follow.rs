@@ -1,8 +1,11 @@
 //! What a peer publishes arrives; what it lies about does not; a restored node does not fork its log.
 
 use sm2tp_doors::{now, peering};
+use sm2tp_federation::header::HEADER_OCTETS;
 use sm2tp_federation::keys::NodeKey;
-use sm2tp_federation::record::{Class, Record};
+use sm2tp_federation::quota::Parked;
+use sm2tp_federation::record::{Class, EraseTarget, Record, Source};
+use sm2tp_federation::segment::{self, Opened, Segment};
 use sm2tp_federation::tags::Tag;
 use sm2tp_proto::Domain;
 use sm2tp_rules::Stream;
@@ -296,4 +299,61 @@ async fn waiting(node: &Node) -> Vec<(Tag, Class, u16)> {
         Ok((record.tag().unwrap(), record.class, record.enhanced.2))
     };
     node.house.ledger.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await.unwrap()
+}
+
+/// `FEDERATION.md` §5: a holder takes out what its origin erases, and nothing that somebody else said.
+#[tokio::test]
+async fn what_an_origin_erases_goes_from_files_and_index_and_what_others_said_stays() {
+    let dir = TempDir::new();
+    let (node, liar, other) = (Node::start(&dir, "b").await, Liar::start(151).await, Liar::start(161).await);
+    let store = &node.house.federation.store;
+    let said = |address: &str| Record::about(Class::HARD, Source(1), node.tag(address), now() - 7200);
+    let first = liar.seal(None, &[said("jean@example.org"), said("paul@example.org")]);
+    let of_first = EraseTarget { epoch: 0, sequence: first.header.header().first_sequence() };
+    // It names a number that the other origin has used, too.
+    let second = liar.seal(
+        Some(&first),
+        &[Record::erase(of_first, now()), Record::erase(EraseTarget { epoch: 7, ..of_first }, now())],
+    );
+    let theirs = other.seal(None, &[said("jean@example.org")]);
+    for one in [&liar, &other] {
+        node.befriend(&one.descriptor).await;
+    }
+    let votes = |address: &str| store.look(|index| index.votes(&node.tag(address), now(), store.belief()).len());
+    let holds = async |liar: &Liar, segment: &Segment, address: &str| {
+        let octets = store.segment(liar.key(), segment.header.header().position()).await.unwrap();
+        octets.windows(16).any(|part| part == node.tag(address).0)
+    };
+    for (segment, body) in [(&first, &first.body), (&theirs, &theirs.body)] {
+        store.keep(&segment.header, body, None, now()).await.unwrap();
+    }
+    assert_eq!((votes("jean@example.org"), votes("paul@example.org")), (2, 1));
+    store.keep(&second.header, &second.body, None, now()).await.unwrap();
+    assert_eq!((votes("jean@example.org"), votes("paul@example.org")), (1, 1));
+    assert!(!holds(&liar, &first, "jean@example.org").await && holds(&liar, &first, "paul@example.org").await);
+    assert!(holds(&other, &theirs, "jean@example.org").await);
+    // The same segment once more, from a peer that has not followed yet.
+    store.keep(&first.header, &first.body, None, now()).await.unwrap();
+    assert!(!holds(&liar, &first, "jean@example.org").await);
+    let kept = store.segment(liar.key(), first.header.header().position()).await.unwrap();
+    let checked = segment::verify(first.header.header(), liar.descriptor.descriptor(), &kept[HEADER_OCTETS..]);
+    assert!(matches!(checked, Ok(Opened::Readable(_))), "root and signature are good: {checked:?}");
+}
+
+#[tokio::test]
+async fn what_was_erased_before_it_was_fetched_is_taken_out_on_arrival() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(171).await);
+    let store = &node.house.federation.store;
+    let first = liar.seal(None, &[Record::about(Class::HARD, Source(1), node.tag("jean@example.org"), now() - 7200)]);
+    let erase = Record::erase(EraseTarget { epoch: 0, sequence: 1 }, now());
+    let second = liar.seal(Some(&first), &[erase]);
+    node.befriend(&liar.descriptor).await;
+    store.park(&first.header, None, Parked::Unusual { events: 9, limit: 5 }, now()).await.unwrap();
+    store.keep(&second.header, &second.body, None, now()).await.unwrap();
+    store.release(liar.key()).await.unwrap();
+    store.unpark(&first.header, &first.body, now()).await.unwrap();
+    let octets = store.segment(liar.key(), first.header.header().position()).await.unwrap();
+    assert!(!octets.windows(16).any(|part| part == node.tag("jean@example.org").0));
+    assert_eq!(store.look(|index| index.votes(&node.tag("jean@example.org"), now(), store.belief()).len()), 0);
 }

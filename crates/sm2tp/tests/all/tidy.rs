@@ -59,6 +59,7 @@ const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/sm2tp/src/report.rs", "`sm2tp report`, to whoever has the mail that names them"),
     ("crates/store/src/returns/settle.rs", "to find a line of the send log"),
     ("crates/store/src/senders.rs", "the name of a sender that has no login"),
+    ("crates/store/src/ledger/erased.rs", "to look whether it is gone from the octets of the files"),
     ("crates/store/src/spool/entry.rs", "the envelope beside the content, gone with it"),
     ("crates/store/src/spool/rows.rs", "the queue row, gone with the mail"),
     ("crates/store/src/spool/unfolded.rs", "what the ledger is told, which makes tags of it"),

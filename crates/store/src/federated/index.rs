@@ -3,6 +3,7 @@
 
 mod filter;
 mod fresh;
+mod gone;
 mod manifest;
 mod mark;
 mod merge;
@@ -156,6 +157,31 @@ impl Index {
             }
         }
         self.tags.note(row);
+    }
+
+    /// An event was taken out of its segment, and is not to be found any more. Without its tag it may be in any run.
+    pub(super) fn erase(&mut self, origin: NodeKey, (epoch, sequence): (u32, u64), tag: Option<Tag>) {
+        let origin = self.number(origin);
+        self.tags.erase((origin, epoch, sequence), tag);
+    }
+
+    /// Whether it was erased and may stand in a run.
+    pub(super) fn is_erased(&self, origin: &NodeKey, (epoch, sequence): (u32, u64)) -> bool {
+        self.numbers.get(origin).is_some_and(|origin| self.tags.gone().has((*origin, epoch, sequence)))
+    }
+
+    /// Whether anything was erased that may stand in a run.
+    pub(super) fn has_erased(&self) -> bool {
+        !self.tags.gone().is_empty()
+    }
+
+    /// What is in no run any more, by its origins.
+    fn forget_gone(&mut self, places: &[(u32, u32, u64)]) -> Vec<(NodeKey, u32, u64)> {
+        self.tags.gone_mut().forget(places);
+        let named = |(origin, epoch, sequence): &(u32, u32, u64)| {
+            Some((*self.origins.get(*origin as usize)?, *epoch, *sequence))
+        };
+        places.iter().filter_map(named).collect()
     }
 
     /// Origins in the order of their numbers.

@@ -71,6 +71,7 @@ impl Federated {
     /// [`FederatedError`] where it cannot be noted; it is believed all the same.
     pub async fn judge(&self, now: u64) -> Result<Vec<Turned>, FederatedError> {
         self.tend_index()?;
+        self.sweep_in_time(now);
         // An index that lacks events would make a liar look honest.
         if self.belief.agreement == Switch::Off || self.upkeep.is_reading() {
             return Ok(Vec::new());

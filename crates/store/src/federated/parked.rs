@@ -6,7 +6,7 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::quota::Parked;
 use sm2tp_federation::segment;
 
-use super::{Federated, FederatedError, header};
+use super::{Federated, FederatedError, erasing, header};
 use crate::sql::{self, Row, Sql, Value};
 
 /// What waits of one origin.
@@ -95,9 +95,10 @@ impl Federated {
         let header = *signed.header();
         self.upkeep.room().await?;
         let _coming = self.upkeep.coming();
-        self.write_file(&header, body)?;
-        let at = header.position();
+        self.write_body(signed, body)?;
+        let (at, asked) = (header.position(), erasing::asked(&opened));
         let done = self.ledger.write(move |sql| {
+            erasing::note(sql, header.origin(), &asked)?;
             let values = [header.origin().0[..].into(), at.epoch.into(), at.segno.into()];
             let found = "SELECT introducer, parked FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3 \
                 AND parked IS NOT NULL";
@@ -108,6 +109,13 @@ impl Federated {
         });
         let Some((row, released)) = done.await? else { return Ok(()) };
         self.took(&header, &opened, row, now);
+        self.is_let_in(&header, released);
+        // What it asks to erase, and what was asked of it while it waited.
+        self.follow_erasures(header.origin()).await;
+        Ok(())
+    }
+
+    fn is_let_in(&self, header: &Header, released: bool) {
         let mut index = self.write_index();
         let parked = index.parked_mut();
         if let Some(waiting) = parked.get_mut(&header.origin()) {
@@ -116,7 +124,6 @@ impl Federated {
             waiting.released = waiting.released.saturating_sub(u64::from(released));
         }
         parked.retain(|_, waiting| waiting.segments != 0);
-        Ok(())
     }
 
     pub(super) async fn load_parked(&self) -> Result<(), FederatedError> {

@@ -102,6 +102,7 @@ impl Publisher {
     /// # Errors
     /// [`FederatedError`]: nothing was published.
     pub async fn seal(&self, now: u64, epoch: u32) -> Result<usize, FederatedError> {
+        let _log = self.federated.own_log.lock().await;
         let waiting = self.federated.ledger.read(|sql| Ok(oldest(sql)?)).await?;
         let Some((key_id, count, oldest_at)) = waiting else { return Ok(0) };
         if !publish::should_seal(u32::try_from(count).unwrap_or(u32::MAX), oldest_at, now, &self.rules) {

@@ -49,13 +49,14 @@ pub(super) const VIEW_TABLES: [&str; 7] =
 /// 18: who changed what.
 /// 19: persons who use the pages, and their sessions.
 /// 20: tokens of programs, and requests that are done once.
-const FORMAT: i64 = 20;
+/// 21: records that their origins asked to erase.
+const FORMAT: i64 = 21;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -96,6 +97,8 @@ const MIGRATIONS: [&str; 19] = [
     // Two tables, which are made below.
     "",
     // Two tables, which are made below.
+    "",
+    // A table, which is made below.
     "",
 ];
 
@@ -239,7 +242,7 @@ CREATE INDEX IF NOT EXISTS idempotency_token ON idempotency (token, at);
 ";
 
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
-/// segment; `segment` names the files.
+/// segment; `segment` names the files, and `erasure` what has to go from them and from the index.
 const FEDERATION: &str = "
 CREATE TABLE IF NOT EXISTS publish (
     id INTEGER PRIMARY KEY, key_id BLOB NOT NULL, tag BLOB NOT NULL, class INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -265,6 +268,9 @@ CREATE TABLE IF NOT EXISTS judged (
     quarantined_since INTEGER, proof BLOB, epoch_min INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS frozen_hour (
     provider INTEGER NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (provider, hour)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erasure (
+    origin BLOB NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    PRIMARY KEY (origin, epoch, sequence)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
 
@@ -277,6 +283,17 @@ mod tests {
         let (before, rest) = VIEWS.split_once(", delivered INTEGER").unwrap();
         let (_, rest) = rest.split_once("complained INTEGER NOT NULL DEFAULT 0").unwrap();
         format!("{before}{rest}")
+    }
+
+    #[test]
+    fn a_ledger_of_format_20_learns_what_is_to_be_erased() {
+        let connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        connection.execute_batch("DROP TABLE erasure; PRAGMA user_version = 20;").unwrap();
+        for _ in 0..2 {
+            assert!(!prepare(&connection).unwrap());
+            connection.prepare("SELECT origin, epoch, sequence FROM erasure").unwrap();
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use sm2tp_federation::tags::Tag;
+use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_rules::suppress::{Lists, Recipient};
 use sm2tp_rules::{Evidence, Streams};
 
@@ -115,6 +115,16 @@ impl Views {
         let mut known = self.write();
         for (tag, evidence) in evidence {
             known.evidence.change(*tag, |_| (!evidence.is_empty()).then(|| (*evidence).into()));
+        }
+    }
+
+    /// Forgets what is known under these tags, and the lists they are on.
+    pub(super) fn forget(&self, tags: &[(KeyId, Tag)]) {
+        let mut known = self.write();
+        let orgs: Vec<u32> = known.orgs.values().copied().chain([NODE]).collect();
+        for (_, tag) in tags {
+            known.evidence.change(*tag, |_| None);
+            orgs.iter().for_each(|org| known.lists.change((*tag, *org), |_| None));
         }
     }
 

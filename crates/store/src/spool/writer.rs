@@ -12,6 +12,7 @@ use super::mail::{Change, NewMail, Queued};
 use super::rows::Mark;
 use super::unfolded::{self, Unfolded};
 use super::{Behind, SpoolError, rows};
+use crate::overwritten::overwrite;
 
 /// What can be asked of the writer.
 pub(super) enum Job {
@@ -35,6 +36,8 @@ pub(super) enum Question {
     Fold(To<()>),
     /// Outbox entries that nobody can read.
     SetAside(Vec<u64>, To<()>),
+    /// Octets that the rows do not hold any more, and that no file is to hold.
+    Overwrite(Vec<Vec<u8>>, To<()>),
 }
 
 /// The way of an answer. The asker may have hung up; its mail is safe all the same, and it will ask again.
@@ -181,6 +184,7 @@ impl Writer {
             }
             Question::Fold(to) => drop(to.send(open.and_then(|()| self.fold(&[])))),
             Question::SetAside(ids, to) => drop(to.send(open.and_then(|()| self.fold(&ids)))),
+            Question::Overwrite(gone, to) => drop(to.send(open.and_then(|()| self.overwrite(&gone)))),
         }
     }
 
@@ -316,6 +320,14 @@ impl Writer {
         self.folded_to = end;
         self.bodies.folded(end.segment);
         self.behind.lock().unwrap_or_else(PoisonError::into_inner).folded(self.next.told);
+        Ok(())
+    }
+
+    /// Takes octets out of the files, as far as no mail that waits needs them.
+    fn overwrite(&mut self, gone: &[Vec<u8>]) -> Result<(), SpoolError> {
+        self.bodies.retire();
+        self.fold(&[])?;
+        overwrite(&self.connection, gone)?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::collections::hash_map;
 
 use sm2tp_federation::tags::Tag;
 
+use super::gone::Place;
 use super::mark::{Entry, Mark};
 use super::run::Rows;
 
@@ -48,6 +49,23 @@ impl Fresh {
             }
         };
         self.slots.push(Slot { mark, before });
+    }
+
+    /// Forgets the event about a tag that stands in this place.
+    pub(super) fn forget(&mut self, tag: &Tag, (origin, epoch, sequence): Place) {
+        let (mut at, mut after) = (self.heads.get(tag).copied(), None);
+        while let Some((here, slot)) = at.and_then(|at| Some((at, *self.slots.get(at as usize)?))) {
+            if slot.mark.origin == origin && slot.mark.place() == (epoch, sequence) {
+                // Its slot stays, without a way to it.
+                match (after, slot.before) {
+                    (Some(after), before) => self.slots[after as usize].before = before,
+                    (None, Some(before)) => _ = self.heads.insert(*tag, before),
+                    (None, None) => _ = self.heads.remove(tag),
+                }
+                return;
+            }
+            (after, at) = (Some(here), slot.before);
+        }
     }
 
     /// Events of the segment with this local number are here.

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::gone::Gone;
 use super::mark::Entry;
 use super::run::{Rows, Run, RunError, Scan, Writer};
 
@@ -20,11 +21,11 @@ pub(super) fn plan(runs: &[Arc<Run>], fresh_max: usize) -> Option<Vec<Arc<Run>>>
 }
 
 /// Writes one run with all that is in `runs`, of each origin its newest word about a tag, without what lies before `oldest` in
-/// the logs of origins, by their numbers. Ends early when `closed` is set.
+/// the logs of origins, by their numbers, and without what is `gone`. Ends early when `closed` is set.
 pub(super) fn merge(
     runs: &[Arc<Run>],
     mut writer: Writer,
-    oldest: &[(u32, u64)],
+    (oldest, gone): (&[(u32, u64)], &Gone),
     closed: &AtomicBool,
 ) -> Result<Run, RunError> {
     let rows = runs.iter().map(|run| run.rows).reduce(Rows::with).unwrap_or(Rows::of(0));
@@ -39,10 +40,12 @@ pub(super) fn merge(
         // Of one origin about one tag the newest comes first, and is its vote (§8.5).
         let whose = (entry.tag, entry.mark.origin);
         let begins = oldest.get(entry.mark.origin as usize).copied().unwrap_or_default();
-        if last != Some(whose) && begins <= entry.mark.place() {
-            writer.push(&entry)?;
+        if !gone.is_gone(&entry.mark) {
+            if last != Some(whose) && begins <= entry.mark.place() {
+                writer.push(&entry)?;
+            }
+            last = Some(whose);
         }
-        last = Some(whose);
         count += 1;
         if count.is_multiple_of(LOOKED_EVERY) && closed.load(Ordering::Relaxed) {
             return Err(RunError::Closed);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sm2tp_federation::tags::Tag;
 
 use super::fresh::Fresh;
+use super::gone::{Gone, Place};
 use super::mark::Mark;
 use super::run::Run;
 use super::upkeep::Cut;
@@ -17,11 +18,37 @@ pub(super) struct Tags {
     /// What is being written as a run; nothing is added to it.
     writing: Option<(Arc<Fresh>, Cut)>,
     runs: Vec<Arc<Run>>,
+    /// What stands in one of these and is not to be found.
+    gone: Gone,
 }
 
 impl Tags {
     pub(super) fn add(&mut self, tag: Tag, mark: Mark) {
-        self.fresh.add(tag, mark);
+        // It may be read again from a copy that was read before the event went.
+        if !self.gone.is_gone(&mark) {
+            self.fresh.add(tag, mark);
+        }
+    }
+
+    /// The event in this place is not to be found any more; its tag, where that is known.
+    pub(super) fn erase(&mut self, place: Place, tag: Option<Tag>) {
+        if let Some(tag) = &tag {
+            self.fresh.forget(tag, place);
+        }
+        self.gone.add(place, tag);
+    }
+
+    pub(super) fn gone(&self) -> &Gone {
+        &self.gone
+    }
+
+    pub(super) fn gone_mut(&mut self) -> &mut Gone {
+        &mut self.gone
+    }
+
+    /// Whether a run is being written.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
     }
 
     /// Events of the segment with this local number were added.
@@ -38,6 +65,9 @@ impl Tags {
         }
         for run in &self.runs {
             run.find(tag, |mark| marks.push(mark));
+        }
+        if !self.gone.is_empty() {
+            marks.retain(|mark| !self.gone.is_gone(mark));
         }
         if 1 < marks.len() {
             marks.sort_unstable_by_key(|mark| (mark.origin, std::cmp::Reverse(mark.place())));

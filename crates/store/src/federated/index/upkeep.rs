@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use sm2tp_federation::keys::NodeKey;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use super::Index;
+use super::gone::Place;
 use super::manifest::{Manifest, Newest, RunLine};
 use super::merge;
 use super::run::{Rows, Run, RunError, Writer, io_at};
@@ -179,6 +181,27 @@ impl Upkeep {
         }
     }
 
+    /// Takes what was erased out of the runs, one after the other and never beside another merge. Answers with the places,
+    /// by origin, that are in no run any more.
+    pub(in crate::federated) async fn sweep(&self) -> Result<Vec<(NodeKey, u32, u64)>, RunError> {
+        loop {
+            let done = self.0.done.notified();
+            if !self.0.is_merging.swap(true, Ordering::AcqRel) {
+                break;
+            }
+            done.await;
+        }
+        let shared = Arc::clone(&self.0);
+        let swept = spawn_blocking(move || {
+            let swept = shared.sweep();
+            shared.is_merging.store(false, Ordering::Release);
+            shared.done.notify_waiters();
+            swept
+        });
+        let swept = swept.await.map_err(|_| RunError::Closed)??;
+        Ok(self.0.write().forget_gone(&swept))
+    }
+
     /// Takes damaged runs out. Answers with the segments that are to be read again for them.
     pub(in crate::federated) fn mend(&self) -> Result<Vec<Reading>, RunError> {
         let damaged: Vec<_> = self.0.read().tags.runs().iter().filter(|run| run.is_damaged()).cloned().collect();
@@ -282,6 +305,28 @@ impl Shared {
         Ok(())
     }
 
+    /// Writes the runs anew that hold what is gone. Answers with what is in none afterwards; with nothing while a run is
+    /// being written that may hold it.
+    fn sweep(&self) -> Result<Vec<Place>, RunError> {
+        let (gone, runs) = {
+            let index = self.read();
+            if index.tags.is_writing() {
+                return Ok(Vec::new());
+            }
+            (index.tags.gone().clone(), index.tags.runs().to_vec())
+        };
+        for run in runs {
+            // One that is damaged is made again from the segments.
+            if run.is_damaged() {
+                return Ok(Vec::new());
+            }
+            if gone.may_be_in(&run) {
+                self.merge(&[run])?;
+            }
+        }
+        Ok(gone.places().collect())
+    }
+
     fn merge_all(&self) {
         loop {
             let Some(chosen) = merge::plan(self.read().tags.runs(), self.fresh_max) else { break };
@@ -300,8 +345,12 @@ impl Shared {
 
     fn merge(&self, chosen: &[Arc<Run>]) -> Result<(), RunError> {
         let path = self.next_path();
-        let oldest = self.read().oldest_by_number();
-        let merged = Writer::new(&path).and_then(|writer| merge::merge(chosen, writer, &oldest, &self.is_closed));
+        let (oldest, gone) = {
+            let index = self.read();
+            (index.oldest_by_number(), index.tags.gone().clone())
+        };
+        let merged =
+            Writer::new(&path).and_then(|writer| merge::merge(chosen, writer, (&oldest, &gone), &self.is_closed));
         let run = Arc::new(merged.inspect_err(|_| forget(&path.with_extension("new")))?);
         let is_old = |line: &RunLine| chosen.iter().any(|run| run.path.ends_with(&line.file));
         self.rewrite(|manifest| {

@@ -18,6 +18,8 @@ struct Tried {
     dir: TempDir,
     random: u64,
     told: BTreeMap<u64, Segment>,
+    /// What was erased and may stand in a run.
+    gone: Vec<Place>,
     index: Arc<RwLock<Index>>,
     upkeep: Upkeep,
 }
@@ -27,7 +29,7 @@ impl Tried {
         let dir = TempDir::quick();
         let (index, upkeep, owed) = open(&dir);
         assert_eq!(owed, [Rows { first: 0, last: u64::MAX }]);
-        Self { dir, random: seed, told: BTreeMap::new(), index, upkeep }
+        Self { dir, random: seed, told: BTreeMap::new(), gone: Vec::new(), index, upkeep }
     }
 
     /// SplitMix64.
@@ -72,10 +74,37 @@ impl Tried {
         index.tags.note(row);
     }
 
+    /// An origin erases all that it said of a tag: the segments are without it.
+    fn erase(&mut self) {
+        let all: Vec<(Tag, Mark)> = self.told.values().flatten().copied().collect();
+        let Some((tag, of)) = all.get(self.random(all.len().max(1) as u64) as usize).copied() else { return };
+        let is_gone = |(about, mark): &(Tag, Mark)| *about == tag && mark.origin == of.origin;
+        self.told.values_mut().for_each(|segment| segment.retain(|one| !is_gone(one)));
+        let mut index = self.index.write().unwrap();
+        for (_, mark) in all.iter().filter(|one| is_gone(one)) {
+            let place = (mark.origin, mark.epoch, mark.sequence);
+            index.tags.erase(place, Some(tag));
+            self.gone.push(place);
+        }
+    }
+
+    fn sweep(&mut self) {
+        let swept = self.upkeep.0.sweep().unwrap();
+        self.index.write().unwrap().forget_gone(&swept);
+        self.gone.retain(|place| !swept.contains(place));
+        for run in self.runs() {
+            let all = run.scan().filter_map(Result::ok).map(|entry| entry.mark);
+            let is_there = |mark: Mark| swept.contains(&(mark.origin, mark.epoch, mark.sequence));
+            assert!(all.into_iter().all(|mark| !is_there(mark)), "{}", run.path.display());
+        }
+    }
+
     /// The power fails: only what is on the disk is left.
     fn restart(&mut self) {
         let (index, upkeep, owed) = open(&self.dir);
         (self.index, self.upkeep) = (index, upkeep);
+        // Of these only the places are known.
+        self.gone.iter().for_each(|place| self.index.write().unwrap().tags.erase(*place, None));
         let newest = self.told.keys().last().copied().unwrap_or(0);
         self.upkeep.note(newest, &newest.to_be_bytes());
         let reading = owed.into_iter().map(|rows| self.upkeep.reading(rows)).collect();
@@ -164,6 +193,8 @@ fn whatever_happens_the_index_says_what_a_map_says() {
                     let reading = tried.upkeep.mend().unwrap();
                     tried.read_again(reading);
                 }
+                11..=12 => tried.erase(),
+                13 => tried.sweep(),
                 _ => tried.tell(),
             }
             if step % 25 == 0 {
@@ -171,6 +202,9 @@ fn whatever_happens_the_index_says_what_a_map_says() {
             }
         }
         tried.restart();
+        assert!(!tried.differs() || tried.is_found_out(), "seed {seed}");
+        tried.sweep();
+        assert_eq!(tried.gone, [], "seed {seed}");
         assert!(!tried.differs() || tried.is_found_out(), "seed {seed}");
     }
 }
