@@ -20,7 +20,7 @@ ALLOWED = {
 FORBIDDEN = ("native-tls", "openssl-sys", "ring")
 
 # A relay that volunteers audit; STYLE says 350, decision 0053 why it is more.
-LOCKED_MAX = 365
+LOCKED_MAX = 370
 
 
 def allowed(expression):

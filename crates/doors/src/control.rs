@@ -31,6 +31,7 @@ pub use self::dkim::Removal;
 pub use self::erase::Erasing;
 pub use self::keys::OfKeys;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
+pub use self::logins::{HashedLogin, IMPORT_LOGINS_MAX};
 pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
 pub use self::persons::AccountChange;
 pub use self::queue::{Those, Which};
@@ -173,11 +174,10 @@ pub enum Request {
         password: String,
         stream: Option<Stream>,
     },
-    /// With a password that another program has hashed (`{SCHEME}hash`).
-    OrgLoginHashed {
+    /// With passwords that another program has hashed (`{SCHEME}hash`); at most [`IMPORT_LOGINS_MAX`].
+    OrgImport {
         org: String,
-        login: String,
-        hash: String,
+        logins: Vec<HashedLogin>,
         stream: Option<Stream>,
     },
     OrgLogout {
@@ -480,9 +480,7 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::OrgAdd { name, domains, stream } => orgs::add(house, &name, domains, stream).await,
         Request::OrgRemove { name } => orgs::remove(house, &name).await,
         Request::OrgLogin { org, login, password, stream } => logins::add(house, &org, &login, &password, stream).await,
-        Request::OrgLoginHashed { org, login, hash, stream } => {
-            logins::take_over(house, &org, &login, &hash, stream).await
-        }
+        Request::OrgImport { org, logins, stream } => logins::take_over(house, &org, logins, stream).await,
         Request::OrgLogout { login } => logins::remove(house, &login).await,
         Request::OrgReturns { name, change } => returns::wishes(house, &name, change).await,
         Request::OrgSuppression { name, change, reset } => orgs::suppression(house, &name, *change, reset).await,

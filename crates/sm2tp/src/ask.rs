@@ -203,7 +203,7 @@ fn begins(request: &Request) -> bool {
         request,
         Request::OrgAdd { .. }
             | Request::OrgLogin { .. }
-            | Request::OrgLoginHashed { .. }
+            | Request::OrgImport { .. }
             | Request::OrgLimits { .. }
             | Request::OrgReturns { .. }
             | Request::OrgSuppression { .. }

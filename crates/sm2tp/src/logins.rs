@@ -1,13 +1,12 @@
 //! `sm2tp org import`: logins with hashed passwords of another program, into an organisation.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use sm2tp_doors::control::Request;
+use sm2tp_doors::control::{HashedLogin, IMPORT_LOGINS_MAX, Request};
 use sm2tp_rules::Stream;
 
 use crate::ask::Node;
@@ -28,27 +27,25 @@ pub async fn import(
     asked: Import<'_>,
     as_json: bool,
 ) -> Result<ExitCode, Failure> {
-    let lines = read(asked.file)?;
-    let mut node = Node::new(config, config_file);
-    let known = names(&node.ask(&Request::OrgList).await?);
-    let (mut taken, mut kept, mut refused) = (0_u64, 0_u64, Vec::new());
-    for (number, line) in lines {
-        let Some((login, hash)) = fields(&line) else {
-            refused.push((number, "no line like login:{SCHEME}hash".to_owned()));
-            continue;
-        };
-        if known.contains(login) {
-            kept += 1;
-            continue;
-        }
-        let (login, hash) = (login.to_owned(), hash.to_owned());
-        let request = Request::OrgLoginHashed { org: asked.org.to_owned(), login, hash, stream: asked.stream };
-        match node.ask(&request).await {
-            Ok(_) => taken += 1,
-            Err(failure) if failure.exit == Exit::Input as u8 => refused.push((number, failure.message)),
-            Err(failure) => return Err(failure),
+    let (mut logins, mut refused) = (Vec::new(), Vec::new());
+    for (line, text) in read(asked.file)? {
+        match fields(&text) {
+            Some((login, hash)) => {
+                logins.push(HashedLogin { line, login: login.to_owned(), hash: hash.to_owned() });
+            }
+            None => refused.push((line, "no line like login:{SCHEME}hash".to_owned())),
         }
     }
+    let mut node = Node::new(config, config_file);
+    let (mut taken, mut kept) = (0, 0);
+    for part in logins.chunks(IMPORT_LOGINS_MAX) {
+        let request = Request::OrgImport { org: asked.org.to_owned(), logins: part.to_vec(), stream: asked.stream };
+        let told = node.ask(&request).await?;
+        taken += told["taken"].as_u64().unwrap_or_default();
+        kept += told["kept"].as_u64().unwrap_or_default();
+        refused.extend(told["refused"].as_array().into_iter().flatten().map(line_and_why));
+    }
+    refused.sort();
     if as_json {
         let list: Vec<Value> = refused.iter().map(|(line, why)| json!({ "line": line, "why": why })).collect();
         say(&json!({ "org": asked.org, "taken": taken, "kept": kept, "refused": list }).to_string());
@@ -63,10 +60,9 @@ pub async fn import(
     Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Exit::Input as u8) })
 }
 
-/// All logins of the node.
-fn names(orgs: &Value) -> BTreeSet<String> {
-    let logins = orgs.as_array().into_iter().flatten().flat_map(|org| org["logins"].as_array().into_iter().flatten());
-    logins.filter_map(|login| login["login"].as_str()).map(str::to_owned).collect()
+fn line_and_why(refused: &Value) -> (usize, String) {
+    let line = refused["line"].as_u64().and_then(|line| usize::try_from(line).ok());
+    (line.unwrap_or_default(), refused["why"].as_str().unwrap_or_default().to_owned())
 }
 
 /// A passwd-file of Dovecot has more fields behind; a hash has no colon.

@@ -1,5 +1,6 @@
 //! Orgs and their logins: who may send, under which names (R3).
 
+mod bcrypt;
 pub(crate) mod hash;
 mod imported;
 mod limits;
@@ -7,7 +8,7 @@ mod returns;
 mod shacrypt;
 mod suppression;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,23 @@ struct Login {
     account: Account,
     hash: Arc<str>,
     scram: Option<Arc<scram::Keys>>,
+}
+
+/// What became of a login that another program had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    Fresh,
+    /// There is one of that name, which stays as it is.
+    There,
+    /// Why it cannot be kept.
+    Refused(String),
+}
+
+/// A login as it is kept.
+struct Fresh {
+    login: String,
+    hash: String,
+    scram: Option<String>,
 }
 
 /// Passwords that were right lately, as salted hashes: a mail client logs in for every message.
@@ -301,73 +319,76 @@ impl Accounts {
         stream: Option<Stream>,
         now: u64,
     ) -> Result<(), LedgerError> {
-        self.usable(org, login)?;
+        self.known_org(org)?;
+        usable(login).map_err(LedgerError::Refused)?;
         if password.len() < PASSWORD_OCTETS_MIN {
             return Err(LedgerError::Refused(format!("a password has at least {PASSWORD_OCTETS_MIN} characters")));
         }
         let (plain, keeps) = (password.to_owned(), self.scram);
         let made = tokio::task::spawn_blocking(move || Ok::<_, LedgerError>((hash(&plain)?, scram_of(&plain, keeps)?)));
         let (hash, scram) = made.await.map_err(|_| LedgerError::Closed)??;
-        self.keep_login(org, login, (hash, scram), (stream, now)).await
+        self.keep_logins(org, vec![Fresh { login: login.to_owned(), hash, scram }], (stream, now)).await
     }
 
-    /// Adds a login with a password that another program has hashed: `{SCHEME}hash`, as Dovecot writes it.
+    /// Adds logins with passwords that another program has hashed: `{SCHEME}hash`, as Dovecot writes it. All of them are
+    /// kept, or none. Answers of each what became of it.
     ///
     /// # Errors
-    /// [`LedgerError::Refused`] where the org is unknown, the login unusable or there, or the hash of a kind that is not taken.
-    pub async fn put_hashed_login(
+    /// [`LedgerError::Refused`] where the org is unknown.
+    pub async fn put_hashed_logins(
         &self,
         org: &str,
-        login: &str,
-        hash: &str,
+        logins: &[(String, String)],
         stream: Option<Stream>,
         now: u64,
-    ) -> Result<(), LedgerError> {
-        self.usable(org, login)?;
-        if self.account(login).is_some() {
-            return Err(LedgerError::Refused(format!("there is a login {login:?}; it stays as it is")));
+    ) -> Result<Vec<Taken>, LedgerError> {
+        self.known_org(org)?;
+        let (mut fresh, mut answers, mut seen) = (Vec::new(), Vec::with_capacity(logins.len()), HashSet::new());
+        for (login, hash) in logins {
+            answers.push(if self.account(login).is_some() || !seen.insert(login) {
+                Taken::There
+            } else {
+                match usable(login).and_then(|()| imported::read(hash)) {
+                    Ok(read) => {
+                        let scram = read.scram.filter(|_| matches!(self.scram, Scram::Keep { .. }));
+                        fresh.push(Fresh { login: login.clone(), hash: read.hash, scram });
+                        Taken::Fresh
+                    }
+                    Err(why) => Taken::Refused(format!("{login}: {why}")),
+                }
+            });
         }
-        let read = imported::read(hash).map_err(|why| LedgerError::Refused(format!("{login}: {why}")))?;
-        let scram = read.scram.filter(|_| matches!(self.scram, Scram::Keep { .. }));
-        self.keep_login(org, login, (read.hash, scram), (stream, now)).await
+        if !fresh.is_empty() {
+            self.keep_logins(org, fresh, (stream, now)).await?;
+        }
+        Ok(answers)
     }
 
-    fn usable(&self, org: &str, login: &str) -> Result<(), LedgerError> {
-        if !self.known.read().unwrap_or_else(PoisonError::into_inner).orgs.contains_key(org) {
-            return Err(LedgerError::Refused(format!("there is no org {org:?}")));
+    fn known_org(&self, org: &str) -> Result<(), LedgerError> {
+        match self.known.read().unwrap_or_else(PoisonError::into_inner).orgs.contains_key(org) {
+            true => Ok(()),
+            false => Err(LedgerError::Refused(format!("there is no org {org:?}"))),
         }
-        if login.is_empty() || NAME_OCTETS_MAX < login.len() || login.chars().any(char::is_control) {
-            return Err(LedgerError::Refused(format!("a login has 1 to {NAME_OCTETS_MAX} printable characters")));
-        }
-        Ok(())
     }
 
-    async fn keep_login(
+    async fn keep_logins(
         &self,
         org: &str,
-        login: &str,
-        (hash, scram): (String, Option<String>),
+        logins: Vec<Fresh>,
         (stream, now): (Option<Stream>, u64),
     ) -> Result<(), LedgerError> {
-        let (org, login) = (org.to_owned(), login.to_owned());
-        self.ledger
-            .write(move |sql| {
-                sql.execute(
-                    "INSERT INTO login (login, org, hash, stream, added_at, scram) VALUES ($1, $2, $3, $4, $5, $6) \
-                     ON CONFLICT (login) DO UPDATE SET org = excluded.org, hash = excluded.hash, \
-                     stream = excluded.stream, scram = excluded.scram",
-                    &[
-                        login.into(),
-                        org.into(),
-                        hash.into(),
-                        stream.map(Stream::as_str).into(),
-                        now.into(),
-                        scram.into(),
-                    ],
-                )?;
-                Ok(())
-            })
-            .await?;
+        let org = org.to_owned();
+        let keep = "INSERT INTO login (login, org, hash, stream, added_at, scram) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (login) DO UPDATE SET org = excluded.org, hash = excluded.hash, \
+             stream = excluded.stream, scram = excluded.scram";
+        let write = self.ledger.write(move |sql| {
+            for Fresh { login, hash, scram } in logins {
+                let stream = stream.map(Stream::as_str).into();
+                sql.execute(keep, &[login.into(), org.as_str().into(), hash.into(), stream, now.into(), scram.into()])?;
+            }
+            Ok(())
+        });
+        write.await?;
         self.reload().await
     }
 
@@ -483,6 +504,11 @@ fn senders(org: &Org, login: &Limits) -> (Arc<[Domain]>, Arc<[Address]>) {
 
 fn limits_of(table: &limits::Table, kind: Kind, name: &str) -> Limits {
     table.get(&(kind, name.to_owned())).map_or_else(Limits::default, |limits| limits.as_ref().clone())
+}
+
+fn usable(login: &str) -> Result<(), String> {
+    let fits = !login.is_empty() && login.len() <= NAME_OCTETS_MAX && !login.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(format!("a login has 1 to {NAME_OCTETS_MAX} printable characters")) }
 }
 
 fn hash(password: &str) -> Result<String, LedgerError> {

@@ -57,7 +57,7 @@ impl Request {
             Self::OrgAdd { .. } => ("org-add", Area::Orgs),
             Self::OrgRemove { .. } => ("org-remove", Area::Orgs),
             Self::OrgLogin { .. } => ("org-login", Area::Logins),
-            Self::OrgLoginHashed { .. } => ("org-import", Area::Logins),
+            Self::OrgImport { .. } => ("org-import", Area::Logins),
             Self::OrgLogout { .. } => ("org-logout", Area::Logins),
             Self::OrgReturns { .. } => ("org-returns", Area::Returns),
             Self::OrgSuppression { .. } => ("org-suppression", Area::Orgs),
@@ -147,7 +147,7 @@ impl Request {
             | Self::OrgReturns { name, .. }
             | Self::OrgSuppression { name, .. }
             | Self::OrgLimits { name, .. } => Some(name),
-            Self::OrgLogin { org, .. } | Self::OrgLoginHashed { org, .. } => Some(org),
+            Self::OrgLogin { org, .. } | Self::OrgImport { org, .. } => Some(org),
             Self::Explain { org, .. }
             | Self::SuppressList { org, .. }
             | Self::SuppressConfirm { org, .. }
@@ -218,9 +218,8 @@ impl Request {
                 let stream = stream.map(|stream| format!("stream {stream}"));
                 domains.into_iter().chain(stream).collect::<Vec<_>>().join(", ")
             }
-            Self::OrgLogin { login, .. } | Self::OrgLoginHashed { login, .. } | Self::OrgLogout { login } => {
-                login.clone()
-            }
+            Self::OrgLogin { login, .. } | Self::OrgLogout { login } => login.clone(),
+            Self::OrgImport { logins, .. } => format!("{} logins", logins.len()),
             Self::OrgReturns { change, .. } => words(json!({
                 "return path": change.return_path,
                 "unsubscribe": change.unsubscribe,

@@ -110,7 +110,7 @@ async fn asked(
         {
             vec![of_mail(house, *mail).await?]
         }
-        Request::OrgLogin { org, login, .. } | Request::OrgLoginHashed { org, login, .. } => {
+        Request::OrgLogin { org, login, .. } => {
             // A login that there is would change its organisation.
             let before = house.accounts.account(login).map(|account| account.org.to_string());
             [Some(org.clone()), before].into_iter().flatten().map(Some).collect()

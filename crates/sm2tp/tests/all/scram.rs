@@ -45,6 +45,20 @@ fn gnu_sasl_logs_in_and_both_sides_prove_that_they_know_the_password() {
     assert!(!node.log().contains("horse"), "{}", node.log());
 }
 
+#[test]
+fn keys_that_dovecot_made_are_proved_on_both_sides() {
+    let certificate = Certificate::new("relay.example.org");
+    let node = node(&certificate, "");
+    let keys = crate::programs::run("doveadm", &["pw", "-s", "SCRAM-SHA-256", "-p", "correct horse"], "");
+    let org = node.ask(&["org", "list"])[0]["name"].as_str().unwrap().to_owned();
+    let said = node.run_with(&["org", "import", &org, "--json"], &format!("luc:{keys}"));
+    assert_eq!(said.exit, 0, "{}{}", said.stdout, said.stderr);
+    let right = gsasl(&node, &certificate, "luc", "correct horse");
+    assert!(right.stdout.contains("235 2.7.0") && right.exit == 0, "{}{}", right.stdout, right.stderr);
+    let wrong = gsasl(&node, &certificate, "luc", "wrong horse");
+    assert!(wrong.stdout.contains("535 5.7.8") && wrong.exit != 0, "{}{}", wrong.stdout, wrong.stderr);
+}
+
 /// The server's first message for a login, without its nonce.
 fn salt_and_rounds(node: &Node, login: &str) -> String {
     let script = r#"

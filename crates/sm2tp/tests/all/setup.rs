@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::names::Names;
 use crate::node::{Node, SM2TP, Said, said};
+use crate::programs::run;
 use crate::sink::Sink;
 use crate::wait::Folder;
 
@@ -224,23 +225,38 @@ fn logins_of_dovecot_are_taken_over_with_their_passwords() {
         let args = ["passwd", kind, "-salt", "saltstring", password];
         said(Command::new("openssl").args(args), "").stdout.trim().to_owned()
     };
+    let doveadm = |scheme: &str| {
+        let hash = run("doveadm", &["pw", "-s", scheme, "-p", "correct horse"], "");
+        format!("{}:{}\n", scheme.to_lowercase(), hash.trim())
+    };
+    let dovecot: String = ["ARGON2ID", "SCRAM-SHA-256", "BLF-CRYPT"].map(doveadm).concat();
     let file = format!(
         "# a passwd-file\nanna:{{SHA512-CRYPT}}{}:1000:1000::/home/anna\n\nluc:{}\n\
          known:{{SHA512-CRYPT}}{}\nold:{{SSHA}}MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\nnonsense\n\
-         eve:{{BLF-CRYPT}}$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n",
+         eve:{{BLF-CRYPT}}$2y$16$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n{dovecot}shadow:{}\n",
         openssl("-6", "correct horse"),
         openssl("-5", "password"),
-        openssl("-6", "another")
+        openssl("-6", "another"),
+        // As Debian's /etc/shadow has it.
+        run("perl", &["-e", "print crypt('correct horse', '$y$j9T$F5Jx5fExrKuPp53xLKQ..1')"], ""),
     );
     let said = node.run_with(&["org", "import", "asso", "--stream", "bulk", "--json"], &file);
     let told: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}{}", said.stdout, said.stderr));
-    assert_eq!((said.exit, &told["taken"], &told["kept"]), (65, &2.into(), &1.into()), "{told}");
+    assert_eq!((said.exit, &told["taken"], &told["kept"]), (65, &6.into(), &1.into()), "{told}");
     let lines: Vec<u64> = told["refused"].as_array().unwrap().iter().map(|it| it["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [6, 7, 8], "{told}");
     for (login, password, right) in [
         ("anna", "correct horse", true),
         ("anna", "wrong horse", false),
         ("luc", "password", true),
+        ("argon2id", "correct horse", true),
+        ("argon2id", "wrong horse", false),
+        ("scram-sha-256", "correct horse", true),
+        ("scram-sha-256", "wrong horse", false),
+        ("blf-crypt", "correct horse", true),
+        ("blf-crypt", "wrong horse", false),
+        ("shadow", "correct horse", true),
+        ("shadow", "wrong horse", false),
         ("known", "a password", true),
         ("known", "another", false),
     ] {

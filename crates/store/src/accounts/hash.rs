@@ -9,7 +9,9 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, PasswordHasher, Ver
 use sm2tp_proto::scram;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
+use yescrypt::PasswordVerifier as _;
 
+use super::bcrypt::Bcrypt;
 use super::shacrypt::ShaCrypt;
 
 /// Checks passwords beside all other work, a few at once. Clones share them.
@@ -58,6 +60,12 @@ fn elsewhere(hash: &str, password: &str) -> Option<bool> {
     if let Ok(keys) = hash.parse::<scram::Keys>() {
         return Some(keys.fits(password));
     }
+    if let Some(hash) = Bcrypt::parse(hash) {
+        return Some(hash.is_right(password));
+    }
+    if hash.starts_with(YESCRYPT) {
+        return Some(yescrypt::Yescrypt::default().verify_password(password.as_bytes(), hash).is_ok());
+    }
     ShaCrypt::parse(hash).map(|hash| hash.is_right(password))
 }
 
@@ -85,6 +93,8 @@ pub(crate) fn hash(password: &str) -> Result<String, String> {
     hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
 }
 
+/// How hashes of yescrypt begin, which are those of a new Debian.
+pub(super) const YESCRYPT: &str = "$y$";
 const CHECKS_AT_ONCE: usize = 2;
 
 #[cfg(test)]
@@ -103,9 +113,16 @@ mod tests {
             }
         }
         assert_eq!(checker.0.lock().unwrap().len(), 1);
+        // Of libxcrypt, as perl's crypt gives them.
+        for theirs in [
+            "$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2",
+            "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$zwtVrjrUCmXcyLTs6oxLTQlzifSUkF8RHJ./tK5KU79",
+        ] {
+            assert!(checker.is_right(theirs, "correct horse") && !checker.is_right(theirs, "wrong horse"), "{theirs}");
+        }
         let keys = scram::Keys::derive("correct horse", b"sixteen octets!!", 4096).unwrap().to_string();
         assert!(checker.is_right(&keys, "correct horse") && !checker.is_right(&keys, "wrong horse"));
-        for bad in ["", "$argon2id$", &made[..made.len() - 10], "$2b$10$abcdefghijklmnopqrstuv"] {
+        for bad in ["", "$argon2id$", &made[..made.len() - 10], "$2b$10$abcdefghijklmnopqrstuv", "$y$j9T$x"] {
             assert!(!checker.is_right(bad, "correct horse"), "{bad}");
         }
     }
