@@ -21,7 +21,7 @@ mod words;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub struct Pages {
     pub settings: Arc<[Setting]>,
     /// What the DNS says.
     pub texts: Texts,
+    /// The addresses that mail leaves from, as far as they are known.
+    pub exits: Vec<IpAddr>,
 }
 
 /// What programs may do here.
@@ -91,6 +93,7 @@ pub(crate) struct Shared {
     pub public: Option<PublicUrl>,
     pub settings: Arc<[Setting]>,
     pub texts: Texts,
+    pub exits: Vec<IpAddr>,
     pub logins: Logins,
     gate: Gate,
     feed: FeedId,
@@ -119,7 +122,7 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    (Pages { lang, scores, public, settings, texts }, Programs { metrics_from, mail }): (Pages, Programs),
+    (Pages { lang, scores, public, settings, texts, exits }, Programs { metrics_from, mail }): (Pages, Programs),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
@@ -132,6 +135,7 @@ pub async fn serve(
         public,
         settings,
         texts,
+        exits,
         logins: Logins::default(),
         gate: Gate::new(authority),
         feed,

@@ -8,6 +8,7 @@ use sm2tp_doors::web::{PublicUrl, Texts};
 use sm2tp_relay::Lookups;
 
 use crate::config::{self, Config};
+use crate::doctor::exits;
 use crate::outward;
 
 /// Of this configuration, which was read from `file`.
@@ -27,6 +28,7 @@ pub fn of(config: &Config, file: &Path) -> Pages {
         public: config.http.as_ref().and_then(|http| PublicUrl::new(http.public_url.as_deref()?)),
         settings: config::settings(&text).into(),
         texts: texts(config),
+        exits: exits::known(config),
     }
 }
 

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use sm2tp_rules::proposed;
 
 use self::answers::Answers;
 use self::commands::Commands;
 use self::configuration::Written;
 use crate::config::Config;
-use crate::doctor::spf;
+use crate::doctor::exits;
 use crate::words::{Words, of_terminal};
 use crate::{Exit, Failure, say, serve};
 
@@ -157,8 +158,7 @@ fn person(
 
 /// The records to publish, each with name, type and value.
 fn records(answers: &Answers, config: &Config, dkim: &[Value]) -> Vec<Value> {
-    let addresses = answers::addresses(config);
-    let allowed: String = addresses.iter().map(|address| format!(" {}", spf::mechanism(*address))).collect();
+    let addresses = exits::known(config);
     let record = |name: String, kind: &str, value: String| json!({ "name": name, "type": kind, "value": value });
     let mut records = Vec::new();
     for address in &addresses {
@@ -166,9 +166,10 @@ fn records(answers: &Answers, config: &Config, dkim: &[Value]) -> Vec<Value> {
         records.push(record(config.hostname.clone(), kind, address.to_string()));
         records.push(record(address.to_string(), "PTR", config.hostname.clone()));
     }
-    records.push(record(answers.domain.clone(), "TXT", format!("v=spf1 mx{allowed} -all")));
-    records.push(record(config.hostname.clone(), "TXT", format!("v=spf1 a{allowed} -all")));
-    let policy = format!("v=DMARC1; p=none; rua=mailto:{}", answers.admin);
+    for (name, domain) in [(proposed::Name::Domain, &answers.domain), (proposed::Name::Own, &config.hostname)] {
+        records.push(record(domain.clone(), "TXT", proposed::spf(name, &config.hostname, &addresses)));
+    }
+    let policy = proposed::dmarc(&answers.domain, Some(&answers.admin));
     records.push(record(format!("_dmarc.{}", answers.domain), "TXT", policy));
     records.extend(dkim.iter().map(|key| json!({ "name": key["name"], "type": "TXT", "value": key["value"] })));
     records

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
+use sm2tp_rules::proposed;
 use sm2tp_store::dkim::{self, Published};
 
 use super::asks::{list, rows, text};
@@ -88,14 +89,14 @@ fn domain(name: &str, keys: &Value, shared: &Shared, f: &Frame) -> Domain {
         word: f.w("dns-spf"),
         kind: "TXT",
         name: name.to_owned(),
-        value: format!("v=spf1 a:{host} ~all"),
+        value: proposed::spf(proposed::Name::Domain, host, &shared.exits),
         found: None,
     });
     records.push(Record {
         word: f.w("dns-dmarc"),
         kind: "TXT",
         name: format!("_dmarc.{name}"),
-        value: format!("v=DMARC1; p=none; rua=mailto:postmaster@{name}"),
+        value: proposed::dmarc(name, None),
         found: None,
     });
     Domain { name: name.to_owned(), path: format!("/dns?check={}", encoded(name)), records, has_key }
@@ -121,7 +122,7 @@ fn own(shared: &Shared, f: &Frame) -> Vec<Record> {
             word: f.w("dns-spf"),
             kind: "TXT",
             name: domain,
-            value: format!("v=spf1 a:{host} -all"),
+            value: proposed::spf(proposed::Name::Own, &host, &shared.exits),
             found: None,
         });
     }

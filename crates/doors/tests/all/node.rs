@@ -89,6 +89,7 @@ impl Node {
                     public: PublicUrl::new(PUBLIC),
                     settings: settings(),
                     texts: texts(),
+                    exits: Vec::new(),
                 },
                 http::Programs { metrics_from: Arc::new(|_| false), mail: None },
             ),

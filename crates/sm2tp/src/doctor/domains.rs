@@ -1,8 +1,10 @@
 //! The domains that people write from: what receivers look up about them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::Value;
+use sm2tp_rules::proposed;
 use sm2tp_relay::Lookups;
 use sm2tp_store::dkim::{Published, Record};
 
@@ -32,7 +34,7 @@ pub async fn all(config: &Config, dns: &Lookups, node: &Node, ways: &[Way]) -> V
     for (domain, keys) in domains.into_iter().take(DOMAINS_MAX) {
         let is_host = domain == config.hostname;
         found.extend(mail(dns, &domain, is_host).await);
-        found.extend(sender(dns, &domain, ways).await);
+        found.extend(sender(dns, &config.hostname, &domain, ways).await);
         found.extend(signatures(dns, &domain, &keys).await);
         found.extend(policy(dns, &domain).await);
         if !is_host {
@@ -63,8 +65,11 @@ async fn mail(dns: &Lookups, domain: &str, is_host: bool) -> Option<Finding> {
 }
 
 /// SPF, for each address that mail leaves from.
-async fn sender(dns: &Lookups, domain: &str, ways: &[Way]) -> Vec<Finding> {
+async fn sender(dns: &Lookups, host: &str, domain: &str, ways: &[Way]) -> Vec<Finding> {
     let mut found = Vec::new();
+    let name = if domain == host { proposed::Name::Own } else { proposed::Name::Domain };
+    let exits: Vec<IpAddr> = ways.iter().filter_map(|way| way.address).collect();
+    let record = proposed::spf(name, host, &exits);
     for address in ways.iter().filter_map(|way| way.address) {
         let (level, key, why) = match spf::check(dns, domain, address).await {
             Verdict::Pass => (Level::Fine, "spf-fine", String::new()),
@@ -76,7 +81,7 @@ async fn sender(dns: &Lookups, domain: &str, ways: &[Way]) -> Vec<Finding> {
             Verdict::Unknown => (Level::Note, "dns-silent", String::new()),
         };
         let finding = Finding::new(PART, level, key, domain).with("address", address);
-        found.push(finding.with("mechanism", spf::mechanism(address)).with("why", why));
+        found.push(finding.with("mechanism", proposed::mechanism(address)).with("record", &record).with("why", why));
         // Without a record it is absent for all of them.
         if key == "spf-absent" {
             break;
@@ -122,7 +127,10 @@ async fn policy(dns: &Lookups, domain: &str) -> Option<Finding> {
         }
         match name.split_once('.').map(|(_, parent)| parent).filter(|parent| parent.contains('.')) {
             Some(parent) => name = parent,
-            None => return Some(Finding::new(PART, Level::Warning, "dmarc-absent", domain)),
+            None => {
+                let absent = Finding::new(PART, Level::Warning, "dmarc-absent", domain);
+                return Some(absent.with("record", proposed::dmarc(domain, None)));
+            }
         }
     }
 }

@@ -30,6 +30,15 @@ pub fn ways(config: &Config) -> Vec<Way> {
     relay.exits.iter().flat_map(of_exit).collect()
 }
 
+/// The addresses that other servers will see: those of the configuration, or those that the system would choose.
+pub fn known(config: &Config) -> Vec<IpAddr> {
+    let relay = config.relay.as_ref();
+    let mut named: Vec<IpAddr> =
+        relay.into_iter().flat_map(|relay| relay.exits.iter().flat_map(|exit| exit.addresses.clone())).collect();
+    named.dedup();
+    if named.is_empty() { chosen() } else { named }
+}
+
 /// The public addresses from which the system would reach the Internet. Nothing is sent to find out.
 pub fn chosen() -> Vec<IpAddr> {
     [(IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(OUTSIDE_4)), (Ipv6Addr::UNSPECIFIED.into(), OUTSIDE_6.into())]

@@ -29,11 +29,6 @@ pub async fn check(dns: &Lookups, domain: &str, address: IpAddr) -> Verdict {
     question.of(domain.to_owned()).await
 }
 
-/// What lets this address send, in a record.
-pub fn mechanism(address: IpAddr) -> String {
-    if address.is_ipv4() { format!("ip4:{address}") } else { format!("ip6:{address}") }
-}
-
 /// Whether a TXT record is one for SPF.
 pub fn is_spf(text: &str) -> bool {
     text.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("v=spf1"))

@@ -318,8 +318,8 @@ pub const WORDS: Table = &[
     ),
     (
         "spf-absent!",
-        "Publish: {about} TXT \"v=spf1 mx {mechanism} -all\"",
-        "Publiez : {about} TXT \"v=spf1 mx {mechanism} -all\"",
+        "Publish: {about} TXT \"{record}\"",
+        "Publiez : {about} TXT \"{record}\"",
     ),
     (
         "spf-fail",
@@ -398,8 +398,8 @@ pub const WORDS: Table = &[
     ),
     (
         "dmarc-absent!",
-        "Publish: _dmarc.{about} TXT \"v=DMARC1; p=none; rua=mailto:postmaster@{about}\"",
-        "Publiez : _dmarc.{about} TXT \"v=DMARC1; p=none; rua=mailto:postmaster@{about}\"",
+        "Publish: _dmarc.{about} TXT \"{record}\"",
+        "Publiez : _dmarc.{about} TXT \"{record}\"",
     ),
     (
         "dmarc-two",

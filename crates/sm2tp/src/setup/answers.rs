@@ -1,13 +1,10 @@
 //! The five answers: from the command line, from a person, or as proposed.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::net::IpAddr;
 
 use sm2tp_proto::{Address, Domain};
 
 use super::{Setup, wrong};
-use crate::config::Config;
-use crate::doctor::exits;
 use crate::words::Words;
 use crate::{Exit, Failure};
 
@@ -119,19 +116,6 @@ fn one_word(text: &str) -> Result<String, String> {
 fn address(text: &str) -> Result<String, String> {
     Address::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
     Ok(text.to_owned())
-}
-
-/// The addresses that other servers will see: those of the configuration, or those from which this machine would reach the Internet, where
-/// they are public. Nothing is sent to find out.
-pub fn addresses(config: &Config) -> Vec<IpAddr> {
-    let relay = config.relay.as_ref();
-    let mut named: Vec<IpAddr> =
-        relay.into_iter().flat_map(|relay| relay.exits.iter().flat_map(|exit| exit.addresses.clone())).collect();
-    named.dedup();
-    if !named.is_empty() {
-        return named;
-    }
-    exits::chosen()
 }
 
 /// A person who errs so often wants to read first.
