@@ -131,7 +131,8 @@ impl Policies {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(domain)?.failure.take()
     }
 
-    async fn fetch(&self, domain: &str, dns: &Dns) -> Result<Policy, FetchFailure> {
+    /// The policy as the web server of a domain gives it now.
+    pub(crate) async fn fetch(&self, domain: &str, dns: &Dns) -> Result<Policy, FetchFailure> {
         let host = format!("mta-sts.{domain}");
         let found = dns.addresses(&host).await.map_err(|failure| FetchFailure::Web(failure.to_string()))?;
         let addresses: Vec<_> = found.found.iter().map(|address| SocketAddr::new(*address, HTTPS_PORT)).collect();

@@ -37,9 +37,8 @@ pub fn mechanism(address: IpAddr) -> String {
 /// of the domain: to others receivers send them only if those agree in the DNS (§7.1).
 #[must_use]
 pub fn dmarc(domain: &str, contact: Option<&str>) -> String {
-    let is_of_domain = |contact: &&str| {
-        contact.rsplit_once('@').is_some_and(|(_, own)| own.eq_ignore_ascii_case(domain))
-    };
+    let is_of_domain =
+        |contact: &&str| contact.rsplit_once('@').is_some_and(|(_, own)| own.eq_ignore_ascii_case(domain));
     let postmaster = format!("postmaster@{domain}");
     format!("v=DMARC1; p=none; rua=mailto:{}", contact.filter(is_of_domain).unwrap_or(&postmaster))
 }

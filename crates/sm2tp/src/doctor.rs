@@ -9,7 +9,7 @@ mod machine;
 pub mod spf;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -35,6 +35,12 @@ pub struct Doctor {
     /// Ask this blocklist instead; repeat it for several.
     #[arg(long, value_name = "ZONE")]
     pub blocklist: Vec<String>,
+    /// Where Postfix has its configuration.
+    #[arg(long, value_name = "DIR", default_value = "/etc/postfix")]
+    pub postfix: PathBuf,
+    /// The configuration that Exim reads, if not the one that it names itself.
+    #[arg(long, value_name = "FILE")]
+    pub exim: Option<PathBuf>,
     /// Show what is as it should be, too.
     #[arg(long)]
     pub all: bool,
@@ -101,7 +107,7 @@ pub async fn run(config: &Config, config_file: &Path, asked: &Doctor, as_json: b
     if asked.blocklists || !asked.blocklist.is_empty() {
         found.extend(lists::all(&dns, &ways, &asked.blocklist).await);
     }
-    found.extend(around::mail_server(config));
+    found.extend(around::mail_server(config, asked));
     found.extend(around::peers(&node));
     let worst = found.iter().map(|it| it.level).max().unwrap_or(Level::Fine);
     if as_json {

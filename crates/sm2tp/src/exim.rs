@@ -14,11 +14,7 @@ pub fn run(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
         let message = "[policy] is not in the configuration of the node: Exim would have nobody to ask";
         return Err(Failure::new(Exit::Configuration, message));
     };
-    let socket = match place {
-        Place::Unix(path) => path.display().to_string(),
-        Place::Tcp(address) => format!("inet:{address}"),
-    };
-    let main = MAIN.replace("{socket}", &socket);
+    let main = MAIN.replace("{socket}", &socket(place));
     if as_json {
         let file = |path: &str, text: &str| json!({ "path": path, "text": text });
         say(&json!({ "files": [file(MAIN_PATH, &main), file(ACL_PATH, ACL)], "notes": [UNSPLIT, AFTER] }).to_string());
@@ -26,6 +22,14 @@ pub fn run(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
         say(&format!("# {MAIN_PATH}\n{main}\n# {ACL_PATH}\n{ACL}\n# {UNSPLIT}\n# {AFTER}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A place where the node answers, as Exim names it.
+pub fn socket(place: &Place) -> String {
+    match place {
+        Place::Unix(path) => path.display().to_string(),
+        Place::Tcp(address) => format!("inet:{address}"),
+    }
 }
 
 const MAIN_PATH: &str = "/etc/exim4/conf.d/main/000_sm2tp";

@@ -1,7 +1,9 @@
 //! What stands around: the node itself, port 25, the mail server beside it, peers.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,9 +14,9 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::exits::Way;
-use super::{Finding, Level};
+use super::{Doctor, Finding, Level};
 use crate::config::{Config, Place};
-use crate::postfix;
+use crate::{exim, postfix};
 
 /// What the running node says; null where it does not run.
 #[derive(Debug, Default)]
@@ -159,14 +161,14 @@ async fn greeting(from: Option<IpAddr>, to: SocketAddr) -> Result<String, String
         .collect())
 }
 
-/// Whether Postfix says what it must say to ask this node. What Exim must say is in its own language, and only shown.
-pub fn mail_server(config: &Config) -> Vec<Finding> {
+/// Whether Postfix says what it must say to ask this node, and whether Exim names its socket.
+pub fn mail_server(config: &Config, asked: &Doctor) -> Vec<Finding> {
     if places(config).is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
-    if Path::new("/etc/postfix/main.cf").exists() {
-        found.push(match postfix::missing(config, Path::new("/etc/postfix")) {
+    if asked.postfix.join("main.cf").exists() {
+        found.push(match postfix::missing(config, &asked.postfix) {
             Ok(missing) if missing.is_empty() => Finding::new("beside", Level::Fine, "postfix-fine", "postfix"),
             Ok(missing) => {
                 Finding::new("beside", Level::Warning, "postfix-missing", "postfix").with("changes", missing.join("; "))
@@ -176,13 +178,35 @@ pub fn mail_server(config: &Config) -> Vec<Finding> {
             }
         });
     }
-    if ["/etc/exim4", "/etc/exim"].iter().any(|path| Path::new(path).exists()) {
-        found.push(Finding::new("beside", Level::Note, "exim", "exim"));
-    }
+    found.extend(asked.exim.clone().or_else(exim_file).and_then(|file| exim(config, &file)));
     if found.is_empty() {
         found.push(Finding::new("beside", Level::Warning, "beside-nobody", "postfix, exim"));
     }
     found
+}
+
+/// The configuration that Exim reads, as it says itself; none where there is no Exim.
+fn exim_file() -> Option<PathBuf> {
+    let said = |program: &&str| Command::new(program).arg("-bV").output().ok().filter(|said| said.status.success());
+    let said = ["/usr/sbin/exim4", "/usr/sbin/exim"].iter().find_map(said)?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    said.lines().find_map(|line| line.strip_prefix("Configuration file is ")).map(|path| path.trim().into())
+}
+
+/// What Exim must say is in its own language: it is looked for the socket alone.
+fn exim(config: &Config, file: &Path) -> Option<Finding> {
+    let sockets: Vec<String> = config.policy.as_ref()?.listen.iter().map(exim::socket).collect();
+    let finding = |level, key| Finding::new("beside", level, key, file.display().to_string());
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(why) => return Some(finding(Level::Note, "exim-unknown").with("why", why)),
+    };
+    let said: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let is_named = sockets.iter().any(|socket| said.iter().any(|line| line.contains(socket)));
+    Some(match is_named {
+        true => finding(Level::Fine, "exim-fine"),
+        false => finding(Level::Warning, "exim-missing").with("socket", sockets.join(", ")),
+    })
 }
 
 /// Peers that do not answer, or are not believed.

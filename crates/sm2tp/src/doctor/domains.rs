@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde_json::Value;
-use sm2tp_rules::proposed;
+use sm2tp_proto::mta_sts::Mode;
 use sm2tp_relay::Lookups;
+use sm2tp_rules::proposed;
 use sm2tp_store::dkim::{Published, Record};
 
 use super::around::Node;
@@ -30,6 +32,7 @@ pub async fn all(config: &Config, dns: &Lookups, node: &Node, ways: &[Way]) -> V
         domains.entry(domain).or_default().push(Record { name: word("name"), value: word("value") });
     }
     let left = domains.len().saturating_sub(DOMAINS_MAX);
+    let roots = config.relay.as_ref().and_then(|relay| relay.tls_roots.as_deref());
     let mut found = Vec::new();
     for (domain, keys) in domains.into_iter().take(DOMAINS_MAX) {
         let is_host = domain == config.hostname;
@@ -38,7 +41,7 @@ pub async fn all(config: &Config, dns: &Lookups, node: &Node, ways: &[Way]) -> V
         found.extend(signatures(dns, &domain, &keys).await);
         found.extend(policy(dns, &domain).await);
         if !is_host {
-            found.extend(incoming(dns, &domain).await);
+            found.extend(incoming(dns, &domain, roots).await);
         }
     }
     if 0 < left {
@@ -136,7 +139,7 @@ async fn policy(dns: &Lookups, domain: &str) -> Option<Finding> {
 }
 
 /// MTA-STS (RFC 8461): whether mail to the domain is protected from who sits between.
-async fn incoming(dns: &Lookups, domain: &str) -> Option<Finding> {
+async fn incoming(dns: &Lookups, domain: &str, roots: Option<&Path>) -> Option<Finding> {
     let texts = dns.texts(&format!("_mta-sts.{domain}")).await.ok()?;
     let records: Vec<&str> = texts.iter().map(String::as_str).filter(|text| text.starts_with("v=STSv1")).collect();
     let host = format!("mta-sts.{domain}");
@@ -149,7 +152,27 @@ async fn incoming(dns: &Lookups, domain: &str) -> Option<Finding> {
     if dns.addresses(&host).await.is_empty() {
         return Some(Finding::new(PART, Level::Fault, "sts-host", domain).with("host", host));
     }
-    Some(Finding::new(PART, Level::Fine, "sts-fine", domain))
+    Some(published(dns, domain, roots).await)
+}
+
+/// The policy is there, means something, and names the servers that take the mail.
+async fn published(dns: &Lookups, domain: &str, roots: Option<&Path>) -> Finding {
+    let finding = |level, key| Finding::new(PART, level, key, domain);
+    let policy = match dns.policy(domain, roots).await {
+        Ok(policy) => policy,
+        Err(why) => return finding(Level::Fault, "sts-fetch").with("why", why),
+    };
+    if policy.mode == Mode::None {
+        return finding(Level::Note, "sts-none");
+    }
+    let hosts = dns.mail_hosts(domain).await.unwrap_or_default();
+    let other: Vec<String> = hosts.into_iter().filter(|host| !policy.covers(host)).collect();
+    match (other.is_empty(), policy.mode) {
+        (false, Mode::Enforce) => finding(Level::Fault, "sts-mx").with("hosts", other.join(", ")),
+        (false, _) => finding(Level::Warning, "sts-mx").with("hosts", other.join(", ")),
+        (true, Mode::Testing) => finding(Level::Note, "sts-testing"),
+        (true, _) => finding(Level::Fine, "sts-fine"),
+    }
 }
 
 /// A tag of a DMARC record.

@@ -316,11 +316,7 @@ pub const WORDS: Table = &[
         "{about} has no SPF record: the big providers refuse or suspect its mail.",
         "{about} n’a pas d’enregistrement SPF : les grands fournisseurs refusent ou suspectent son courriel.",
     ),
-    (
-        "spf-absent!",
-        "Publish: {about} TXT \"{record}\"",
-        "Publiez : {about} TXT \"{record}\"",
-    ),
+    ("spf-absent!", "Publish: {about} TXT \"{record}\"", "Publiez : {about} TXT \"{record}\""),
     (
         "spf-fail",
         "{about}: its SPF record forbids {address} to send: mail is refused.",
@@ -396,18 +392,53 @@ pub const WORDS: Table = &[
         "{about} has no DMARC record; Gmail and Yahoo want one from who sends much.",
         "{about} n’a pas d’enregistrement DMARC ; Gmail et Yahoo en veulent un de qui envoie beaucoup.",
     ),
-    (
-        "dmarc-absent!",
-        "Publish: _dmarc.{about} TXT \"{record}\"",
-        "Publiez : _dmarc.{about} TXT \"{record}\"",
-    ),
+    ("dmarc-absent!", "Publish: _dmarc.{about} TXT \"{record}\"", "Publiez : _dmarc.{about} TXT \"{record}\""),
     (
         "dmarc-two",
         "{about}: there are two DMARC records at {name}, which counts as none.",
         "{about} : il y a deux enregistrements DMARC sur {name}, ce qui vaut une absence.",
     ),
     ("dmarc-two!", "Remove one.", "Retirez-en un."),
-    ("sts-fine", "{about}: MTA-STS is there.", "{about} : MTA-STS est là."),
+    (
+        "sts-fine",
+        "{about}: MTA-STS is there, and its policy names the servers that take the mail.",
+        "{about} : MTA-STS est là, et sa politique nomme les serveurs qui reçoivent le courriel.",
+    ),
+    (
+        "sts-testing",
+        "{about}: the MTA-STS policy is for testing: whoever sits between can still read the mail that you receive.",
+        "{about} : la politique MTA-STS est en test : qui est sur le chemin peut encore lire le courriel que vous recevez.",
+    ),
+    (
+        "sts-testing!",
+        "After some weeks without bad reports: mode: enforce, and another id in the record.",
+        "Après quelques semaines sans mauvais rapport : mode: enforce, et un autre id dans l’enregistrement.",
+    ),
+    (
+        "sts-none",
+        "{about} withdraws its MTA-STS policy (mode: none).",
+        "{about} retire sa politique MTA-STS (mode: none).",
+    ),
+    (
+        "sts-fetch",
+        "{about}: the MTA-STS policy cannot be fetched: {why}",
+        "{about} : la politique MTA-STS ne peut pas être lue : {why}",
+    ),
+    (
+        "sts-fetch!",
+        "It must be at https://mta-sts.{about}/.well-known/mta-sts.txt, as text/plain, with a good certificate and no redirect.",
+        "Elle doit se trouver sur https://mta-sts.{about}/.well-known/mta-sts.txt, en text/plain, avec un bon certificat et sans redirection.",
+    ),
+    (
+        "sts-mx",
+        "{about}: the MTA-STS policy does not name {hosts}: who obeys it does not deliver there.",
+        "{about} : la politique MTA-STS ne nomme pas {hosts} : qui la respecte n’y livre pas.",
+    ),
+    (
+        "sts-mx!",
+        "A line \"mx:\" for each of them, and another id in the record.",
+        "Une ligne « mx: » pour chacun, et un autre id dans l’enregistrement.",
+    ),
     (
         "sts-absent",
         "{about} has no MTA-STS: who sits between can read the mail that you receive. It is about mail to you, not from you.",
@@ -442,12 +473,27 @@ pub const WORDS: Table = &[
         "sm2tp postfix config explique, --apply le fait ; ensuite postfix reload.",
     ),
     ("postfix-unknown", "Postfix could not be asked: {why}", "Postfix n’a pas pu être interrogé : {why}"),
+    ("exim-fine", "Exim asks this node ({about}).", "Exim interroge ce nœud ({about})."),
     (
-        "exim",
-        "Exim is here; whether it asks this node is not looked at.",
-        "Exim est là ; on ne regarde pas s’il interroge ce nœud.",
+        "exim-missing",
+        "Exim does not ask this node: {about} does not name {socket}.",
+        "Exim n’interroge pas ce nœud : {about} ne nomme pas {socket}.",
     ),
-    ("exim!", "Compare its configuration with sm2tp exim config.", "Comparez sa configuration avec sm2tp exim config."),
+    (
+        "exim-missing!",
+        "sm2tp exim config shows what it must say; then update-exim4.conf and systemctl reload exim4.",
+        "sm2tp exim config montre ce qu’il faut y mettre ; ensuite update-exim4.conf et systemctl reload exim4.",
+    ),
+    (
+        "exim-unknown",
+        "Whether Exim asks this node is not known: {about}: {why}",
+        "On ne sait pas si Exim interroge ce nœud : {about} : {why}",
+    ),
+    (
+        "exim-unknown!",
+        "Run it as root, or compare the configuration with sm2tp exim config.",
+        "Lancez-la avec le compte root, ou comparez la configuration avec sm2tp exim config.",
+    ),
     (
         "beside-nobody",
         "Doors for a mail server are open ([policy], [socketmap], [milter]), and neither Postfix nor Exim is on this machine.",

@@ -26,6 +26,7 @@ mod demo;
 mod dialogues;
 mod directory;
 mod dkim;
+mod doctor;
 mod erase;
 mod evidence;
 mod exports;

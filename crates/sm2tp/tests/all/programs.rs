@@ -1,6 +1,7 @@
 //! Real programs of other people. One that is missing fails its test with the line that installs it.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -97,6 +98,32 @@ impl Certificate {
         let what = ["-subj", &subject, "-addext", &alternative, "-addext", "basicConstraints=critical,CA:FALSE"];
         run("openssl", &[&kind[..], &what, &["-out", &out, "-keyout", &keyout]].concat(), "");
         Self { name: name.to_owned(), certificate, key, _folder: folder }
+    }
+
+    /// One that is good from so many days on to so many days on from now.
+    pub fn living(name: &str, days: Range<i64>) -> Self {
+        let certificate = Self::new(name);
+        let folder = &certificate._folder;
+        let at = |days: i64| run("date", &["-u", &format!("--date={days} days"), "+%Y%m%d%H%M%SZ"], "");
+        let settings = "[ca]\ndefault_ca = d\n[d]\ndatabase = {dir}/index\nserial = {dir}/serial\n\
+             new_certs_dir = {dir}\ndefault_md = sha256\npolicy = p\ncopy_extensions = copy\n[p]\ncommonName = supplied\n";
+        let dir = folder.path().display().to_string();
+        let config = folder.write("ca.conf", &settings.replace("{dir}", &dir)).display().to_string();
+        folder.write("index", "");
+        folder.write("serial", "01\n");
+        let [request, key, out] = [&folder.join("request.pem"), &certificate.key, &certificate.certificate]
+            .map(|it| it.display().to_string());
+        let (subject, alternative) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
+        run(
+            "openssl",
+            &["req", "-new", "-key", &key, "-subj", &subject, "-addext", &alternative, "-out", &request],
+            "",
+        );
+        let (from, to) = (at(days.start), at(days.end));
+        let dates = ["-startdate", from.trim(), "-enddate", to.trim()];
+        let files = ["-config", &config, "-keyfile", &key, "-in", &request, "-out", &out];
+        run("openssl", &[&["ca", "-selfsign", "-batch", "-notext"][..], &dates, &files].concat(), "");
+        certificate
     }
 
     /// The two keys of `[smtp]`.
