@@ -42,7 +42,8 @@ impl Answers {
     }
 }
 
-type Check = fn(&str) -> Result<String, String>;
+/// The answer as it is kept, or the key of the sentence that says what is wrong with it.
+type Check = fn(&str) -> Result<String, &'static str>;
 
 /// Who answers what was not given.
 #[derive(Clone, Copy)]
@@ -61,19 +62,22 @@ impl Asking {
         check: Check,
     ) -> Result<String, Failure> {
         let option = || format!("--{key}");
+        let said = |key: &str, text: &str| words.fill(key, &[("text", text)]);
         match (given, self) {
-            (Some(given), _) => check(given.trim()).map_err(|error| wrong(format!("{}: {error}", option()))),
+            (Some(given), _) => {
+                check(given.trim()).map_err(|key| wrong(format!("{}: {}", option(), said(key, &given))))
+            }
             (None, Self::Nobody) => {
                 let proposed = proposed
                     .ok_or_else(|| Failure::new(Exit::Usage, words.fill("must-be-given", &[("option", &option())])))?;
-                check(&proposed).map_err(|error| wrong(format!("{}: {error}", option())))
+                check(&proposed).map_err(|key| wrong(format!("{}: {}", option(), said(key, &proposed))))
             }
             (None, Self::Person) => {
                 for _ in 0..TRIES_MAX {
-                    let typed = typed(words.say(key), proposed.as_deref())?;
+                    let typed = typed((words, key), proposed.as_deref())?;
                     match check(&typed) {
                         Ok(answer) => return Ok(answer),
-                        Err(error) => eprintln!("{error}"),
+                        Err(key) => eprintln!("{}", said(key, &typed)),
                     }
                 }
                 Err(wrong(words.say("too-often")))
@@ -83,39 +87,35 @@ impl Asking {
 }
 
 /// A line from the terminal; an empty one is what was proposed.
-fn typed(question: &str, proposed: Option<&str>) -> Result<String, Failure> {
+fn typed((words, key): (Words, &str), proposed: Option<&str>) -> Result<String, Failure> {
     let shown = proposed.map_or_else(String::new, |proposed| format!(" [{proposed}]"));
     let mut answer = String::new();
     let mut out = io::stderr();
-    let read = write!(out, "{question}{shown} ")
+    let read = write!(out, "{}{shown} ", words.say(key))
         .and_then(|()| out.flush())
         .and_then(|()| io::stdin().lock().take(ANSWER_OCTETS_MAX).read_line(&mut answer));
     match read {
-        Ok(0) => Err(wrong("nothing was changed")),
+        Ok(0) => Err(wrong(words.say("nothing-changed"))),
         Ok(_) if answer.trim().is_empty() => Ok(proposed.unwrap_or_default().to_owned()),
         Ok(_) => Ok(answer.trim().to_owned()),
         Err(error) => Err(Failure::new(Exit::Temporary, format!("the terminal: {error}"))),
     }
 }
 
-fn full_name(text: &str) -> Result<String, String> {
-    let domain = Domain::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
-    match domain.as_str().contains('.') {
-        true => Ok(domain.to_string()),
-        false => Err(format!("{text:?} is no full name, such as relay.example.org")),
-    }
+fn full_name(text: &str) -> Result<String, &'static str> {
+    let domain = Domain::parse(text).ok().filter(|domain| domain.as_str().contains('.'));
+    domain.map(|domain| domain.to_string()).ok_or("wrong-name")
 }
 
-fn one_word(text: &str) -> Result<String, String> {
+fn one_word(text: &str) -> Result<String, &'static str> {
     let fits = !text.is_empty()
         && text.len() <= WORD_OCTETS_MAX
         && !text.contains(|it: char| it.is_whitespace() || it.is_control());
-    if fits { Ok(text.to_owned()) } else { Err(format!("{text:?}: one word is wanted")) }
+    if fits { Ok(text.to_owned()) } else { Err("wrong-word") }
 }
 
-fn address(text: &str) -> Result<String, String> {
-    Address::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
-    Ok(text.to_owned())
+fn address(text: &str) -> Result<String, &'static str> {
+    Address::parse(text).map(|_| text.to_owned()).map_err(|_| "wrong-address")
 }
 
 /// A person who errs so often wants to read first.

@@ -35,6 +35,14 @@ pub const WORDS: Table = &[
         "that was no answer five times; nothing was changed",
         "cinq réponses inutilisables ; rien n’a été changé",
     ),
+    (
+        "wrong-name",
+        "“{text}” is no full name, such as relay.example.org.",
+        "« {text} » n’est pas un nom complet, comme relay.example.org.",
+    ),
+    ("wrong-word", "“{text}”: one word is wanted, without spaces.", "« {text} » : il faut un seul mot, sans espace."),
+    ("wrong-address", "“{text}” is no mail address.", "« {text} » n’est pas une adresse de courriel."),
+    ("nothing-changed", "nothing was changed", "rien n’a été changé"),
     ("written", "{file}: written, with every key that there is.", "{file} : écrit, avec toutes les clés possibles."),
     ("kept", "{file}: left as it is.", "{file} : laissé tel quel."),
     ("made", "Organisation, login and keys are there.", "L’organisation, l’identifiant et les clés sont là."),
@@ -48,10 +56,11 @@ pub const WORDS: Table = &[
     ("records", "Publish these records in the DNS:", "Publiez ces enregistrements dans le DNS :"),
     (
         "no-address",
-        "No public address was found on this machine. Put ip4:ADDRESS before -all in both SPF records, and let your provider set \
-         the reverse DNS of that address to the host name.",
-        "Aucune adresse publique n’a été trouvée sur cette machine. Mettez ip4:ADRESSE avant -all dans les deux enregistrements SPF, \
-         et faites mettre par votre hébergeur le nom de la machine dans le DNS inverse de cette adresse.",
+        "No public address was found on this machine. Publish the one from which it reaches the Internet as an A record of the host \
+         name, which the SPF records name, and let your provider set its reverse DNS to the host name.",
+        "Aucune adresse publique n’a été trouvée sur cette machine. Publiez celle avec laquelle elle sort sur Internet comme \
+         enregistrement A du nom de la machine, que nomment les enregistrements SPF, et faites mettre par votre hébergeur ce nom dans \
+         son DNS inverse.",
     ),
     (
         "password",

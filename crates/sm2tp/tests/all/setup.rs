@@ -82,6 +82,57 @@ fn setup_asks_for_what_only_a_person_knows() {
     assert!(!folder.join("sm2tp.toml").exists(), "nothing was written");
 }
 
+/// Types lines at a terminal, each when the program has asked; what the terminal showed, and the exit code.
+const TERMINAL: &str = r#"
+import os, pty, re, sys
+lines, command = sys.argv[1].split("|"), sys.argv[2:]
+pid, at = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+shown = b""
+while True:
+    try:
+        octets = os.read(at, 4096)
+    except OSError:
+        break
+    if not octets:
+        break
+    shown += octets
+    # A question is a line with its number that does not end yet.
+    if lines and re.search(rb"(^|\n)\d/5 [^\n]*: (\[[^\n]*\] )?$", shown):
+        os.write(at, b"\x04" if lines[0] == "^D" else lines[0].encode() + b"\n")
+        lines.pop(0)
+print(shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+fn typed(folder: &Folder, language: &str, lines: &str) -> String {
+    let (config, data) = (folder.join("sm2tp.toml").display().to_string(), folder.join("data").display().to_string());
+    fs::create_dir_all(&data).unwrap();
+    let mut python = Command::new("python3");
+    python.args(["-c", TERMINAL, lines, SM2TP, "setup", "--no-trial", "--config", &config, "--data-dir", &data]);
+    said(python.env("LC_ALL", language), "").stdout
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_five_questions_and_may_err() {
+    let folder = Folder::new("setup");
+    let gone = typed(&folder, "C", "relay.asso.example|^D");
+    assert!(gone.contains("nothing was changed") && gone.trim().ends_with("65"), "{gone}");
+    assert!(!folder.join("sm2tp.toml").exists(), "{gone}");
+    let shown = typed(&folder, "fr_FR.UTF-8", "relay|relay.asso.example||||nobody|");
+    for words in ["n’est pas un nom complet", "[asso.example]", "n’est pas une adresse de courriel", "Ensuite"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(shown.trim().ends_with(" 0"), "{shown}");
+    let config = fs::read_to_string(folder.join("sm2tp.toml")).unwrap();
+    assert!(
+        config.contains("hostname = \"relay.asso.example\"") && config.contains("postmaster@asso.example"),
+        "{config}"
+    );
+    let often = typed(&Folder::new("setup"), "C", "a|b|c|d|e");
+    assert!(often.contains("five times") && often.trim().ends_with("65"), "{often}");
+}
+
 /// A node that sends from `source`, with keys for asso.test, that asks this name server.
 fn node(names: impl FnOnce(&[Value]) -> String, source: &str, port: u16) -> (Node, Names) {
     let mut node = Node::prepare("hostname = \"relay.asso.test\"\n[relay]\n");

@@ -251,8 +251,11 @@ fn asked_of(sql: &mut dyn Sql, origin: NodeKey) -> Result<Asked, SqlError> {
         return Ok((targets, Vec::new()));
     }
     let kept = "SELECT header, parked FROM segment WHERE origin = $1 ORDER BY epoch, segno";
-    let is_here = |row: &Row| Ok(if row.text_or_null(1)?.is_none() { IsHere::Whole } else { IsHere::Header });
-    Ok((targets, sql::all(sql, kept, &origin, |row| Ok((header(row)?, is_here(row)?)))?))
+    let segment = |row: &Row| {
+        let is_here = if row.text_or_null(1)?.is_none() { IsHere::Whole } else { IsHere::Header };
+        Ok((header(row)?, is_here))
+    };
+    Ok((targets, sql::all(sql, kept, &origin, segment)?))
 }
 
 /// Where they stand, and those of which nothing is kept any more. `headers` in the order of the log.
