@@ -49,6 +49,8 @@ pub enum SqlError {
     Column { column: usize, found: Value },
     #[error("a stored value cannot be read: {0}")]
     Stored(String),
+    #[error("the ledger has format {found}, this version knows {known}: install the version that wrote it")]
+    Newer { found: i64, known: i64 },
 }
 
 /// Opens an SQLite file: WAL so that readers do not stop the writer, FULL because a segment that a peer has pulled must

@@ -31,6 +31,7 @@ mod erase;
 mod evidence;
 mod exports;
 mod federation;
+mod formats;
 mod fronts;
 mod fuzz;
 mod hops;

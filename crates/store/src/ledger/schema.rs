@@ -9,13 +9,11 @@ use crate::sql::SqlError;
 /// Answers whether the views must be made again: an older format had not all of them.
 ///
 /// # Errors
-/// [`SqlError::Stored`] where the file was written by a newer version.
+/// [`SqlError::Newer`] where the file was written by a newer version.
 pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if FORMAT < found {
-        return Err(SqlError::Stored(format!(
-            "the ledger has format {found}, this version knows {FORMAT}: install the version that wrote it"
-        )));
+        return Err(SqlError::Newer { found, known: FORMAT });
     }
     // One transaction: a crash in the middle leaves the old format, which opens again.
     let transaction = connection.unchecked_transaction()?;

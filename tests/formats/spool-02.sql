@@ -1,0 +1,12 @@
+CREATE TABLE mail (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, org TEXT NOT NULL, login TEXT, stream TEXT NOT NULL, mail_from TEXT,
+    message_id TEXT, received_at INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+    octets INTEGER NOT NULL, is_report INTEGER NOT NULL, options TEXT);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, told TEXT NOT NULL);
+CREATE TABLE rcpt (
+    mail INTEGER NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL, lane TEXT NOT NULL,
+    attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, note TEXT, options TEXT,
+    delay_told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mail, idx)) WITHOUT ROWID;
+DELETE FROM "sqlite_sequence";
+PRAGMA user_version = 2;
