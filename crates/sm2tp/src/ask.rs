@@ -35,10 +35,11 @@ pub async fn run(config: &Config, config_file: &Path, command: Command, as_json:
     } else {
         say(show::text(&request, &value).trim_end());
     }
-    if let Some(next) = erase::next(&request, &value).filter(|_| !as_json && io::stdin().is_terminal())
-        && answered(erase::QUESTION)? == "yes"
-    {
-        say(show::text(&next, &ask(config, config_file, &next).await?).trim_end());
+    if let Some(next) = erase::next(&request, &value).filter(|_| !as_json && io::stdin().is_terminal()) {
+        match answered(erase::QUESTION)? == "yes" {
+            true => say(show::text(&next, &ask(config, config_file, &next).await?).trim_end()),
+            false => say("Nothing was changed."),
+        }
     }
     let failed = value.as_array().into_iter().flatten().any(|tried| tried["ok"] == false);
     if matches!(request, Request::AlertsTest) && failed {

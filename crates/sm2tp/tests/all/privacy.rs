@@ -26,7 +26,9 @@ base = sqlite3.connect(sys.argv[1])
 base.text_factory = lambda octets: octets.decode("utf-8", "replace")
 for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
     if (name == "send_log") == (sys.argv[2] == "log"):
-        for row in base.execute('SELECT * FROM "%s"' % name):
+        # The watch names senders, which it may; of recipients it must know nothing.
+        columns = "org, memory" if name == "sender_watch" else "*"
+        for row in base.execute('SELECT %s FROM "%s"' % (columns, name)):
             print(name, *[v.decode("latin-1") if isinstance(v, bytes) else v for v in row], sep="|")
 "#;
 
