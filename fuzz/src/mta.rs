@@ -58,8 +58,11 @@ pub fn milter(bytes: &[u8]) {
 
 fn events(bytes: &[u8], chunk: usize, wants: Wants) -> Vec<String> {
     let (mut reader, mut session, mut seen) = (FrameReader::default(), Session::new(wants), Vec::new());
-    let changes =
-        vec![Change::Insert { name: "X-SM2TP-Ref", value: "a\0b".into() }, Change::Quarantine("why\0not".into())];
+    let changes = vec![
+        Change::Insert { name: "X-SM2TP-Ref", value: "a\0b".into() },
+        Change::Leave("<b@dest.test>".into()),
+        Change::Quarantine("why\0not".into()),
+    ];
     for octets in bytes.chunks(chunk.min(bytes.len().max(1))) {
         reader.feed(octets);
         loop {

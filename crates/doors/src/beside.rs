@@ -6,10 +6,12 @@ mod desk;
 pub mod local;
 pub mod milter;
 pub mod policy;
+mod reported;
 pub mod socketmap;
 
 pub(crate) use self::desk::verdict;
 pub use self::desk::{Held, Members};
+pub use self::reported::Reporter;
 
 use std::error::Error;
 use std::future::Future;

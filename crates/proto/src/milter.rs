@@ -24,8 +24,8 @@ pub enum Event {
     Connected(Option<IpAddr>),
     /// MAIL FROM: what was said of a mail before is over.
     Mail(Began),
-    /// RCPT TO.
-    Recipient(Party),
+    /// RCPT TO; `path` as the client said it, with its angle brackets.
+    Recipient { to: Party, path: String },
     /// One field of the header, in its order. The value has no line ends.
     Field { name: String, value: String },
     /// So many octets more of the body.
@@ -65,6 +65,8 @@ pub enum Answer {
     Refuse { code: u16, enhanced: Enhanced, text: String },
     /// At the end alone: change the mail, and take it.
     Change(Vec<Change>),
+    /// At the end alone: take it and throw it away, because its sender is told of all its recipients by us.
+    Discard,
 }
 
 /// A change of a mail that is whole.
@@ -78,6 +80,8 @@ pub enum Change {
     Remove { name: &'static str, index: u32 },
     /// It waits in the quarantine of the mail server, whatever its recipients.
     Quarantine(String),
+    /// It does not go to this recipient, by the `path` that was told ([`Event::Recipient`]).
+    Leave(String),
 }
 
 /// Octets that no mail server sends, or not now. Nothing that follows can be trusted: the connection is closed, and the mail

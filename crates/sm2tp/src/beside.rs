@@ -2,8 +2,9 @@
 
 use std::future::Future;
 
-use sm2tp_doors::beside::{Held, Listener, Members, Place, local, milter, policy, socketmap};
+use sm2tp_doors::beside::{Held, Listener, Members, Place, Reporter, local, milter, policy, socketmap};
 use sm2tp_doors::exports::{self, Exports, Route, Speaks};
+use sm2tp_doors::smtp::Onward;
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::{House, logs, smtp};
 use sm2tp_rules::Stream;
@@ -45,7 +46,7 @@ impl Listeners {
     pub fn start<U>(
         self,
         config: &Config,
-        house: &House,
+        (house, onward): (&House, &Onward),
         rulebook: &Rulebook,
         stops: &Stops,
         until: impl Fn() -> U,
@@ -60,7 +61,11 @@ impl Listeners {
             }
         }
         if let Some(asked) = &config.milter {
-            let door = milter::Door::new(house.clone(), milter_settings(asked), stops.clone());
+            let door = milter::Door::new(
+                house.clone(),
+                milter_settings(asked, reporter(config, house, onward)),
+                stops.clone(),
+            );
             for listener in self.milter {
                 doors.spawn(door.clone().serve(listener, until()));
             }
@@ -151,7 +156,12 @@ fn policy_settings(asked: &config::Policy) -> policy::Settings {
     }
 }
 
-fn milter_settings(asked: &config::Milter) -> milter::Settings {
+/// Who reports about recipients that are left out of a mail; nobody where this node sends nothing.
+fn reporter(config: &Config, house: &House, onward: &Onward) -> Option<Reporter> {
+    config.relay.as_ref().map(|_| Reporter { spool: house.spool.clone(), onward: onward.clone() })
+}
+
+fn milter_settings(asked: &config::Milter, reporter: Option<Reporter>) -> milter::Settings {
     milter::Settings {
         members: members(&asked.trusted_networks, asked.stream),
         decide: match asked.decide {
@@ -159,6 +169,7 @@ fn milter_settings(asked: &config::Milter) -> milter::Settings {
             config::Switch::Off => milter::Decide::No,
         },
         held: held(asked.held),
+        reporter,
     }
 }
 

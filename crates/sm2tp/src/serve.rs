@@ -115,7 +115,7 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     let directory = config.ldap.as_ref().map(|ldap| directory(ldap, config_file)).transpose()?;
     start_alerts(&config, &house, &onward, certificates.clone(), &stopped, &mut doors);
     let stops = Stops::start(house.ledger.clone());
-    beside.start(&config, &house, &rulebook, &stops, || until(&stopped), &mut doors);
+    beside.start(&config, (&house, &onward), &rulebook, &stops, || until(&stopped), &mut doors);
     beside::follow_logs(&config, offset_s, &house, &rulebook, &stopped, &mut doors);
     let (again, pages) = (hang_ups.reader(), pages::of(&config, config_file));
     let parts = Parts { listeners, stops, certificates, again, directory, pages };

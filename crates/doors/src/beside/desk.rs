@@ -62,6 +62,15 @@ pub(super) struct Naming<'a> {
     /// What is asked again does not count again.
     pub heard: Heard,
     pub slow_lane: SlowLane,
+    pub stopped: Reporting,
+}
+
+/// Whether a door can take a mail, leave a stopped recipient out of it, and report to the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reporting {
+    Can,
+    /// Then recipients are refused, whatever their organisation wants.
+    Cannot,
 }
 
 /// Whether mail of a slow sender goes slowly in the mail server.
@@ -78,6 +87,8 @@ pub(super) enum Taken {
     Yes,
     /// A relay of this node would hold it for a person.
     Held(Why),
+    /// The mail is not to go to it, and its sender is to be told.
+    Reported(Why),
 }
 
 /// What the client is told.
@@ -155,8 +166,9 @@ impl Desk {
                 Ok(Taken::Yes)
             }
             Verdict::Hold(why) => Ok(Taken::Held(why)),
-            // "Take and report" cannot be had here: an answer that takes a mail takes it for all its recipients, and what
-            // this one would be told is not in our hands (docs/suppression.md).
+            Verdict::Report(why) if named.stopped == Reporting::Can => Ok(Taken::Reported(why)),
+            // An answer of a policy service that takes a mail takes it for all its recipients, and what this one would be
+            // told is not in our hands (docs/suppression.md).
             Verdict::Report(why) => Err(admit::Refusal::Suppressed { why, until: None }),
             Verdict::Refuse(refusal) => Err(refusal),
         };
@@ -199,25 +211,31 @@ impl Desk {
         }
     }
 
-    /// Recipients that were taken for mail of one kind, when the content shows another: where it goes to none of them, all of
-    /// it is refused. Here nobody can be left out of a mail without the sender hearing nothing of it.
-    pub(super) fn unless_for_none(
+    /// Recipients that were taken for mail of one kind, when the content shows another: those whom a report is about now, by
+    /// their place. Who would be refused goes along, because nobody would tell the sender; where all of them would be, all of the
+    /// mail is.
+    pub(super) fn decided_again<'a>(
         &self,
         account: &Account,
         mail_from: Option<&Address>,
-        recipients: &[Address],
-    ) -> Result<(), No> {
+        recipients: impl Iterator<Item = &'a Address>,
+        stopped: Reporting,
+    ) -> Result<Vec<(usize, Why)>, No> {
         let (now, book, asked) = (now(), &self.house.book, self.sender(account, mail_from));
         let limits = book.limits(&account.org);
-        let mut first = None;
-        for recipient in recipients {
+        let (mut reported, mut first, mut goes_on) = (Vec::new(), None, false);
+        for (at, recipient) in recipients.enumerate() {
             match verdict(book, &asked, &account.org, &limits, recipient, now).0 {
-                Verdict::Accept { .. } | Verdict::Hold(_) => return Ok(()),
+                Verdict::Accept { .. } | Verdict::Hold(_) => goes_on = true,
+                Verdict::Report(why) if stopped == Reporting::Can => reported.push((at, why)),
                 Verdict::Report(why) => _ = first.get_or_insert(admit::Refusal::Suppressed { why, until: None }),
                 Verdict::Refuse(refusal) => _ = first.get_or_insert(refusal),
             }
         }
-        first.map_or(Ok(()), |refusal| Err(self.stop(account, &refusal)))
+        match first {
+            Some(refusal) if !goes_on && reported.is_empty() => Err(self.stop(account, &refusal)),
+            _ => Ok(reported),
+        }
     }
 
     /// May the whole mail go, and which way?

@@ -1,5 +1,6 @@
-//! The milter door: a mail server tells each mail as it comes in. Recipients are refused one by one, what a relay would hold
-//! goes into quarantine, and mail to one recipient leaves with a return path of this node, where its organisation wants that.
+//! The milter door: a mail server tells each mail as it comes in. Recipients are refused one by one, or left out and reported,
+//! what a relay would hold goes into quarantine, and mail to one recipient leaves with a return path of this node, where its
+//! organisation wants that.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ use sm2tp_rules::suppress::Why;
 use sm2tp_store::accounts::{Account, ReturnPath};
 
 use super::counted::Heard;
-use super::desk::{Desk, Held, Members, Naming, No, SlowLane, Taken};
+use super::desk::{Desk, Held, Members, Naming, No, Reporting, SlowLane, Taken};
+use super::reported::{LeftOut, Reporter, Shown};
 use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
@@ -25,6 +27,8 @@ pub struct Settings {
     pub members: Members,
     pub decide: Decide,
     pub held: Held,
+    /// Who tells senders of recipients that were left out; none where nothing is sent from this node.
+    pub reporter: Option<Reporter>,
 }
 
 /// Whether this door answers about recipients.
@@ -58,12 +62,22 @@ struct Telling {
 struct Mail {
     about: About,
     /// Those that were taken, the first [`RECIPIENTS_KEPT_MAX`] of them.
-    recipients: Vec<Address>,
+    recipients: Vec<Recipient>,
+    /// Those to whom it does not go, though it is taken.
+    left_out: Vec<LeftOut>,
     held: Option<Why>,
     looks: Looks,
+    shown: Shown,
     /// Fields of our name that it brought along.
     references: u32,
     octets: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Recipient {
+    address: Address,
+    /// As the mail server calls it.
+    path: String,
 }
 
 /// What the answer about a recipient needs to know of its mail.
@@ -78,6 +92,7 @@ struct About {
     begun: bool,
     /// Recipients that were taken.
     count: usize,
+    stopped: Reporting,
 }
 
 impl Door {
@@ -118,10 +133,10 @@ impl Conversation for Telling {
                 Answer::Continue
             }
             Event::Mail(began) => {
-                self.mail = self.shared.mail(began, self.client);
+                self.mail = self.shared.mail(began, self.client, self.session.may_leave_out());
                 Answer::Continue
             }
-            Event::Recipient(party) => self.recipient(party).await,
+            Event::Recipient { to, path } => self.recipient(to, path).await,
             Event::Field { name, value } => {
                 self.mail.as_mut().into_iter().for_each(|mail| mail.note(&name, &value));
                 Answer::Continue
@@ -143,11 +158,15 @@ impl Conversation for Telling {
 }
 
 impl Telling {
-    async fn recipient(&mut self, party: Party) -> Answer {
+    async fn recipient(&mut self, party: Party, path: String) -> Answer {
         let Some(mail) = self.mail.as_mut() else { return Answer::Accept };
         let decided = match party.address() {
             Some(recipient) if self.shared.settings.decide == Decide::Yes => {
-                let (shared, recipient, about) = (self.shared.clone(), recipient.clone(), mail.about.clone());
+                let (shared, recipient, mut about) = (self.shared.clone(), recipient.clone(), mail.about.clone());
+                let named = Recipient { address: recipient.clone(), path: path.clone() };
+                if !named.is_named_so() || RECIPIENTS_KEPT_MAX <= mail.left_out.len() {
+                    about.stopped = Reporting::Cannot;
+                }
                 let decided = self.shared.desk.within(move || shared.recipient(&about, &recipient)).await;
                 mail.about.begun = true;
                 decided.unwrap_or(Ok(Taken::Yes))
@@ -158,11 +177,15 @@ impl Telling {
             (Err(no), _) => return refuse(no),
             (Ok(Taken::Held(why)), Held::Later) => return refuse(No::held(&why)),
             (Ok(Taken::Held(why)), Held::Hold) => mail.held = Some(why),
+            (Ok(Taken::Reported(why)), _) => {
+                mail.left_out.extend(party.address().map(|to| LeftOut { address: to.clone(), path, why }));
+                return Answer::Continue;
+            }
             (Ok(Taken::Yes), _) => {}
         }
         mail.about.count += 1;
         if let (Party::Is(address), true) = (party, mail.recipients.len() < RECIPIENTS_KEPT_MAX) {
-            mail.recipients.push(address);
+            mail.recipients.push(Recipient { address, path });
         }
         Answer::Continue
     }
@@ -171,6 +194,8 @@ impl Telling {
         let Some(mail) = self.mail.take() else { return Answer::Continue };
         let shared = self.shared.clone();
         let may_mark = self.session.may_mark();
+        // What was answered at RCPT is promised, whatever the time allows now.
+        let (left_out, about, shown) = (mail.left_out.clone(), mail.about.clone(), mail.shown.clone());
         let decided = self.shared.desk.within(move || {
             let mail = shared.end(mail)?;
             let mut changes = Vec::new();
@@ -178,19 +203,27 @@ impl Telling {
                 changes.extend(shared.mark(&mail, queue_id.as_deref()).into_iter().flatten());
             }
             changes.extend(mail.held.map(|why| Change::Quarantine(format!("sm2tp: {why}"))));
-            Ok(changes)
+            Ok((changes, mail.left_out, mail.about))
         });
-        match decided.await {
-            Some(Ok(changes)) => Answer::Change(changes),
-            Some(Err(no)) => refuse(no),
-            None => Answer::Continue,
+        let (mut changes, left_out, about) = match decided.await {
+            Some(Ok(ended)) => ended,
+            Some(Err(no)) => return refuse(no),
+            None => (Vec::new(), left_out, about),
+        };
+        if let (Some(reporter), false) = (&self.shared.settings.reporter, left_out.is_empty()) {
+            changes.extend(left_out.iter().map(|left_out| Change::Leave(left_out.path.clone())));
+            if let Err(no) = reporter.report(&about.account, about.sender.address(), left_out, &shown).await {
+                return refuse(no);
+            }
         }
+        if about.count == 0 && !changes.is_empty() { Answer::Discard } else { Answer::Change(changes) }
     }
 }
 
 impl Mail {
     fn note(&mut self, name: &str, value: &str) {
         self.looks.note(name, value);
+        self.shown.note(name, value);
         if name.eq_ignore_ascii_case(token::FIELD) {
             self.references = self.references.saturating_add(1).min(REFERENCES_MAX);
         }
@@ -199,16 +232,29 @@ impl Mail {
     }
 }
 
+impl Recipient {
+    /// Whether the mail server finds it under its address: it is taken out by its name, and under another one it would stay.
+    fn is_named_so(&self) -> bool {
+        self.path.trim_matches(['<', '>']) == self.address.clear()
+    }
+}
+
 impl Shared {
-    fn mail(&self, began: Began, connected: Option<IpAddr>) -> Option<Mail> {
+    fn mail(&self, began: Began, connected: Option<IpAddr>, may_leave_out: bool) -> Option<Mail> {
         let Began { sender, octets, login, client, port } = began;
         let client = client.or(connected);
         let account = self.desk.account(login.as_deref(), client, port.as_deref().unwrap_or(""))?;
+        let stopped = match self.settings.reporter {
+            Some(_) if may_leave_out => Reporting::Can,
+            _ => Reporting::Cannot,
+        };
         Some(Mail {
-            about: About { account, sender, octets, client, begun: false, count: 0 },
+            about: About { account, sender, octets, client, begun: false, count: 0, stopped },
             recipients: Vec::new(),
+            left_out: Vec::new(),
             held: None,
             looks: Looks::default(),
+            shown: Shown::default(),
             references: 0,
             octets: 0,
         })
@@ -219,8 +265,9 @@ impl Shared {
         if !about.begun {
             self.desk.begins(&about.account, mail_from, about.octets)?;
         }
-        let (before, client, heard) = (about.count, about.client, Heard::First);
-        let named = Naming { mail_from, recipient, before, client, heard, slow_lane: SlowLane::Missing };
+        let About { count: before, client, stopped, .. } = *about;
+        let (heard, slow_lane) = (Heard::First, SlowLane::Missing);
+        let named = Naming { mail_from, recipient, before, client, heard, slow_lane, stopped };
         self.desk.recipient(&about.account, &named)
     }
 
@@ -229,11 +276,20 @@ impl Shared {
         if self.settings.decide == Decide::No {
             return Ok(mail);
         }
-        let About { account, sender, count, .. } = &mut mail.about;
+        let About { account, sender, count, stopped, .. } = &mut mail.about;
         let told = account.kind;
         account.kind = stream::decided(told, &mail.looks, false);
         if account.kind.stream != told.stream && mail.recipients.len() == *count {
-            self.desk.unless_for_none(account, sender.address(), &mail.recipients)?;
+            let named = mail.recipients.iter().map(|recipient| &recipient.address);
+            let reported = self.desk.decided_again(account, sender.address(), named, *stopped)?;
+            // From the last one on, so that the places of those before it stay.
+            for (at, why) in reported.into_iter().rev() {
+                if mail.recipients[at].is_named_so() {
+                    let Recipient { address, path } = mail.recipients.remove(at);
+                    mail.left_out.push(LeftOut { address, path, why });
+                    *count -= 1;
+                }
+            }
         }
         self.desk.ends(account, sender.address(), mail.octets)?;
         Ok(mail)
@@ -243,7 +299,7 @@ impl Shared {
     /// each other: so they are for mail to one alone.
     fn mark(&self, mail: &Mail, queue_id: Option<&str>) -> Option<Vec<Change>> {
         let About { account, sender, count, .. } = &mail.about;
-        let ([recipient], 1) = (&mail.recipients[..], *count) else { return None };
+        let ([Recipient { address: recipient, .. }], 1) = (&mail.recipients[..], *count) else { return None };
         let house = &self.desk.house;
         let (back, mail_from) = (house.returns.as_ref()?, sender.address()?);
         if house.accounts.wishes(&account.org).return_path != ReturnPath::Node {

@@ -11,7 +11,7 @@ use sm2tp_rules::detour::{Detour, detour};
 use sm2tp_store::accounts::{Account, ReturnPath};
 
 use super::counted::{Counted, Heard};
-use super::desk::{Desk, Held, Members, Naming, No, SlowLane, Taken};
+use super::desk::{Desk, Held, Members, Naming, No, Reporting, SlowLane, Taken};
 use super::{Conversation, Listener, Next};
 use crate::returns::Leaving;
 use crate::stops::Stops;
@@ -125,11 +125,13 @@ impl Shared {
             Some(_) => SlowLane::There,
             None => SlowLane::Missing,
         };
-        let named = Naming { mail_from, recipient, before, client: request.client, heard, slow_lane };
+        let (client, stopped) = (request.client, Reporting::Cannot);
+        let named = Naming { mail_from, recipient, before, client, heard, slow_lane, stopped };
         let taken = self.desk.recipient(account, &named);
         let taken = taken.inspect_err(|_| self.counted.refused(&request.instance, recipient))?;
         match (taken, self.settings.held) {
-            (Taken::Yes, _) => Ok(Action::Dunno),
+            // Of a door that cannot report the desk gets no report to make.
+            (Taken::Yes | Taken::Reported(_), _) => Ok(Action::Dunno),
             (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
             (Taken::Held(why), Held::Later) => {
                 self.counted.refused(&request.instance, recipient);

@@ -106,6 +106,9 @@ impl Session {
                 }
                 write(out, b'c', &[]);
             }
+            // At RCPT it would mean the whole mail, of which nobody was told yet.
+            Answer::Discard if command == END => write(out, b'd', &[]),
+            Answer::Discard => write(out, b'c', &[]),
         }
         if command == END {
             self.over();
@@ -116,6 +119,12 @@ impl Session {
     #[must_use]
     pub fn may_mark(&self) -> bool {
         self.actions & MARKING == MARKING
+    }
+
+    /// Whether the mail server lets us take a recipient out of a mail.
+    #[must_use]
+    pub fn may_leave_out(&self) -> bool {
+        self.actions & LEAVING_OUT == LEAVING_OUT
     }
 
     /// Whether the mail server has a quarantine.
@@ -140,7 +149,11 @@ impl Session {
             Wants::ToDecide => UNINTERESTING | NR_CONNECT | NR_MAIL | NR_HEADER | NR_BODY,
             Wants::ToMark => UNINTERESTING | NO_BODY | NR_CONNECT | NR_MAIL | NR_RCPT | NR_HEADER,
         };
-        let (actions, protocol) = (actions & (MARKING | QUARANTINE | SET_SYMBOLS), protocol & wanted);
+        let wishes = match self.wants {
+            Wants::ToDecide => MARKING | QUARANTINE | SET_SYMBOLS | LEAVING_OUT,
+            Wants::ToMark => MARKING | QUARANTINE | SET_SYMBOLS,
+        };
+        let (actions, protocol) = (actions & wishes, protocol & wanted);
         (self.actions, self.unanswered, self.stage) = (actions, protocol, Stage::Idle);
         let version = version.min(VERSION);
         let agreed = [version, actions, protocol].map(u32::to_be_bytes).concat();
@@ -157,7 +170,10 @@ impl Session {
                 self.stage = Stage::Mail;
                 Ok(Event::Mail(self.begins(data)?))
             }
-            (RCPT, Stage::Mail) => Ok(Event::Recipient(path(texts(data).next().ok_or(MilterError::Short(RCPT))?))),
+            (RCPT, Stage::Mail) => {
+                let path = texts(data).next().ok_or(MilterError::Short(RCPT))?;
+                Ok(Event::Recipient { to: party(&path), path: path.into_owned() })
+            }
             (DATA | END_OF_HEADER, Stage::Mail) => Ok(Event::Nothing),
             (HEADER, Stage::Mail) => {
                 let mut texts = texts(data);
@@ -175,7 +191,7 @@ impl Session {
 
     fn begins(&self, data: &[u8]) -> Result<Began, MilterError> {
         let mut texts = texts(data);
-        let sender = path(texts.next().ok_or(MilterError::Short(MAIL))?);
+        let sender = party(&texts.next().ok_or(MilterError::Short(MAIL))?);
         let size = |parameter: &str| {
             let (name, value) = parameter.split_once('=')?;
             name.eq_ignore_ascii_case("SIZE").then(|| value.parse().ok()).flatten()
@@ -196,6 +212,7 @@ impl Session {
             Change::Remove { name, index } if self.may_mark() => {
                 write(out, b'm', &[&index.to_be_bytes(), name.as_bytes(), b"\0\0"]);
             }
+            Change::Leave(path) if self.may_leave_out() => write(out, b'-', &[path.as_bytes(), b"\0"]),
             Change::Quarantine(why) if self.may_quarantine() => write(out, b'q', &[line(why).as_bytes(), b"\0"]),
             // What was not agreed on must not be asked for: the mail server would take us for broken.
             _ => {}
@@ -249,9 +266,9 @@ fn ip(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-fn path(text: std::borrow::Cow<'_, str>) -> Party {
-    let inside = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-    Party::parse(inside.unwrap_or(&text))
+fn party(path: &str) -> Party {
+    let inside = path.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    Party::parse(inside.unwrap_or(path))
 }
 
 /// The macros that we read, for MAIL and for the end (`SMFIF_SETSYMLIST`), so that nobody needs to configure them.
@@ -309,6 +326,8 @@ const UNKNOWN: u8 = b'U';
 
 /// To insert a field, to remove one, to change the return path (`SMFIF_ADDHDRS`, `_CHGHDRS`, `_CHGFROM`).
 const MARKING: u32 = 0x1 | 0x10 | 0x40;
+/// To take a recipient out (`SMFIF_DELRCPT`).
+const LEAVING_OUT: u32 = 0x8;
 const QUARANTINE: u32 = 0x20;
 const SET_SYMBOLS: u32 = 0x100;
 
@@ -366,13 +385,13 @@ mod tests {
             assert_eq!(taken.as_deref().map_err(|error| *error), want);
         }
         let symbols = "\\x00\\x00\\x00\\x02i {auth_authen} {client_addr} {daemon_name}\\x00\\x00\\x00\\x00\\x05i\\x00";
-        let decide = format!("O\\x00\\x00\\x00\\x06\\x00\\x00\\x01q\\x00\\x08S\\xc2{symbols}");
+        let decide = format!("O\\x00\\x00\\x00\\x06\\x00\\x00\\x01y\\x00\\x08S\\xc2{symbols}");
         check(OFFER, Wants::ToDecide, Ok(&decide));
         let mark = format!("O\\x00\\x00\\x00\\x06\\x00\\x00\\x01q\\x00\\x00\\xd3\\xd2{symbols}");
         check(OFFER, Wants::ToMark, Ok(&mark));
         // Sendmail 8.12: neither other return paths nor silence.
         let old = b"O\0\0\0\x02\0\0\0\x3f\0\0\0\x7f";
-        check(old, Wants::ToDecide, Ok("O\\x00\\x00\\x00\\x02\\x00\\x00\\x001\\x00\\x00\\x00B"));
+        check(old, Wants::ToDecide, Ok("O\\x00\\x00\\x00\\x02\\x00\\x00\\x009\\x00\\x00\\x00B"));
         check(b"O\0\0\0\x01\0\0\0\0\0\0\0\0", Wants::ToMark, Err(MilterError::Version(1)));
         check(b"O\0\0\0\x06", Wants::ToMark, Err(MilterError::Short(b'O')));
     }
@@ -387,6 +406,7 @@ mod tests {
             (event, out.escape_ascii().to_string())
         };
         let go = || Answer::Continue;
+        let told = |to: &str| Event::Recipient { to: Party::parse(to), path: format!("<{to}>") };
         let client = Some("192.0.2.7".parse().unwrap());
         assert_eq!(say(b"Cclient.test\x004\x12\x34192.0.2.7\0", go()), (Event::Connected(client), String::new()));
         assert_eq!(say(b"DM{auth_authen}\0anna\0{daemon_name}\0bulk\0", go()), (Event::Nothing, String::new()));
@@ -394,10 +414,10 @@ mod tests {
             Began { octets: Some(4711), login: Some("anna".into()), port: Some("bulk".into()), ..began("a@own.test") };
         assert_eq!(say(b"M<a@own.test>\0SIZE=4711\0BODY=8BITMIME\0", go()), (Event::Mail(mail), String::new()));
         let yes = "\\x00\\x00\\x00\\x01c".to_owned();
-        assert_eq!(say(b"R<b@dest.test>\0", go()), (Event::Recipient(Party::parse("b@dest.test")), yes.clone()));
+        assert_eq!(say(b"R<b@dest.test>\0", go()), (told("b@dest.test"), yes.clone()));
         let no = Answer::Refuse { code: 550, enhanced: Enhanced(5, 1, 1), text: "100 % gone\n".into() };
         let refused = "\\x00\\x00\\x00\\x17y550 5.1.1 100 ? gone?\\x00".to_owned();
-        assert_eq!(say(b"R<c@dest.test>\0ORCPT=x\0", no), (Event::Recipient(Party::parse("c@dest.test")), refused));
+        assert_eq!(say(b"R<c@dest.test>\0ORCPT=x\0", no), (told("c@dest.test"), refused));
         assert_eq!(say(b"DTi\x004XYZ\0", go()).1, "");
         let field = Event::Field { name: "Subject".into(), value: " hello there".into() };
         assert_eq!(say(b"LSubject\0 hello\n there\0", go()), (field, String::new()));
@@ -406,17 +426,20 @@ mod tests {
             Change::From(Address::parse("t@returns.test").unwrap()),
             Change::Remove { name: "X-SM2TP-Ref", index: 2 },
             Change::Insert { name: "X-SM2TP-Ref", value: "t".into() },
+            Change::Leave("<b@dest.test>".into()),
             Change::Quarantine("held".into()),
         ]);
         let (end, out) = say(b"E", changes);
         assert_eq!(end, Event::End { queue_id: Some("4XYZ".into()) });
         let want = "\\x00\\x00\\x00\\x12e<t@returns.test>\\x00\\x00\\x00\\x00\\x12m\\x00\\x00\\x00\\x02X-SM2TP-Ref\\x00\\x00\
-                    \\x00\\x00\\x00\\x13i\\x00\\x00\\x00\\x01X-SM2TP-Ref\\x00t\\x00\\x00\\x00\\x00\\x06qheld\\x00\\x00\\x00\\x00\\x01c";
+                    \\x00\\x00\\x00\\x13i\\x00\\x00\\x00\\x01X-SM2TP-Ref\\x00t\\x00\\x00\\x00\\x00\\x0f-<b@dest.test>\\x00\\x00\\x00\\x00\\x06qheld\\x00\\x00\\x00\\x00\\x01c";
         assert_eq!(out, want);
         // The next mail has a login of its own, and none of the one before.
         assert_eq!(say(b"DMi\x004XYA\0", go()).1, "");
         let mail = Began { port: Some("bulk".into()), ..began("<>") };
         assert_eq!(say(b"M<>\0", go()).0, Event::Mail(mail));
+        assert_eq!(say(b"R<b@dest.test>\0", Answer::Discard).1, yes);
+        assert_eq!(say(b"E", Answer::Discard).1, "\\x00\\x00\\x00\\x01d");
         assert_eq!(say(b"A", go()), (Event::Aborted, String::new()));
         assert_eq!(say(b"K", go()).0, Event::Aborted);
         assert_eq!(say(b"M<root>\0", go()).0, Event::Mail(Began { sender: Party::Other, ..Began::default() }));

@@ -83,6 +83,34 @@ fn recipients_are_refused_one_by_one_and_what_bounces_comes_home() {
 }
 
 #[test]
+fn where_an_organisation_wants_reports_stopped_recipients_are_left_out_and_its_sender_is_told() {
+    let (sink, sockets) = (Sink::start(), sockets("postfix"));
+    let node = node(sockets.path(), &sink, "");
+    node.ask(&["org", "suppression", "local", "--stopped", "report"]);
+    let postfix = postfix(&format!("unix:{}/milter.sock", sockets.path().display()), &node, &sink, "");
+    let server = postfix.address.to_string();
+    assert_eq!(refusal(&server, "gone@recipients.test,anna@recipients.test"), "");
+    let anna = sink.mail_to("anna@recipients.test");
+    assert_eq!(anna.to, ["anna@recipients.test"]);
+    assert!(anna.from.ends_with("@returns.test"), "it goes to one alone now: {}", anna.from);
+    let report = sink.mail_to("a@senders.test").text();
+    for words in
+        ["Final-Recipient: rfc822; gone@recipients.test", "Action: failed", "has stopped all mail to this address"]
+    {
+        assert!(report.contains(words), "no {words:?} in {report}");
+    }
+    wait_until("it is counted with its sender", LONG, || count(&node, "stopped-reported") == 1);
+
+    // To nobody else: the mail server throws it away, because the report is written.
+    sink.take();
+    assert_eq!(refusal(&server, "gone@recipients.test"), "");
+    assert!(sink.mail_to("a@senders.test").text().contains("gone@recipients.test"));
+    wait_until("Postfix says so", LONG, || postfix.log().contains("milter-discard: END-OF-MESSAGE"));
+    assert!(sink.mails().iter().all(|mail| mail.to == ["a@senders.test"]));
+    assert!(!node.log().contains("ERROR"), "{}", node.log());
+}
+
+#[test]
 fn where_the_log_is_followed_too_a_bounce_counts_once_and_for_its_sender() {
     let sink = Sink::with(|to| to.starts_with("dead").then(|| format!("550 5.1.1 <{to}>: User unknown")));
     let (sockets, folder) = (sockets("postfix"), Folder::new("log"));
