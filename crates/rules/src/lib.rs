@@ -56,6 +56,7 @@ pub mod imported;
 pub mod outcome;
 pub mod access;
 pub mod pace;
+pub mod places;
 pub mod proposed;
 pub mod rate;
 pub mod retry;

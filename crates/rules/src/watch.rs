@@ -29,13 +29,14 @@ use self::judge::Question;
 use self::known::Known;
 pub use self::limits::{BlocksEnd, Floors, Limits, Share};
 pub use self::networks::Network;
-use self::networks::Networks;
+use self::networks::{Networks, Whence};
 pub use self::org::Org;
 use self::recent::Recent;
 pub use self::saved::SavedError;
 pub use self::shown::{From, Shown, Tally};
 use self::usual::Usual;
 use crate::outcome::{Cause, Fate, Stream, UnknownWord};
+use crate::places::Place;
 
 words! {
     /// How a sender stands.
@@ -112,6 +113,8 @@ pub struct Attempt {
     pub named: u32,
     /// Where the client is, if that is known.
     pub client: Option<IpAddr>,
+    /// Whose network that is, where a table knows it.
+    pub place: Option<Place>,
     /// The stream of the account: what a mail says of itself would let a thief choose.
     pub stream: Stream,
     /// [`crate::admit::recipient`] refused or held this recipient for what is known of the address.
@@ -279,8 +282,8 @@ impl Watch {
         let at = fact.at.min(now);
         let is_new = fact.suppressed || !self.known.meet(fact.recipient, at);
         let strange = fact.client.is_some_and(|client| {
-            let network = Network::of(client);
-            self.networks.meet(network, limits.strange_s, now) && self.is_settled
+            let from = Whence { network: Network::of(client), place: fact.place };
+            self.networks.meet(from, limits.strange_s, now) && self.is_settled
         });
         let usual = self.usual.recipients_a_mail() * LARGE_TIMES;
         let is_large = f64::from(limits.large_mail).max(usual) <= f64::from(fact.named);

@@ -1,5 +1,6 @@
 //! Files that are read again when a person, or systemd's reload, hangs up (SIGHUP). No connection is dropped for it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +83,53 @@ impl HangUps {
             }
         }
     }
+}
+
+/// Why a file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Some time has passed: it is read if it is another one.
+    Due,
+    /// Somebody asked: it is read.
+    Asked,
+}
+
+/// What changes when a file is written, or another one put in its place; none where there is none.
+pub type Stamp = Option<(u64, u64, i64, i64, u64)>;
+
+/// Lets `look` look at a file for as long as the node runs.
+pub async fn follow(
+    what: &'static str,
+    every: Duration,
+    mut look: impl FnMut(Look) + Send + 'static,
+    mut again: Again,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let asker = tokio::select! {
+            () = tokio::time::sleep(every) => None,
+            Some(asker) = again.recv() => Some(asker),
+            () = &mut stop => return,
+        };
+        let why = if asker.is_some() { Look::Asked } else { Look::Due };
+        // A file system that hangs must not hang the doors.
+        let looked = tokio::task::spawn_blocking(move || {
+            look(why);
+            look
+        });
+        match looked.await {
+            Ok(back) => look = back,
+            Err(_) => return tracing::error!("{what} are not followed any more"),
+        }
+        // Who asked may have waited long enough.
+        asker.map(|asker| asker.send(()));
+    }
+}
+
+pub fn stamp(path: &Path) -> Stamp {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
 }
 
 /// A file system that hangs must not make systemd wait for ever.

@@ -545,7 +545,7 @@ mod tests {
         assert!(full.dkim.default.take().is_some());
         assert_eq!(std::mem::replace(&mut full.dkim.seal, Seal::ByUs), Seal::By("relay.example.org".into()));
         assert_eq!(relay.connections_per_site_max.take(), Some(4));
-        assert!(full.suppression.confirm_url.take().is_some());
+        assert!(full.suppression.confirm_url.take().is_some() && full.watch.companies.take().is_some());
         assert!(full.http.as_mut().unwrap().public_url.take().is_some());
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         assert_eq!(std::mem::take(&mut full.federation.private_peers).len(), 1);

@@ -268,7 +268,7 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Clock), Failure> {
 }
 
 /// What is in a file, unpacked where it is compressed.
-fn unpacked(file: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+pub fn unpacked(file: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let mut input = BufReader::with_capacity(READ_OCTETS, file);
     let is_gzip = input.fill_buf()?.starts_with(&GZIP);
     Ok(if is_gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })

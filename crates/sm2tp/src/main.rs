@@ -8,6 +8,7 @@ mod bench;
 mod beside;
 mod classify;
 mod cli;
+mod companies;
 mod config;
 mod demo;
 mod directory;

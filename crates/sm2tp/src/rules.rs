@@ -1,12 +1,12 @@
 //! The administrator's rules for replies, read again when their file changes.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sm2tp_doors::tls::Again;
 use sm2tp_rules::classify::Rulebook;
 
+use crate::again::{Look, Stamp, follow, stamp};
 use crate::open;
 
 /// Keeps the rules in use the same as the file beside the configuration.
@@ -16,43 +16,21 @@ pub struct Follower {
     seen: Stamp,
 }
 
-/// What changes when a file is written, or another one put in its place; none where there is none.
-type Stamp = Option<(u64, u64, i64, i64, u64)>;
-
 impl Follower {
     /// For rules that were just read.
     pub fn new(config_file: &Path, rulebook: Rulebook) -> Self {
         Self { config_file: config_file.to_owned(), rulebook, seen: stamp(&open::own_rules(config_file)) }
     }
 
-    /// Looks at the file for as long as the node runs, and reads it anyway when `again` asks for it.
-    pub async fn run(mut self, mut again: Again, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let asker = tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => None,
-                Some(asker) = again.recv() => Some(asker),
-                () = &mut stop => return,
-            };
-            let anyway = asker.is_some();
-            // A file system that hangs must not hang the doors.
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look(anyway);
-                self
-            });
-            match looked.await {
-                Ok(follower) => self = follower,
-                Err(_) => return tracing::error!("the rules for replies are not followed any more"),
-            }
-            // Who asked may have waited long enough.
-            asker.map(|asker| asker.send(()));
-        }
+    /// Looks at the file for as long as the node runs.
+    pub async fn run(mut self, again: Again, stop: impl Future<Output = ()> + Send) {
+        follow("the rules for replies", LOOK_EVERY, move |why| self.look(why), again, stop).await;
     }
 
     /// Takes new rules, or keeps those in use and says once what is wrong with the new ones.
-    fn look(&mut self, anyway: bool) {
+    fn look(&mut self, why: Look) {
         let found = stamp(&open::own_rules(&self.config_file));
-        if std::mem::replace(&mut self.seen, found) == found && !anyway {
+        if std::mem::replace(&mut self.seen, found) == found && why == Look::Due {
             return;
         }
         match open::classifier(&self.config_file) {
@@ -67,11 +45,6 @@ impl Follower {
             }
         }
     }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
 }
 
 /// A person who wrote a rule looks whether it works; SIGHUP is for those who cannot wait.
@@ -96,15 +69,15 @@ mod tests {
         let rule = || rulebook.rules().classify(&Said::of_text("550 user unknown")).rule.to_string();
         assert_eq!(rule(), "no-user");
         std::fs::write(&own, OWN).unwrap();
-        follower.look(false);
+        follower.look(Look::Due);
         assert_eq!(rule(), "mine");
         std::fs::write(&own, "version = 1\n[[rule]]\nname = \"broken\"").unwrap();
-        follower.look(false);
+        follower.look(Look::Due);
         assert_eq!(rule(), "mine");
         let trouble = rulebook.trouble().unwrap();
         assert!(trouble.contains("replies.toml:2: ") && trouble.contains("missing field"), "{trouble}");
         std::fs::remove_file(&own).unwrap();
-        follower.look(false);
+        follower.look(Look::Due);
         assert_eq!((rule().as_str(), rulebook.trouble()), ("no-user", None));
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -153,7 +153,9 @@ pub fn show(out: &mut String, value: &Value) {
     let _ = writeln!(out, "knows about {} recipients; networks:", shown["known_recipients"]);
     for network in shown["networks"].as_array().into_iter().flatten() {
         let strange = if network["strange"] == true { "  new" } else { "" };
-        let _ = writeln!(out, "  {:<20} last {}{strange}", word(&network["network"]), at(&network["last"]));
+        let (prefix, last, whose) = (word(&network["network"]), at(&network["last"]), word(&network["whose"]));
+        let line = format!("  {prefix:<20} last {last}{strange}  {whose}");
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     for change in shown["changes"].as_array().into_iter().flatten() {
         let (level, by, note) = (word(&change["level"]), word(&change["by"]), word(&change["note"]));

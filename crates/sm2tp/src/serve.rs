@@ -33,7 +33,7 @@ use crate::directory::directory;
 use crate::open::{self, Opened};
 use crate::rules::Follower;
 use crate::service::{self, Manager};
-use crate::{Exit, Failure, alerts, outward, pages, say};
+use crate::{Exit, Failure, alerts, companies, outward, pages, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
@@ -62,6 +62,7 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
         notes.push(format!("[dkim] default = \"{domain}\" has no key yet: sm2tp dkim new {domain}"));
     }
     open::sites(&config, path)?;
+    config.watch.companies.as_deref().map(companies::read).transpose()?;
     let misses = open::classifier(path)?.example_misses();
     if as_json {
         let found = json!({
@@ -112,6 +113,10 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     let mut doors = JoinSet::new();
     doors.spawn(Follower::new(config_file, rulebook.clone()).run(hang_ups.reader(), until(&stopped)));
     doors.spawn(hand_over(relay.clone(), handed));
+    if let Some(file) = &config.watch.companies {
+        let follower = companies::Follower::start(file, &house.senders)?;
+        doors.spawn(follower.run(hang_ups.reader(), until(&stopped)));
+    }
     let directory = config.ldap.as_ref().map(|ldap| directory(ldap, config_file)).transpose()?;
     start_alerts(&config, &house, &onward, certificates.clone(), &stopped, &mut doors);
     let stops = Stops::start(house.ledger.clone());

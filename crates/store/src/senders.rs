@@ -6,11 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sm2tp_proto::Address;
+use sm2tp_rules::places::Places;
 use sm2tp_rules::returned::Counts;
 use sm2tp_rules::watch::{
     Answer, Attempt, BlocksEnd, By, Level, Limits, Org, Reason, Release, Shown, Standing, Told as Became, Watch,
@@ -94,6 +95,8 @@ struct Inner {
     limits: Limits,
     /// Of the hashes of recipients, so that nobody can look an address up in a copy of the file without it.
     key: [u8; 32],
+    /// Whose network a client is in; empty where no table was given.
+    places: RwLock<Arc<Places>>,
     orgs: Mutex<HashMap<Arc<str>, Arc<Mutex<Org>>>>,
     /// What is to be written.
     unsaved: Mutex<BTreeSet<SenderId>>,
@@ -202,6 +205,7 @@ impl Senders {
             mode,
             limits,
             key,
+            places: RwLock::default(),
             orgs: Mutex::new(orgs.collect()),
             unsaved: Mutex::default(),
             changed: Mutex::new(unusual),
@@ -217,6 +221,17 @@ impl Senders {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The table of networks in use.
+    #[must_use]
+    pub fn places(&self) -> Arc<Places> {
+        self.0.places.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Uses another table of networks from now on.
+    pub fn know_places(&self, places: Places) {
+        *self.0.places.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(places);
     }
 
     /// How a sender stands, as far as the watch may do something about it.
@@ -297,6 +312,7 @@ impl Senders {
             recipient: self.hash(named.recipient),
             named: u32::try_from(named.before).unwrap_or(u32::MAX),
             client: named.client,
+            place: named.client.and_then(|client| self.places().of(client)),
             stream: named.stream,
             suppressed: named.suppressed,
         }
@@ -357,10 +373,11 @@ impl Senders {
         let mut org = lock(&org);
         let limits = &self.0.limits;
         org.level(&id.name, limits, now);
-        let whole = org.whole().shown(limits);
+        let places = self.places();
+        let whole = org.whole().shown(limits, &places);
         let watch = org.known_mut(&id.name)?;
         watch.refresh(limits, now);
-        Some((watch.shown(limits), whole))
+        Some((watch.shown(limits, &places), whole))
     }
 
     /// A person decides about a sender, which may be one that never wrote.

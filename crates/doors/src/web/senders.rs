@@ -59,6 +59,8 @@ struct Count {
 
 struct Network {
     network: String,
+    /// Whose it is, where a table knows that.
+    whose: String,
     last: u64,
     is_strange: bool,
 }
@@ -196,6 +198,7 @@ fn count(tally: &Value, f: &Frame) -> Count {
 fn network(network: &Value) -> Network {
     Network {
         network: text(network, "network").to_owned(),
+        whose: text(network, "whose").to_owned(),
         last: number(network, "last"),
         is_strange: network["strange"] == true,
     }

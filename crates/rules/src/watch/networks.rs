@@ -1,7 +1,10 @@
-//! From where a sender writes. Without a database that is a prefix of the client's address, not a country and not a company.
+//! From where a sender writes: whose network it is where a table knows that ([`crate::places`]), else a prefix of the client's
+//! address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::places::Place;
 
 /// A neighbourhood of addresses: the first 16 bits of IPv4, the first 32 of IPv6. A provider of internet access has some
 /// of the first kind and one or two of the second, so who moves about at home stays in few, and a stranger elsewhere in
@@ -12,10 +15,18 @@ pub enum Network {
     V6(u32),
 }
 
-/// A network from which a sender wrote.
+/// From where one mail comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whence {
+    pub network: Network,
+    pub place: Option<Place>,
+}
+
+/// A network from which a sender wrote: a company's where that is known, with the neighbourhood in which the sender was last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     pub network: Network,
+    pub place: Option<Place>,
     /// Unix seconds.
     pub first: u64,
     pub last: u64,
@@ -46,8 +57,9 @@ impl fmt::Display for Network {
 
 impl Networks {
     /// Remembers that mail came from there, and says whether the network is strange: first seen less than `settled_s` ago.
-    pub(super) fn meet(&mut self, network: Network, settled_s: u64, now: u64) -> bool {
-        if let Some(seen) = self.0.iter_mut().find(|seen| seen.network == network) {
+    pub(super) fn meet(&mut self, from: Whence, settled_s: u64, now: u64) -> bool {
+        if let Some(seen) = self.same(from) {
+            (seen.network, seen.place) = (from.network, from.place.or(seen.place));
             seen.last = seen.last.max(now);
             // A date in the future is of a clock that was wrong.
             seen.first = seen.first.min(now);
@@ -56,8 +68,19 @@ impl Networks {
         if NETWORKS_MAX <= self.0.len() {
             self.make_room(settled_s, now);
         }
-        self.0.push(Seen { network, first: now, last: now });
+        let Whence { network, place } = from;
+        self.0.push(Seen { network, place, first: now, last: now });
         true
+    }
+
+    /// The one that was met before. Who was known by a neighbourhood keeps it when a table comes, and when it goes again.
+    fn same(&mut self, from: Whence) -> Option<&mut Seen> {
+        let is_company = |seen: &Seen| from.place.is_some_and(|place| seen.place.is_some_and(|of| of.asn == place.asn));
+        let at = self.0.iter().position(is_company).or_else(|| {
+            let both = |seen: &Seen| from.place.is_some() && seen.place.is_some();
+            self.0.iter().position(|seen| seen.network == from.network && !both(seen))
+        });
+        at.map(|at| &mut self.0[at])
     }
 
     /// How many were seen for the first time within a day.
@@ -91,6 +114,7 @@ pub(super) const NETWORKS_MAX: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::Country;
 
     const SETTLED_S: u64 = 3 * DAY_S;
 
@@ -108,16 +132,39 @@ mod tests {
     #[test]
     fn a_network_is_strange_for_some_days_and_thousands_do_not_push_the_own_one_out() {
         let mut networks = Networks::default();
-        assert!(networks.meet(Network::V4(1), SETTLED_S, 1000));
+        let from = |network| Whence { network, place: None };
+        let own = from(Network::V4(1));
+        assert!(networks.meet(own, SETTLED_S, 1000));
         let now = 1000 + SETTLED_S;
-        assert!(!networks.meet(Network::V4(1), SETTLED_S, now));
+        assert!(!networks.meet(own, SETTLED_S, now));
         for n in 0..5000 {
-            assert!(networks.meet(Network::V6(n), SETTLED_S, now + 1 + u64::from(n)));
+            assert!(networks.meet(from(Network::V6(n)), SETTLED_S, now + 1 + u64::from(n)));
         }
         assert_eq!(networks.0.len(), NETWORKS_MAX);
         assert_eq!(networks.strange_today(now + 5001), NETWORKS_MAX as u32 - 1);
-        assert!(!networks.meet(Network::V4(1), SETTLED_S, now + 6000));
+        assert!(!networks.meet(own, SETTLED_S, now + 6000));
         networks.settle();
         assert!(networks.0.iter().all(|seen| !is_strange(seen, SETTLED_S, now + 6000)));
+    }
+    #[test]
+    fn with_a_table_a_network_is_a_company_and_nobody_becomes_strange_when_it_comes_or_goes() {
+        let place = |asn| Some(Place { asn, country: Country::parse("FR") });
+        let from = |prefix, place| Whence { network: Network::V4(prefix), place };
+        let mut networks = Networks::default();
+        assert!(networks.meet(from(1, None), SETTLED_S, 0));
+        let mut now = SETTLED_S;
+        let mut is_strange = |from| {
+            now += 1;
+            networks.meet(from, SETTLED_S, now)
+        };
+        // The table comes: the same neighbourhood, now with a name; then another neighbourhood of the same company.
+        assert!(!is_strange(from(1, place(64500))));
+        assert!(!is_strange(from(2, place(64500))));
+        // A neighbourhood may belong to two.
+        assert!(is_strange(from(2, place(64501))));
+        // The table goes: the neighbourhood in which it was last is known still.
+        assert!(!is_strange(from(2, None)));
+        assert!(is_strange(from(3, None)));
+        assert_eq!(networks.0.len(), 3);
     }
 }

@@ -26,7 +26,7 @@ impl Org {
     pub fn attempt(&mut self, sender: &str, fact: &Attempt, limits: &Limits, now: u64) -> Level {
         // A network is strange for a person; an organisation is everywhere.
         let is_announced = self.sender(sender, fact.stream, now).is_announced(now);
-        let everywhere = Attempt { client: None, ..*fact };
+        let everywhere = Attempt { client: None, place: None, ..*fact };
         let whole = self.whole.named(&everywhere, is_announced, Level::Normal, limits, now);
         self.sender(sender, fact.stream, now).attempt(fact, whole, limits, now)
     }

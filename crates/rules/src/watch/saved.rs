@@ -11,6 +11,7 @@ use super::recent::{Counts, HOURS, MINUTES, Recent};
 use super::usual::Usual;
 use super::{CHANGES_MAX, Campaign, Change, Count, Level, NOTE_MAX, Network, Org, Reason, Sign, Watch, Window};
 use crate::outcome::Stream;
+use crate::places::{Country, Place};
 
 /// Octets that are no memory of senders. Such a sender is met anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -36,9 +37,9 @@ impl Watch {
     /// Where the octets are of a newer version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SavedError> {
         match bytes.split_first() {
-            Some((&VERSION, rest)) => {
-                let mut read = Read(rest);
-                let watch = read.watch().filter(|_| read.0.is_empty());
+            Some((&version @ (VERSION | WITHOUT_PLACES), rest)) => {
+                let mut read = Read { rest, version };
+                let watch = read.watch().filter(|_| read.rest.is_empty());
                 watch.ok_or(SavedError::Damaged)
             }
             Some((version, _)) => Err(SavedError::Version(*version)),
@@ -91,9 +92,16 @@ impl Out {
             };
             out.0.push(kind);
             out.u32(prefix);
+            out.u32(seen.place.map_or(0, |place| place.asn));
+            out.country(seen.place.map(|place| place.country).unwrap_or_default());
             out.u64(seen.first);
             out.u64(seen.last);
         });
+    }
+
+    fn country(&mut self, country: Country) {
+        let letters = country.as_str().unwrap_or("--");
+        self.0.extend(letters.as_bytes());
     }
 
     fn usual(&mut self, usual: &Usual) {
@@ -158,7 +166,10 @@ impl Out {
     }
 }
 
-struct Read<'a>(&'a [u8]);
+struct Read<'a> {
+    rest: &'a [u8],
+    version: u8,
+}
 
 impl Read<'_> {
     fn watch(&mut self) -> Option<Watch> {
@@ -228,7 +239,15 @@ impl Read<'_> {
             6 => Network::V6(prefix),
             _ => return None,
         };
-        Some(Seen { network, first: self.u64()?, last: self.u64()? })
+        let place = if self.version == WITHOUT_PLACES { None } else { self.place()? };
+        Some(Seen { network, place, first: self.u64()?, last: self.u64()? })
+    }
+
+    /// None within where no table knew it.
+    fn place(&mut self) -> Option<Option<Place>> {
+        let (asn, letters) = (self.u32()?, self.take::<2>()?);
+        let country = Country::parse(std::str::from_utf8(&letters).unwrap_or_default());
+        Some((asn != 0).then_some(Place { asn, country }))
     }
 
     fn campaign(&mut self) -> Option<Campaign> {
@@ -303,14 +322,16 @@ impl Read<'_> {
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
+        let (head, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
         Some(*head)
     }
 }
 
 /// Raised with every change of the fields, and with every change of the order of words that are written as numbers.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The first one, which knew networks by their neighbourhoods alone.
+const WITHOUT_PLACES: u8 = 1;
 /// One for each sign and window.
 const REASONS_MAX: usize = Sign::ALL.len() * Window::ALL.len();
 /// Sums of recipients; far more than a node sends in its life.

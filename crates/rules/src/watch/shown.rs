@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::networks::{Seen, is_strange};
 use super::usual::Habit;
 use super::{By, Campaign, Change, Count, Level, Limits, Reason, Watch, Window};
+use crate::places::{Place, Places};
 
 /// What is known of a sender.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,8 +38,12 @@ pub struct Shown {
 /// A network from which it wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct From {
-    /// 192.0.0.0/16, 2001:db8::/32.
+    /// 192.0.0.0/16, 2001:db8::/32; where it was last, if the network is known as a company's.
     pub network: String,
+    /// The number of the autonomous system, where a table knew it.
+    pub asn: Option<u32>,
+    /// The same for people, with its name and country: `AS64500 EXAMPLE, FR`.
+    pub whose: Option<String>,
     /// Unix seconds; the first is 0 where a person said that the network is in order.
     pub first: u64,
     pub last: u64,
@@ -58,11 +63,13 @@ pub struct Tally {
 }
 
 impl Watch {
-    /// Everything that is known, as it stood when something was counted last.
+    /// Everything that is known, as it stood when something was counted last, with networks as `places` names them.
     #[must_use]
-    pub fn shown(&self, limits: &Limits) -> Shown {
+    pub fn shown(&self, limits: &Limits, places: &Places) -> Shown {
         let from = |seen: &Seen| From {
             network: seen.network.to_string(),
+            asn: seen.place.map(|place| place.asn),
+            whose: seen.place.map(|place| whose(place, places)),
             first: seen.first,
             last: seen.last,
             strange: is_strange(seen, limits.strange_s, self.last),
@@ -128,4 +135,12 @@ impl Watch {
         let all = hours.iter().sum::<u64>().max(1);
         hours.map(|hour| (hour * 100 / all) as u32)
     }
+}
+
+fn whose(place: Place, places: &Places) -> String {
+    let mut text = format!("AS{}", place.asn);
+    for (before, known) in [(" ", places.name(place.asn)), (", ", place.country.as_str())] {
+        known.into_iter().for_each(|known| text.extend([before, known]));
+    }
+    text
 }

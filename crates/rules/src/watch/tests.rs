@@ -1,6 +1,7 @@
 //! The watch as a whole: who is stopped and when, and that nothing upsets it.
 
 use super::*;
+use crate::places::{Country, Place, Places};
 
 const T0: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
@@ -8,7 +9,7 @@ const DAY: u64 = 86_400;
 /// A mail to one recipient.
 pub(super) fn attempt(at: u64, recipient: u64) -> Attempt {
     let recipient = (recipient + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    Attempt { at, recipient, named: 0, client: None, stream: Stream::Personal, suppressed: false }
+    Attempt { at, recipient, named: 0, client: None, place: None, stream: Stream::Personal, suppressed: false }
 }
 
 fn answer(at: u64, told: Told) -> Answer {
@@ -144,7 +145,7 @@ fn a_person_may_say_that_it_was_normal_and_the_same_again_passes() {
     watch.release(Release::WasNormal, "", now + 100);
     assert_eq!(watch.level(Level::Normal, &limits, now + 100), Level::Normal);
     assert!(300 < until(&mut watch, &limits, Level::Slow, 1, party(now + DAY)));
-    let last = mended.shown(&limits).changes;
+    let last = mended.shown(&limits, &Places::default()).changes;
     assert!(last.iter().any(|change| change.by == By::Person && change.note == "password changed"));
 }
 
@@ -155,7 +156,7 @@ fn a_persons_decision_stays_until_a_person_takes_it_back() {
     assert_eq!(watch.level(Level::Normal, &limits, now + 30 * DAY), Level::Slow);
     watch.set(Level::Blocked, "é".repeat(400).as_str(), now);
     assert_eq!(watch.attempt(&attempt(now, 1), Level::Normal, &limits, now), Level::Blocked);
-    let shown = watch.shown(&limits);
+    let shown = watch.shown(&limits, &Places::default());
     assert_eq!((shown.turned_away, shown.changes.last().map(|change| change.note.len())), (1, Some(NOTE_MAX)));
 }
 
@@ -186,11 +187,11 @@ fn newcomers_have_less_and_grow_out_of_it() {
     let mut new = Watch::new(Stream::Personal, T0);
     assert_eq!(until(&mut new, &limits, Level::Slow, 1, |n| attempt(T0 + n, n)), 53);
     let (watch, _, now) = person();
-    assert!(!watch.shown(&limits).newcomer && new.shown(&limits).newcomer);
+    assert!(!watch.shown(&limits, &Places::default()).newcomer && new.shown(&limits, &Places::default()).newcomer);
     let mut back = watch.clone();
     back.level(Level::Normal, &limits, 0);
     back.attempt(&attempt(0, 1), Level::Normal, &limits, 0);
-    assert!(!back.shown(&limits).newcomer, "a clock that starts in 1970");
+    assert!(!back.shown(&limits, &Places::default()).newcomer, "a clock that starts in 1970");
     back.attempt(&attempt(now, 1), Level::Normal, &limits, now);
     assert_eq!(back.stood().0, Level::Normal);
 }
@@ -223,7 +224,9 @@ fn anything(org: &mut Org, dice: &mut Dice, now: &mut u64, limits: &Limits) {
             let client = (dice.below(3) == 0).then(|| IpAddr::from((dice.below(1 << 32) as u32).to_be_bytes()));
             let stream = Stream::ALL[dice.below(4) as usize];
             let (recipient, named) = (dice.below(u64::MAX), dice.below(100) as u32);
-            let fact = Attempt { at, recipient, named, client, stream, suppressed: dice.below(8) == 0 };
+            let country = Country::parse(["FR", "de", "None"][dice.below(3) as usize]);
+            let place = (dice.below(3) == 0).then(|| Place { asn: dice.below(9) as u32 + 1, country });
+            let fact = Attempt { at, recipient, named, client, place, stream, suppressed: dice.below(8) == 0 };
             org.attempt(&sender, &fact, limits, *now);
         }
         6..10 => {
@@ -265,6 +268,17 @@ fn nothing_upsets_it_the_same_gives_the_same_and_it_survives_being_written_down(
 }
 
 #[test]
+fn a_memory_of_before_there_were_companies_is_read() {
+    let (watch, _, _) = person();
+    // It ends with its one network: after kind and prefix there was no number and no country.
+    let mut bytes = watch.to_bytes();
+    let behind = bytes.len() - 16;
+    bytes.drain(behind - 6..behind);
+    bytes[0] = 1;
+    assert_eq!(Watch::from_bytes(&bytes), Ok(watch));
+}
+
+#[test]
 fn damaged_memories_are_refused_or_harmless() {
     let (watch, limits, now) = person();
     let bytes = watch.to_bytes();
@@ -283,7 +297,7 @@ fn damaged_memories_are_refused_or_harmless() {
                 watch.attempt(&attempt(now, n), Level::Normal, &limits, now + n);
                 watch.answered(&answer(now, Told::Unknown), Level::Normal, &limits, now);
             }
-            let _ = watch.shown(&limits);
+            let _ = watch.shown(&limits, &Places::default());
         }
     }
 }

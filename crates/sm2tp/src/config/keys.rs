@@ -253,6 +253,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("strange_for", r#""3d""#),
             ("calm_after", r#""6h""#),
             ("refuse_after", r#""24h""#),
+            ("companies", r#""/var/lib/sm2tp/ip2asn-combined.tsv.gz""#),
         ],
     },
     SectionKeys {

@@ -1,5 +1,6 @@
 //! Reads `[watch]`: the numbers of the sender watch, each with the default of the rules.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sm2tp_rules::watch::{Floors, Limits, Share};
@@ -7,13 +8,15 @@ use sm2tp_store::senders::Mode;
 
 use super::error::ConfigError;
 use super::reader::Section;
-use super::values::{DAY, MINUTE, duration, word};
+use super::values::{DAY, MINUTE, duration, path, word};
 
 /// `[watch]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
     pub mode: Mode,
     pub limits: Limits,
+    /// A table of networks (`rules::places`).
+    pub companies: Option<PathBuf>,
 }
 
 pub(super) fn watch(section: &Section<'_>) -> Result<Watch, ConfigError> {
@@ -46,7 +49,8 @@ pub(super) fn watch(section: &Section<'_>) -> Result<Watch, ConfigError> {
         blocks_end: standard.blocks_end,
         give_up_after_s: seconds(section, "refuse_after", standard.give_up_after_s)?,
     };
-    Ok(Watch { mode: section.text("mode", word(MODES))?.unwrap_or(Mode::Learn), limits })
+    let mode = section.text("mode", word(MODES))?.unwrap_or(Mode::Learn);
+    Ok(Watch { mode, limits, companies: section.text("companies", path)? })
 }
 
 /// Recipients in ten minutes, an hour and a day; the keys in the order of [`Floors`].

@@ -176,6 +176,7 @@ impl<'a> World<'a> {
                 recipient: recipient.hash,
                 named: u32::try_from(named).unwrap_or(u32::MAX),
                 client: Some(mail.client),
+                place: None,
                 stream: sender.stream,
                 suppressed: is_suppressed,
             };

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::client::Client;
 use crate::node::Node;
 use crate::sink::Sink;
-use crate::wait::wait_until;
+use crate::wait::{Folder, wait_until};
 
 fn node_and_sink(watch: &str) -> (Node, Sink) {
     node_to(Sink::start(), watch)
@@ -168,4 +168,35 @@ fn a_node_that_nobody_set_up_takes_a_newsletter_on_its_first_day_and_stops_a_lis
             .or_else(|| (0..100).find_map(|n| bob.say(&format!("RCPT TO:<gone{}@example.test>", n % 10), "450").ok()));
     }
     assert!(refused.is_some_and(|it| it.contains("450 4.7.1 mail of this sender is stopped")));
+}
+
+#[test]
+fn a_table_says_whose_network_a_sender_writes_from_and_is_read_again() {
+    let folder = Folder::new("companies");
+    let table = |name: &str| format!("127.0.0.0\t127.255.255.255\t64500\tFR\t{name}\n");
+    let file = folder.write("table.tsv", &table("EXAMPLE Telecom"));
+    let (mut node, _sink) = node_and_sink(&format!("[watch]\ncompanies = {:?}\n", file.display().to_string()));
+    assert_eq!(blast(&node, 0..1).0, 1);
+    let networks = |node: &Node| node.ask(&["sender", "show", "anna"])["evidence"]["networks"].clone();
+    assert_eq!(networks(&node)[0]["whose"], "AS64500 EXAMPLE Telecom, FR");
+    assert!(node.run(&["sender", "show", "anna"]).stdout.contains("AS64500 EXAMPLE Telecom, FR\n"));
+
+    std::fs::write(&file, table("Another Name")).unwrap();
+    node.hang_up();
+    wait_until("the table is read again", Duration::from_secs(20), || {
+        networks(&node)[0]["whose"] == "AS64500 Another Name, FR"
+    });
+    // One that cannot be used: the node goes on with the other one, and would not start.
+    std::fs::write(&file, "127.0.0.0,127.255.255.255,64500,FR,X\n").unwrap();
+    node.hang_up();
+    wait_until("it is said", Duration::from_secs(20), || node.log().contains("the one in use stays"));
+    assert_eq!(networks(&node)[0]["whose"], "AS64500 Another Name, FR");
+    let checked = node.run(&["check"]);
+    assert!(checked.exit == 78 && checked.stderr.contains("table.tsv: line 1 is none of a table"), "{checked:?}");
+    std::fs::write(&file, table("Another Name")).unwrap();
+    // What is known of a sender is kept with it.
+    node.terminate(Duration::from_secs(20));
+    node.serve();
+    let networks = networks(&node);
+    assert_eq!((networks.as_array().map(Vec::len), &networks[0]["asn"]), (Some(1), &64500.into()));
 }
