@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::log::path;
+use crate::log::{at_octet, path, word};
 
 /// One delivery, as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +131,10 @@ impl<'a> Delivery<'a> {
 
 /// `name[address]:port rest`: the name, and the rest behind the bracket.
 fn host_and(text: &str) -> Option<(&str, &str)> {
-    let (name, behind) = text.split_once('[')?;
-    let (_, rest) = behind.split_once(']')?;
+    let (name, behind) = at_octet(text, b'[')?;
+    let (_, rest) = at_octet(behind, b']')?;
     let name = name.trim_end();
-    (!name.is_empty() && !name.contains(' ')).then_some((name, rest))
+    (!name.is_empty() && word(name).is_none()).then_some((name, rest))
 }
 
 /// What follows the path of MAIL FROM and RCPT TO.
@@ -147,7 +147,12 @@ fn behind_path(command: &str) -> &str {
 /// Takes the last ` (in reply to X command)` off. Where it is missing, because the line was cut, nothing is known; RCPT is
 /// what most answers answer, but it would accuse the recipient, so the end of the data is taken.
 fn answered(words: &str) -> (&str, Asked) {
-    let Some((reply, behind)) = words.rsplit_once(" (in reply to ") else { return (words, Asked::EndOfData) };
+    let mut brackets = memchr::memrchr_iter(b'(', words.as_bytes());
+    let found = brackets.find_map(|at| {
+        let behind = words[at..].strip_prefix("(in reply to ")?;
+        Some((words[..at].strip_suffix(' ')?, behind))
+    });
+    let Some((reply, behind)) = found else { return (words, Asked::EndOfData) };
     let to = POSTFIX_COMMANDS.iter().find(|(word, _)| behind.starts_with(word));
     to.map_or((words, Asked::EndOfData), |(_, to)| (reply, *to))
 }

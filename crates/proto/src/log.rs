@@ -169,14 +169,26 @@ pub(crate) fn quote_end(text: &str) -> Option<usize> {
 
 /// What is before the next space, and what is behind it.
 pub(crate) fn word(text: &str) -> Option<(&str, &str)> {
-    let at = memchr::memchr(b' ', text.as_bytes())?;
+    at_octet(text, b' ')
+}
+
+/// What is before the next such octet of ASCII, and what is behind it. Several times as fast as `split_once` on the long lines
+/// of a log.
+pub(crate) fn at_octet(text: &str, octet: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(octet, text.as_bytes())?;
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// Where the next `, ` is. Searching for one octet and looking at the next is several times as fast as searching for two.
+/// Where the next `, ` is.
 pub(crate) fn comma(text: &str) -> Option<usize> {
+    before_space(text, b',')
+}
+
+/// Where the next such octet is that has a space behind it. Searching for one octet and looking at the next is several times as
+/// fast as searching for two.
+pub(crate) fn before_space(text: &str, octet: u8) -> Option<usize> {
     let octets = text.as_bytes();
-    memchr::memchr_iter(b',', octets).find(|at| octets.get(at + 1) == Some(&b' '))
+    memchr::memchr_iter(octet, octets).find(|at| octets.get(at + 1) == Some(&b' '))
 }
 
 #[cfg(test)]

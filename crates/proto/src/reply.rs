@@ -129,12 +129,16 @@ impl Enhanced {
     /// Reads `5.1.1` at the start of a text; what follows must not be a further digit or dot.
     #[must_use]
     pub fn at_start(text: &str) -> Option<Self> {
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let mut parts = text[..end].trim_end_matches('.').split('.');
-        let class = parts.next()?.parse().ok().filter(|class| matches!(class, 2 | 4 | 5))?;
-        let subject = part(parts.next()?)?;
-        let detail = part(parts.next()?)?;
-        parts.next().is_none().then_some(Self(class, subject, detail))
+        let (class, rest) = part(text.as_bytes())?;
+        let (subject, rest) = part(rest.strip_prefix(b".")?)?;
+        let (detail, rest) = part(rest.strip_prefix(b".")?)?;
+        // It may end a sentence.
+        let behind = rest.iter().find(|octet| **octet != b'.');
+        let goes_on = rest.first() == Some(&b'.') && behind.is_some_and(u8::is_ascii_digit);
+        match class {
+            2 | 4 | 5 if !goes_on => Some(Self(class as u8, subject, detail)),
+            _ => None,
+        }
     }
 }
 
@@ -144,8 +148,18 @@ impl fmt::Display for Enhanced {
     }
 }
 
-fn part(digits: &str) -> Option<u16> {
-    digits.parse().ok().filter(|n| *n < 1000)
+/// A number below 1 000, and the rest. Read by hand, because a log has one in each line.
+fn part(octets: &[u8]) -> Option<(u16, &[u8])> {
+    let mut number = 0_u16;
+    let mut digits = 0;
+    while let Some(octet) = octets.get(digits).filter(|octet| octet.is_ascii_digit()) {
+        number = number * 10 + u16::from(octet - b'0');
+        if 999 < number {
+            return None;
+        }
+        digits += 1;
+    }
+    (0 < digits).then(|| (number, &octets[digits..]))
 }
 
 /// `(code, is it the last line, words)`. Some servers say `250` alone, without the space that the RFC wants.

@@ -1,7 +1,7 @@
 //! Lines of a log that tell no result of a mail: that one came in, that one was refused at the door, what the mail server
 //! complains of.
 
-use super::{path, postfix, word};
+use super::{at_octet, path, postfix, word};
 use crate::Enhanced;
 
 /// What a line says beside the results of mails.
@@ -48,7 +48,8 @@ pub fn by_postfix<'a>(program: &'a str, text: &'a str) -> Option<Aside<'a>> {
     }
     let body = text.strip_prefix("NOQUEUE: ").or_else(|| postfix::queue_id(text).map(|(_, body)| body))?;
     let body = body.strip_prefix("milter-").unwrap_or(body);
-    let (verb, body) = body.split_once(": ")?;
+    let (verb, body) = at_octet(body, b':')?;
+    let body = body.strip_prefix(' ')?;
     match verb {
         "reject" => {
             let (stage, rest) = body.split_once(" from ")?;

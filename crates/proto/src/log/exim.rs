@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Attempt, Came, Origin, Reach, Said, Status, path, quote_end, word};
+use super::{Attempt, Came, Origin, Reach, Said, Status, at_octet, before_space, path, quote_end, word};
 
 /// The text behind the time of a line, or behind the head of a line of syslog: the id of the message, and what is said. None
 /// for lines that say nothing here.
@@ -54,7 +54,7 @@ fn came(rest: &str) -> Came<'_> {
         match name {
             "P" if value.starts_with("local") => came.origin = Origin::Here,
             // `authenticator:login`.
-            "A" if came.login.is_none() => came.login = value.split_once(':').map(|(_, login)| login),
+            "A" if came.login.is_none() => came.login = at_octet(value, b':').map(|(_, login)| login),
             "id" if came.message_id.is_none() => came.message_id = Some(value),
             "S" if came.octets.is_none() => came.octets = value.parse().ok(),
             _ => {}
@@ -66,7 +66,7 @@ fn came(rest: &str) -> Came<'_> {
 /// `H=host (helo) [192.0.2.9]:4711`: what the client says of itself stands in round brackets, also an address.
 fn client(rest: &str) -> Option<IpAddr> {
     let mut words = rest.split(' ').skip_while(|word| !word.starts_with("H="));
-    words.find_map(|word| word.strip_prefix('[')?.split_once(']')?.0.parse().ok())
+    words.find_map(|word| at_octet(word.strip_prefix('[')?, b']')?.0.parse().ok())
 }
 
 fn delivered(rest: &str) -> Option<Attempt<'_>> {
@@ -85,11 +85,11 @@ fn delivered(rest: &str) -> Option<Attempt<'_>> {
 fn failed(rest: &str, status: Status) -> Option<Attempt<'_>> {
     let (mut result, rest) = recipient(rest)?;
     result.status = status;
-    let (fields, text) = rest.split_once(": ")?;
-    for (name, value) in Fields(fields) {
+    let end = before_space(rest, b':')?;
+    for (name, value) in Fields(&rest[..end]) {
         field(&mut result, name, value);
     }
-    result.text = text;
+    result.text = &rest[end + 2..];
     Some(result)
 }
 

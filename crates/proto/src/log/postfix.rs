@@ -1,6 +1,6 @@
 //! What a line of Postfix (3.4 to 3.11) says of a mail.
 
-use super::{Attempt, Came, Origin, Reach, Said, Status, comma, path, word};
+use super::{Attempt, Came, Origin, Reach, Said, Status, at_octet, comma, path, word};
 use crate::Enhanced;
 
 /// Reads the text behind the head of a line: the queue id, and what is said. None for the many lines that say nothing here.
@@ -43,14 +43,14 @@ fn is_refused_whole(body: &str) -> bool {
 /// digits (`enable_long_queue_ids`).
 pub(super) fn queue_id(text: &str) -> Option<(&str, &str)> {
     let octets = text.as_bytes();
-    let len = octets.iter().take(QUEUE_ID_MAX + 1).take_while(|octet| octet.is_ascii_alphanumeric()).count();
-    let fine = (QUEUE_ID_MIN..=QUEUE_ID_MAX).contains(&len) && octets[len..].starts_with(b": ");
-    fine.then(|| (&text[..len], &text[len + 2..]))
+    let len = octets.iter().take(QUEUE_ID_MAX + 1).position(|octet| *octet == b':')?;
+    let is_id = QUEUE_ID_MIN <= len && octets[..len].iter().all(u8::is_ascii_alphanumeric);
+    (is_id && octets.get(len + 1) == Some(&b' ')).then(|| (&text[..len], &text[len + 2..]))
 }
 
 /// `unknown[127.0.0.1], sasl_method=PLAIN, sasl_username=alice, orig_queue_id=Q, orig_client=…`
 fn client(mut rest: &str) -> Came<'_> {
-    let address = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
+    let address = at_octet(rest, b'[').and_then(|(_, rest)| at_octet(rest, b']')?.0.parse().ok());
     let mut came = Came { origin: address.map_or(Origin::Unknown, Origin::Client), ..Came::default() };
     while let Some(at) = comma(rest) {
         rest = &rest[at + 2..];

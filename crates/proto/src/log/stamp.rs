@@ -34,12 +34,12 @@ impl Stamp {
     /// `Nov 21 23:15:08`, `Nov  1 23:15:08`.
     fn undated(text: &str) -> Option<(Self, &str)> {
         let octets = text.as_bytes().get(..7)?;
-        let month = MONTHS.iter().position(|month| octets.starts_with(*month))?;
+        let month = month(&octets[..3])?;
         let tens = if octets[4] == b' ' { b'0' } else { octets[4] };
         let day = two(tens, octets[5])?;
         let apart = octets[3] == b' ' && octets[6] == b' ';
         let (second_of_day, rest) = clock(text.get(7..)?)?;
-        let stamp = Self { year: None, month: u8::try_from(month + 1).ok()?, day, second_of_day, offset_s: None };
+        let stamp = Self { year: None, month, day, second_of_day, offset_s: None };
         (apart && stamp.is_day()).then_some((stamp, rest))
     }
 
@@ -94,6 +94,25 @@ fn clock(text: &str) -> Option<(u32, &str)> {
     fine.then(|| (hour * 3600 + minute * 60 + second.min(59), rest))
 }
 
+/// `Jan` as 1.
+fn month(name: &[u8]) -> Option<u8> {
+    Some(match name {
+        b"Jan" => 1,
+        b"Feb" => 2,
+        b"Mar" => 3,
+        b"Apr" => 4,
+        b"May" => 5,
+        b"Jun" => 6,
+        b"Jul" => 7,
+        b"Aug" => 8,
+        b"Sep" => 9,
+        b"Oct" => 10,
+        b"Nov" => 11,
+        b"Dec" => 12,
+        _ => return None,
+    })
+}
+
 /// A number of two digits.
 fn two(tens: u8, ones: u8) -> Option<u8> {
     (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens - b'0') * 10 + (ones - b'0'))
@@ -120,8 +139,6 @@ fn zone(text: &str) -> (Option<i64>, &str) {
 }
 
 const DAY_S: u64 = 86_400;
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 #[cfg(test)]
 mod tests {

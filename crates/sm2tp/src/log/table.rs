@@ -190,8 +190,13 @@ impl Sender {
 /// The largest rows; those of equal size by name.
 pub(super) fn top<V>(map: &HashMap<String, V>, size: impl Fn(&V) -> u64) -> Vec<(&String, &V)> {
     let mut rows: Vec<_> = map.iter().filter(|(_, value)| 0 < size(value)).collect();
-    rows.sort_by(|(a, of_a), (b, of_b)| size(of_b).cmp(&size(of_a)).then(a.cmp(b)));
-    rows.truncate(TOP);
+    let order = |(a, of_a): &(&String, &V), (b, of_b): &(&String, &V)| size(of_b).cmp(&size(of_a)).then(a.cmp(b));
+    // Sorting all of a hundred thousand took a tenth of the time that the log took.
+    if TOP < rows.len() {
+        rows.select_nth_unstable_by(TOP, order);
+        rows.truncate(TOP);
+    }
+    rows.sort_by(order);
     rows
 }
 
