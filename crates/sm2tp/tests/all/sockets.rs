@@ -153,4 +153,60 @@ fn a_socket_that_is_killed_hung_or_started_again_under_load_stops_no_mail_and_lo
     assert!(!log.contains("status=deferred") && !log.contains("status=bounced"), "{log}");
 }
 
+/// The danger that docs/beside.md tells of: these tables have no default. What is promised is that nothing is refused for good and
+/// nothing is lost.
+#[test]
+fn tables_over_the_socketmap_that_do_not_answer_make_mail_wait_and_lose_none() {
+    let (sockets, sink) = (sockets("postfix"), Sink::start());
+    let dir = sockets.path().display();
+    let mut node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[relay]\nroutes = {{ \"recipients.test\" = \"{}\" }}\n\
+         [socketmap]\nlisten = [\"unix:{dir}/map.sock\"]\ntables = [\"access\", \"routes\"]\n",
+        sink.address
+    ));
+    node.ask(&["suppress", "add", "gone@recipients.test"]);
+    let postfix = Postfix::start(
+        "relay.senders.test",
+        &format!(
+            "smtpd_recipient_restrictions = check_recipient_access socketmap:unix:{dir}/map.sock:access, permit_mynetworks, \
+             reject\ntransport_maps = socketmap:unix:{dir}/map.sock:routes\nminimal_backoff_time = 1s\n\
+             maximal_backoff_time = 1s\nqueue_run_delay = 1s\n"
+        ),
+    );
+    let server = postfix.address.to_string();
+    let refused_for_good = |said: &str| said.starts_with("550");
+    assert!(refused_for_good(&refusal(&server, "gone@recipients.test")));
+    let mut taken = Vec::new();
+    let mut brings = |phase: &str| {
+        for n in 0..3 {
+            let to = format!("{phase}{n}@recipients.test");
+            let said = refusal(&server, &to);
+            assert!(said.is_empty() || said.starts_with("451 4.3.0"), "{said}");
+            taken.extend(said.is_empty().then_some(to));
+        }
+        taken.len()
+    };
+    assert_eq!(brings("before"), 3);
+    node.kill();
+    assert_eq!(brings("down"), 3, "451: the client keeps its mail");
+    node.serve();
+    wait_until("it is asked again", LONG, || refused_for_good(&refusal(&server, "gone@recipients.test")));
+    assert_eq!(brings("back"), 6);
+
+    let pid = node.pid().to_string();
+    run("kill", &["-STOP", &pid], "");
+    let waits = thread::spawn({
+        let server = server.clone();
+        move || refusal(&server, "hung@recipients.test")
+    });
+    // Up to a hundred seconds, then 451; here the node wakes before.
+    thread::park_timeout(2 * TIMEOUT);
+    assert!(!waits.is_finished(), "a table has no default, so the client waits");
+    run("kill", &["-CONT", &pid], "");
+    assert_eq!(waits.join().unwrap(), "");
+    taken.push("hung@recipients.test".to_owned());
+    let arrived = || sink.mails().iter().map(|mail| mail.to[0].clone()).collect::<HashSet<_>>();
+    wait_until("all of it has arrived", LONG, || arrived() == taken.iter().cloned().collect());
+}
+
 const CLIENTS: usize = 3;
