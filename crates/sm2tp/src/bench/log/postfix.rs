@@ -139,8 +139,10 @@ impl Mail {
             at += LIFE_S;
             let word = world.one(&["expired", "force-expired"]);
             let text = format!("from=<{}>, status={word}, returned to sender", self.letter.sender);
+            // The answer may be older than its mail's queue id.
             let truths = self.waiting.drain(..).map(|last| Truth {
                 at,
+                queue_id: self.id.clone(),
                 original: None,
                 reach: Reach::Nobody,
                 status: Status::Expired,
