@@ -24,8 +24,9 @@ pub enum Event {
     Connected(Option<IpAddr>),
     /// MAIL FROM: what was said of a mail before is over.
     Mail(Began),
-    /// RCPT TO; `path` as the client said it, with its angle brackets.
-    Recipient { to: Party, path: String },
+    /// RCPT TO. `path` is what the mail server calls it ([`Change::Leave`]); none where it calls it otherwise than it is parsed
+    /// here, and would not find it.
+    Recipient { to: Party, path: Option<String> },
     /// One field of the header, in its order. The value has no line ends.
     Field { name: String, value: String },
     /// So many octets more of the body.

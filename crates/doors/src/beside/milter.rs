@@ -76,8 +76,8 @@ struct Mail {
 #[derive(Debug, Clone)]
 struct Recipient {
     address: Address,
-    /// As the mail server calls it.
-    path: String,
+    /// What the mail server calls it, where it can be left out.
+    path: Option<String>,
 }
 
 /// What the answer about a recipient needs to know of its mail.
@@ -158,13 +158,12 @@ impl Conversation for Telling {
 }
 
 impl Telling {
-    async fn recipient(&mut self, party: Party, path: String) -> Answer {
+    async fn recipient(&mut self, party: Party, path: Option<String>) -> Answer {
         let Some(mail) = self.mail.as_mut() else { return Answer::Accept };
         let decided = match party.address() {
             Some(recipient) if self.shared.settings.decide == Decide::Yes => {
                 let (shared, recipient, mut about) = (self.shared.clone(), recipient.clone(), mail.about.clone());
-                let named = Recipient { address: recipient.clone(), path: path.clone() };
-                if !named.is_named_so() || RECIPIENTS_KEPT_MAX <= mail.left_out.len() {
+                if path.is_none() || RECIPIENTS_KEPT_MAX <= mail.left_out.len() {
                     about.stopped = Reporting::Cannot;
                 }
                 let decided = self.shared.desk.within(move || shared.recipient(&about, &recipient)).await;
@@ -178,7 +177,8 @@ impl Telling {
             (Ok(Taken::Held(why)), Held::Later) => return refuse(No::held(&why)),
             (Ok(Taken::Held(why)), Held::Hold) => mail.held = Some(why),
             (Ok(Taken::Reported(why)), _) => {
-                mail.left_out.extend(party.address().map(|to| LeftOut { address: to.clone(), path, why }));
+                let named = party.address().cloned().zip(path);
+                mail.left_out.extend(named.map(|(address, path)| LeftOut { address, path, why }));
                 return Answer::Continue;
             }
             (Ok(Taken::Yes), _) => {}
@@ -232,13 +232,6 @@ impl Mail {
     }
 }
 
-impl Recipient {
-    /// Whether the mail server finds it under its address: it is taken out by its name, and under another one it would stay.
-    fn is_named_so(&self) -> bool {
-        self.path.trim_matches(['<', '>']) == self.address.clear()
-    }
-}
-
 impl Shared {
     fn mail(&self, began: Began, connected: Option<IpAddr>, may_leave_out: bool) -> Option<Mail> {
         let Began { sender, octets, login, client, port } = began;
@@ -284,8 +277,8 @@ impl Shared {
             let reported = self.desk.decided_again(account, sender.address(), named, *stopped)?;
             // From the last one on, so that the places of those before it stay.
             for (at, why) in reported.into_iter().rev() {
-                if mail.recipients[at].is_named_so() {
-                    let Recipient { address, path } = mail.recipients.remove(at);
+                if let Some(path) = mail.recipients[at].path.take() {
+                    let Recipient { address, .. } = mail.recipients.remove(at);
                     mail.left_out.push(LeftOut { address, path, why });
                     *count -= 1;
                 }

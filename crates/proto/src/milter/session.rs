@@ -172,7 +172,9 @@ impl Session {
             }
             (RCPT, Stage::Mail) => {
                 let path = texts(data).next().ok_or(MilterError::Short(RCPT))?;
-                Ok(Event::Recipient { to: party(&path), path: path.into_owned() })
+                let to = party(&path);
+                let is_found = to.address().is_some_and(|to| to.clear() == path.trim_matches(['<', '>']));
+                Ok(Event::Recipient { to, path: is_found.then(|| path.into_owned()) })
             }
             (DATA | END_OF_HEADER, Stage::Mail) => Ok(Event::Nothing),
             (HEADER, Stage::Mail) => {
@@ -406,7 +408,7 @@ mod tests {
             (event, out.escape_ascii().to_string())
         };
         let go = || Answer::Continue;
-        let told = |to: &str| Event::Recipient { to: Party::parse(to), path: format!("<{to}>") };
+        let told = |to: &str| Event::Recipient { to: Party::parse(to), path: Some(format!("<{to}>")) };
         let client = Some("192.0.2.7".parse().unwrap());
         assert_eq!(say(b"Cclient.test\x004\x12\x34192.0.2.7\0", go()), (Event::Connected(client), String::new()));
         assert_eq!(say(b"DM{auth_authen}\0anna\0{daemon_name}\0bulk\0", go()), (Event::Nothing, String::new()));
@@ -439,6 +441,8 @@ mod tests {
         let mail = Began { port: Some("bulk".into()), ..began("<>") };
         assert_eq!(say(b"M<>\0", go()).0, Event::Mail(mail));
         assert_eq!(say(b"R<b@dest.test>\0", Answer::Discard).1, yes);
+        let otherwise = Event::Recipient { to: Party::parse("b@dest.test"), path: None };
+        assert_eq!(say(b"R<b@Dest.Test>\0", go()).0, otherwise);
         assert_eq!(say(b"E", Answer::Discard).1, "\\x00\\x00\\x00\\x01d");
         assert_eq!(say(b"A", go()), (Event::Aborted, String::new()));
         assert_eq!(say(b"K", go()).0, Event::Aborted);

@@ -48,7 +48,7 @@ const MAY_SHOW: &[(&str, &str)] = &[
     ("crates/doors/src/returns/traced.rs", "the sealed entry of a token, and mail under way in memory"),
     ("crates/doors/src/returns/notice.rs", "the notice to an organisation, at the address that it gave"),
     ("crates/federation/src/tags.rs", "to hash it"),
-    ("crates/proto/src/milter/session.rs", "a return path, to the mail server that sends with it"),
+    ("crates/proto/src/milter/session.rs", "a return path, and who is left out, to the mail server that sends"),
     ("crates/proto/src/smtp/client/transaction.rs", "MAIL and RCPT to the recipient's server"),
     ("crates/relay/src/report.rs", "the report to the sender, who wrote that address"),
     ("crates/relay/src/report/status.rs", "the fields of a report that name a recipient"),
