@@ -65,6 +65,7 @@ mod rough;
 mod salvage;
 mod scram;
 mod script;
+mod sendmail;
 mod service;
 mod setup;
 mod sink;

@@ -24,7 +24,7 @@ pub struct Mta {
 }
 
 impl Mta {
-    fn start(name: &'static str, folder: Folder, command: &mut Command, address: SocketAddr) -> Self {
+    pub fn start(name: &'static str, folder: Folder, command: &mut Command, address: SocketAddr) -> Self {
         let log = File::create(folder.join("output")).unwrap();
         let process = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let mta = Self { name, folder, process, turn: None };
