@@ -170,15 +170,38 @@ pub fn show(out: &mut String, value: &Value) {
     }
 }
 
+/// What was decided about one.
+pub fn decided(out: &mut String, value: &Value) {
+    let word = |key: &str| value[key].as_str().unwrap_or_default();
+    // One that never wrote has no level.
+    let level = value["level"].as_str().unwrap_or("normal");
+    let _ = writeln!(out, "{} of {} is {level} now.", word("sender"), word("org"));
+    let counted = |key: &str| value[key].as_u64().unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "Recipients of its mail that were moved: {}; held with it: {}.",
+        counted("moved"),
+        counted("held")
+    );
+}
+
+/// A mailing that was announced.
+pub fn announced(out: &mut String, value: &Value) {
+    let word = |key: &str| value[key].as_str().unwrap_or_default();
+    let (sender, org, until) = (word("sender"), word("org"), time(value["until"].as_u64().unwrap_or_default()));
+    let _ = writeln!(out, "{sender} of {org} may write to {} recipients until {until}.", value["recipients"]);
+}
+
 fn counts(out: &mut String, shown: &Value) {
     let _ = writeln!(out, "{:<12} {:>10} {:>8} {:>8}   usual", "", "10 minutes", "hour", "day");
     let tallies = shown["counts"].as_array().map(Vec::as_slice).unwrap_or_default();
     let learned = tallies.iter().any(|tally| most(tally).is_some_and(|most| most != [0; 3]));
     for tally in tallies {
-        let recent = &tally["recent"];
+        // A JSON value knows no width.
+        let [minutes, hour, day] = [0, 1, 2].map(|at| tally["recent"][at].as_u64().unwrap_or_default());
         let usual = if learned { usual(tally) } else { String::new() };
         let what = tally["what"].as_str().unwrap_or_default();
-        let line = format!("{what:<12} {:>10} {:>8} {:>8}   {usual}", recent[0], recent[1], recent[2]);
+        let line = format!("{what:<12} {minutes:>10} {hour:>8} {day:>8}   {usual}");
         let _ = writeln!(out, "{}", line.trim_end());
     }
     if !learned {

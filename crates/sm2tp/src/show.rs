@@ -42,6 +42,8 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::PeerList => peers(&mut out, value),
         Request::SenderList { .. } => crate::sender::list(&mut out, value),
         Request::SenderShow { .. } => crate::sender::show(&mut out, value),
+        Request::SenderDecide { .. } => crate::sender::decided(&mut out, value),
+        Request::SenderAnnounce { .. } => crate::sender::announced(&mut out, value),
         Request::AccountList => accounts::list(&mut out, value),
         Request::OrgList => orgs(&mut out, value),
         Request::OrgLimits { .. } => limits_alone(&mut out, value),

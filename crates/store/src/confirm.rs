@@ -2,6 +2,7 @@
 
 use sm2tp_federation::record::{RetractReason, Source, Witness};
 use sm2tp_federation::tags::{KeyId, Tag};
+use sm2tp_proto::date;
 
 use crate::federated::publish;
 use crate::ledger::{self, Event, Ledger, LedgerError, Subject};
@@ -18,7 +19,7 @@ pub struct Confirmations {
 /// Why nobody is asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooOften {
-    #[error("this person was asked lately, and is not asked again before unix second {until}")]
+    #[error("this person was asked lately, and is not asked again before {}", date::rfc3339(*.until))]
     Address { until: u64 },
     #[error(
         "this person was asked {ASKED_MAX} times within half a year and has not answered; only the administrator can release it"

@@ -76,8 +76,8 @@ pub const SENTENCES: Table = &[
     ("own", "What this node saw itself:", "Ce que ce nœud a vu lui-même\u{a0}:"),
     (
         "nothing-own",
-        "No server of this address has told this node anything about it yet.",
-        "Aucun serveur de cette adresse n’en a encore rien dit à ce nœud.",
+        "No server has told this node anything yet that counts for or against it.",
+        "Aucun serveur n’a encore rien dit à ce nœud qui compte pour ou contre elle.",
     ),
     ("delivered_at", "delivered {at}", "remis le {at}"),
     ("hard_first_at", "first refused {at}", "refusée la première fois le {at}"),
