@@ -209,8 +209,7 @@ pub(super) fn read(source: &Source<'_>, file: &Arc<str>) -> Result<RuleFile, Rul
 
 pub(super) fn origin(file: &Arc<str>, text: &str, span: Range<usize>) -> RuleOrigin {
     let before = text.get(..span.start).unwrap_or(text);
-    // By octets: each rule is counted from the start of the file, and each start of the program counts all.
-    RuleOrigin { file: Arc::clone(file), line: before.bytes().filter(|octet| *octet == b'\n').count() + 1 }
+    RuleOrigin { file: Arc::clone(file), line: before.matches('\n').count() + 1 }
 }
 
 /// `address.no-user`: cause and sub-cause.
