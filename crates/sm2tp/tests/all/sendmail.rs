@@ -27,6 +27,7 @@ fn sendmail(address: SocketAddr, milter: SocketAddr, sink: &Sink) -> Mta {
     fs::create_dir(folder.join("queue")).unwrap();
     // No name of this machine is asked of the DNS.
     folder.write("switch", "hosts\tfiles\naliases\tfiles\n");
+    folder.write("hosts", "127.0.0.1 relay.senders.test\n");
     let text = MACROS
         .replace("{cf}", &format!("{ROOT}/share/sendmail/cf"))
         .replace("{dir}", &folder.path().display().to_string())
@@ -94,6 +95,7 @@ define(`confCW_FILE', `-o {dir}/none')dnl
 define(`confCT_FILE', `-o {dir}/none')dnl
 define(`confHOST_STATUS_DIRECTORY', `')dnl
 define(`confSERVICE_SWITCH_FILE', `{dir}/switch')dnl
+define(`confHOSTS_FILE', `{dir}/hosts')dnl
 define(`confDOMAIN_NAME', `relay.senders.test')dnl
 define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe')dnl
 define(`confTO_IDENT', `0')dnl
