@@ -2,7 +2,7 @@
 
 mod look;
 mod mail;
-mod webhook;
+pub(crate) mod webhook;
 pub(crate) mod words;
 
 use std::path::PathBuf;

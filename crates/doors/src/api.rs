@@ -3,6 +3,7 @@
 //! Nothing is decided here: an operation is a control request of the command line, asked with the rights of the token.
 
 mod compose;
+mod deliver;
 mod exposition;
 mod given;
 mod metrics;
@@ -13,6 +14,7 @@ mod paging;
 mod problem;
 mod schema;
 mod submit;
+mod tail;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +33,8 @@ use sm2tp_store::tokens::Token;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+pub use self::deliver::run as call_webhooks;
+pub(crate) use self::deliver::usable;
 pub use self::metrics::FAMILIES;
 use self::operation::{Body, Method, Operation, Work};
 use self::operations::OPERATIONS;
@@ -54,6 +58,8 @@ pub(crate) struct Shared {
     mail: Option<smtp::Door>,
     /// The memory for mail that comes in here, in KiB.
     room: Semaphore,
+    /// Places for those who look at the live tail.
+    tails: Arc<Semaphore>,
 }
 
 type Door = State<Arc<Shared>>;
@@ -61,7 +67,8 @@ type Door = State<Arc<Shared>>;
 impl Shared {
     pub(crate) fn new(house: House, onward: Onward, metrics_from: Networks, mail: Option<smtp::Door>) -> Self {
         let (said, used, room) = (tokio::sync::Mutex::default(), Mutex::default(), Semaphore::new(ROOM_KIB));
-        Self { house, onward, metrics_from, said, used, mail, room }
+        let tails = Arc::new(Semaphore::new(tail::TAILS_MAX));
+        Self { house, onward, metrics_from, said, used, mail, room, tails }
     }
 
     /// Octets of a body that holds a mail: base64 makes a third more of it.
@@ -157,6 +164,7 @@ async fn serve(shared: &Arc<Shared>, operation: &'static Operation, request: Req
                 _ => submit::parts(shared, from, given).await,
             }
         }
+        Work::Tail => tail::tail(shared, token, &parts.headers, &given).await,
         Work::Ask(request, shape) => {
             let paging = paging::begin(operation, &mut given)?;
             let mut asked = shape(given).map_err(Problem::bad)?;

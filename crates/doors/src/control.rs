@@ -23,6 +23,7 @@ mod returns;
 mod senders;
 pub(crate) mod stats;
 mod tokens;
+mod webhooks;
 
 pub(crate) use self::access::keep;
 pub use self::access::{Asker, By, answer_to};
@@ -56,6 +57,7 @@ use sm2tp_store::federated::FederatedError;
 use sm2tp_store::keys::KeysError;
 use sm2tp_store::ledger::{Replay, Verdict};
 use sm2tp_store::tokens::{TokenError, Wanted};
+use sm2tp_store::webhooks::WebhookError;
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -286,6 +288,29 @@ pub enum Request {
     TokenRevoke {
         id: String,
     },
+    WebhookNew {
+        wanted: sm2tp_store::webhooks::Wanted,
+    },
+    WebhookList {
+        org: Option<String>,
+    },
+    WebhookRemove {
+        id: String,
+    },
+    WebhookDead {
+        id: String,
+        before: Option<u64>,
+        limit: usize,
+    },
+    WebhookRedeliver {
+        id: String,
+        event: Option<u64>,
+    },
+    /// Lines of the live tail behind this number; none: from now on.
+    Tail {
+        after: Option<u64>,
+        org: Option<String>,
+    },
     // In base64.
     ReportTake {
         recipient: Option<String>,
@@ -328,6 +353,8 @@ pub enum Problem {
     Export(#[from] ExportError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     #[error("{0}")]
     Forbidden(Why),
 }
@@ -350,6 +377,8 @@ impl Problem {
             Self::NotAsked(_) => 75,
             Self::Token(TokenError::Ledger(_) | TokenError::Random(_)) => 75,
             Self::Token(_) => 65,
+            Self::Webhook(WebhookError::Ledger(_) | WebhookError::Random(_)) => 75,
+            Self::Webhook(_) => 65,
             Self::Forbidden(_) => 77,
             Self::Dkim(DkimError::File(_)) => 75,
             Self::Dkim(_) => 65,
@@ -486,13 +515,9 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::OrgSuppression { name, change, reset } => orgs::suppression(house, &name, *change, reset).await,
         Request::ReportTake { recipient, content } => returns::take(house, recipient.as_deref(), &content).await,
         Request::OrgLimits { name, login, change } => orgs::limits(house, &name, login.as_deref(), change).await,
-        Request::PeerInvite { url, note, weight, read } => {
-            peers::peer(peering::invite(house, &url, note, share(weight)?, read).await?, house).await
-        }
+        Request::PeerInvite { url, note, weight, read } => peers::invite(house, &url, note, weight, read).await,
         Request::PeerShow { who } => peers::peer(peering::show(house, &who).await?, house).await,
-        Request::PeerAccept { who, weight, read } => {
-            peers::peer(peering::accept(house, &who, share(weight)?, read).await?, house).await
-        }
+        Request::PeerAccept { who, weight, read } => peers::accept(house, &who, weight, read).await,
         Request::PeerTrust { who, trust } => peers::trusted(house, peering::trust(house, &who, trust).await?).await,
         Request::PeerRemove { who } => peers::peer(peering::remove(house, &who).await?, house).await,
         Request::PeerList => peers::list(house).await,
@@ -521,6 +546,12 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::TokenNew { wanted } => tokens::new(house, asker, &wanted).await,
         Request::TokenList => Ok(json!(house.tokens.list())),
         Request::TokenRevoke { id } => tokens::revoke(house, &id).await,
+        Request::WebhookNew { wanted } => webhooks::new(house, wanted).await,
+        Request::WebhookList { org } => webhooks::list(house, org).await,
+        Request::WebhookRemove { id } => webhooks::remove(house, &id).await,
+        Request::WebhookDead { id, before, limit } => webhooks::dead(house, &id, before, limit).await,
+        Request::WebhookRedeliver { id, event } => webhooks::redeliver(house, &id, event).await,
+        Request::Tail { after, org } => Ok(json!(house.ledger.tail().since(after, org.as_deref(), now()))),
     }
 }
 

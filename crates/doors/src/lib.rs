@@ -61,6 +61,8 @@ pub struct House {
     pub senders: Senders,
     /// What programs show to be let in.
     pub tokens: Tokens,
+    /// Networks in which webhooks may be although they are not of the public Internet.
+    pub private_webhooks: smtp::Networks,
     pub federation: Federation,
     pub turned_away: TurnedAway,
     pub meters: Arc<Meters>,

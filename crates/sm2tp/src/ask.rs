@@ -273,14 +273,19 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Ledger(Ledger::Rebuild) => Request::LedgerRebuild,
         Command::Audit(audit) => audit.into(),
         Command::Token(token) => token.into(),
+        Command::Webhook(webhook) => webhook.into(),
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,
-        Command::Classify(asked) if asked.replay => {
-            Request::ReplayReplies { mode: if asked.apply { Replay::Apply } else { Replay::Show } }
-        }
+        Command::Classify(asked) if asked.replay => Request::ReplayReplies { mode: asked.mode() },
         Command::Sender(command) => sender::request(command),
         // The others never come here: they ask no node, or more than once.
         _ => return Err(asks_nobody()),
     })
+}
+
+impl cli::Classify {
+    fn mode(&self) -> Replay {
+        if self.apply { Replay::Apply } else { Replay::Show }
+    }
 }
 
 fn asks_nobody() -> Failure {

@@ -10,6 +10,7 @@ mod stats;
 mod suppress;
 mod suppression;
 mod token;
+mod webhook;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub use self::stats::Stats;
 pub use self::suppress::Suppress;
 pub use self::suppression::Suppression;
 pub use self::token::Token;
+pub use self::webhook::{Tail, Webhook};
 use crate::bench::{
     AbsorbArgs, AdmitArgs, ClassifyArgs, FederationArgs, LogArgs, PolicyArgs, QueueArgs, RelayArgs, ReportArgs,
 };
@@ -159,6 +161,11 @@ pub enum Command {
     /// Tokens of programs that come over HTTP (docs/api.md).
     #[command(subcommand)]
     Token(Token),
+    /// Programs that are told what becomes of mail.
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// What happens, as it happens.
+    Tail(Tail),
     /// Postfix on this machine: what it must say to ask this node.
     #[command(subcommand)]
     Postfix(Postfix),

@@ -194,6 +194,8 @@ pub struct Http {
     pub public_score: Switch,
     /// Who may read `/metrics`.
     pub metrics_from: Vec<Network>,
+    /// Where webhooks of organisations may be besides the public Internet.
+    pub private_webhooks: Vec<Network>,
 }
 
 /// `[relay]`
@@ -549,6 +551,7 @@ mod tests {
         assert!(full.http.as_mut().unwrap().public_url.take().is_some());
         assert!(full.federation.url.take().is_some() && full.federation.seal_after.take().is_some());
         assert_eq!(std::mem::take(&mut full.federation.private_peers).len(), 1);
+        assert_eq!(std::mem::take(&mut full.http.as_mut().unwrap().private_webhooks).len(), 1);
         full.federation.name.clone_from(&plain.federation.name);
         full.federation.contact.clone_from(&plain.federation.contact);
         assert_eq!(full.local.take().unwrap().listen.len(), 1);

@@ -45,6 +45,7 @@ mod setup;
 mod show;
 mod simulate;
 mod stats;
+mod tail;
 mod take;
 mod words;
 
@@ -169,6 +170,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(doctor::run(&config, &cli.config, &asked, json))?
         }
         Command::Check => serve::check(&cli.config, json),
+        Command::Tail(cli::Tail { org }) => block_on(tail::run(&serve::load(&cli.config)?, &cli.config, org, json))?,
         Command::Serve => {
             let config = serve::load(&cli.config)?;
             // Asked while there is one thread alone: later nobody may look at the zone.

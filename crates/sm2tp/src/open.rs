@@ -103,6 +103,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         dkim,
         senders,
         tokens,
+        private_webhooks: networks(config.http.as_ref().map_or(&[], |http| &http.private_webhooks)),
         federation,
         turned_away: TurnedAway::default(),
         meters: Arc::default(),

@@ -12,7 +12,7 @@ use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::{Again, Certificates};
-use sm2tp_doors::{House, control, follow, http, returns, senders, smtp};
+use sm2tp_doors::{House, api, control, follow, http, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::Stream;
@@ -228,6 +228,7 @@ fn start_doors(
         }
     });
     doors.spawn(senders::run(house.clone(), to_senders, stopped.clone()));
+    doors.spawn(api::call_webhooks(house.clone(), house.private_webhooks.clone(), stopped.clone()));
     let (house, stop) = (house.clone(), stopped.clone());
     doors.spawn(follow::run(house, stop));
     Ok(())

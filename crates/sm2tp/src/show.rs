@@ -6,6 +6,7 @@ mod audit;
 mod explain;
 mod exports;
 mod token;
+mod webhook;
 
 use std::fmt::Write;
 
@@ -33,6 +34,9 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::AuditList { .. } => audit::list(&mut out, value),
         Request::TokenNew { .. } => token::made(&mut out, value),
         Request::TokenList => token::list(&mut out, value),
+        Request::WebhookNew { .. } => webhook::made(&mut out, value),
+        Request::WebhookList { .. } => webhook::list(&mut out, value),
+        Request::WebhookDead { .. } => webhook::dead(&mut out, value),
         Request::Stats { .. } => out = crate::stats::text(value),
         Request::StatsOf { .. } => out = crate::stats::of_address(value),
         Request::BreakerList => breakers(&mut out, value),

@@ -18,6 +18,7 @@ mod refused;
 mod replay;
 mod schema;
 pub mod sends;
+pub mod tail;
 pub(crate) mod unknown;
 mod verify;
 mod views;
@@ -27,6 +28,7 @@ mod worth;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 use sm2tp_federation::tags::{KeyId, Tag};
@@ -48,6 +50,7 @@ pub use self::progress::Progress;
 pub use self::refused::{RefusedExit, refused_exits};
 use self::replay::Replaying;
 pub use self::replay::{Change, Replay, Replayed};
+use self::tail::Tail;
 pub use self::unknown::{UnknownReply, unknown_replies};
 pub use self::verify::{Verified, verify};
 pub use self::views::Views;
@@ -55,6 +58,7 @@ use self::withdrawn::Withdrawn;
 use crate::returns;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What};
+use crate::webhooks::Hooks;
 
 /// A handle on the ledger; clones share it.
 #[derive(Clone, Debug)]
@@ -66,6 +70,8 @@ pub struct Ledger {
     watching: Arc<Mutex<Watching>>,
     progress: Progress,
     counted: Counted,
+    tail: Tail,
+    hooks: Hooks,
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -88,6 +94,8 @@ pub enum LedgerError {
 pub enum SendLog {
     Keep,
     Off,
+    /// It is not, and nobody is told: what is read happened long ago.
+    Past,
 }
 
 /// Computes the tag under which an address is kept now; none for an address that has no normal form.
@@ -107,10 +115,22 @@ impl Ledger {
         views.load(&mut connection)?;
         let breakers = Breakers::default();
         breakers.load(&mut connection)?;
+        let hooks = Hooks::default();
+        hooks.load(&mut connection)?;
         let reader = sql::open_sqlite(path)?;
         reader.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
         let (writer, reader) = (owner("ledger", connection)?, owner("ledger-reader", reader)?);
-        Ok(Self { writer, reader, views, breakers, watching: Arc::default(), progress, counted: Counted::default() })
+        Ok(Self {
+            writer,
+            reader,
+            views,
+            breakers,
+            watching: Arc::default(),
+            progress,
+            counted: Counted::default(),
+            tail: Tail::default(),
+            hooks,
+        })
     }
 
     #[must_use]
@@ -128,6 +148,31 @@ impl Ledger {
     #[must_use]
     pub fn counted(&self) -> &Counted {
         &self.counted
+    }
+
+    /// What happens, for whoever looks.
+    #[must_use]
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// Runs `work`, which changes webhooks, as one transaction; from then on happenings wait for those that there are.
+    pub(crate) async fn change_hooks<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let hooks = self.hooks.clone();
+        ask(&self.writer, move |connection| {
+            let value = sql::transaction(connection, work)?;
+            hooks.load(connection)?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Which organisations have webhooks.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// The providers that are not believed at the moment.
@@ -202,11 +247,16 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let (source, views, counted) = (source.to_owned(), self.views.clone(), self.counted.clone());
         let (breakers, watching) = (self.breakers.clone(), self.watching.clone());
+        let (tail, hooks) = (self.tail.clone(), self.hooks.clone());
         ask(&self.writer, move |connection| {
-            let Absorbed { recipients: events, others, read } =
-                sql::transaction(connection, |sql| absorb(sql, (&source, &batch), send_log, &views, &tagger, publish))?;
+            let Absorbed { recipients: events, others, read } = sql::transaction(connection, |sql| {
+                absorb(sql, (&source, &batch), send_log, (&views, &hooks), &tagger, publish)
+            })?;
             counted.add(&others);
             let fresh = batch.iter().filter(|(number, _)| read < *number).map(|(_, told)| told);
+            if send_log != SendLog::Past {
+                tail.hear(fresh.clone(), unix_s());
+            }
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
             let erring = watching.hear(fresh, &events, (&views, &breakers));
             views.follow(&events);
@@ -349,12 +399,12 @@ fn absorb(
     sql: &mut dyn Sql,
     (source, batch): (&str, &[(u64, Told)]),
     send_log: SendLog,
-    views: &Views,
+    (views, hooks): (&Views, &Hooks),
     tagger: Tagger<'_>,
     mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
 ) -> Result<Absorbed, LedgerError> {
     let read = sql::first(sql, "SELECT last FROM read_to WHERE source = $1", &[source.into()], |row| row.uint(0))?;
-    let read = read.unwrap_or(0);
+    let (read, now) = (read.unwrap_or(0), unix_s());
     let (mut recipients, mut others) = (Vec::new(), Vec::new());
     let mut any_refused = refused::any(sql)?;
     let mut canaries = Canaries::read(sql)?;
@@ -375,6 +425,9 @@ fn absorb(
         }
         if send_log == SendLog::Keep {
             log(sql, told)?;
+        }
+        if send_log != SendLog::Past {
+            hooks.enqueue(sql, told, now)?;
         }
         unknown::count(sql, told, tag.map(|(_, tag)| tag))?;
         refused::note(sql, &mut any_refused, told, address.as_ref())?;
@@ -494,6 +547,11 @@ pub(crate) fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
         ],
     )?;
     Ok(())
+}
+
+/// The clock of who writes, in unix seconds.
+pub(crate) fn unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// The number of the line that was written last.

@@ -20,6 +20,7 @@ pub mod spool;
 pub mod sql;
 pub mod tokens;
 pub mod told;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;

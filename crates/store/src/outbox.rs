@@ -1,13 +1,13 @@
 //! Carries what the relay told from the spool to the ledger: in order, once, and as late as it has to be.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::book::Book;
 use crate::federated::Publisher;
-use crate::ledger::{Ledger, LedgerError, SendLog};
+use crate::ledger::{Ledger, LedgerError, SendLog, unix_s};
 use crate::senders::{self, Senders};
 use crate::spool::Spool;
 
@@ -91,10 +91,6 @@ impl Outbox {
         self.spool.outbox_taken(last).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
         Ok(count)
     }
-}
-
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Entries of one transaction of the ledger.

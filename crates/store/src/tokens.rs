@@ -125,6 +125,13 @@ impl Tokens {
         (right && token.expires_at.is_none_or(|end| now < end)).then_some(token)
     }
 
+    /// Whether a token that was found is still one. `now` in unix seconds.
+    #[must_use]
+    pub fn holds(&self, token: &Token, now: u64) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains_key(&token.id) && token.expires_at.is_none_or(|end| now < end)
+    }
+
     /// All tokens, by their names.
     #[must_use]
     pub fn list(&self) -> Vec<Shown> {

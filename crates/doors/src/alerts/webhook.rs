@@ -43,6 +43,11 @@ impl Secret {
         }
     }
 
+    /// Octets that this node made itself.
+    pub(crate) fn of(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+
     /// The value of `webhook-signature`.
     fn sign(&self, id: &str, timestamp: u64, body: &str) -> String {
         // HMAC takes keys of any length.
@@ -60,15 +65,26 @@ impl fmt::Debug for Secret {
 
 /// Posts a message once. The same message has the same id at each try, so that a receiver can tell a second one.
 pub(super) async fn call(url: &str, secret: &Secret, message: u64, body: &str, now: u64) -> Result<(), Refused> {
-    let id = format!("alert-{message}");
+    let http = client().as_ref().map_err(|why| Refused { why: why.clone(), for_good: false })?;
+    post(http, url, secret, &format!("alert-{message}"), body, now).await
+}
+
+/// Posts once with this client. The same `id` is the same event at each try.
+pub(crate) async fn post(
+    http: &reqwest::Client,
+    url: &str,
+    secret: &Secret,
+    id: &str,
+    body: &str,
+    now: u64,
+) -> Result<(), Refused> {
     let refused = |why: String| Refused { why, for_good: false };
-    let http = client().as_ref().map_err(|why| refused(why.clone()))?;
     let request = http
         .post(url)
         .header("content-type", "application/json")
-        .header("webhook-id", &id)
+        .header("webhook-id", id)
         .header("webhook-timestamp", now)
-        .header("webhook-signature", secret.sign(&id, now, body))
+        .header("webhook-signature", secret.sign(id, now, body))
         .body(body.to_owned());
     let answer = request.send().await.map_err(|error| refused(outgoing::chain(&error.without_url())))?;
     let status = answer.status();

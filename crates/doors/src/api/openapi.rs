@@ -48,6 +48,7 @@ fn document() -> Value {
 fn described(operation: &Operation) -> Value {
     let in_path = operation.path_fields.iter().map(|field| parameter(field, "path"));
     let in_query = operation.query.iter().map(|field| parameter(field, "query"));
+    let kind = if matches!(operation.answer, Answer::Events) { "text/event-stream" } else { "application/json" };
     let in_head = operation.headers.iter().map(|field| parameter(field, "header"));
     let mut told = json!({
         "operationId": operation.id,
@@ -57,7 +58,7 @@ fn described(operation: &Operation) -> Value {
         "responses": {
             operation.success().as_str(): {
                 "description": "Done.",
-                "content": { "application/json": { "schema": answer(&operation.answer) } },
+                "content": { kind: { "schema": answer(&operation.answer) } },
             },
             "default": { "$ref": "#/components/responses/Problem" },
         },
@@ -91,6 +92,7 @@ fn parameter(field: &Field, place: &str) -> Value {
 fn answer(answer: &Answer) -> Value {
     match answer {
         Answer::One(schema) => schema.answer(),
+        Answer::Events => json!({ "type": "string" }),
         Answer::Page { item, .. } => json!({
             "type": "object",
             "properties": {

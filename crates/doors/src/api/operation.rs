@@ -56,6 +56,8 @@ pub(super) enum Work {
     Own,
     /// Mail is handed in, in parts or as it is.
     Mail,
+    /// What happens, for as long as the client looks.
+    Tail,
 }
 
 /// Makes the fields of a control request.
@@ -68,6 +70,8 @@ pub(super) type Given = Map<String, Value>;
 pub(super) enum Answer {
     /// As the command line prints it with `--json`.
     One(Schema),
+    /// Server-Sent Events.
+    Events,
     /// A page: `items` and `next`, the cursor of the next page or null. `of`: the field of the answer that is the list; none:
     /// the answer is it. `after` says what a cursor stands for.
     Page { of: Option<&'static str>, item: Schema, after: After },
@@ -153,6 +157,11 @@ impl Operation {
         Self { body: Body::Message, headers, work: Work::Mail, ..self }
     }
 
+    /// What happens, as events.
+    pub(super) const fn tails(self, headers: &'static [Field]) -> Self {
+        Self { headers, work: Work::Tail, answer: Answer::Events, ..self }
+    }
+
     pub(super) const fn asks(self, request: &'static str, shape: Shape) -> Self {
         Self { work: Work::Ask(request, shape), ..self }
     }
@@ -171,7 +180,7 @@ impl Operation {
     pub(super) fn success(&self) -> StatusCode {
         match self.work {
             Work::Mail => StatusCode::ACCEPTED,
-            Work::Ask("token-new", _) => StatusCode::CREATED,
+            Work::Ask("token-new" | "webhook-new", _) => StatusCode::CREATED,
             _ => StatusCode::OK,
         }
     }
@@ -205,6 +214,12 @@ pub(super) fn entry(given: Given) -> Result<Given, &'static str> {
 
 pub(super) fn import(given: Given) -> Result<Given, &'static str> {
     Ok(under("import", given))
+}
+
+/// As it was wanted; null is no list.
+pub(super) fn webhook(mut given: Given) -> Result<Given, &'static str> {
+    given.retain(|_, value| !value.is_null());
+    Ok(under("wanted", given))
 }
 
 pub(super) fn token(given: Given) -> Result<Given, &'static str> {

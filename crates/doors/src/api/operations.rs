@@ -3,7 +3,7 @@
 use super::operation::{
     After, Operation, block, delete, dkim_remove, dkim_rotate, entry, get, import, limits, mail, noted, patch, peer,
     post, put, queue, release, returns, rules, rules_unchanged, same, sender, senders, slow, those, token, trust,
-    unchanged,
+    unchanged, webhook,
 };
 use super::schema::Schema::{Any, Flag, List, Map, Number, Object, Text, Whole, Word};
 use super::schema::{Field, Schema, clears, may, must};
@@ -30,6 +30,43 @@ pub(super) const OPERATIONS: &[Operation] = &[
             KEY,
         ])
         .one(TAKEN),
+    get("/tail", "tail", "What happens, as Server-Sent Events; `skipped` tells how many lines went by.")
+        .scope("tail:read")
+        .query(&[ORG])
+        .tails(&[may("Last-Event-ID", Text(20), "The last line that was seen.")]),
+    get("/webhooks", "listWebhooks", "Programs that are told what becomes of mail.")
+        .scope("webhooks:read")
+        .query(&[ORG, LIMIT, CURSOR])
+        .asks("webhook-list", same)
+        .page(None, WEBHOOK, After::Fields(&["org", "id"])),
+    post("/webhooks", "newWebhook", "Tell a program; its secret is in the answer, and shown once.")
+        .scope("webhooks:write")
+        .takes(&[
+            must("org", Text(255), "The organisation whose mail it is about."),
+            must("url", Text(1000), "https://shop.example.org/mail-events"),
+            may(
+                "events",
+                List(&Word(&["delivered", "deferred", "bounced", "complained", "suppressed"]), 5),
+                "All of them where none is named.",
+            ),
+        ])
+        .asks("webhook-new", webhook)
+        .one(Object(&[must("secret", Text(200), ""), must("webhook", WEBHOOK, "")])),
+    delete("/webhooks/{id}", "removeWebhook", "Remove a webhook with what waits for it.")
+        .scope("webhooks:write")
+        .at(&[ID])
+        .asks("webhook-remove", same),
+    get("/webhooks/{id}/dead", "listDeadEvents", "What a webhook did not take; it is kept for a week.")
+        .scope("webhooks:read")
+        .at(&[ID])
+        .query(&[LIMIT, CURSOR])
+        .asks("webhook-dead", same)
+        .page(None, Map, After::Line),
+    post("/webhooks/{id}/redeliver", "redeliver", "Let a webhook be called again with what it did not take.")
+        .scope("webhooks:write")
+        .at(&[ID])
+        .takes(&[may("event", Whole(1, i64::MAX as u64), "Only this one.")])
+        .asks("webhook-redeliver", same),
     // Addresses.
     post("/explain", "explain", "Why an address is written to or not, and every way out.")
         .scope("suppression:read")
@@ -357,6 +394,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .asks("token-revoke", same),
 ];
 
+const ID: Field = must("id", Text(100), "");
+const WEBHOOK: Schema = Object(&[
+    must("id", Text(20), ""),
+    must("org", Text(255), ""),
+    must("url", Text(1000), ""),
+    must("events", List(&Text(20), 5), ""),
+    must("made_at", TIME, ""),
+    must("waiting", Whole(0, u64::MAX), "Events that wait."),
+    must("dead", Whole(0, u64::MAX), "Events that it did not take."),
+    must("lost", Whole(0, u64::MAX), "Events that were left out because too many waited."),
+    must("gone", Flag, "It said that it wants no more."),
+]);
 const KEY: Field =
     may("Idempotency-Key", Text(255), "The same request with the same key is done once in a day, and answered alike.");
 const MAIL_PARTS: &[Field] = &[

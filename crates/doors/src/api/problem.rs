@@ -7,6 +7,7 @@ use sm2tp_rules::access::Why;
 use sm2tp_store::SpoolError;
 use sm2tp_store::dkim::DkimError;
 use sm2tp_store::tokens::TokenError;
+use sm2tp_store::webhooks::WebhookError;
 
 use super::schema::Wrong;
 use crate::confirm::NotAsked;
@@ -112,12 +113,13 @@ impl From<control::Problem> for Problem {
             P::NotFound(_)
             | P::Spool(SpoolError::NotQueued { .. })
             | P::Token(TokenError::Unknown(_))
+            | P::Webhook(WebhookError::Unknown(_))
             | P::Peering(PeeringError::Unknown(_))
             | P::Dkim(DkimError::NoKey(_))
             | P::Export(ExportError::Nothing)
             | P::Identity(IdentityError::Unknown(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
             P::NotAsked(NotAsked::Strangers(after_s)) => Self::too_many(detail, after_s),
-            P::NotAsked(_) | P::Token(TokenError::TooMany) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            P::NotAsked(_) | P::Token(TokenError::TooMany) | P::Webhook(WebhookError::TooMany) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             P::Peering(error) if error.exit() == 69 => Self::new(StatusCode::BAD_GATEWAY, "peer-unreachable", detail),
             // A queue that is damaged is no fault of who asks, though trying again does not mend it.
             P::Spool(error) => Self::ours(&error),

@@ -89,6 +89,12 @@ impl Request {
             Self::ReplayReplies { .. } => ("replay-replies", Area::Ledger),
             Self::ReportTake { .. } => ("report-take", Area::Ledger),
             Self::AuditList { .. } => ("audit-list", Area::Audit),
+            Self::WebhookNew { .. } => ("webhook-new", Area::Webhooks),
+            Self::WebhookList { .. } => ("webhook-list", Area::Webhooks),
+            Self::WebhookRemove { .. } => ("webhook-remove", Area::Webhooks),
+            Self::WebhookDead { .. } => ("webhook-dead", Area::Webhooks),
+            Self::WebhookRedeliver { .. } => ("webhook-redeliver", Area::Webhooks),
+            Self::Tail { .. } => ("tail", Area::Tail),
             Self::TokenNew { .. } => ("token-new", Area::Tokens),
             Self::TokenList => ("token-list", Area::Tokens),
             Self::TokenRevoke { .. } => ("token-revoke", Area::Tokens),
@@ -127,6 +133,9 @@ impl Request {
             | Self::BreakerList
             | Self::UnknownReplies
             | Self::TokenList
+            | Self::WebhookList { .. }
+            | Self::WebhookDead { .. }
+            | Self::Tail { .. }
             | Self::AuditList { .. } => false,
             Self::SuppressImport { import } => import.mode == ImportMode::Keep,
             Self::Erase { erasing, .. } => *erasing == Erasing::Erase,
@@ -162,6 +171,8 @@ impl Request {
             }
             Self::SuppressImport { import } => import.org.as_deref(),
             Self::TokenNew { wanted } => wanted.org.as_deref(),
+            Self::WebhookNew { wanted } => Some(&wanted.org),
+            Self::WebhookList { org } | Self::Tail { org, .. } => org.as_deref(),
             Self::SenderShow { who } | Self::SenderDecide { who, .. } | Self::SenderAnnounce { who, .. } => {
                 who.org.as_deref()
             }
@@ -183,6 +194,9 @@ impl Request {
             Self::QueueShow { .. }
             | Self::OrgLogout { .. }
             | Self::TokenRevoke { .. }
+            | Self::WebhookRemove { .. }
+            | Self::WebhookDead { .. }
+            | Self::WebhookRedeliver { .. }
             | Self::DkimList { domain: Some(_) } => true,
             Self::QueueRetry { which }
             | Self::QueueHold { which }
@@ -247,7 +261,9 @@ impl Request {
             }
             Self::DkimRemove { domain, selector, which } => format!("{domain} {selector} {}", words(json!(which))),
             Self::TokenNew { wanted } => format!("{}: {}, {}", wanted.name, wanted.role, wanted.scopes),
-            Self::TokenRevoke { id } => id.clone(),
+            Self::TokenRevoke { id } | Self::WebhookRemove { id } | Self::WebhookRedeliver { id, .. } => id.clone(),
+            // What stands behind the host may be a secret of its own.
+            Self::WebhookNew { wanted } => wanted.url.split('/').nth(2).unwrap_or_default().to_owned(),
             Self::BreakerDecide { provider, verdict } => format!("{provider}: {}", words(json!(verdict))),
             _ => String::new(),
         }
@@ -279,6 +295,8 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
         | Request::Stats { org, .. }
         | Request::StatsProviders { org, .. }
         | Request::Evidence { org, .. }
+        | Request::WebhookList { org }
+        | Request::Tail { org, .. }
         | Request::AuditList { org, .. } => org,
         Request::SuppressAdd { entry } | Request::SuppressAllow { entry } | Request::SuppressRemove { entry } => {
             &mut entry.org

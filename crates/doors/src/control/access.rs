@@ -11,7 +11,7 @@ use sm2tp_rules::access::{Action, Rights, Role, Why};
 use sm2tp_store::SpoolError;
 use sm2tp_store::audit::{Audit, Entry};
 
-use super::{Problem, Request, Which, about, done};
+use super::{Problem, Request, Which, about, done, webhooks};
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -114,6 +114,11 @@ async fn asked(
             // A login that there is would change its organisation.
             let before = house.accounts.account(login).map(|account| account.org.to_string());
             [Some(org.clone()), before].into_iter().flatten().map(Some).collect()
+        }
+        Request::WebhookRemove { id } | Request::WebhookDead { id, .. } | Request::WebhookRedeliver { id, .. }
+            if bound.is_some() =>
+        {
+            vec![webhooks::hooks(house).org_of(id).await?]
         }
         Request::TokenRevoke { id } => vec![house.tokens.org_of(id)],
         Request::OrgLogout { login } => vec![house.accounts.account(login).map(|account| account.org.to_string())],

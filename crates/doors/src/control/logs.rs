@@ -119,7 +119,7 @@ pub(super) async fn import(house: &House, log: OldLog) -> Result<Value, Problem>
     if !batch.is_empty() {
         let book = house.book.clone();
         let tagger = move |address: &Address| book.tag(address);
-        house.ledger.absorb(&log.source, batch, SendLog::Off, tagger, |_, _, _| Ok(())).await?;
+        house.ledger.absorb(&log.source, batch, SendLog::Past, tagger, |_, _, _| Ok(())).await?;
     }
     Ok(json!({ "taken": taken, "known": known, "overtaken": overtaken }))
 }

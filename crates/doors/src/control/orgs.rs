@@ -7,12 +7,13 @@ use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::LimitsChange;
 
-use super::{Problem, stats};
+use super::{Problem, stats, webhooks};
 use crate::{House, now};
 
 pub(super) async fn remove(house: &House, name: &str) -> Result<Value, Problem> {
     house.accounts.remove_org(name).await?;
     house.tokens.forget_org(name).await?;
+    webhooks::hooks(house).forget_org(name).await?;
     house.senders.forget(name);
     Ok(json!({ "removed": name }))
 }

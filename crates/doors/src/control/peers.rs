@@ -5,8 +5,8 @@ use sm2tp_federation::belief::Agreement;
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_store::federated::{Judgement, Peer, Standing, Waiting};
 
-use super::Problem;
-use crate::{House, now};
+use super::{Problem, share};
+use crate::{House, now, peering};
 
 /// All peers, and the origins that came through them.
 pub(super) async fn list(house: &House) -> Result<Value, Problem> {
@@ -45,6 +45,20 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
         list.push(peer(known, house).await?);
     }
     Ok(json!({ "fingerprint": own_fingerprint(house), "peers": list, "origins": origins, "origins_known": all }))
+}
+
+pub(super) async fn invite(
+    house: &House,
+    url: &str,
+    note: Option<String>,
+    weight: f64,
+    read: bool,
+) -> Result<Value, Problem> {
+    peer(peering::invite(house, url, note, share(weight)?, read).await?, house).await
+}
+
+pub(super) async fn accept(house: &House, who: &str, weight: f64, read: bool) -> Result<Value, Problem> {
+    peer(peering::accept(house, who, share(weight)?, read).await?, house).await
 }
 
 /// A peer as a person sees it: both fingerprints, to be compared by voice (`FEDERATION.md` §7).

@@ -298,6 +298,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         book,
         dkim,
         senders,
+        private_webhooks: Arc::new(|_| false),
         tokens: Tokens::load(alerting.clone()).await.unwrap(),
         federation,
         turned_away,

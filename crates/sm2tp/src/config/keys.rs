@@ -82,6 +82,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("public_url", r#""https://relay.example.org""#),
             ("public_score", r#""off""#),
             ("metrics_from", r#"["127.0.0.1/32", "::1/128"]"#),
+            ("private_webhooks", r#"["10.0.0.0/8"]"#),
         ],
     },
     SectionKeys {

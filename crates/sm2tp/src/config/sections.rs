@@ -272,6 +272,7 @@ fn http(section: &Section<'_>, doors: &mut Doors) -> Result<Http, ConfigError> {
             true => networks(section, "metrics_from")?,
             false => Network::loopback(),
         },
+        private_webhooks: networks(section, "private_webhooks")?,
     })
 }
 

@@ -78,4 +78,5 @@ mod trouble;
 mod wait;
 mod watch;
 mod watch_beside;
+mod webhooks;
 mod wishes;

@@ -14,6 +14,7 @@ use super::{Ledger, LedgerError, ask, keep};
 use crate::overwritten::overwrite;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::mask;
+use crate::webhooks;
 
 /// Whom it is about: an address under every tag that it may have been recorded under.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub struct Kept {
     pub opted_out: Vec<String>,
     /// Places on lists that people keep, allow lists among them.
     pub lists: u64,
-    /// Canaries, questions about mail, mail that may have arrived twice.
+    /// Canaries, questions about mail, mail that may have arrived twice, what programs of organisations are to be told.
     pub others: u64,
     /// Lines that say that a person decided about it.
     pub decided: u64,
@@ -203,7 +204,14 @@ fn kept_beside(sql: &mut dyn Sql, whom: &Whom) -> Result<Kept, SqlError> {
         kept.decided += sql::first(sql, named, &like, |row| row.uint(0))?.unwrap_or_default();
     }
     kept.unsent += pending(sql, whom)?.len() as u64;
+    kept.others += told(sql, whom)?.len() as u64;
     Ok(kept)
+}
+
+/// Events that wait for webhooks, or were not taken by them.
+fn told(sql: &mut dyn Sql, whom: &Whom) -> Result<Vec<(u64, Option<String>)>, SqlError> {
+    let domain = whom.address.domain().to_string();
+    webhooks::naming(sql, &domain, |name| whom.is(name), |text| mask(text, &whom.address) != text)
 }
 
 /// Events that wait for a segment, by their numbers.
@@ -231,6 +239,8 @@ fn remove(sql: &mut dyn Sql, whom: &Whom, found: [&Found; 2]) -> Result<(), SqlE
             sql.execute("UPDATE send_log SET text = $2 WHERE id = $1", &[(*id).into(), text.as_str().into()])?;
         }
     }
+    let told = told(sql, whom)?;
+    webhooks::erase(sql, &told)?;
     for id in pending(sql, whom)? {
         sql.execute("DELETE FROM pending WHERE id = $1", &[id.into()])?;
     }

@@ -22,7 +22,7 @@ pub(super) fn prepare(connection: &Connection) -> Result<bool, SqlError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    for tables in [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, TOKENS, FEDERATION] {
+    for tables in [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, TOKENS, WEBHOOKS, FEDERATION] {
         transaction.execute_batch(tables)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -48,13 +48,14 @@ pub(super) const VIEW_TABLES: [&str; 7] =
 /// 19: persons who use the pages, and their sessions.
 /// 20: tokens of programs, and requests that are done once.
 /// 21: records that their origins asked to erase.
-const FORMAT: i64 = 21;
+/// 22: webhooks of organisations.
+const FORMAT: i64 = 22;
 
 /// The format that has all views of today.
 const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -97,6 +98,8 @@ const MIGRATIONS: [&str; 20] = [
     // Two tables, which are made below.
     "",
     // A table, which is made below.
+    "",
+    // Two tables, which are made below.
     "",
 ];
 
@@ -239,6 +242,20 @@ CREATE INDEX IF NOT EXISTS idempotency_at ON idempotency (at);
 CREATE INDEX IF NOT EXISTS idempotency_token ON idempotency (token, at);
 ";
 
+/// Programs of organisations that are told what became of their mail (`crate::webhooks`). Events name their recipient in clear
+/// until they are taken, or a week after they were given up; `until` is the end of the state that they are in.
+const WEBHOOKS: &str = "
+CREATE TABLE IF NOT EXISTS webhook (
+    id TEXT PRIMARY KEY, org TEXT NOT NULL, url TEXT NOT NULL, events TEXT NOT NULL, secret BLOB NOT NULL,
+    made_at INTEGER NOT NULL, waiting INTEGER NOT NULL, lost INTEGER NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhook_event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+    state TEXT NOT NULL, tries INTEGER NOT NULL, next_at INTEGER NOT NULL, until INTEGER NOT NULL, why TEXT);
+CREATE INDEX IF NOT EXISTS webhook_event_due ON webhook_event (webhook, state, next_at);
+CREATE INDEX IF NOT EXISTS webhook_event_listed ON webhook_event (webhook, state, id);
+CREATE INDEX IF NOT EXISTS webhook_event_until ON webhook_event (until);
+";
+
 /// What goes to and comes from other nodes. `publish` holds what waits for its hold-down, `pending` what waits for a
 /// segment; `segment` names the files, and `erasure` what has to go from them and from the index.
 const FEDERATION: &str = "
@@ -295,17 +312,21 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_of_format_17_learns_who_changed_what_and_what_a_token_is() {
+    fn a_ledger_of_format_17_learns_who_changed_what_and_what_tokens_and_webhooks_are() {
         let connection = Connection::open_in_memory().unwrap();
         prepare(&connection).unwrap();
-        let older = "DROP TABLE audit; DROP TABLE token; DROP TABLE idempotency; \
+        let older = "DROP TABLE audit; DROP TABLE token; DROP TABLE idempotency; DROP TABLE webhook; \
+            DROP TABLE webhook_event; \
             INSERT INTO setting (key, value) VALUES ('feed', 'x'); PRAGMA user_version = 17;";
         connection.execute_batch(older).unwrap();
         for _ in 0..2 {
             assert!(!prepare(&connection).unwrap());
             let of = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(
-                (of("SELECT COUNT(*) FROM audit, token, idempotency"), of("SELECT COUNT(*) FROM setting")),
+                (
+                    of("SELECT COUNT(*) FROM audit, token, idempotency, webhook, webhook_event"),
+                    of("SELECT COUNT(*) FROM setting")
+                ),
                 (0, 1)
             );
         }

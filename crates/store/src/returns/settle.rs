@@ -14,6 +14,7 @@ use super::{Link, Returns};
 use crate::ledger::{self, Bounced, Event, LedgerError, Subject, canary};
 use crate::sql::{self, Sql, SqlError};
 use crate::told::{Answer, Told, What, mask};
+use crate::webhooks::Hooks;
 
 /// A report that was read and classified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +109,12 @@ impl Returns {
         publish: impl FnOnce(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
     ) -> Result<Settled, LedgerError> {
         let Offered { source, number, token, found, passed_on, now } = offered;
-        self.ledger
+        let hooks = self.ledger.hooks().clone();
+        let (settled, told) = self
+            .ledger
             .settle_report(move |sql| {
                 if number <= counted_to(sql, &source)? {
-                    return Ok((Vec::new(), None, Settled::Before));
+                    return Ok((Vec::new(), None, (Settled::Before, None)));
                 }
                 let known =
                     token.map(|token| Ok::<_, SqlError>(kept::find(sql, &token.row)?.map(|known| (token, known))));
@@ -120,14 +123,14 @@ impl Returns {
                         let decision = decide(&sent, counted, &found, day(now).saturating_sub(token.day), now, &tags);
                         let counted = after(counted, decision.counts, passed_on);
                         kept::count(sql, &token.row, &sent, counted)?;
-                        write(sql, &sent, &decision, &found, now, publish)?;
+                        let told = write(sql, (&sent, &hooks), &decision, &found, now, publish)?;
                         let bounced = decision.bounced(&sent, now);
-                        (decision.events, bounced, Settled::Attributed(decision.counts))
+                        (decision.events, bounced, (Settled::Attributed(decision.counts), told))
                     }
                     None => {
                         ledger::tally(sql, &unattributed(&found, now))?;
                         note(sql, &found, now)?;
-                        (Vec::new(), None, Settled::Unattributed)
+                        (Vec::new(), None, (Settled::Unattributed, None))
                     }
                 };
                 sql.execute(
@@ -137,7 +140,9 @@ impl Returns {
                 )?;
                 Ok((events, bounced, settled))
             })
-            .await
+            .await?;
+        self.ledger.tail().hear(told.iter(), now);
+        Ok(settled)
     }
 }
 
@@ -305,18 +310,20 @@ fn after(counted: Counted, counts: Counts, passed_on: u32) -> Counted {
     }
 }
 
+/// Answers with what is told of it, where the send log still knows the mail.
 fn write(
     sql: &mut dyn Sql,
-    sent: &Sent,
+    (sent, hooks): (&Sent, &Hooks),
     decision: &Decision,
     found: &Found,
     now: u64,
     publish: impl FnOnce(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
-) -> Result<(), LedgerError> {
+) -> Result<Option<Told>, LedgerError> {
     decision.events.iter().try_for_each(|event| ledger::keep(sql, event))?;
     let Some(answer) = decision.answer.clone() else {
         let read = Event { cause: Some(found.word.clone()), ..about_sender(sent, "report-read", now) };
-        return Ok(ledger::tally(sql, &read)?);
+        ledger::tally(sql, &read)?;
+        return Ok(None);
     };
     let bounced = decision.counts == Counts::Bounce;
     if bounced {
@@ -329,7 +336,7 @@ fn write(
         remember(sql, &sent.org, "complaints")?;
     }
     let line = sent.line.map(|line| original(sql, line, sent.mail)).transpose()?.flatten();
-    let Some(original) = line else { return Ok(()) };
+    let Some(original) = line else { return Ok(None) };
     let weakened = decision.weakened;
     let what = if bounced { What::Returned { answer, weakened } } else { What::Complained { answer } };
     let told = Told {
@@ -347,12 +354,13 @@ fn write(
         what,
     };
     ledger::log(sql, &told)?;
+    hooks.enqueue(sql, &told, now)?;
     let about = decision.events.iter().find(|event| event.subject == Subject::Recipient);
     // Others hear what is known of the address only.
     if let Some(event) = about.filter(|event| bounced && event.kind != "refused") {
         publish(sql, &told, event)?;
     }
-    Ok(())
+    Ok(Some(told))
 }
 
 /// Counts the words of a bounce that no rule knew. Of bounces only: a stranger could fill the list with words of his own.
