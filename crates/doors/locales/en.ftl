@@ -599,3 +599,225 @@ span-days = { $n ->
     [one] { $shown } day
     *[other] { $shown } days
     }
+
+## Programs: tokens and webhooks
+screen-programs = Programs
+programs-help = What other programs may do here, and which of them are told what became of mail.
+tokens = Tokens
+tokens-none = No program has a token yet.
+token-may = May
+token-made-head = Made
+token-ends = Ends
+token-rate = at most { $rate } requests
+token-revoke = Revoke
+token-new = Make a token
+token-name = What program it is for
+more = More
+scopes-mail = hand in mail
+scopes-follow = hand in mail and see what became of it
+scopes-watch = look after the node: figures, queue, alerts
+scopes-all = whatever the role may
+scopes-own = Other scopes, instead of the choice above
+scopes-help = Words such as the field shows, apart by spaces; docs/api.md has them all.
+token-login = A login whose mail it hands in
+token-days = Days until it ends; empty: it does not
+token-how = How programs use it, and all that they can do:
+secret-once = This secret is shown once
+secret-kept = I have kept it
+token-made = Copy it into the program now, which sends it in the field Authorization, behind the word Bearer. The node keeps only what it needs to know it again; whoever loses it makes another.
+webhook-made = Give it to the program that is called: it checks the signature of each call with it (standardwebhooks.com).
+done-token-revoked = The token is revoked.
+webhooks = Webhooks
+webhooks-help = A program with an address of its own is called when something became of a mail.
+webhook-new = Tell a program
+webhook-url = Its address (https)
+webhook-events = It is told
+webhook-waiting = Waiting
+webhook-dead = Not taken
+webhook-gone = It said that it wants no more.
+webhook-redeliver = Deliver again
+done-webhook-removed = The webhook is removed.
+done-webhook-redelivered = It is called again.
+event-delivered = delivered
+event-deferred = deferred
+event-bounced = bounced
+event-complained = complaint
+event-suppressed = stopped by a list
+dead-help = What the program did not take in the time that it had. It is kept for a week.
+dead-none = It took everything.
+redeliver-all = Deliver all of it again
+webhook-lost = { $n ->
+    [one] { $shown } more was left out, because too many waited
+    *[other] { $shown } more were left out, because too many waited
+    }
+
+## The live tail
+screen-tail = Live
+tail-help = What happens, as it happens. Recipients are shown as their domain alone; nothing of it is kept.
+tail-reload = Look again
+tail-pause = Pause
+tail-go = Go on
+tail-live = New lines come by themselves.
+tail-away = The node does not answer; it is asked again.
+tail-skipped = Too fast to show; lines that went by:
+tail-none = Nothing has happened since somebody looks here.
+
+## Ways out
+screen-exits = Ways out
+exits-help = From where mail leaves, and how well it is taken there: the last 30 days.
+exits-none = Nothing has left this node yet.
+exit = Way out
+exit-addresses = Leaves from
+exit-address = Address
+exit-system = the address that the system chooses
+exit-hello = Says of itself (EHLO)
+exit-gone = The configuration does not have it any more.
+exit-fine = Nobody refuses it at the moment.
+exit-refused = Refused at the moment
+exit-refuses-now = refuses it
+exit-last = the last one
+exit-removal = Ask for removal
+exit-no-link = The answer names no page for removal. Look for the provider’s postmaster page.
+other-providers = All others
+sites = Servers that mail waits for
+sites-none = No mail waits for a server, and no connection is open.
+site-hosts = Servers
+site-waiting = Waiting
+site-connections = Connections
+site-paused = Left alone until
+block-lists = Block lists
+block-lists-help = Asking tells their operators that this node asks, so nobody asks by itself.
+block-lists-ask = Ask the usual block lists now
+block-lists-none = There is no address to ask about: the system or a smart host chooses it.
+block-list = Block list
+list-listed = listed
+list-fine = not listed
+list-refuses = does not answer us
+exit-refusals = { $n ->
+    [one] { $shown } refusal
+    *[other] { $shown } refusals without a yes in between
+    }
+
+## Queue, more
+queue-sums = For whom it waits, and why
+first-try = its first try has not come yet
+found-none = No mail with this Message-ID was taken here, or the send log does not have it any more.
+
+## Limits of organisations
+limits-change = Change limits
+limits-help = An empty field sets no limit. What the configuration says for everybody holds besides.
+limits-of-org = All of { $org } together
+limits-of-login = The login { $login }
+limits-set = Set these limits
+set-message-size = Octets of a message
+set-recipients = Recipients of a mail
+set-connections = Connections at a time
+set-rate-mails = Mails in a time
+set-rate-recipients = Recipients in a time
+set-addresses = Sender addresses besides the domains
+set-own-only = It may use its own addresses only
+done-limits = The limits were changed.
+trouble-limit = A limit is a whole number; a rate is a number and a time, such as 500/h, 20/min or 2000/d. Nothing was changed.
+
+## Lists as files
+list-files = Import and export lists
+import = Import
+import-help = Lists of other programs: Amazon SES, SendGrid, Mailgun, Postmark, Brevo, Sympa, Mailman, or one address a line. What it is, is seen from it. Longer than 8 MB: sm2tp suppress import.
+import-file = A file
+import-pasted = or its text
+import-reason = Why they are on it
+import-reason-said = the list says it
+import-try = Only say what would become of it
+import-would = What would become of it
+import-did = What became of it
+import-broke-off = It broke off; what was taken before stays:
+import-read = Entries read
+import-taken = Taken
+import-known = There already
+import-left = Left out
+import-first = The first of them
+reason-listed = put there by hand
+reason-bounce = mail came back
+reason-complaint = they complained
+reason-unsubscribe = they unsubscribed
+leave-soft = the mailbox was full or off for a while, which says nothing for good
+leave-blocked = the message was refused, or its sender: that says nothing of the address
+leave-unsaid = the list does not say why: choose it above
+leave-no-org = a complaint or an unsubscription is about one organisation: choose it above
+leave-unknown-org = its organisation does not exist here
+leave-delivered-since = mail was delivered to it since
+leave-allowed = on the allow list of this node
+leave-future = its date lies in the future
+leave-expired = so old that it has expired
+leave-foreign-key = a tag of another node
+leave-no-normal-form = no address that mail could go to
+leave-too-long = longer than any entry of a list
+leave-open-quote = a quote that does not end
+leave-nul = no text
+leave-json = broken JSON; nothing behind it can be read
+leave-cut = the list ends in the middle of it
+leave-no-address = no address in it
+leave-address = no address that mail goes to
+leave-date = a date that is not understood
+leave-tag = a tag, a key or a domain that no node writes
+leave-not-stopped = the list says that this address is still written to
+export = Export
+export-help = The list of this node as a table. It has tags, not addresses: the node keeps none. Another node with the same tag key can import it.
+export-csv = Download as CSV
+
+## The map
+map = Who told us what
+map-help = The wider a line, the more events came by it.
+map-own = this node
+map-through = Came through
+map-directly = itself
+map-left-out = { $n ->
+    [one] { $shown } node is not drawn.
+    *[other] { $shown } nodes are not drawn.
+    }
+
+## The second factor, more
+factor-scan = Scan this with an application for one-time codes (FreeOTP, Aegis and others):
+factor-code-picture = QR code of the secret below
+
+## The first run
+screen-start = First steps
+setup-first = Welcome
+setup-first-help = Nobody has an account for these pages yet. The first one is the owner’s: yours.
+setup-code = Code of this node
+setup-code-help = Only who may read the node’s files has it. On the machine:
+setup-begin = Make my account
+setup-wrong-code = This is not the code.
+setup-in-browser = Or in this browser:
+done-first-account = Welcome. Three steps are left.
+step-org = Who sends
+step-org-help = Mail always belongs to an organisation, with the domains that stand behind the @ of its senders.
+step-domain = Domain of its senders
+step-dns = What the DNS must say
+step-dns-later = First name an organisation and its domain.
+step-dns-help = A key signs the mail, and the records let others check it.
+step-dns-records = records to copy
+step-key = Make a key
+step-test = A test mail to yourself
+step-test-later = First name an organisation and its domain.
+step-test-help = It goes the way that all mail goes. Best to an address at a large provider: there you see whether it lands in the inbox.
+test-from = From
+test-to = To
+test-send = Send the test mail
+test-no-door = This node takes no mail: its configuration has no [smtp] or no [http] that knows it.
+test-no-org = No organisation has the domain of this sender address. Nothing was sent.
+test-subject = Test mail of { $host }
+test-text = This is the test mail that you asked for on the pages of { $host }. If it lies in your inbox, everything works. If it lies in the folder for unwanted mail, look at the page of the DNS once more.
+test-delivered = The recipient’s server took it. Now look into your mailbox.
+test-deferred = The server said “later”; it is tried again by itself.
+test-under-way = It is under way.
+test-failed = It was not taken.
+test-again = Look again
+done-key = The key is made. Copy its record into the DNS.
+start-first = No organisation yet: first steps
+start-test = Send yourself a test mail
+
+## Settings, more
+settings-own = Set on the pages or by command
+settings-own-none = Nothing is set for an organisation or a login.
+source-database = the database

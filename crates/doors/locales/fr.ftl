@@ -599,3 +599,225 @@ span-days = { $n ->
     [one] { $shown } jour
     *[other] { $shown } jours
     }
+
+## Programmes : jetons et webhooks
+screen-programs = Programmes
+programs-help = Ce que d’autres programmes peuvent faire ici, et lesquels apprennent ce que deviennent les messages.
+tokens = Jetons
+tokens-none = Aucun programme n’a encore de jeton.
+token-may = Peut
+token-made-head = Créé
+token-ends = Expire
+token-rate = au plus { $rate } requêtes
+token-revoke = Révoquer
+token-new = Créer un jeton
+token-name = Pour quel programme
+more = Plus
+scopes-mail = déposer des messages
+scopes-follow = déposer des messages et suivre ce qu’ils deviennent
+scopes-watch = surveiller le nœud : chiffres, file d’attente, alertes
+scopes-all = tout ce que permet le rôle
+scopes-own = D’autres droits, à la place du choix ci-dessus
+scopes-help = Des mots comme ceux que montre le champ, séparés par des espaces ; docs/api.md les donne tous.
+token-login = Un identifiant au nom duquel il dépose
+token-days = Jours jusqu’à l’expiration ; vide : jamais
+token-how = Comment les programmes s’en servent, et tout ce qu’ils peuvent faire :
+secret-once = Ce secret n’est montré qu’une fois
+secret-kept = Je l’ai noté
+token-made = Copiez-le maintenant dans le programme, qui l’envoie dans le champ Authorization, derrière le mot Bearer. Le nœud ne garde que de quoi le reconnaître ; si vous le perdez, créez-en un autre.
+webhook-made = Donnez-le au programme appelé : il s’en sert pour vérifier la signature de chaque appel (standardwebhooks.com).
+done-token-revoked = Le jeton est révoqué.
+webhooks = Webhooks
+webhooks-help = Un programme qui a sa propre adresse est appelé dès qu’on sait ce que devient un message.
+webhook-new = Prévenir un programme
+webhook-url = Son adresse (https)
+webhook-events = Il apprend
+webhook-waiting = En attente
+webhook-dead = Non pris
+webhook-gone = Il a répondu qu’il ne veut plus rien.
+webhook-redeliver = Rappeler
+done-webhook-removed = Le webhook est supprimé.
+done-webhook-redelivered = Il est rappelé.
+event-delivered = remis
+event-deferred = reporté
+event-bounced = abandonné
+event-complained = plainte
+event-suppressed = bloqué par une liste
+dead-help = Ce que le programme n’a pas pris à temps. C’est gardé une semaine.
+dead-none = Il a tout pris.
+redeliver-all = Tout rappeler
+webhook-lost = { $n ->
+    [one] { $shown } de plus a été omis : trop attendaient
+    *[other] { $shown } de plus ont été omis : trop attendaient
+    }
+
+## Le direct
+screen-tail = En direct
+tail-help = Ce qui se passe, au moment où cela se passe. Des destinataires on ne voit que le domaine ; rien n’en est conservé.
+tail-reload = Actualiser
+tail-pause = Mettre en pause
+tail-go = Reprendre
+tail-live = Les nouvelles lignes arrivent d’elles-mêmes.
+tail-away = Le nœud ne répond pas ; on lui redemande.
+tail-skipped = Trop rapide à montrer ; lignes passées :
+tail-none = Rien ne s’est passé depuis que quelqu’un regarde.
+
+## Les sorties
+screen-exits = Sorties
+exits-help = D’où partent les messages, et comment ils y sont reçus : les 30 derniers jours.
+exits-none = Rien n’est encore parti de ce nœud.
+exit = Sortie
+exit-addresses = Part de
+exit-address = Adresse
+exit-system = l’adresse que choisit le système
+exit-hello = Se présente comme (EHLO)
+exit-gone = La configuration ne l’a plus.
+exit-fine = Personne ne la refuse en ce moment.
+exit-refused = Refusée en ce moment
+exit-refuses-now = la refuse
+exit-last = le dernier
+exit-removal = Demander le retrait
+exit-no-link = La réponse ne nomme aucune page de retrait. Cherchez la page « postmaster » du fournisseur.
+other-providers = Tous les autres
+sites = Serveurs que des messages attendent
+sites-none = Aucun message n’attend un serveur, et aucune connexion n’est ouverte.
+site-hosts = Serveurs
+site-waiting = En attente
+site-connections = Connexions
+site-paused = Laissé en paix jusqu’au
+block-lists = Listes de blocage
+block-lists-help = Les interroger apprend à leurs exploitants que ce nœud demande ; on ne le fait donc jamais de soi-même.
+block-lists-ask = Interroger maintenant les listes usuelles
+block-lists-none = Il n’y a pas d’adresse à vérifier : le système ou un relais la choisit.
+block-list = Liste de blocage
+list-listed = sur la liste
+list-fine = pas sur la liste
+list-refuses = ne nous répond pas
+exit-refusals = { $n ->
+    [one] { $shown } refus
+    *[other] { $shown } refus sans un oui entre-temps
+    }
+
+## La file d’attente, suite
+queue-sums = Pour qui on attend, et pourquoi
+first-try = le premier essai n’a pas encore eu lieu
+found-none = Aucun message avec ce Message-ID n’a été pris ici, ou le journal d’envoi ne l’a plus.
+
+## Limites des organisations
+limits-change = Modifier les limites
+limits-help = Un champ vide ne fixe pas de limite. Ce que la configuration fixe pour tout le monde vaut toujours.
+limits-of-org = Tout { $org } ensemble
+limits-of-login = L’identifiant { $login }
+limits-set = Fixer ces limites
+set-message-size = Octets par message
+set-recipients = Destinataires par message
+set-connections = Connexions simultanées
+set-rate-mails = Messages par durée
+set-rate-recipients = Destinataires par durée
+set-addresses = Adresses d’expéditeur en plus des domaines
+set-own-only = Ses propres adresses seulement
+done-limits = Les limites ont été modifiées.
+trouble-limit = Une limite est un nombre entier ; une cadence est un nombre et une durée, par exemple 500/h, 20/min ou 2000/d. Rien n’a été changé.
+
+## Les listes en fichiers
+list-files = Importer et exporter des listes
+import = Importer
+import-help = Les listes d’autres programmes : Amazon SES, SendGrid, Mailgun, Postmark, Brevo, Sympa, Mailman, ou une adresse par ligne. Le format se reconnaît de lui-même. Au-delà de 8 Mo : sm2tp suppress import.
+import-file = Un fichier
+import-pasted = ou son texte
+import-reason = Pourquoi elles y sont
+import-reason-said = la liste le dit
+import-try = Dire seulement ce qui se passerait
+import-would = Ce qui se passerait
+import-did = Ce qui s’est passé
+import-broke-off = L’import s’est interrompu ; ce qui était pris le reste :
+import-read = Entrées lues
+import-taken = Prises
+import-known = Déjà là
+import-left = Laissées de côté
+import-first = Les premières
+reason-listed = mises à la main
+reason-bounce = les messages sont revenus
+reason-complaint = elles se sont plaintes
+reason-unsubscribe = elles se sont désabonnées
+leave-soft = la boîte était pleine ou désactivée un moment, ce qui ne dit rien de définitif
+leave-blocked = c’est le message ou son expéditeur qui fut refusé : cela ne dit rien de l’adresse
+leave-unsaid = la liste ne dit pas pourquoi : choisissez-le ci-dessous
+leave-no-org = une plainte ou un désabonnement concerne une organisation : choisissez-la ci-dessous
+leave-unknown-org = son organisation n’existe pas ici
+leave-delivered-since = un message y a été remis depuis
+leave-allowed = sur la liste d’autorisation de ce nœud
+leave-future = sa date est dans le futur
+leave-expired = si ancienne qu’elle est expirée
+leave-foreign-key = une empreinte d’un autre nœud
+leave-no-normal-form = pas une adresse à laquelle écrire
+leave-too-long = plus longue que toute entrée de liste
+leave-open-quote = un guillemet qui ne se ferme pas
+leave-nul = pas du texte
+leave-json = JSON cassé ; la suite ne peut être lue
+leave-cut = la liste s’arrête au milieu
+leave-no-address = pas d’adresse dedans
+leave-address = pas une adresse à laquelle on peut écrire
+leave-date = une date incompréhensible
+leave-tag = une empreinte, une clé ou un domaine qu’aucun nœud n’écrit
+leave-not-stopped = la liste dit qu’on écrit encore à cette adresse
+export = Exporter
+export-help = La liste de ce nœud, en tableau. Elle contient des empreintes et non des adresses : le nœud n’en garde pas. Un autre nœud avec la même clé peut l’importer.
+export-csv = Télécharger en CSV
+
+## La carte
+map = Qui nous a dit quoi
+map-help = Plus un trait est large, plus il est venu d’événements par là.
+map-own = ce nœud
+map-through = Venu par
+map-directly = lui-même
+map-left-out = { $n ->
+    [one] { $shown } nœud n’est pas dessiné.
+    *[other] { $shown } nœuds ne sont pas dessinés.
+    }
+
+## Le second facteur, suite
+factor-scan = Scannez ceci avec une application de codes à usage unique (FreeOTP, Aegis et d’autres) :
+factor-code-picture = Code QR du secret ci-dessous
+
+## La première fois
+screen-start = Premiers pas
+setup-first = Bienvenue
+setup-first-help = Personne n’a encore de compte pour ces pages. Le premier est celui du ou de la propriétaire : le vôtre.
+setup-code = Code de ce nœud
+setup-code-help = Seul qui peut lire les fichiers du nœud l’a. Sur la machine :
+setup-begin = Créer mon compte
+setup-wrong-code = Ce n’est pas le code.
+setup-in-browser = Ou dans ce navigateur :
+done-first-account = Bienvenue. Il reste trois étapes.
+step-org = Qui envoie
+step-org-help = Un message appartient toujours à une organisation, avec les domaines qui suivent l’@ de ses expéditeurs.
+step-domain = Domaine de ses expéditeurs
+step-dns = Ce que le DNS doit dire
+step-dns-later = Indiquez d’abord une organisation et son domaine.
+step-dns-help = Une clé signe les messages, et les enregistrements permettent aux autres de vérifier.
+step-dns-records = enregistrements à copier
+step-key = Créer une clé
+step-test = Un message d’essai à vous-même
+step-test-later = Indiquez d’abord une organisation et son domaine.
+step-test-help = Il prend le chemin de tous les messages. De préférence vers une adresse chez un grand fournisseur : vous y verrez s’il arrive dans la boîte de réception.
+test-from = De
+test-to = À
+test-send = Envoyer le message d’essai
+test-no-door = Ce nœud ne prend pas de messages : sa configuration n’a pas de [smtp], ou pas d’[http] qui le connaisse.
+test-no-org = Aucune organisation n’a le domaine de cette adresse d’expéditeur. Rien n’a été envoyé.
+test-subject = Message d’essai de { $host }
+test-text = Voici le message d’essai que vous avez demandé sur les pages de { $host }. S’il est dans votre boîte de réception, tout fonctionne. S’il est parmi les indésirables, regardez encore une fois la page du DNS.
+test-delivered = Le serveur du destinataire l’a pris. Regardez maintenant dans votre boîte.
+test-deferred = Le serveur a dit « plus tard » ; un nouvel essai aura lieu de lui-même.
+test-under-way = Il est en route.
+test-failed = Il n’a pas été pris.
+test-again = Actualiser
+done-key = La clé est créée. Copiez son enregistrement dans le DNS.
+start-first = Pas encore d’organisation : premiers pas
+start-test = S’envoyer un message d’essai
+
+## Les réglages, suite
+settings-own = Fixé sur les pages ou par une commande
+settings-own-none = Rien n’est fixé pour une organisation ou un identifiant.
+source-database = la base de données

@@ -33,12 +33,14 @@ use sm2tp_store::tokens::Token;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+pub(crate) use self::compose::Parts;
 pub use self::deliver::run as call_webhooks;
 pub(crate) use self::deliver::usable;
 pub use self::metrics::FAMILIES;
 use self::operation::{Body, Method, Operation, Work};
 use self::operations::OPERATIONS;
 use self::problem::Problem;
+pub(crate) use self::tail::Lines;
 use crate::control::{self, Asker, By};
 use crate::http::{Client, named_by_itself, passed_on};
 use crate::smtp::{self, Networks, Onward};

@@ -9,6 +9,7 @@ mod addresses;
 mod alerts;
 mod dkim;
 mod erase;
+mod exits;
 mod explain;
 mod keys;
 mod lists;
@@ -21,6 +22,7 @@ mod queue;
 mod replies;
 mod returns;
 mod senders;
+mod settings;
 pub(crate) mod stats;
 mod tokens;
 mod webhooks;
@@ -30,6 +32,7 @@ pub use self::access::{Asker, By, answer_to};
 pub use self::addresses::Entry;
 pub use self::dkim::Removal;
 pub use self::erase::Erasing;
+pub use self::exits::Exit;
 pub use self::keys::OfKeys;
 pub use self::lists::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Whom};
 pub use self::logins::{HashedLogin, IMPORT_LOGINS_MAX};
@@ -38,6 +41,7 @@ pub use self::persons::AccountChange;
 pub use self::queue::{Those, Which};
 pub(crate) use self::queue::{Waiting, of_sender};
 pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
+pub use self::stats::Days;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -51,7 +55,6 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::access::Why;
 use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
-use sm2tp_store::audit::Audit;
 use sm2tp_store::dkim::{Algorithm, DkimError};
 use sm2tp_store::federated::FederatedError;
 use sm2tp_store::keys::KeysError;
@@ -98,6 +101,17 @@ pub enum Request {
         since: u64,
         org: Option<String>,
     },
+    /// Mails with this Message-ID, as long as the send log has them.
+    QueueFind {
+        message_id: String,
+        org: Option<String>,
+    },
+    /// What waits, by domain and by organisation.
+    QueueSums {
+        org: Option<String>,
+    },
+    /// The sites that mail is for, with their connections and pauses.
+    SiteList,
     QueueRetry {
         which: Which,
     },
@@ -141,6 +155,8 @@ pub enum Request {
         after: After,
     },
     ExportsWrite,
+    ExitList,
+    SettingList,
     LogImport {
         log: OldLog,
     },
@@ -246,6 +262,10 @@ pub enum Request {
     AccountList,
     Account {
         change: AccountChange,
+    },
+    /// What the first page shows.
+    Overview {
+        org: Option<String>,
     },
     Stats {
         org: Option<String>,
@@ -495,6 +515,11 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         }
         Request::QueueShow { mail } => queue::show(house, mail).await,
         Request::QueueLog { mail, since, org } => queue::log(house, mail, since, org).await,
+        Request::QueueFind { message_id, org } => queue::find(house, &message_id, org).await,
+        Request::QueueSums { org } => Ok(json!(house.spool.sums(org).await?)),
+        Request::SiteList => queue::sites(onward).await,
+        Request::ExitList => exits::list(house).await,
+        Request::SettingList => settings::list(house),
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,
         Request::QueueHold { which } => queue::hold(house, onward, which).await,
         Request::QueueRelease { which } => queue::release(house, onward, which).await,
@@ -533,16 +558,17 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::AlertsList => alerts::list(house).await,
         Request::AlertsTest => alerts::test(house, onward).await,
         Request::BreakerList => Ok(json!(house.ledger.breakers().list(now()))),
-        Request::BreakerDecide { provider, verdict } => breaker_decide(house, provider, verdict).await,
+        Request::BreakerDecide { provider, verdict } => replies::breaker_decide(house, provider, verdict).await,
         Request::UnknownReplies => replies::unknown(house).await,
         Request::ReplayReplies { mode } => replies::replay(house, mode).await,
         Request::LedgerRebuild => Ok(json!({ "events": house.ledger.rebuild().await? })),
+        Request::Overview { org } => stats::overview(house, org).await,
         Request::Stats { org, days } => stats::stats(house, org, days.unwrap_or(stats::DAYS)).await,
         Request::Evidence { org, days } => stats::evidence(house, org, days.unwrap_or(stats::DAYS)).await,
         Request::StatsProviders { org, days } => stats::providers(house, org, days).await,
         Request::StatsOf { address } => stats::of_address(house, &address).await,
         Request::LedgerProgress => Ok(progress(house)),
-        Request::AuditList { org, before, limit } => audit(house, org, before, limit).await,
+        Request::AuditList { org, before, limit } => access::audit(house, org, before, limit).await,
         Request::TokenNew { wanted } => tokens::new(house, asker, &wanted).await,
         Request::TokenList => Ok(json!(house.tokens.list())),
         Request::TokenRevoke { id } => tokens::revoke(house, &id).await,
@@ -553,15 +579,6 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::WebhookRedeliver { id, event } => webhooks::redeliver(house, &id, event).await,
         Request::Tail { after, org } => Ok(json!(house.ledger.tail().since(after, org.as_deref(), now()))),
     }
-}
-
-async fn breaker_decide(house: &House, provider: String, verdict: Verdict) -> Result<Value, Problem> {
-    let counted = house.ledger.decide(provider.clone(), verdict, now()).await?;
-    Ok(json!({ "provider": provider, "verdict": verdict, "counted": counted }))
-}
-
-async fn audit(house: &House, org: Option<String>, before: Option<u64>, limit: usize) -> Result<Value, Problem> {
-    Ok(json!(Audit::new(house.ledger.clone()).list(org, before, limit).await?))
 }
 
 /// How far a rebuild of the views has come; null where none runs.

@@ -54,7 +54,7 @@ pub use self::words::Lang;
 use crate::acme::Challenges;
 use crate::patience::Patience;
 use crate::smtp::{self, Networks, Onward};
-use crate::web::{self, Logins, PublicUrl, Setting, Texts};
+use crate::web::{self, FirstRun, Listings, Logins, PublicUrl, Texts};
 use crate::{House, api};
 
 /// How pages are shown.
@@ -66,12 +66,14 @@ pub struct Pages {
     pub scores: Scores,
     /// Where browsers reach the pages of persons; none: on this machine alone.
     pub public: Option<PublicUrl>,
-    /// The configuration, to be shown.
-    pub settings: Arc<[Setting]>,
     /// What the DNS says.
     pub texts: Texts,
     /// The addresses that mail leaves from, as far as they are known.
     pub exits: Vec<IpAddr>,
+    /// What block lists say of the ways out.
+    pub listings: Listings,
+    /// What lets in the first person; none: there are some.
+    pub first_run: Option<FirstRun>,
 }
 
 /// What programs may do here.
@@ -91,9 +93,12 @@ pub(crate) struct Shared {
     /// Of pages for a browser that asks for none that we speak.
     pub lang: Lang,
     pub public: Option<PublicUrl>,
-    pub settings: Arc<[Setting]>,
     pub texts: Texts,
     pub exits: Vec<IpAddr>,
+    pub listings: Listings,
+    pub first_run: Option<FirstRun>,
+    /// Where mail is handed in; none: the node takes none.
+    pub mail: Option<smtp::Door>,
     pub logins: Logins,
     gate: Gate,
     feed: FeedId,
@@ -122,20 +127,26 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    (Pages { lang, scores, public, settings, texts, exits }, Programs { metrics_from, mail }): (Pages, Programs),
+    (Pages { lang, scores, public, texts, exits, listings, first_run }, Programs { metrics_from, mail }): (
+        Pages,
+        Programs,
+    ),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let feed = feed_id(&house).await?;
-    let api = Arc::new(api::Shared::new(house.clone(), onward.clone(), metrics_from, mail));
+    warm(&house);
+    let api = Arc::new(api::Shared::new(house.clone(), onward.clone(), metrics_from, mail.clone()));
     let shared = Arc::new(Shared {
         house,
         onward,
         challenges,
         lang,
         public,
-        settings,
         texts,
         exits,
+        listings,
+        first_run,
+        mail,
         logins: Logins::default(),
         gate: Gate::new(authority),
         feed,
@@ -177,6 +188,16 @@ pub async fn serve(
     let all = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(CLOSING_MAX, all).await;
     Ok(())
+}
+
+/// Adds up beforehand what the first page shows of the last weeks.
+fn warm(house: &House) {
+    let (days, ledger) = (house.days.clone(), house.ledger.clone());
+    tokio::spawn(async move {
+        if let Err(error) = days.warm(&ledger).await {
+            tracing::warn!(%error, "counts of the last weeks could not be read yet");
+        }
+    });
 }
 
 fn router(shared: Arc<Shared>) -> Router {

@@ -18,6 +18,7 @@ mod feeds;
 pub mod follow;
 pub mod http;
 pub mod identity;
+pub mod lists;
 pub mod logs;
 mod meters;
 mod outgoing;
@@ -63,6 +64,12 @@ pub struct House {
     pub tokens: Tokens,
     /// Networks in which webhooks may be although they are not of the public Internet.
     pub private_webhooks: smtp::Networks,
+    /// Counts of the days before today.
+    pub days: control::Days,
+    /// The ways out of the relay.
+    pub exits: Arc<[control::Exit]>,
+    /// The configuration, to be shown.
+    pub settings: Arc<[web::Setting]>,
     pub federation: Federation,
     pub turned_away: TurnedAway,
     pub meters: Arc<Meters>,

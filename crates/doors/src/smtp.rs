@@ -21,12 +21,13 @@ use std::time::Duration;
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_rules::admit::Way;
 use sm2tp_rules::rate::Rate;
+use sm2tp_rules::sites::SiteState;
 use sm2tp_rules::{Stream, allowance, guess};
 use sm2tp_store::accounts::Account;
 use sm2tp_store::spool::Queued;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -84,12 +85,15 @@ pub struct Onward {
     pub mails: mpsc::Sender<(Queued, Arc<[u8]>)>,
     /// The numbers of mails that a person moved or dropped.
     pub changed: mpsc::Sender<Vec<u64>>,
+    /// Who looks at the sites that mail is for.
+    pub looks: mpsc::Sender<oneshot::Sender<Vec<SiteState>>>,
 }
 
 /// The other ends of an [`Onward`].
 pub struct Handed {
     pub mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
     pub changed: mpsc::Receiver<Vec<u64>>,
+    pub looks: mpsc::Receiver<oneshot::Sender<Vec<SiteState>>>,
 }
 
 impl Onward {
@@ -98,7 +102,8 @@ impl Onward {
     pub fn new(waiting_max: usize) -> (Self, Handed) {
         let (mails, accepted) = mpsc::channel(waiting_max);
         let (changes, changed) = mpsc::channel(waiting_max);
-        (Self { mails, changed: changes }, Handed { mails: accepted, changed })
+        let (look, looks) = mpsc::channel(waiting_max);
+        (Self { mails, changed: changes, looks: look }, Handed { mails: accepted, changed, looks })
     }
 }
 

@@ -11,18 +11,25 @@ mod asks;
 mod audit;
 mod chart;
 mod dns;
+mod exits;
 mod federation;
 mod figures;
 mod form;
 mod frame;
+mod list_files;
 mod login;
+mod map;
 mod orgs;
 mod overview;
+mod programs;
 mod queue;
 mod senders;
 mod settings;
+mod start;
 mod suppression;
+mod tail;
 mod trouble;
+mod upload;
 mod visitor;
 
 use std::sync::Arc;
@@ -33,7 +40,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 pub use self::dns::Texts;
+pub use self::exits::{Listing, Listings, Says};
 pub use self::settings::Setting;
+pub use self::start::FirstRun;
 pub(crate) use self::visitor::Logins;
 pub use self::visitor::PublicUrl;
 use crate::http::Shared;
@@ -53,6 +62,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/accounts", get(accounts::page).post(accounts::add))
         .route("/accounts/change", get(accounts::one).post(accounts::change))
         .route("/suppression", get(suppression::page).post(suppression::decide))
+        .route("/suppression/lists", get(list_files::page).post(list_files::import))
+        .route("/suppression/export.csv", get(list_files::export))
         .route("/senders", get(senders::page))
         .route("/senders/show", get(senders::one))
         .route("/senders/decide", post(senders::decide))
@@ -60,10 +71,19 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/orgs/show", get(orgs::one))
         .route("/queue", get(queue::page).post(queue::act))
         .route("/queue/sure", get(queue::sure))
+        .route("/queue/find", get(queue::find))
         .route("/queue/{mail}", get(queue::one))
         .route("/federation", get(federation::page).post(federation::change))
         .route("/federation/peer", get(federation::one))
         .route("/figures", get(figures::page))
+        .route("/tail", get(tail::page))
+        .route("/tail/lines", get(tail::rows))
+        .route("/tail.js", get(tail::script))
+        .route("/exits", get(exits::page))
+        .route("/programs", get(programs::page).post(programs::change))
+        .route("/programs/dead", get(programs::dead))
+        .route("/setup", get(start::page).post(start::begin))
+        .route("/setup/next", get(start::next).post(start::act))
         .route("/alerts", get(alerts::page).post(alerts::act))
         .route("/audit", get(audit::page))
         .route("/dns", get(dns::page))

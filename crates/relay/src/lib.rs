@@ -36,7 +36,7 @@ use std::time::{Duration, SystemTime};
 
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
-use sm2tp_rules::sites::SiteBook;
+use sm2tp_rules::sites::{SiteBook, SiteState};
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::ledger::Breakers;
@@ -201,6 +201,11 @@ impl Relay {
     /// A person changed these mails in the spool.
     pub async fn changed(&self, mails: Vec<u64>) {
         let _ = self.to_runner.send(News::Changed(mails)).await;
+    }
+
+    /// Answers with the sites that mail is for, once the queue has a moment.
+    pub async fn sites(&self, to: oneshot::Sender<Vec<SiteState>>) {
+        let _ = self.to_runner.send(News::Sites(to)).await;
     }
 
     /// Takes no new mail, lets attempts that are under way end, and stops.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use sm2tp_proto::Domain;
 use sm2tp_rules::Stream;
+use sm2tp_rules::sites::SiteState;
 use sm2tp_store::spool::{Lane, Mail, Queued, Recipient, SlowSender, Stub};
 
 use self::entry::{Entry, Fresh, Indexes};
@@ -359,6 +360,14 @@ impl Queue {
         }
     }
 
+    /// The sites with mail or connections, those first where most waits.
+    pub fn sites(&self, now: u64) -> Vec<SiteState> {
+        let mut found: Vec<SiteState> = self.sites.values().map(|turns| turns.seen(now)).collect();
+        found.sort_by(|one, other| other.waiting.cmp(&one.waiting).then_with(|| one.hosts.cmp(&other.hosts)));
+        found.truncate(SITES_SHOWN_MAX);
+        found
+    }
+
     /// Opens connections to a site while it has more mail than connections.
     fn connect(&mut self, site: &SiteKey, now: u64) -> Vec<Todo> {
         let Some(turns) = self.sites.get_mut(site) else { return Vec::new() };
@@ -471,3 +480,5 @@ const LOCATED_FOR_S: u64 = 300;
 
 #[cfg(test)]
 mod tests;
+/// Sites that a person reads of.
+const SITES_SHOWN_MAX: usize = 100;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sm2tp_proto::Domain;
 use sm2tp_rules::LocalFailure;
+use sm2tp_rules::sites::SiteState;
 use sm2tp_store::spool::{Queued, Spool, Stub};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -53,6 +54,8 @@ pub(crate) enum News {
     Recorded(Vec<(u64, Option<Queued>)>),
     /// A person changed these mails: the spool knows better than we do.
     Changed(Vec<u64>),
+    /// A person looks at the sites.
+    Sites(oneshot::Sender<Vec<SiteState>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -184,6 +187,11 @@ impl Runner {
             }
             News::Unreachable { site, mail, left, why } => self.unreachable(&site, mail, left, why).await,
             News::Changed(mails) => self.changed(mails).await,
+            News::Sites(to) => {
+                // Whoever asked may have gone.
+                let _ = to.send(self.queue.sites(now()));
+                Vec::new()
+            }
             News::Stop(_) => Vec::new(),
         };
         self.act(todo);

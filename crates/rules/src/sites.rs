@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Source;
@@ -19,6 +19,22 @@ pub struct SiteLimits {
     pub recipients_max: usize,
     /// None: as fast as the site answers.
     pub mails_per_minute_max: Option<NonZeroU32>,
+}
+
+/// What the queue knows of one site at a moment, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SiteState {
+    /// Its hosts, the best first.
+    pub hosts: Vec<String>,
+    /// The way out by which it is met; none where there is only one.
+    pub exit: Option<String>,
+    /// Recipients that wait for a turn there.
+    pub waiting: usize,
+    /// Connections that are open, and as many as there may be now.
+    pub connections: usize,
+    pub connections_max: usize,
+    /// Until when it is left alone (unix seconds).
+    pub paused_until: Option<u64>,
 }
 
 /// The limits of all sites that somebody described.

@@ -4,7 +4,7 @@
 mod around;
 mod domains;
 pub mod exits;
-mod lists;
+pub mod lists;
 mod machine;
 pub mod spf;
 mod words;

@@ -2,7 +2,6 @@
 
 mod args;
 mod export;
-mod judge;
 mod progress;
 mod tally;
 
@@ -14,6 +13,7 @@ use std::thread;
 
 use serde_json::Value;
 use sm2tp_doors::control::{IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Request};
+use sm2tp_doors::lists::{judge, shown, whom};
 use sm2tp_proto::lists::{Format, Line, Reader, Reason};
 use sm2tp_rules::Classifier;
 use sm2tp_rules::imported::Left;
@@ -21,7 +21,6 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::args::{ExportFormat, ImportArgs};
 pub use self::export::export;
-use self::judge::judge;
 pub use self::progress::Progress;
 use self::tally::Tally;
 pub use self::tally::grouped;
@@ -111,7 +110,7 @@ impl Importing<'_> {
                 Line::Refused { number, fault } => self.tally.leave(number, None, &fault.to_string())?,
                 Line::Entry(entry) => {
                     let number = entry.number;
-                    let address = judge::shown(&entry.who).to_owned();
+                    let address = shown(&entry.who).to_owned();
                     match judge(entry, format, self.default, &self.classifier) {
                         Ok(listed) => self.batch.push(number, listed),
                         Err(skip) => self.tally.leave(number, Some(&address), &skip.to_string())?,
@@ -127,7 +126,7 @@ impl Importing<'_> {
 
     async fn flush(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
-        let whom: Vec<String> = batch.entries.iter().map(|entry| judge::whom(&entry.who).to_owned()).collect();
+        let names: Vec<String> = batch.entries.iter().map(|entry| whom(&entry.who).to_owned()).collect();
         let from = self.reader.format().unwrap_or(Format::Plain);
         let import = Import { from, org: self.org.clone(), mode: self.mode, entries: batch.entries };
         let done = self.node.ask(&Request::SuppressImport { import }).await?;
@@ -136,7 +135,7 @@ impl Importing<'_> {
         self.tally.known += number("known");
         for left in done["left"].as_array().map_or(&[][..], Vec::as_slice) {
             let (place, why) = left_out(left)?;
-            let (Some(number), Some(whom)) = (batch.numbers.get(place), whom.get(place)) else { continue };
+            let (Some(number), Some(whom)) = (batch.numbers.get(place), names.get(place)) else { continue };
             self.tally.leave(*number, Some(whom), &why.to_string())?;
         }
         Ok(())

@@ -11,9 +11,11 @@ use std::time::Duration;
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use sm2tp_doors::confirm::Confirm;
+use sm2tp_doors::control;
 use sm2tp_doors::identity::{self, Facts};
 use sm2tp_doors::returns::{Back, Language};
 use sm2tp_doors::turned_away::TurnedAway;
+use sm2tp_doors::web::Setting;
 use sm2tp_doors::{Federation, House, now};
 use sm2tp_federation::descriptor::SignedDescriptor;
 use sm2tp_federation::publish::SealRules;
@@ -88,10 +90,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let alerts = alerts::alerting(config, config_file, &ledger)?;
     let url = config.suppression.confirm_url.as_ref();
     let confirm = url.map(|url| confirm(config, url, returns.as_ref(), &ledger)).transpose()?;
-    let watch = &config.watch;
-    let senders = Senders::open(&ledger, watch.mode, watch.limits.clone(), watch_key)
-        .await
-        .map_err(|error| unusable(&file, &error))?;
+    let senders = senders(config, &ledger, watch_key).await.map_err(|error| unusable(&file, &error))?;
     let tokens = Tokens::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let house = House {
         hostname: config.hostname.as_str().into(),
@@ -104,6 +103,9 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         senders,
         tokens,
         private_webhooks: networks(config.http.as_ref().map_or(&[], |http| &http.private_webhooks)),
+        days: control::Days::default(),
+        exits: exits(config),
+        settings: settings(config_file),
         federation,
         turned_away: TurnedAway::default(),
         meters: Arc::default(),
@@ -113,6 +115,27 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         exports: beside::exports(config),
     };
     Ok(Opened { house, rulebook, lock })
+}
+
+/// What pages show of the ways out.
+fn exits(config: &Config) -> Arc<[control::Exit]> {
+    let exits = config.relay.iter().flat_map(|relay| &relay.exits);
+    let shown = |exit: &config::Exit| control::Exit {
+        name: exit.name.clone(),
+        addresses: exit.addresses.clone(),
+        hello: exit.hello.clone().unwrap_or_else(|| config.hostname.clone()),
+    };
+    exits.map(shown).collect()
+}
+
+/// A file that went away since it was read is shown as if it said nothing.
+fn settings(config_file: &Path) -> Arc<[Setting]> {
+    config::settings(&std::fs::read_to_string(config_file).unwrap_or_default()).into()
+}
+
+async fn senders(config: &Config, ledger: &Ledger, key: [u8; 32]) -> Result<Senders, LedgerError> {
+    let watch = &config.watch;
+    Senders::open(ledger, watch.mode, watch.limits.clone(), key).await
 }
 
 async fn accounts(config: &Config, ledger: &Ledger, keys: &Keys) -> Result<Accounts, LedgerError> {

@@ -122,7 +122,8 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     let stops = Stops::start(house.ledger.clone());
     beside.start(&config, (&house, &onward), &rulebook, &stops, || until(&stopped), &mut doors);
     beside::follow_logs(&config, offset_s, &house, &rulebook, &stopped, &mut doors);
-    let (again, pages) = (hang_ups.reader(), pages::of(&config, config_file));
+    let first_run = pages::first_run(&config, &house.persons)?;
+    let (again, pages) = (hang_ups.reader(), pages::of(&config, first_run));
     let parts = Parts { listeners, stops, certificates, again, directory, pages };
     start_doors(&config, &house, &onward, parts, &stopped, &mut doors)?;
     start_returns(&config, &house, &onward, rulebook, &stopped, &mut doors);
@@ -297,6 +298,7 @@ async fn hand_over(relay: Option<Relay>, mut handed: Handed) {
                 None => return,
             },
             Some(mails) = handed.changed.recv() => relay.changed(mails).await,
+            Some(to) = handed.looks.recv() => relay.sites(to).await,
         }
     }
 }

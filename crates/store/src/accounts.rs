@@ -638,7 +638,7 @@ mod tests {
                  added_at INTEGER NOT NULL); \
              CREATE TABLE login (login TEXT PRIMARY KEY, org TEXT NOT NULL REFERENCES org (name) ON DELETE CASCADE, \
                  hash TEXT NOT NULL, stream TEXT, added_at INTEGER NOT NULL); \
-             CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, recipient TEXT); \
+             CREATE TABLE send_log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, message_id TEXT, kind TEXT, recipient TEXT); \
              CREATE TABLE peer (node BLOB PRIMARY KEY, polled_at INTEGER, trouble TEXT) WITHOUT ROWID; \
              CREATE TABLE segment (n INTEGER PRIMARY KEY, origin BLOB, epoch INTEGER, segno INTEGER, header BLOB, \
                  introducer BLOB, received_at INTEGER, UNIQUE (origin, epoch, segno)); \

@@ -37,7 +37,9 @@ pub use self::bodies::BodyAt;
 use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
 use self::disk::{Disk, RealDisk};
 use self::line::Line;
-pub use self::mail::{Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, SlowSender, Stub};
+pub use self::mail::{
+    Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, SlowSender, Stub, Sum, Sums,
+};
 use self::record::Salt;
 use self::replay::Start;
 use self::rows::OutboxPage;
@@ -930,5 +932,48 @@ mod tests {
         let connection = Connection::open(dir.path().join("queue.sqlite")).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(Spool::open(dir.path(), "one"), Err(SpoolError::Newer { found: 99, .. })));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_added_up_with_what_most_wait_for() {
+        let dir = TempDir::new();
+        let spool = Spool::open(dir.path(), "one").unwrap();
+        let three = ["a@x.example", "b@x.example", "c@y.example"];
+        let taken = spool.accept(mail(&three, b"Subject: a\r\n\r\n")).await.unwrap();
+        let other = NewMail { org: "asso".into(), ..mail(&["d@x.example"], b"Subject: b\r\n\r\n") };
+        spool.accept(other).await.unwrap();
+        let moved = |index, lane, note: &str| Change::Move {
+            mail: taken.mail.id,
+            index,
+            lane,
+            next_at: 2000,
+            note: Some(note.to_owned()),
+        };
+        let busy = "450 busy";
+        spool
+            .record(vec![moved(0, Lane::Normal, busy), moved(1, Lane::Held, busy), moved(2, Lane::Held, "held: why")])
+            .await
+            .unwrap();
+        let sums = spool.sums(None).await.unwrap();
+        let x = Sum {
+            name: "x.example".into(),
+            normal: 2,
+            slow: 0,
+            held: 1,
+            oldest_at: 1000,
+            next_at: sums.domains[0].next_at,
+            note: Some(busy.to_owned()),
+        };
+        assert_eq!(sums.domains[0], x);
+        assert_eq!(
+            (&sums.domains[1].name[..], sums.domains[1].next_at),
+            ("y.example", None),
+            "what is held has no time"
+        );
+        let orgs: Vec<_> = sums.orgs.iter().map(|sum| (&sum.name[..], sum.normal, sum.held)).collect();
+        assert_eq!(orgs, [("local", 1, 2), ("asso", 1, 0)]);
+        let own = spool.sums(Some("asso".into())).await.unwrap();
+        assert_eq!((own.domains.len(), own.domains[0].normal, own.orgs.len()), (1, 1, 1));
+        assert_eq!(own.domains[0].note, None, "its first try has not come yet");
     }
 }

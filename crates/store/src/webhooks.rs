@@ -139,8 +139,7 @@ impl Hooks {
             let insert = "INSERT INTO webhook_event (webhook, at, event, state, tries, next_at, until) \
                 VALUES ($1, $2, $3, 'waiting', 0, $4, $5)";
             let until = now.saturating_add(WAIT_S);
-            let values =
-                [hook.id.as_str().into(), told.at.into(), event.to_string().into(), now.into(), until.into()];
+            let values = [hook.id.as_str().into(), told.at.into(), event.to_string().into(), now.into(), until.into()];
             sql.execute(insert, &values)?;
         }
         Ok(())
@@ -366,7 +365,8 @@ pub(crate) fn naming(
         let event: Json = serde_json::from_str(row.text(3)?).map_err(|error| SqlError::Stored(error.to_string()))?;
         let named = ["recipient", "from"].iter().filter_map(|key| event["data"][key].as_str()).any(&is);
         if named || in_words(row.text(3)?) {
-            found.push((row.uint(0)?, (row.text(2)? == "waiting").then(|| row.text(1).map(str::to_owned)).transpose()?));
+            found
+                .push((row.uint(0)?, (row.text(2)? == "waiting").then(|| row.text(1).map(str::to_owned)).transpose()?));
         }
         Ok(())
     })?;
@@ -415,7 +415,8 @@ fn settle(sql: &mut dyn Sql, due: &Due, tried: Tried, now: u64) -> Result<(), Sq
     let again = again_s(tries).filter(|_| !gone);
     let found = match again {
         Some(again) => {
-            let later = "UPDATE webhook_event SET tries = $2, next_at = $3, why = $4 WHERE id = $1 AND state = 'waiting'";
+            let later =
+                "UPDATE webhook_event SET tries = $2, next_at = $3, why = $4 WHERE id = $1 AND state = 'waiting'";
             sql.execute(later, &[due.id.into(), tries.into(), now.saturating_add(again).into(), why.into()])?;
             0
         }

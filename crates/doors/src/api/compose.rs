@@ -15,7 +15,7 @@ use super::schema::Wrong;
 
 /// A mail as a program gives it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     from: String,
     #[serde(default)]
     to: Vec<String>,
@@ -48,7 +48,7 @@ struct Attachment {
 
 /// A message with its envelope.
 #[derive(Debug)]
-pub(super) struct Composed {
+pub(crate) struct Composed {
     pub sender: Address,
     /// As they were written, each once, in their order.
     pub recipients: Vec<(String, Address)>,
@@ -67,7 +67,7 @@ impl Parts {
     ///
     /// # Errors
     /// What is [`Wrong`] with it.
-    pub(super) fn compose(self, hostname: &str, id: &str, now: u64) -> Result<Composed, Wrong> {
+    pub(crate) fn compose(self, hostname: &str, id: &str, now: u64) -> Result<Composed, Wrong> {
         let from = named(&self.from, "/from")?;
         let (to, cc, bcc) =
             (all(&self.to, "/to")?, some(self.cc.as_deref(), "/cc")?, some(self.bcc.as_deref(), "/bcc")?);

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::schema::{Field, Schema};
+use crate::control::stats;
 
 /// An operation. The table of all of them makes the routes and the OpenAPI document.
 #[derive(Clone, Copy)]
@@ -224,6 +225,68 @@ pub(super) fn webhook(mut given: Given) -> Result<Given, &'static str> {
 
 pub(super) fn token(given: Given) -> Result<Given, &'static str> {
     Ok(under("wanted", given))
+}
+
+pub(super) fn providers(mut given: Given) -> Result<Given, &'static str> {
+    let days = given.remove("days").filter(|days| !days.is_null()).unwrap_or_else(|| stats::DAYS.into());
+    given.insert("days".to_owned(), days);
+    Ok(given)
+}
+
+/// Logins with the place of each in the list, by which refused ones are named.
+pub(super) fn hashed(mut given: Given) -> Result<Given, &'static str> {
+    let logins = given.get_mut("logins").and_then(Value::as_array_mut);
+    for (place, login) in logins.into_iter().flatten().enumerate() {
+        if let Some(fields) = login.as_object_mut() {
+            fields.insert("line".to_owned(), (place + 1).into());
+        }
+    }
+    Ok(given)
+}
+
+pub(super) fn key_show(_: Given) -> Result<Given, &'static str> {
+    Ok(Map::from_iter([("wanted".to_owned(), json!({ "key": "show" }))]))
+}
+
+pub(super) fn key_rotate(given: Given) -> Result<Given, &'static str> {
+    Ok(key("rotate", &given))
+}
+
+pub(super) fn key_tag(given: Given) -> Result<Given, &'static str> {
+    Ok(key("tag", &given))
+}
+
+fn key(which: &str, given: &Given) -> Given {
+    let wait_s = given.get("wait_s").and_then(Value::as_u64).unwrap_or(TWO_DAYS_S);
+    Map::from_iter([("wanted".to_owned(), json!({ "key": which, "wait_s": wait_s }))])
+}
+
+pub(super) fn account_add(given: Given) -> Result<Given, &'static str> {
+    Ok(account("add", given))
+}
+
+pub(super) fn account_role(given: Given) -> Result<Given, &'static str> {
+    Ok(account("role", given))
+}
+
+pub(super) fn account_password(given: Given) -> Result<Given, &'static str> {
+    Ok(account("password", given))
+}
+
+pub(super) fn account_factor_off(given: Given) -> Result<Given, &'static str> {
+    Ok(account("factor-off", given))
+}
+
+pub(super) fn account_logout(given: Given) -> Result<Given, &'static str> {
+    Ok(account("logout", given))
+}
+
+pub(super) fn account_remove(given: Given) -> Result<Given, &'static str> {
+    Ok(account("remove", given))
+}
+
+fn account(what: &str, given: Given) -> Given {
+    Map::from_iter([("change".to_owned(), json!({ what: given }))])
 }
 
 /// One mail by its number.

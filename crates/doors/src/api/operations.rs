@@ -1,9 +1,10 @@
 //! Table: all operations of `/api/v1`.
 
 use super::operation::{
-    After, Operation, block, delete, dkim_remove, dkim_rotate, entry, get, import, limits, mail, noted, patch, peer,
-    post, put, queue, release, returns, rules, rules_unchanged, same, sender, senders, slow, those, token, trust,
-    unchanged, webhook,
+    After, Operation, account_add, account_factor_off, account_logout, account_password, account_remove, account_role,
+    block, delete, dkim_remove, dkim_rotate, entry, get, hashed, import, key_rotate, key_show, key_tag, limits, mail,
+    noted, patch, peer, post, providers, put, queue, release, returns, rules, rules_unchanged, same, sender, senders,
+    slow, those, token, trust, unchanged, webhook,
 };
 use super::schema::Schema::{Any, Flag, List, Map, Number, Object, Text, Whole, Word};
 use super::schema::{Field, Schema, clears, may, must};
@@ -103,6 +104,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .query(&[DOMAIN, ORG, LANE, LIMIT, CURSOR])
         .asks("queue-list", queue)
         .page(None, QUEUED, After::Recipient),
+    get("/queue/sums", "sumQueue", "What waits, added up by recipient domain and by organisation, and why.")
+        .scope("queue:read")
+        .query(&[ORG])
+        .asks("queue-sums", same),
+    get("/sites", "listSites", "The sites that mail is for, with their connections and pauses.")
+        .scope("queue:read")
+        .asks("site-list", same)
+        .one(List(&Map, 100)),
+    post("/mails/find", "findMail", "Mails with a Message-ID, as long as the send log has them.")
+        .scope("queue:read")
+        .takes(&[must("message_id", Text(1000), "As the header has it."), ORG])
+        .asks("queue-find", same)
+        .one(List(&Map, 50)),
+    get("/mails/{mail}/log", "showLife", "What became of a mail: each attempt with its answer, the first one first.")
+        .scope("queue:read")
+        .at(&[MAIL])
+        .query(&[must("since", TIME, "When it was accepted, as findMail says it, or a time before it."), ORG])
+        .asks("queue-log", same)
+        .one(List(&Map, 2000)),
     get("/queue/{mail}", "showMail", "One mail: envelope, what is left to do, and its header.")
         .scope("queue:read")
         .at(&[MAIL])
@@ -204,6 +224,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .at(&[must("org", Text(255), ""), must("login", Text(255), "")])
         .takes(&[must("password", Text(1000), "At least 8 octets."), STREAM])
         .asks("org-login", same),
+    post("/orgs/{org}/hashed-logins", "importLogins", "Add logins with passwords that another program hashed.")
+        .scope("logins:write")
+        .at(&[must("org", Text(255), "")])
+        .takes_much(&[must("logins", List(&HASHED, 2000), "Those that there are stay as they are."), STREAM])
+        .asks("org-import", hashed),
     delete("/logins/{login}", "removeLogin", "Remove a login.")
         .scope("logins:write")
         .at(&[must("login", Text(255), "")])
@@ -254,6 +279,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .scope("stats:read")
         .query(&[ORG, DAYS])
         .asks("stats", same),
+    get("/stats/overview", "showOverview", "What the first page shows: today, and the light of the last weeks.")
+        .scope("stats:read")
+        .query(&[ORG])
+        .asks("overview", same),
+    get("/stats/providers", "statsOfProviders", "The same for each provider, day by day.")
+        .scope("stats:read")
+        .query(&[ORG, DAYS])
+        .asks("stats-providers", providers)
+        .one(List(&Map, 10_000)),
+    get("/exits", "listExits", "Ways out: what left by them, how it was taken, who refuses them.")
+        .scope("alerts:read")
+        .asks("exit-list", same),
+    get("/settings", "listSettings", "Settings with their source: the file, the default, or a person.")
+        .scope("settings:read")
+        .asks("setting-list", same)
+        .one(List(&Map, 100_000)),
     post("/stats/address", "statsOfAddress", "What is counted of one address.")
         .scope("stats:read")
         .takes(&[ADDRESS])
@@ -370,6 +411,53 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .at(&[must("domain", Text(255), ""), must("selector", Text(63), "")])
         .query(&[may("which", Word(&["unused", "any"]), "any: also one that signs now.")])
         .asks("dkim-remove", dkim_remove),
+    get("/key", "showKey", "The keys of the node: who it is, and under which it signs and makes tags.")
+        .scope("peers:read")
+        .asks("key", key_show),
+    post("/key/rotate", "rotateLogKey", "Make a new key that signs segments after a wait.")
+        .scope("peers:write")
+        .takes(&[WAIT])
+        .asks("key", key_rotate),
+    post("/key/tag", "rotateTagKey", "Make a new key of tags, under which is published after a wait.")
+        .scope("peers:write")
+        .takes(&[WAIT])
+        .asks("key", key_tag),
+    get("/accounts", "listAccounts", "Persons who use the pages.")
+        .scope("persons:read")
+        .query(&[LIMIT, CURSOR])
+        .asks("account-list", same)
+        .page(None, ACCOUNT, After::Fields(&["name"])),
+    post("/accounts", "addAccount", "Add a person.")
+        .scope("persons:write")
+        .takes(&[must("name", Text(100), ""), ROLE, ROLE_ORG, PASSWORD])
+        .asks("account", account_add)
+        .one(ACCOUNT),
+    put("/accounts/{name}/role", "setAccountRole", "Give a person another role.")
+        .scope("persons:write")
+        .at(&[ACCOUNT_NAME])
+        .takes(&[ROLE, ROLE_ORG])
+        .asks("account", account_role)
+        .one(ACCOUNT),
+    put("/accounts/{name}/password", "setAccountPassword", "Give a person another password; all its sessions end.")
+        .scope("persons:write")
+        .at(&[ACCOUNT_NAME])
+        .takes(&[PASSWORD])
+        .asks("account", account_password)
+        .one(ACCOUNT),
+    delete("/accounts/{name}/factor", "dropAccountFactor", "Take the second factor of a person away.")
+        .scope("persons:write")
+        .at(&[ACCOUNT_NAME])
+        .asks("account", account_factor_off)
+        .one(ACCOUNT),
+    delete("/accounts/{name}/sessions", "endAccountSessions", "End all sessions of a person.")
+        .scope("persons:write")
+        .at(&[ACCOUNT_NAME])
+        .asks("account", account_logout)
+        .one(ACCOUNT),
+    delete("/accounts/{name}", "removeAccount", "Remove a person.")
+        .scope("persons:write")
+        .at(&[ACCOUNT_NAME])
+        .asks("account", account_remove),
     get("/tokens", "listTokens", "Tokens without their secrets.")
         .scope("tokens:read")
         .query(&[LIMIT, CURSOR])
@@ -395,6 +483,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
 ];
 
 const ID: Field = must("id", Text(100), "");
+const HASHED: Schema =
+    Object(&[must("login", Text(255), ""), must("hash", Text(1000), "{SCHEME}hash, as Dovecot has it.")]);
+const WAIT: Field = may("wait_s", Whole(0, 31_536_000), "Seconds; two days where none is named.");
+const ACCOUNT_NAME: Field = must("name", Text(100), "");
+const ROLE: Field = must("role", Word(&["owner", "operator", "org-administrator", "read-only"]), "");
+const ROLE_ORG: Field = may("org", Text(255), "Of an org-administrator.");
+const PASSWORD: Field = must("password", Text(1024), "At least 12 characters.");
+const ACCOUNT: Schema = Object(&[
+    must("name", Text(100), ""),
+    must("role", Text(40), ""),
+    may("org", Text(255), ""),
+    must("second_factor", Flag, ""),
+    must("added_at", TIME, ""),
+    may("last_login_at", TIME, ""),
+]);
 const WEBHOOK: Schema = Object(&[
     must("id", Text(20), ""),
     must("org", Text(255), ""),

@@ -119,7 +119,9 @@ impl From<control::Problem> for Problem {
             | P::Export(ExportError::Nothing)
             | P::Identity(IdentityError::Unknown(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
             P::NotAsked(NotAsked::Strangers(after_s)) => Self::too_many(detail, after_s),
-            P::NotAsked(_) | P::Token(TokenError::TooMany) | P::Webhook(WebhookError::TooMany) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            P::NotAsked(_) | P::Token(TokenError::TooMany) | P::Webhook(WebhookError::TooMany) => {
+                Self::new(StatusCode::CONFLICT, "conflict", detail)
+            }
             P::Peering(error) if error.exit() == 69 => Self::new(StatusCode::BAD_GATEWAY, "peer-unreachable", detail),
             // A queue that is damaged is no fault of who asks, though trying again does not mend it.
             P::Spool(error) => Self::ours(&error),

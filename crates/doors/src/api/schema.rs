@@ -44,7 +44,7 @@ pub(super) enum Need {
 
 /// What is wrong with a value, and where (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     pub pointer: String,
     pub why: String,
 }

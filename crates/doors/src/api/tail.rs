@@ -111,7 +111,7 @@ fn events(found: &Value) -> String {
 }
 
 /// Octets that come through a channel of one: who does not read is not written for.
-struct Lines(mpsc::Receiver<Bytes>);
+pub(crate) struct Lines(pub mpsc::Receiver<Bytes>);
 
 impl hyper::body::Body for Lines {
     type Data = Bytes;

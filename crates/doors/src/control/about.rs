@@ -28,12 +28,18 @@ pub(super) enum Filter {
 
 impl Request {
     /// Its name, which is the value of `do`, and what it is about.
+    #[expect(clippy::too_many_lines, reason = "a table: a line for each request")]
     pub(super) fn kind(&self) -> (&'static str, Area) {
         match self {
             Self::Explain { .. } => ("explain", Area::Suppression),
             Self::QueueList { .. } => ("queue-list", Area::Queue),
             Self::QueueShow { .. } => ("queue-show", Area::Queue),
             Self::QueueLog { .. } => ("queue-log", Area::Queue),
+            Self::QueueFind { .. } => ("queue-find", Area::Queue),
+            Self::QueueSums { .. } => ("queue-sums", Area::Queue),
+            Self::SiteList => ("site-list", Area::Queue),
+            Self::ExitList => ("exit-list", Area::Alerts),
+            Self::SettingList => ("setting-list", Area::Settings),
             Self::QueueRetry { .. } => ("queue-retry", Area::Queue),
             Self::QueueHold { .. } => ("queue-hold", Area::Queue),
             // What the watch holds is let go by who may overrule the watch.
@@ -75,6 +81,7 @@ impl Request {
             Self::DkimRemove { .. } => ("dkim-remove", Area::Dkim),
             Self::AccountList => ("account-list", Area::Persons),
             Self::Account { change } => (change.word(), Area::Persons),
+            Self::Overview { .. } => ("overview", Area::Stats),
             Self::Stats { .. } => ("stats", Area::Stats),
             Self::StatsProviders { .. } => ("stats-providers", Area::Stats),
             Self::StatsOf { .. } => ("stats-of", Area::Stats),
@@ -133,6 +140,12 @@ impl Request {
             | Self::BreakerList
             | Self::UnknownReplies
             | Self::TokenList
+            | Self::QueueFind { .. }
+            | Self::Overview { .. }
+            | Self::QueueSums { .. }
+            | Self::SiteList
+            | Self::ExitList
+            | Self::SettingList
             | Self::WebhookList { .. }
             | Self::WebhookDead { .. }
             | Self::Tail { .. }
@@ -173,6 +186,7 @@ impl Request {
             Self::TokenNew { wanted } => wanted.org.as_deref(),
             Self::WebhookNew { wanted } => Some(&wanted.org),
             Self::WebhookList { org } | Self::Tail { org, .. } => org.as_deref(),
+            Self::QueueFind { org, .. } | Self::QueueSums { org } | Self::Overview { org } => org.as_deref(),
             Self::SenderShow { who } | Self::SenderDecide { who, .. } | Self::SenderAnnounce { who, .. } => {
                 who.org.as_deref()
             }
@@ -295,6 +309,9 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
         | Request::Stats { org, .. }
         | Request::StatsProviders { org, .. }
         | Request::Evidence { org, .. }
+        | Request::QueueFind { org, .. }
+        | Request::QueueSums { org }
+        | Request::Overview { org }
         | Request::WebhookList { org }
         | Request::Tail { org, .. }
         | Request::AuditList { org, .. } => org,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sm2tp_proto::Address;
 use sm2tp_rules::access::{Action, Rights, Role, Why};
 use sm2tp_store::SpoolError;
@@ -176,6 +176,16 @@ pub(crate) async fn keep(house: &House, line: Entry) {
     if let Err(error) = Audit::new(house.ledger.clone()).keep(line).await {
         tracing::error!(%error, by, what, about, "a change was made, and no line could be kept about it");
     }
+}
+
+/// Who changed what, the latest first.
+pub(super) async fn audit(
+    house: &House,
+    org: Option<String>,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<Value, Problem> {
+    Ok(json!(Audit::new(house.ledger.clone()).list(org, before, limit).await?))
 }
 
 impl From<Why> for Problem {

@@ -1,5 +1,7 @@
 //! What a person does with the queue.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
@@ -10,6 +12,7 @@ use sm2tp_store::senders::SenderId;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
 use sm2tp_store::sql;
 use sm2tp_store::told::What;
+use tokio::sync::oneshot;
 
 use super::Problem;
 use crate::smtp::Onward;
@@ -90,6 +93,40 @@ pub(super) async fn log(house: &House, mail: u64, since: u64, org: Option<String
         })?)
     });
     Ok(Value::Array(found.await?))
+}
+
+/// Mails with a Message-ID that this node took, the latest first.
+pub(super) async fn find(house: &House, message_id: &str, org: Option<String>) -> Result<Value, Problem> {
+    let bare = message_id.trim().trim_start_matches('<').trim_end_matches('>').to_owned();
+    if bare.is_empty() {
+        return Err(Problem::Input("a Message-ID is a word with an @, as the header of the mail has it".into()));
+    }
+    let org = org.map_or(sql::Value::Null, sql::Value::Text);
+    let values = [format!("<{bare}>").into(), bare.into(), org, FOUND_MAX.into()];
+    let found = house.ledger.read(move |sql| {
+        Ok(sql::all(sql, FIND, &values, |row| {
+            Ok(json!({
+                "mail": row.uint(0)?,
+                "accepted_at": row.uint(1)?,
+                "org": row.text(2)?,
+                "mail_from": row.text_or_null(3)?,
+                "message_id": row.text_or_null(4)?,
+            }))
+        })?)
+    });
+    Ok(Value::Array(found.await?))
+}
+
+/// The sites that mail is for, as the relay sees them now; a node without one has none.
+pub(super) async fn sites(onward: &Onward) -> Result<Value, Problem> {
+    let (to, seen) = oneshot::channel();
+    let asked = async {
+        onward.looks.send(to).await.ok()?;
+        seen.await.ok()
+    };
+    // The queue is never busy for so long with anything else.
+    let seen = tokio::time::timeout(SITES_TIME, asked).await;
+    Ok(json!(seen.unwrap_or_default().unwrap_or_default()))
 }
 
 /// What told the stream of a mail, as long as the send log has it.
@@ -346,6 +383,13 @@ fn header(content: &[u8]) -> String {
 
 const LIFE: &str = "SELECT at, kind, recipient, mx, stage, code, enhanced, text, cause, rule, exit FROM send_log \
     WHERE $1 <= at AND mail = $2 AND ($3 IS NULL OR org = $3) ORDER BY id LIMIT $4";
+/// As the index has it (`send_log_accepted`).
+const FIND: &str = "SELECT mail, at, org, mail_from, message_id FROM send_log \
+    WHERE kind = 'accepted' AND message_id IN ($1, $2) AND ($3 IS NULL OR org = $3) \
+    GROUP BY mail ORDER BY id DESC LIMIT $4";
+/// Whoever repeats a Message-ID so often does not look for one mail.
+const FOUND_MAX: u64 = 50;
+const SITES_TIME: Duration = Duration::from_secs(2);
 /// Lines about one mail: a newsletter with a thousand recipients in one envelope.
 const LIFE_MAX: u64 = 2000;
 /// Entries of one page; the next page begins after the last mail of this one.

@@ -1,10 +1,10 @@
 //! Replies of servers: those that no rule knew, and what better rules would make of the others.
 
 use serde_json::{Value, json};
-use sm2tp_store::ledger::{Replay, unknown_replies};
+use sm2tp_store::ledger::{Replay, Verdict, unknown_replies};
 
 use super::Problem;
-use crate::House;
+use crate::{House, now};
 
 /// The shapes of unknown replies, as they may be sent to the project: with the versions, and nobody in them.
 pub(super) async fn unknown(house: &House) -> Result<Value, Problem> {
@@ -23,4 +23,10 @@ pub(super) async fn replay(house: &House, mode: Replay) -> Result<Value, Problem
     value["rules"] = version.into();
     value["applied"] = (mode == Replay::Apply).into();
     Ok(value)
+}
+
+/// What a person says about a provider that is not believed.
+pub(super) async fn breaker_decide(house: &House, provider: String, verdict: Verdict) -> Result<Value, Problem> {
+    let counted = house.ledger.decide(provider.clone(), verdict, now()).await?;
+    Ok(json!({ "provider": provider, "verdict": verdict, "counted": counted }))
 }

@@ -1,12 +1,15 @@
 //! `sm2tp stats`: what became of the mail of some days, and the score that it gives.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde_json::{Value, json};
 use sm2tp_rules::score::{Limits, Score, Sends, score};
 use sm2tp_rules::worth::worth;
-use sm2tp_store::LedgerError;
 use sm2tp_store::ledger::addresses;
 use sm2tp_store::ledger::figures::Of;
 use sm2tp_store::ledger::sends::{self, By, Named};
+use sm2tp_store::{Ledger, LedgerError};
 
 use super::{Problem, address};
 use crate::{House, now};
@@ -78,11 +81,97 @@ pub(super) async fn of_address(house: &House, text: &str) -> Result<Value, Probl
     Ok(json!({ "address": text.trim(), "figures": found }))
 }
 
+/// What the first page shows: what became of today's mail, and how it stands over the usual days.
+pub(super) async fn overview(house: &House, org: Option<String>) -> Result<Value, Problem> {
+    let since = asked(house, org.as_deref(), 1)?;
+    let one = org.clone();
+    let (today, causes) = house
+        .ledger
+        .read(move |sql| {
+            let today = sends::by(sql, By::Provider, one.as_deref(), since)?;
+            Ok::<_, LedgerError>((today, sends::causes(sql, one.as_deref(), since)?))
+        })
+        .await?;
+    let weeks = sends::together(&house.days.before_today(&house.ledger, By::Provider, org.as_deref()).await?, &today);
+    let causes = causes.into_iter().map(|(cause, count)| json!({ "cause": cause, "count": count }));
+    Ok(json!({
+        "org": org,
+        "today": { "sends": sends::sum(&today), "providers": list(&today, "name"), "causes": causes.collect::<Vec<_>>() },
+        "weeks": { "days": DAYS, "score": judged(&sends::sum(&weeks)), "providers": list(&weeks, "name") },
+    }))
+}
+
 /// The score of each organisation over the usual days, for those who list them.
 pub(super) async fn lights(house: &House) -> Result<Vec<(String, Score)>, Problem> {
-    let since = since(DAYS);
-    let found = house.ledger.read(move |sql| Ok::<_, LedgerError>(sends::by(sql, By::Org, None, since)?)).await?;
-    Ok(found.into_iter().map(|Named { name, sends, .. }| (name, judged(&sends))).collect())
+    let today = since(1);
+    let today = house.ledger.read(move |sql| Ok::<_, LedgerError>(sends::by(sql, By::Org, None, today)?)).await?;
+    let weeks = sends::together(&house.days.before_today(&house.ledger, By::Org, None).await?, &today);
+    Ok(weeks.into_iter().map(|Named { name, sends, .. }| (name, judged(&sends))).collect())
+}
+
+/// Sums of the usual days before today, which hardly change any more: added up from hundreds of thousands of rows, they are
+/// kept for some minutes. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Days(Arc<Mutex<HashMap<Asked, Kept>>>);
+
+/// By what is added up, and of which organisation; none: of all.
+type Asked = (By, Option<String>);
+
+#[derive(Debug)]
+struct Kept {
+    /// When the first of the days began, and when the sums were made (unix seconds).
+    since: u64,
+    made_at: u64,
+    sums: Arc<[Named]>,
+}
+
+impl Days {
+    /// Adds up what the first page of the node shows, so that who opens it first does not wait for that.
+    pub(crate) async fn warm(&self, ledger: &Ledger) -> Result<(), LedgerError> {
+        for by in [By::Provider, By::Org] {
+            self.before_today(ledger, by, None).await?;
+        }
+        Ok(())
+    }
+
+    /// What is too old is still shown, while it is made again.
+    async fn before_today(&self, ledger: &Ledger, by: By, org: Option<&str>) -> Result<Arc<[Named]>, LedgerError> {
+        let (key, now, from) = ((by, org.map(str::to_owned)), now(), since(DAYS));
+        let mut is_old = false;
+        let kept = self.known().get_mut(&key).filter(|kept| kept.since == from).map(|kept| {
+            is_old = KEPT_S <= now.abs_diff(kept.made_at);
+            // Once is enough.
+            kept.made_at = if is_old { now } else { kept.made_at };
+            kept.sums.clone()
+        });
+        let Some(sums) = kept else { return self.make(ledger, key, from).await };
+        if is_old {
+            let (days, ledger) = (self.clone(), ledger.clone());
+            tokio::spawn(async move {
+                if let Err(error) = days.make(&ledger, key, from).await {
+                    tracing::warn!(%error, "counts of the last weeks could not be read; those before are shown");
+                }
+            });
+        }
+        Ok(sums)
+    }
+
+    async fn make(&self, ledger: &Ledger, key: Asked, from: u64) -> Result<Arc<[Named]>, LedgerError> {
+        let ((by, org), until) = (key.clone(), since(1));
+        let sums =
+            ledger.read(move |sql| Ok::<_, LedgerError>(sends::between(sql, by, org.as_deref(), (from, until))?));
+        let sums: Arc<[Named]> = sums.await?.into();
+        let mut known = self.known();
+        if ORGS_KEPT_MAX <= known.len() {
+            known.clear();
+        }
+        known.insert(key, Kept { since: from, made_at: now(), sums: sums.clone() });
+        Ok(sums)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Asked, Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The beginning of the day so many days ago, today among them: days are what is left of old hours.
@@ -129,5 +218,9 @@ pub(crate) const DAYS: u64 = 30;
 const DAYS_MAX: u64 = 800;
 /// Up to so many days every hour is shown.
 pub(crate) const HOURS_SHOWN_DAYS: u64 = 2;
+/// A bounce that comes back late, or an old log that is imported, is seen in the light after so long.
+const KEPT_S: u64 = 600;
+/// Sums that are kept; each has some dozens of names.
+const ORGS_KEPT_MAX: usize = 200;
 /// Names of each list: a person reads the first.
 const NAMES_MAX: u64 = 50;

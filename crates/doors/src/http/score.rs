@@ -14,6 +14,7 @@ use sm2tp_store::ledger::sends::{self, By};
 use tokio::sync::Mutex;
 
 use super::refusal::Refusal;
+use super::said;
 use super::unsubscribe::language;
 use super::words::Lang;
 use super::{Door, Shared};
@@ -106,13 +107,9 @@ impl Page<'_> {
             .map(|(word, share)| Row { word, share })
     }
 
-    /// A share in percent, as each language writes it.
+    /// A share in percent, as all pages write it.
     fn percent(&self, share: &Share) -> String {
-        let text = format!("{:.2}", share.share * 100.0);
-        match self.lang {
-            Lang::En => format!("{text} %"),
-            Lang::Fr => format!("{}\u{a0}%", text.replace('.', ",")),
-        }
+        said::percent(share.count, share.of, self.lang)
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use sm2tp_doors::control::{Listed, Whom};
 use sm2tp_proto::lists::{Entry, Format, Reason, Who};
 use sm2tp_rules::imported::Claim;
 use sm2tp_rules::{Cause, Classifier, Said, Strength};
+
+use crate::control::{Listed, Whom};
 
 /// Why an entry is left out before the node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,10 @@ pub enum Skip {
     Unsaid,
 }
 
-/// The entry as the node takes it.
+/// The entry as the node takes it. `default`: the reason of entries that have none.
+///
+/// # Errors
+/// Why it is left out.
 pub fn judge(entry: Entry, format: Format, default: Option<Reason>, classifier: &Classifier) -> Result<Listed, Skip> {
     let reason = match (entry.reason, default, format) {
         (Reason::Unsaid, Some(default), _) => default,
@@ -46,6 +50,7 @@ pub fn judge(entry: Entry, format: Format, default: Option<Reason>, classifier: 
 }
 
 /// What a person sees of whom an entry is about.
+#[must_use]
 pub fn shown(who: &Who) -> &str {
     match who {
         Who::Address(address) => address,
@@ -54,6 +59,7 @@ pub fn shown(who: &Who) -> &str {
 }
 
 /// The same, of an entry on its way to the node.
+#[must_use]
 pub fn whom(who: &Whom) -> &str {
     match who {
         Whom::Address(address) => address,

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use qrcodegen::{QrCode, QrCodeEcc};
 use sm2tp_rules::guess::Kind;
 use sm2tp_store::LedgerError;
 use sm2tp_store::audit::Entry;
@@ -35,6 +36,16 @@ struct FactorPage {
     shown: String,
     /// What telephones open.
     uri: String,
+    /// The same as a picture that telephones read; none where it does not fit into one.
+    code: Option<Code>,
+}
+
+/// A QR code (ISO/IEC 18004).
+struct Code {
+    /// Of its sides, in modules, with the free space around it.
+    side: i32,
+    /// The `d` of its dark modules.
+    path: String,
 }
 
 /// `GET /account`
@@ -75,7 +86,8 @@ pub(super) async fn factor(State(shared): Door, visitor: Visitor) -> Result<Resp
     let uri = format!("otpauth://totp/{host}:{name}?secret={secret}&issuer={host}");
     let letters: Vec<char> = secret.chars().collect();
     let shown = letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ");
-    Ok(show(StatusCode::OK, visitor.lang, &FactorPage { f, secret, shown, uri }))
+    let code = Code::of(&uri);
+    Ok(show(StatusCode::OK, visitor.lang, &FactorPage { f, secret, shown, uri, code }))
 }
 
 /// `POST /account/factor`
@@ -113,6 +125,19 @@ pub(super) async fn end_sessions(State(shared): Door, sent: Sent) -> Result<Resp
     Ok(after("/login", "logout"))
 }
 
+impl Code {
+    fn of(text: &str) -> Option<Self> {
+        let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
+        let mut path = String::new();
+        for y in 0..code.size() {
+            for x in (0..code.size()).filter(|x| code.get_module(*x, y)) {
+                path.push_str(&format!("M{} {}h1v1h-1z", x + QUIET, y + QUIET));
+            }
+        }
+        Some(Self { side: code.size() + 2 * QUIET, path })
+    }
+}
+
 /// Whether the form has the present password of who sent it. Guesses are counted as those at the login.
 async fn proved(shared: &Shared, sent: &Sent) -> Result<bool, Response> {
     let (name, client, logins) = (&sent.visitor.person.name, sent.visitor.client, &shared.logins.0);
@@ -148,3 +173,6 @@ fn wrong(shared: &Shared, sent: &Sent, key: &str) -> Response {
 fn refused(shared: &Shared, sent: &Sent, error: LedgerError) -> Response {
     trouble::problem(sent.visitor.frame(shared, Screen::Account), &Problem::from(error))
 }
+
+/// Modules of free space around a code (ISO/IEC 18004 §5.3.8).
+const QUIET: i32 = 4;

@@ -48,6 +48,15 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
+/// What a server said, as a line of the send log has it: code, enhanced code and text, each once.
+pub(super) fn reply(row: &Value) -> String {
+    let code = row["code"].as_u64().map(|code| code.to_string()).unwrap_or_default();
+    let (enhanced, text) = (text(row, "enhanced"), text(row, "text"));
+    // Most servers' texts begin with it.
+    let enhanced = if text.starts_with(enhanced) { "" } else { enhanced };
+    [&code, enhanced, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// A number of an answer; 0 where there is none.
 pub(super) fn number(value: &Value, key: &str) -> u64 {
     value[key].as_u64().unwrap_or_default()

@@ -11,6 +11,7 @@ use sm2tp_rules::access::Area;
 use super::asks::{list, number, text};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
+use super::map::{self, Map};
 use super::trouble;
 use super::visitor::Visitor;
 use crate::control::Request;
@@ -25,6 +26,7 @@ struct Page {
     peers: Vec<Peer>,
     origins: Vec<Origin>,
     origins_known: String,
+    map: Map,
     may_change: bool,
 }
 
@@ -78,6 +80,7 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
         fingerprint: text(&value, "fingerprint").to_owned(),
         peers: list(&value, "peers").iter().map(|row| peer(row, &f)).collect(),
         origins: list(&value, "origins").iter().map(|row| origin(row, &f)).collect(),
+        map: map::map(&value, &f),
         origins_known: f.number(&number(&value, "origins_known")),
         may_change: visitor.may_change(Area::Peers),
         f,

@@ -64,12 +64,22 @@ impl FromRequest<Arc<Shared>> for Sent {
         let fine = comes_from_here(&parts.headers);
         let asked = Asked::read(Request::from_parts(parts, body), BODY_OCTETS_MAX).await;
         let asked = asked.map_err(IntoResponse::into_response)?;
-        let fields = Fields::read(&String::from_utf8_lossy(&asked.body));
-        if !fine || !is_same(fields.text(TOKEN), &visitor.form_token) {
+        let Fields(fields) = Fields::read(&String::from_utf8_lossy(&asked.body));
+        Self::proved(visitor, fields, fine).map_err(|visitor| {
             let frame = visitor.frame(shared, super::frame::Screen::Account);
-            return Err(trouble::page(StatusCode::FORBIDDEN, frame, "trouble-form", ""));
+            trouble::page(StatusCode::FORBIDDEN, frame, "trouble-form", "")
+        })
+    }
+}
+
+impl Sent {
+    /// Where it comes from a page of ours, and has the token of this session.
+    pub(super) fn proved(visitor: Visitor, fields: Vec<(String, String)>, is_ours: bool) -> Result<Self, Box<Visitor>> {
+        let fields = Fields(fields);
+        match is_ours && is_same(fields.text(TOKEN), &visitor.form_token) {
+            true => Ok(Self { visitor, fields }),
+            false => Err(Box::new(visitor)),
         }
-        Ok(Self { visitor, fields })
     }
 }
 

@@ -17,18 +17,23 @@ use crate::http::{Lang, Refusal, Shared, said};
 pub(super) enum Screen {
     Overview,
     Figures,
+    Tail,
     Queue,
     Senders,
     Orgs,
     Suppression,
+    Exits,
     Federation,
     Dns,
     Alerts,
     Audit,
     Settings,
+    Programs,
     Accounts,
     /// One's own.
     Account,
+    /// The first run.
+    Start,
     Login,
 }
 
@@ -53,18 +58,21 @@ pub(super) struct Place {
 }
 
 impl Screen {
-    const MENU: [Self; 12] = [
+    const MENU: [Self; 15] = [
         Self::Overview,
         Self::Figures,
+        Self::Tail,
         Self::Queue,
         Self::Senders,
         Self::Orgs,
         Self::Suppression,
+        Self::Exits,
         Self::Federation,
         Self::Dns,
         Self::Alerts,
         Self::Audit,
         Self::Settings,
+        Self::Programs,
         Self::Accounts,
     ];
 
@@ -83,6 +91,10 @@ impl Screen {
             Self::Figures => "/figures",
             Self::Accounts => "/accounts",
             Self::Account => "/account",
+            Self::Tail => "/tail",
+            Self::Exits => "/exits",
+            Self::Programs => "/programs",
+            Self::Start => "/setup",
             Self::Login => "/login",
         }
     }
@@ -103,6 +115,10 @@ impl Screen {
             Self::Figures => "screen-figures",
             Self::Accounts => "screen-accounts",
             Self::Account => "screen-account",
+            Self::Tail => "screen-tail",
+            Self::Exits => "screen-exits",
+            Self::Programs => "screen-programs",
+            Self::Start => "screen-start",
             Self::Login => "screen-login",
         }
     }
@@ -121,7 +137,10 @@ impl Screen {
             Self::Federation => Some(Area::Peers),
             Self::Figures => Some(Area::Stats),
             Self::Accounts => Some(Area::Persons),
-            Self::Overview | Self::Account | Self::Login => None,
+            Self::Tail => Some(Area::Tail),
+            Self::Exits => Some(Area::Alerts),
+            Self::Programs => Some(Area::Webhooks),
+            Self::Overview | Self::Account | Self::Start | Self::Login => None,
         }
     }
 }
@@ -237,18 +256,31 @@ fn sees(role: &Role, area: Area) -> bool {
 
 /// A page as an answer.
 pub(super) fn show(status: StatusCode, lang: Lang, page: &impl Template) -> Response {
-    match page.render() {
-        Ok(html) => (status, fields(lang), Html(html)).into_response(),
-        Err(error) => Refusal::Trouble(error.to_string()).into_response(),
+    match rendered(page) {
+        Ok(html) => (status, fields(lang, POLICY), Html(html)).into_response(),
+        Err(trouble) => trouble.into_response(),
     }
 }
 
-fn fields(lang: Lang) -> [(HeaderName, HeaderValue); 4] {
+/// A page with a script of ours, which asks this node and nobody else.
+pub(super) fn show_live(lang: Lang, page: &impl Template) -> Response {
+    match rendered(page) {
+        Ok(html) => (fields(lang, LIVE_POLICY), Html(html)).into_response(),
+        Err(trouble) => trouble.into_response(),
+    }
+}
+
+/// The text of a page, or of a part of one.
+pub(super) fn rendered(page: &impl Template) -> Result<String, Refusal> {
+    page.render().map_err(|error| Refusal::Trouble(error.to_string()))
+}
+
+fn fields(lang: Lang, policy: &'static str) -> [(HeaderName, HeaderValue); 4] {
     let fixed = HeaderValue::from_static;
     [
         (header::CONTENT_LANGUAGE, fixed(lang.tag())),
         (header::VARY, fixed("accept-language, cookie")),
-        (header::CONTENT_SECURITY_POLICY, fixed(POLICY)),
+        (header::CONTENT_SECURITY_POLICY, fixed(policy)),
         // With no-referrer, browsers say `Origin: null` also for our own forms.
         (header::REFERRER_POLICY, fixed("same-origin")),
     ]
@@ -257,3 +289,5 @@ fn fields(lang: Lang) -> [(HeaderName, HeaderValue); 4] {
 /// What a page may load, and where its forms may go: nothing but ours. No style and no script stands in a page itself.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const LIVE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

@@ -1,5 +1,7 @@
 //! Organisations that send: how their mail arrives, their domains, limits, logins and signing keys.
 
+use std::str::FromStr;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,6 +9,8 @@ use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::Stream;
 use sm2tp_rules::access::Area;
+use sm2tp_rules::allowance::{AllowanceChange, Change};
+use sm2tp_store::accounts::LimitsChange;
 
 use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent, encoded};
@@ -33,6 +37,8 @@ struct One {
     org: Row,
     limits: Vec<String>,
     logins: Vec<Login>,
+    /// What stands in the form, of the organisation and then of each login.
+    set: Vec<Set>,
     shares: Vec<(String, String, String)>,
     streams: Vec<(&'static str, String)>,
     may_change: bool,
@@ -55,6 +61,16 @@ struct Login {
     stream: String,
     scram: bool,
     limits: Vec<String>,
+}
+
+/// Limits as a form has them: empty where there is none.
+struct Set {
+    /// Empty: of the organisation.
+    login: String,
+    addresses: String,
+    own_addresses_only: bool,
+    /// Field, word, value and type of input.
+    fields: Vec<(&'static str, String, String, &'static str)>,
 }
 
 /// `GET /orgs`
@@ -86,7 +102,9 @@ pub(super) async fn one(State(shared): Door, visitor: Visitor, query: Fields) ->
         scram: login["scram"] == true,
         limits: limits(&login["limits"], &f),
     };
+    let of_logins = list(org, "logins").iter().map(|login| set(text(login, "login"), &login["limits"], &f));
     let page = One {
+        set: [set("", &org["limits"], &f)].into_iter().chain(of_logins).collect(),
         org: row(org, &f),
         limits: limits(&org["limits"], &f),
         logins: list(org, "logins").iter().map(login).collect(),
@@ -105,8 +123,6 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
     let name = fields.text("name").to_owned();
     let back = format!("/orgs/show?name={}", encoded(&name));
     let stream = fields.text("stream").parse::<Stream>().ok();
-    let split =
-        |text: &str| text.split([' ', ',', '\r', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let (request, to, done) = match fields.text("what") {
         "add" => {
             let domains = Some(split(fields.text("domains")));
@@ -117,6 +133,13 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
             (Request::OrgLogin { org: name, login, password, stream }, &back[..], "login")
         }
         "logout" => (Request::OrgLogout { login: fields.text("login").to_owned() }, &back[..], "login-removed"),
+        "limits" => match limits_change(fields) {
+            Some(change) => {
+                let login = fields.given("login");
+                (Request::OrgLimits { name, login, change }, &back[..], "limits")
+            }
+            None => return Err(trouble::unfit(sent.visitor.frame(&shared, Screen::Orgs), "trouble-limit")),
+        },
         "remove" => (Request::OrgRemove { name }, "/orgs", "org-removed"),
         _ => return Err(trouble::nothing(sent.visitor.frame(&shared, Screen::Orgs))),
     };
@@ -136,6 +159,47 @@ fn row(org: &Value, f: &Frame) -> Row {
         light_word,
         bounces: said::percent(number(bounces, "count"), number(bounces, "of"), f.lang),
     }
+}
+
+/// From a form, which names every limit; none where a field is no number or no rate.
+fn limits_change(fields: &Fields) -> Option<LimitsChange> {
+    fn one<T: FromStr>(fields: &Fields, name: &str) -> Option<Option<Change<T>>> {
+        let text = fields.text(name);
+        if text.is_empty() {
+            return Some(Some(Change::None));
+        }
+        Some(Some(Change::To(text.parse().ok()?)))
+    }
+    let allowance = AllowanceChange {
+        message_size: one(fields, "message_size")?,
+        recipients: one(fields, "recipients")?,
+        rate_mails: one(fields, "rate_mails")?,
+        rate_recipients: one(fields, "rate_recipients")?,
+        connections: one(fields, "connections")?,
+    };
+    let addresses = Some(split(fields.text("addresses")));
+    // The box stands in the form of a login only, and one that is not ticked is not sent.
+    let own_addresses_only = fields.given("login").map(|_| fields.text("own_addresses_only") == "yes");
+    Some(LimitsChange { addresses, own_addresses_only, allowance })
+}
+
+fn set(login: &str, limits: &Value, f: &Frame) -> Set {
+    let addresses: Vec<&str> = list(limits, "addresses").iter().filter_map(Value::as_str).collect();
+    let field = |(name, kind): (&'static str, &'static str)| {
+        let value = &limits[name];
+        let value = value.as_str().map_or_else(|| value.as_u64().map(|n| n.to_string()), |text| Some(text.to_owned()));
+        (name, f.w(&format!("set-{}", name.replace('_', "-"))), value.unwrap_or_default(), kind)
+    };
+    Set {
+        login: login.to_owned(),
+        addresses: addresses.join(" "),
+        own_addresses_only: limits["own_addresses_only"] == true,
+        fields: LIMITS.into_iter().map(field).collect(),
+    }
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split([' ', ',', '\r', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whatever is limited.
@@ -162,3 +226,12 @@ fn limits(limits: &Value, f: &Frame) -> Vec<String> {
 fn streams(f: &Frame) -> Vec<(&'static str, String)> {
     Stream::ALL.iter().map(|stream| (stream.as_str(), f.w(&format!("stream-{stream}")))).collect()
 }
+
+/// The fields of the form, with what browsers may ask for in them.
+const LIMITS: [(&str, &str); 5] = [
+    ("message_size", "number"),
+    ("recipients", "number"),
+    ("connections", "number"),
+    ("rate_mails", "text"),
+    ("rate_recipients", "text"),
+];

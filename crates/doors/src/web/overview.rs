@@ -16,7 +16,7 @@ use super::form::{Fields, encoded};
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
 use crate::alerts::finding_title;
-use crate::control::{Request, stats};
+use crate::control::Request;
 use crate::http::{Door, Refusal, Shared, open_page, said, waiting};
 
 #[derive(Template)]
@@ -72,9 +72,8 @@ pub(super) async fn page(State(shared): Door, request: Asked) -> Result<Response
 
 async fn overview(shared: &Arc<Shared>, visitor: &Visitor, query: &Fields) -> Result<Response, Response> {
     let org = visitor.person.role.org().map(str::to_owned);
-    let of_days = |days| Request::Stats { org: org.clone(), days: Some(days) };
-    let today = visitor.ask_for(shared, Screen::Overview, of_days(1)).await?;
-    let weeks = visitor.ask_for(shared, Screen::Overview, of_days(stats::DAYS)).await?;
+    let found = visitor.ask_for(shared, Screen::Overview, Request::Overview { org: org.clone() }).await?;
+    let (today, weeks) = (&found["today"], &found["weeks"]);
     let f = visitor.frame(shared, Screen::Overview).after(query);
     let (lang, sends, score) = (visitor.lang, &today["sends"], &weeks["score"]);
     let line = |key: &str, count: u64| (f.w(key), said::number(count, lang));
@@ -95,8 +94,8 @@ async fn overview(shared: &Arc<Shared>, visitor: &Visitor, query: &Fields) -> Re
             .into(),
         light: light(score, &f),
         share: said::percent(number(&score["bounces"], "count"), number(&score["bounces"], "of"), lang),
-        providers: providers(&today, &weeks, shared, &f),
-        causes: list(&today, "causes")
+        providers: providers(today, weeks, shared, &f),
+        causes: list(today, "causes")
             .iter()
             .map(|cause| line(&format!("cause-{}", text(cause, "cause")), number(cause, "count")))
             .collect(),
@@ -124,6 +123,14 @@ fn queue(depth: &Depth, f: &Frame) -> Vec<(String, String)> {
 /// Decisions first, then what is wrong and was not among them.
 async fn waits(shared: &Shared, visitor: &Visitor, held: u64) -> Result<Vec<Waits>, Refusal> {
     let (house, lang, now) = (&shared.house, visitor.lang, crate::now());
+    let is_new = house.accounts.orgs().is_empty() && visitor.may_change(Area::Orgs);
+    let start = is_new.then(|| Waits {
+        word: lang.word("start-first"),
+        detail: String::new(),
+        lang: "",
+        path: "/setup/next".to_owned(),
+        since: String::new(),
+    });
     let mut found: Vec<Waits> = waiting(house)
         .into_iter()
         .map(|waiting| Waits {
@@ -139,6 +146,7 @@ async fn waits(shared: &Shared, visitor: &Visitor, held: u64) -> Result<Vec<Wait
             since: waiting.since.map(|at| said::ago(at, now, lang)).unwrap_or_default(),
         })
         .collect();
+    found.splice(0..0, start);
     let asking = house.federation.store.peers().await?.into_iter().filter(|peer| peer.state == PeerState::Asking);
     found.extend(asking.map(|peer| Waits {
         word: lang.word("waiting-peer"),
@@ -194,7 +202,12 @@ fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Pr
 
 /// The place of a provider among those that people ask for.
 pub(super) fn rank(row: &Value) -> usize {
-    NAMED.iter().position(|id| *id == text(row, "name")).unwrap_or(NAMED.len())
+    rank_of(text(row, "name"))
+}
+
+/// The same of its name in the rules.
+pub(super) fn rank_of(provider: &str) -> usize {
+    NAMED.iter().position(|id| *id == provider).unwrap_or(NAMED.len())
 }
 
 /// The name that people know; of one without rules the word of the counts.

@@ -3,11 +3,12 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 
-use super::asks::{list, number, rows, text};
+use super::asks::{list, number, reply, rows, text};
+use super::exits::{self, Site};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
@@ -25,8 +26,41 @@ struct Page {
     rows: Vec<Row>,
     /// Where the next page begins; empty on the last one.
     next: String,
+    /// What waits, added up; empty on a page that shows a part of it.
+    domains: Vec<Sum>,
+    sums_of_orgs: Vec<Sum>,
+    sites: Vec<Site>,
+    sees_sites: bool,
     may_change: bool,
     may_release: bool,
+}
+
+#[derive(Template)]
+#[template(path = "web/found.html")]
+struct Found {
+    f: Frame,
+    message_id: String,
+    rows: Vec<FoundMail>,
+}
+
+/// A mail that was found by its Message-ID.
+struct FoundMail {
+    mail: u64,
+    at: u64,
+    org: String,
+    from: String,
+}
+
+/// Recipients that wait for one domain, or of one organisation.
+struct Sum {
+    name: String,
+    path: String,
+    normal: String,
+    slow: String,
+    held: String,
+    oldest: String,
+    next: String,
+    note: String,
 }
 
 #[derive(Template)]
@@ -93,6 +127,14 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
     let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
     let rows: Vec<Row> = rows(&value).iter().map(|entry| row(entry, &f)).collect();
     let shown = Shown::of(&query);
+    let is_whole = after == 0 && shown.query().is_empty();
+    let sums = match is_whole {
+        true => visitor.ask_for(&shared, Screen::Queue, Request::QueueSums { org: None }).await?,
+        false => Value::Null,
+    };
+    // Connections are the whole node's business.
+    let sees_sites = is_whole && visitor.person.role.org().is_none();
+    let sites = if sees_sites { exits::sites(&shared, &visitor, Screen::Queue).await? } else { Vec::new() };
     let last = rows.last().filter(|_| ROWS_MAX <= rows.len());
     let next = last.map(|last| format!("/queue?{}&after={}", shown.query(), last.mail)).unwrap_or_default();
     let page = Page {
@@ -101,11 +143,34 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
         lanes: LANES.iter().map(|lane| (*lane, f.w(&format!("lane-{lane}")))).collect(),
         rows,
         next,
+        domains: list(&sums, "domains").iter().map(|row| sum(row, "domain", &f)).collect(),
+        sums_of_orgs: list(&sums, "orgs").iter().map(|row| sum(row, "org", &f)).collect(),
+        sites,
+        sees_sites,
         may_change: visitor.may_change(Area::Queue),
         may_release: visitor.may_change(Area::Senders),
         f,
     };
     Ok(show(StatusCode::OK, visitor.lang, &page))
+}
+
+/// `GET /queue/find?id=`: a mail by its Message-ID. One that is alone is shown at once.
+pub(super) async fn find(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
+    let message_id = query.text("id").to_owned();
+    let request = Request::QueueFind { message_id: message_id.clone(), org: None };
+    let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
+    let found = |row: &Value| FoundMail {
+        mail: number(row, "mail"),
+        at: number(row, "accepted_at"),
+        org: text(row, "org").to_owned(),
+        from: text(row, "mail_from").to_owned(),
+    };
+    let rows: Vec<FoundMail> = rows(&value).iter().map(found).collect();
+    if let [FoundMail { mail, at, .. }] = &rows[..] {
+        return Ok(Redirect::to(&format!("/queue/{mail}?since={at}")).into_response());
+    }
+    let f = visitor.frame(&shared, Screen::Queue);
+    Ok(show(StatusCode::OK, visitor.lang, &Found { f, message_id, rows }))
 }
 
 /// `GET /queue/{mail}?since=`: what is left to do, and what was tried. Of a message that is not in the queue any more the
@@ -231,6 +296,21 @@ fn row(entry: &Value, f: &Frame) -> Row {
     }
 }
 
+fn sum(row: &Value, field: &str, f: &Frame) -> Sum {
+    let name = text(row, "name");
+    let count = |key: &str| f.number(&number(row, key));
+    Sum {
+        name: name.to_owned(),
+        path: format!("/queue?{field}={}", encoded(name)),
+        normal: count("normal"),
+        slow: count("slow"),
+        held: count("held"),
+        oldest: f.ago(&number(row, "oldest_at")),
+        next: row["next_at"].as_u64().map_or_else(|| "–".to_owned(), |at| f.time(&at)),
+        note: note(text(row, "note"), f),
+    }
+}
+
 /// Notes of ours in the language of the page; those of servers as they said them.
 fn note(note: &str, f: &Frame) -> String {
     match note.split_once(": ") {
@@ -261,9 +341,8 @@ fn facts(value: &Value, f: &Frame) -> Vec<(String, String)> {
 
 fn line(entry: &Value, f: &Frame) -> Line {
     let kind = text(entry, "kind");
-    let code = entry["code"].as_u64().map(|code| code.to_string()).unwrap_or_default();
     let stage = entry["stage"].as_str().map(|stage| format!("[{stage}]")).unwrap_or_default();
-    let reply = [&stage[..], &code, text(entry, "enhanced"), text(entry, "text")];
+    let reply = [stage, reply(entry)];
     Line {
         at: number(entry, "at"),
         word: f.lang.find(&format!("kind-{kind}")).unwrap_or_else(|| kind.to_owned()),

@@ -1,15 +1,17 @@
-//! The settings of the node with their source: the configuration file, or the default.
+//! The settings of the node with their source: the configuration file, the default, or what persons set, which stands in the
+//! database.
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use sm2tp_rules::access::{self, Action, Area};
+use serde_json::Value;
 
+use super::asks::{rows, text};
+use super::form::encoded;
 use super::frame::{Frame, Screen, show};
-use super::trouble;
 use super::visitor::Visitor;
-use crate::control::Problem;
+use crate::control::Request;
 use crate::http::Door;
 
 /// One key of the configuration.
@@ -31,28 +33,70 @@ pub struct Setting {
 struct Page {
     f: Frame,
     sections: Vec<Section>,
+    own: Vec<Own>,
 }
 
 struct Section {
     name: String,
-    settings: Vec<Setting>,
+    settings: Vec<Row>,
+}
+
+struct Row {
+    key: String,
+    about: String,
+    value: String,
+    default: String,
+    source: String,
+}
+
+/// What a person set for an organisation or a login.
+struct Own {
+    org: String,
+    path: String,
+    login: String,
+    key: String,
+    value: String,
 }
 
 /// `GET /settings`
 pub(super) async fn page(State(shared): Door, visitor: Visitor) -> Result<Response, Response> {
+    let value = visitor.ask_for(&shared, Screen::Settings, Request::SettingList).await?;
     let f = visitor.frame(&shared, Screen::Settings);
-    let role = &visitor.person.role;
-    if let Err(why) = access::may(role, role.org(), Action::see(Area::Settings)) {
-        return Err(trouble::problem(f, &Problem::Forbidden(why)));
-    }
-    let mut sections: Vec<Section> = Vec::new();
-    for setting in shared.settings.iter() {
-        if sections.last().is_none_or(|section| section.name != setting.section) {
-            sections.push(Section { name: setting.section.clone(), settings: Vec::new() });
+    let (mut sections, mut own): (Vec<Section>, Vec<Own>) = (Vec::new(), Vec::new());
+    for row in rows(&value) {
+        if text(row, "source") == "database" {
+            own.push(of_person(row));
+            continue;
+        }
+        let name = text(row, "section");
+        if sections.last().is_none_or(|section| section.name != name) {
+            sections.push(Section { name: name.to_owned(), settings: Vec::new() });
         }
         if let Some(section) = sections.last_mut() {
-            section.settings.push(setting.clone());
+            section.settings.push(of_file(row));
         }
     }
-    Ok(show(StatusCode::OK, visitor.lang, &Page { f, sections }))
+    Ok(show(StatusCode::OK, visitor.lang, &Page { f, sections, own }))
+}
+
+fn of_file(row: &Value) -> Row {
+    Row {
+        key: text(row, "key").to_owned(),
+        about: text(row, "about").to_owned(),
+        value: text(row, "value").to_owned(),
+        default: text(row, "default").to_owned(),
+        source: text(row, "source").to_owned(),
+    }
+}
+
+fn of_person(row: &Value) -> Own {
+    let value = &row["value"];
+    let org = text(row, "org");
+    Own {
+        org: org.to_owned(),
+        path: format!("/orgs/show?name={}", encoded(org)),
+        login: text(row, "login").to_owned(),
+        key: text(row, "key").to_owned(),
+        value: value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
 }

@@ -4,6 +4,8 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use sm2tp_store::SpoolError;
+
 use super::frame::{Frame, show};
 use crate::control::Problem;
 
@@ -36,7 +38,7 @@ pub(super) fn unfit(f: Frame, key: &str) -> Response {
 /// What a request was answered with where it was not done.
 pub(super) fn problem(f: Frame, problem: &Problem) -> Response {
     let status = match problem {
-        Problem::NotFound(_) => StatusCode::NOT_FOUND,
+        Problem::NotFound(_) | Problem::Spool(SpoolError::NotQueued { .. }) => StatusCode::NOT_FOUND,
         Problem::Forbidden(_) => StatusCode::FORBIDDEN,
         // What a person can put right is told apart from what may work later (sysexits).
         other if other.exit() == 65 => StatusCode::UNPROCESSABLE_ENTITY,

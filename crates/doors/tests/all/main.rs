@@ -12,4 +12,5 @@ mod node;
 mod pages;
 mod signatures;
 mod web;
+mod web_more;
 mod web_pages;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
-use sm2tp_doors::web::{PublicUrl, Setting, Texts};
+use sm2tp_doors::web::{FirstRun, Listing, Listings, PublicUrl, Says, Setting, Texts};
 use sm2tp_doors::{Federation, House, control, follow, http, now};
 use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -87,9 +87,10 @@ impl Node {
                     lang: http::Lang::En,
                     scores: http::Scores::Off,
                     public: PublicUrl::new(PUBLIC),
-                    settings: settings(),
                     texts: texts(),
                     exits: Vec::new(),
+                    listings: listings(),
+                    first_run: Some(FirstRun::new(FIRST_CODE, data.join("first-run-code"))),
                 },
                 http::Programs { metrics_from: Arc::new(|_| false), mail: None },
             ),
@@ -299,6 +300,9 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         dkim,
         senders,
         private_webhooks: Arc::new(|_| false),
+        days: sm2tp_doors::control::Days::default(),
+        exits: Arc::default(),
+        settings: settings(),
         tokens: Tokens::load(alerting.clone()).await.unwrap(),
         federation,
         turned_away,
@@ -312,6 +316,24 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
 
 /// Where a browser reaches the pages through a web server.
 pub const PUBLIC: &str = "https://relay.example.org";
+
+/// What lets in the first person.
+pub const FIRST_CODE: &str = "abcde-12345";
+
+/// A block list that has one address on it, with a hostile word.
+fn listings() -> Listings {
+    Arc::new(|| {
+        let listing = |says, text: &str| Listing {
+            address: "192.0.2.1".parse().unwrap(),
+            zone: "zen.example".into(),
+            says,
+            text: text.into(),
+        };
+        let listed = listing(Says::Listed, "<b>bad</b> see https://zen.example/192.0.2.1");
+        let fine = listing(Says::Fine, "");
+        Box::pin(async { Ok(vec![listed, fine]) })
+    })
+}
 
 fn settings() -> Arc<[Setting]> {
     let setting = |key: &str, given: Option<&str>| Setting {

@@ -445,3 +445,18 @@ fn a_clock_that_jumps_by_a_day_makes_no_mail_wait_longer_and_none_go_sooner() {
     let served: usize = (1..=50).map(run_with_jumps).sum();
     assert_eq!(served, 50 * 300);
 }
+
+#[test]
+fn a_person_sees_the_sites_with_what_waits_there_and_until_when_they_are_left_alone() {
+    let mut place = Place::new(10, connections(3));
+    place.site = Arc::new(place.site.leaving_by("b").tls_waived());
+    (1..=5).for_each(|id| _ = place.add(mail(id, "a", Stream::Bulk, &["a@x.example"])));
+    let [seen] = &place.queue.sites(place.now)[..] else { panic!("{:?}", place.queue.sites(place.now)) };
+    assert_eq!((&seen.hosts[..], seen.exit.as_deref()), (&["mx.example".to_owned()][..], Some("b")));
+    assert_eq!((seen.waiting, seen.connections, seen.connections_max), (5, 3, 3));
+    assert_eq!(seen.paused_until, None);
+    let site = place.site.key.clone();
+    place.queue.unreachable(&site, place.now);
+    let seen = place.queue.sites(place.now);
+    assert!(seen.iter().all(|seen| seen.paused_until.is_some_and(|until| place.now < until)), "{seen:?}");
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sm2tp_rules::Stream;
 use sm2tp_rules::pace::Pace;
+use sm2tp_rules::sites::SiteState;
 use sm2tp_store::spool::Lane;
 
 use super::entry::Entry;
@@ -63,6 +64,21 @@ impl Turns {
 
     pub(super) fn is_idle(&self) -> bool {
         self.ready == 0
+    }
+
+    /// What a person sees of it.
+    pub(super) fn seen(&self, now: u64) -> SiteState {
+        // Between the name of the exit and the end there is at most the mark of mail that need not be encrypted.
+        let key = self.site.key.to_string();
+        let exit = key.split_once('@').map(|(_, exit)| exit.trim_end_matches("+open").to_owned());
+        SiteState {
+            hosts: self.site.hosts.iter().take(HOSTS_SHOWN_MAX).map(|host| host.name.clone()).collect(),
+            exit,
+            waiting: self.ready,
+            connections: self.connections,
+            connections_max: self.pace.limit(now),
+            paused_until: self.pace.paused_until(now),
+        }
     }
 
     /// How many entries may go at `now`, at most: of the slow lane not more than one of each sender whose minute is over.
@@ -196,3 +212,5 @@ const SLOW: usize = 2;
 const QUANTUM: u64 = 64 * 1024;
 /// A mail costs at most so many rounds, so that the search for the next one is short.
 const COST_MAX: u64 = 64 * QUANTUM;
+/// Hosts of a site that a person reads of.
+const HOSTS_SHOWN_MAX: usize = 3;

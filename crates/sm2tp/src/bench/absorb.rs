@@ -33,6 +33,12 @@ pub struct AbsorbArgs {
     /// Where the ledger is made: the disk that is measured.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Spread them over so many days that end now; without it, a thousand happen in each second.
+    #[arg(long, value_name = "N")]
+    days: Option<u64>,
+    /// Keep the ledger, as --dir/ledger.sqlite, for a node that is measured with it (benches/pages.py).
+    #[arg(long, requires = "dir")]
+    keep: bool,
 }
 
 /// One measurement.
@@ -53,12 +59,15 @@ struct Figures {
 
 /// Measures once and prints the figures.
 pub async fn absorb(args: AbsorbArgs, as_json: bool) -> Result<ExitCode, Failure> {
+    let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let name = format!("sm2tp-bench-absorb-{}", std::process::id());
-    let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir).join(name);
+    let dir = if args.keep { dir } else { dir.join(name) };
     std::fs::create_dir_all(&dir).map_err(|error| trouble("the directory", &error))?;
     let measured = measure(&args, &ledger::path(&dir)).await;
-    // What was measured is of no use to anybody.
-    let _ = std::fs::remove_dir_all(&dir);
+    if !args.keep {
+        // What was measured is of no use to anybody.
+        let _ = std::fs::remove_dir_all(&dir);
+    }
     let figures = measured?;
     if as_json {
         say(&serde_json::to_string(&figures).map_err(|error| trouble("the figures", &error))?);
@@ -84,11 +93,18 @@ pub async fn absorb(args: AbsorbArgs, as_json: bool) -> Result<ExitCode, Failure
 async fn measure(args: &AbsorbArgs, file: &std::path::Path) -> Result<Figures, Failure> {
     let ledger = Ledger::open(file).map_err(|error| trouble("the ledger", &error))?;
     let outcomes = args.outcomes.max(1);
+    let span = args.days.map(|days| (sm2tp_doors::now(), days * DAY_S));
+    let at = |number: u64| match span {
+        Some((end, span_s)) => {
+            end - span_s + u64::try_from(u128::from(span_s) * u128::from(number) / u128::from(outcomes)).unwrap_or(0)
+        }
+        None => 1_800_000_000 + number / 1000,
+    };
     let (began, cpu) = (Instant::now(), own_cpu_s());
     let mut first = 1;
     while first <= outcomes {
         let last = (first + BATCH - 1).min(outcomes);
-        let batch: Vec<(u64, Told)> = (first..=last).map(|number| (number, told(args, number))).collect();
+        let batch: Vec<(u64, Told)> = (first..=last).map(|number| (number, told(args, number, at(number)))).collect();
         let send_log = if args.no_send_log { SendLog::Off } else { SendLog::Keep };
         let key = TagKey::new([7; 32]);
         let tagger = move |address: &Address| Some((key.key_id(), key.tag_address(address).ok()?));
@@ -98,7 +114,9 @@ async fn measure(args: &AbsorbArgs, file: &std::path::Path) -> Result<Figures, F
     }
     let (absorb_s, absorb_cpu_s) = (began.elapsed().as_secs_f64(), own_cpu_s() - cpu);
     let began = Instant::now();
-    let events = ledger.rebuild().await.map_err(|error| trouble("the views", &error))?;
+    // What is kept is as a node would have it; making its views again is another measurement.
+    let events =
+        if args.keep { outcomes } else { ledger.rebuild().await.map_err(|error| trouble("the views", &error))? };
     let rebuild_s = began.elapsed().as_secs_f64();
     Ok(Figures {
         outcomes,
@@ -116,7 +134,7 @@ async fn measure(args: &AbsorbArgs, file: &std::path::Path) -> Result<Figures, F
 }
 
 /// An outcome as a relay tells it: of a hundred, four are put off, three say "no such user", one is refused as spam.
-fn told(args: &AbsorbArgs, number: u64) -> Told {
+fn told(args: &AbsorbArgs, number: u64, at: u64) -> Told {
     // Neighbours are not of one domain.
     let address = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % args.addresses.max(1);
     let domain = address % args.domains.max(1);
@@ -155,8 +173,7 @@ fn told(args: &AbsorbArgs, number: u64) -> Told {
     };
     Told {
         v: Told::VERSION,
-        // A thousand of them in a second.
-        at: 1_800_000_000 + number / 1000,
+        at,
         org: format!("org-{}", number % 10),
         login: Some(format!("login-{}", number % 30)),
         stream: Stream::Bulk,
@@ -170,6 +187,7 @@ fn told(args: &AbsorbArgs, number: u64) -> Told {
     }
 }
 
+const DAY_S: u64 = 86_400;
 /// As many as the node takes from its outbox at once.
 const BATCH: u64 = 1000;
 const PROVIDERS: [&str; 4] = ["google", "microsoft", "orange", "free"];

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use sm2tp_doors::control::{After, Request};
-use sm2tp_proto::date;
-use sm2tp_proto::maps::cell;
+use sm2tp_doors::lists::{COLUMNS, row, value};
 
 use super::args::ExportFormat;
 use crate::ask::Node;
@@ -57,10 +56,6 @@ pub async fn export(
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(entry: &Value) -> String {
-    COLUMNS.map(|column| cell(&value(entry, column))).join(",")
-}
-
 fn object(entry: &Value, before: u64) -> String {
     let fields: Vec<(&str, String)> = COLUMNS.iter().map(|column| (*column, value(entry, column))).collect();
     let fields = fields.iter().filter(|(_, value)| !value.is_empty());
@@ -68,32 +63,16 @@ fn object(entry: &Value, before: u64) -> String {
     format!("{}{{{}}}", if before == 0 { " " } else { "," }, fields.collect::<Vec<_>>().join(","))
 }
 
-fn value(entry: &Value, column: &str) -> String {
-    if column == "date" {
-        return date::rfc3339(entry["at"].as_u64().unwrap_or(0));
-    }
-    match &entry[column] {
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.as_u64() != Some(0) => number.to_string(),
-        _ => String::new(),
-    }
-}
-
-const COLUMNS: [&str; 11] =
-    ["tag", "key_id", "domain", "reason", "org", "stream", "date", "code", "enhanced", "strength", "note"];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_a_row_or_an_object() {
+    fn an_entry_is_an_object() {
         let entry = serde_json::json!({
             "tag": "00ff", "key_id": "01", "domain": "x.example", "reason": "bounce", "org": "", "at": 1_580_927_145,
             "code": 550, "enhanced": "5.1.1", "strength": "strong", "note": "no, not here",
         });
-        let want = "00ff,01,x.example,bounce,,,2020-02-05T18:25:45Z,550,5.1.1,strong,\"no, not here\"";
-        assert_eq!(row(&entry), want);
         let object: Value = serde_json::from_str(object(&entry, 0).trim()).unwrap();
         assert_eq!((&object["date"], &object["code"]), (&"2020-02-05T18:25:45Z".into(), &"550".into()));
     }

@@ -122,6 +122,67 @@ fn a_program_does_what_the_command_line_does_page_by_page() {
 }
 
 #[test]
+fn what_the_pages_show_and_do_a_program_can_ask_and_do() {
+    let sink = Sink::with(|to| to.starts_with("busy").then(|| "450 4.2.0 busy".to_owned()));
+    let node = node(&sink);
+    let secret = token(&node, OWNER);
+    let ask = |method, path: &str| call(node.http(), method, path).token(&secret);
+    node.ask(&["org", "add", "asso", "--domain", "asso.example"]);
+    let mail = json!({ "org": "asso", "from": "anna@asso.example", "to": ["busy@x.example"], "text": "hello" });
+    let mail = ask("POST", "/api/v1/mails").json(&mail).send().json(202)["mail"].as_u64().unwrap();
+    wait_until("it is put off", Duration::from_secs(20), || {
+        node.queue().iter().any(|row| row["note"].as_str().is_some_and(|note| note.contains("busy")))
+    });
+    let sums = ask("GET", "/api/v1/queue/sums").send().json(200);
+    assert_eq!((&sums["domains"][0]["name"], &sums["orgs"][0]["normal"]), (&json!("x.example"), &json!(1)), "{sums}");
+    assert!(sums["domains"][0]["note"].as_str().unwrap().contains("busy"), "{sums}");
+    assert!(ask("GET", "/api/v1/sites").send().json(200).is_array());
+    let shown = ask("GET", &format!("/api/v1/queue/{mail}")).send().json(200);
+    let message_id = shown["message_id"].as_str().unwrap().to_owned();
+    wait_until("the ledger has it", Duration::from_secs(20), || {
+        let found = ask("POST", "/api/v1/mails/find").json(&json!({ "message_id": message_id })).send().json(200);
+        found[0]["mail"] == mail
+    });
+    let since = shown["received_at"].as_u64().unwrap();
+    wait_until("its life is told", Duration::from_secs(20), || {
+        let life = ask("GET", &format!("/api/v1/mails/{mail}/log?since={since}")).send().json(200);
+        life.as_array().unwrap().iter().any(|line| line["kind"] == "deferred")
+    });
+    assert_eq!(ask("GET", "/api/v1/exits").send().json(200)["days"], 30);
+    let settings = ask("GET", "/api/v1/settings").send().json(200);
+    let hostname = settings.as_array().unwrap().iter().find(|row| row["key"] == "hostname").unwrap();
+    assert_eq!((&hostname["value"], &hostname["source"]), (&json!("\"relay.example.org\""), &json!("file")));
+    assert_eq!(ask("GET", "/api/v1/stats/overview").send().json(200)["today"]["sends"]["accepted"], 1);
+    assert!(ask("GET", "/api/v1/stats/providers").send().json(200).is_array());
+    assert!(ask("GET", "/api/v1/key").send().json(200).is_object());
+    // Persons.
+    let short = json!({ "name": "anna", "role": "owner", "password": "short" });
+    problem(&ask("POST", "/api/v1/accounts").json(&short).send(), 422, "unprocessable");
+    let anna = json!({ "name": "anna", "role": "owner", "password": "correct horse battery" });
+    assert_eq!(ask("POST", "/api/v1/accounts").json(&anna).send().json(200)["role"], "owner");
+    let bob = json!({ "name": "bob", "role": "org-administrator", "org": "asso", "password": "correct horse battery" });
+    ask("POST", "/api/v1/accounts").json(&bob).send().json(200);
+    let role = json!({ "role": "operator" });
+    assert_eq!(ask("PUT", "/api/v1/accounts/bob/role").json(&role).send().json(200)["role"], "operator");
+    ask("PUT", "/api/v1/accounts/bob/password").json(&json!({ "password": "another horse battery" })).send().json(200);
+    for what in ["factor", "sessions"] {
+        ask("DELETE", &format!("/api/v1/accounts/bob/{what}")).send().json(200);
+    }
+    assert_eq!(ask("GET", "/api/v1/accounts").send().json(200)["items"].as_array().unwrap().len(), 2);
+    ask("DELETE", "/api/v1/accounts/bob").send().json(200);
+    problem(&ask("DELETE", "/api/v1/accounts/anna").send(), 422, "unprocessable");
+    let hash = "{SHA512-CRYPT}$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+    let logins = json!({ "logins": [{ "login": "news", "hash": hash }, { "login": "late", "hash": "nothing" }] });
+    let taken = ask("POST", "/api/v1/orgs/asso/hashed-logins").json(&logins).send().json(200);
+    assert_eq!((&taken["taken"], &taken["refused"][0]["line"]), (&json!(1), &json!(2)), "{taken}");
+    // None of it for who may only look at the queue.
+    let narrow = token(&node, &["--role", "operator", "--scope", "queue:read"]);
+    for path in ["/api/v1/exits", "/api/v1/settings", "/api/v1/accounts", "/api/v1/key"] {
+        problem(&call(node.http(), "GET", path).token(&narrow).send(), 403, "scope-missing");
+    }
+}
+
+#[test]
 fn a_token_of_one_org_ends_at_its_org() {
     let node = node(&Sink::start());
     for org in ["asso", "other"] {

@@ -5,8 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::browser::{Browser, ENTER, Kind, Scripts, TAB, USUAL};
+use crate::client::send;
 use crate::node::{Node, said};
 use crate::peers::federation;
+use crate::sink::Sink;
 use crate::wait::{free_address, wait_for};
 
 const PASSWORD: &str = "correct horse battery";
@@ -60,25 +62,140 @@ fn an_address_is_searched_and_released_with_and_without_scripts_in_both_language
 }
 
 #[test]
-fn a_blocked_sender_is_released_on_its_page() {
+fn a_blocked_sender_is_released_on_its_page_with_and_without_scripts_in_both_languages() {
     let node = node();
+    for (lang, scripts, released) in [
+        ("en", Scripts::On, "The sender may write as usual again."),
+        ("fr", Scripts::Off, "L’émetteur peut de nouveau écrire normalement."),
+    ] {
+        node.ask(&["sender", "block", "news", "--note", "it writes to strangers"]);
+        let browser = logged_in(&node, Kind { lang, scripts, ..USUAL });
+        browser.click(".waiting a[href='/senders']");
+        browser.click("main th a");
+        assert!(browser.text("main").contains("it writes to strangers"), "{}", browser.text("main"));
+        browser.write("#note", "its password was changed");
+        browser.click("button[value=release]");
+        assert_eq!(browser.text("[role=status]"), released);
+        assert_eq!(node.ask(&["sender", "show", "news"])["evidence"]["level"], "normal");
+        let audit = node.ask(&["audit", "list"]);
+        assert_eq!((&audit[0]["by"], &audit[0]["what"]), (&"anna".into(), &"sender-decide".into()));
+    }
+}
+
+/// A node that nobody has an account on, whose mail goes to this sink.
+fn fresh(sink: &Sink) -> Node {
+    let http = free_address();
+    Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1/32\"]\n\
+         [relay]\nsmarthost = \"{}\"\n\
+         [http]\nlisten = [\"{http}\"]\n",
+        sink.address
+    ))
+}
+
+fn first_code(node: &Node) -> String {
+    std::fs::read_to_string(node.data().join("first-run-code")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_first_run_ends_with_a_test_mail_and_what_became_of_it() {
+    for (lang, scripts, answer, became) in [
+        ("en", Scripts::On, None, "The recipient’s server took it. Now look into your mailbox."),
+        ("fr", Scripts::Off, Some("550 5.1.1 no such user"), "Il n’a pas été pris."),
+    ] {
+        let sink = Sink::with(move |_| answer.map(str::to_owned));
+        let node = fresh(&sink);
+        let browser = Browser::start(Kind { lang, scripts, ..USUAL });
+        browser.open(&at(&node, "/"));
+        browser.click("a[href='/setup']");
+        browser.write("#code", &first_code(&node));
+        for (field, text) in [("#name", "anna"), ("#p1", PASSWORD), ("#p2", PASSWORD)] {
+            browser.write(field, text);
+        }
+        browser.picture(&format!("first-run-{lang}"));
+        browser.click("main form button");
+        browser.write("#name", "asso");
+        browser.write("#domain", "asso.example");
+        browser.click("button[value=org]");
+        browser.click("button[value=key]");
+        browser.write("#to", "jean@x.example");
+        browser.click("button[value=test]");
+        assert_eq!(browser.text("section[role=status] strong"), became);
+        assert_eq!(answer.is_some(), browser.text("main").contains("no such user"), "{}", browser.text("main"));
+        browser.picture(&format!("first-test-{lang}"));
+        assert!(!node.data().join("first-run-code").exists());
+        assert_eq!(node.ask(&["dkim", "list"]).as_array().unwrap().len(), 2);
+        if answer.is_none() {
+            let mail = String::from_utf8(sink.mail_to("jean@x.example").content).unwrap();
+            assert!(mail.contains("relay.example.org") && mail.contains("DKIM-Signature"), "{mail}");
+        }
+    }
+}
+
+/// Goes on with the tabulator until a field of this name, or something with this text, has the focus.
+#[track_caller]
+fn tab_to(browser: &Browser, wanted: &str) {
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|last: &String| last != wanted) {
+        assert!(seen.len() < 80, "no way to {wanted}: {seen:?}");
+        browser.keys(TAB);
+        seen.push(browser.focused());
+    }
+}
+
+#[test]
+fn the_keyboard_is_enough_for_the_first_run_and_to_release_a_sender() {
+    let node = fresh(&Sink::start());
+    let browser = Browser::start(USUAL);
+    browser.open(&at(&node, "/setup"));
+    tab_to(&browser, "code");
+    browser.keys(&format!("{}{TAB}anna{TAB}{PASSWORD}{TAB}{PASSWORD}{ENTER}", first_code(&node)));
+    wait_for("the steps", PATIENCE, || browser.url().contains("/setup/next").then_some(()));
+    tab_to(&browser, "name");
+    browser.keys(&format!("asso{TAB}asso.example{ENTER}"));
+    wait_for("the organisation", PATIENCE, || browser.url().contains("done=org").then_some(()));
+    tab_to(&browser, "to");
+    browser.keys(&format!("jean@x.example{ENTER}"));
+    wait_for("the test mail", PATIENCE, || browser.url().contains("mail=").then_some(()));
+    assert!(browser.text("main").contains("The recipient’s server took it."), "{}", browser.text("main"));
+    node.ask_with(&["org", "login", "news", "--org", "asso"], "long enough");
     node.ask(&["sender", "block", "news", "--note", "it writes to strangers"]);
-    let browser = logged_in(&node, USUAL);
-    browser.click(".waiting a[href='/senders']");
-    browser.click("main th a");
-    assert!(browser.text("main").contains("it writes to strangers"), "{}", browser.text("main"));
-    browser.write("#note", "its password was changed");
-    browser.click("button[value=release]");
-    assert_eq!(browser.text("[role=status]"), "The sender may write as usual again.");
+    browser.open(&at(&node, "/senders/show?sender=news&org=asso"));
+    tab_to(&browser, "note");
+    browser.keys("its password was changed");
+    while browser.run("return document.activeElement.value") != "release" {
+        tab_to(&browser, "what");
+    }
+    browser.keys(ENTER);
+    wait_for("the release", PATIENCE, || browser.url().contains("done=sender-released").then_some(()));
     assert_eq!(node.ask(&["sender", "show", "news"])["evidence"]["level"], "normal");
-    let audit = node.ask(&["audit", "list"]);
-    assert_eq!((&audit[0]["by"], &audit[0]["what"]), (&"anna".into(), &"sender-decide".into()));
+}
+
+#[test]
+fn the_live_page_goes_on_by_itself_and_without_a_script_when_it_is_asked() {
+    let sink = Sink::start();
+    let node = fresh(&sink);
+    node.ask_with(&["account", "add", "anna", "--role", "owner"], PASSWORD);
+    node.ask(&["org", "add", "asso", "--domain", "asso.example"]);
+    let (live, plain) = (logged_in(&node, USUAL), logged_in(&node, Kind { scripts: Scripts::Off, ..USUAL }));
+    for browser in [&live, &plain] {
+        browser.open(&at(&node, "/tail"));
+    }
+    send(node.smtp(), "anna@asso.example", &["jean@x.example"], "hello");
+    wait_for("the line that comes", PATIENCE, || live.text("#tail").contains("delivered").then_some(()));
+    assert!(live.text("#tail").contains("x.example") && !live.text("#tail").contains("jean"), "{}", live.text("#tail"));
+    live.picture("tail-live");
+    live.click("#pause");
+    assert_eq!(live.text("#pause"), "Go on");
+    assert!(!plain.text("main").contains("x.example"));
+    plain.click("form.row button[type=submit]");
+    assert!(plain.text("#tail").contains("x.example"), "{}", plain.text("main"));
 }
 
 #[test]
 fn two_nodes_become_peers_through_their_pages() {
     let (a, b) = (node(), node());
-    let (on_a, on_b) = (logged_in(&a, USUAL), logged_in(&b, Kind { scripts: Scripts::Off, ..USUAL }));
+    let (on_a, on_b) = (logged_in(&a, USUAL), logged_in(&b, Kind { lang: "fr", scripts: Scripts::Off, ..USUAL }));
     on_a.open(&at(&a, "/federation"));
     let fingerprint = on_a.text("main code.large");
     on_a.write("#url", &format!("http://{}/fed/v1", b.http()));
@@ -89,12 +206,13 @@ fn two_nodes_become_peers_through_their_pages() {
     assert!(on_b.text("main").contains(&fingerprint), "{}", on_b.text("main"));
     on_b.click("input[name=compared]");
     on_b.click("button[value=accept]");
-    assert_eq!(on_b.text("[role=status]"), "The peering is made.");
+    assert_eq!(on_b.text("[role=status]"), "La relation est établie.");
     wait_for("the invitation is answered", Duration::from_secs(20), || {
         (a.ask(&["peer", "list"])["peers"][0]["state"] == "accepted").then_some(())
     });
     on_a.open(&at(&a, "/federation"));
     assert!(on_a.text("main").contains("accepted"));
+    assert!(on_a.text("main").contains("Who told us what"), "the map");
     on_a.picture("federation-en");
 }
 
@@ -183,7 +301,14 @@ const PAGES: &[&str] = &[
     "/alerts",
     "/audit",
     "/settings",
+    "/tail",
+    "/exits",
+    "/programs",
+    "/suppression/lists",
+    "/queue/find?id=none%40asso.example",
+    "/setup/next",
     "/accounts",
     "/account",
     "/account/factor",
 ];
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -157,6 +157,7 @@ CREATE TABLE IF NOT EXISTS send_log (
     expired INTEGER, provider TEXT, rules TEXT, weakened INTEGER);
 CREATE INDEX IF NOT EXISTS send_log_at ON send_log (at);
 CREATE INDEX IF NOT EXISTS send_log_recipient ON send_log (recipient);
+CREATE INDEX IF NOT EXISTS send_log_accepted ON send_log (message_id) WHERE kind = 'accepted';
 CREATE TABLE IF NOT EXISTS rolled (id INTEGER PRIMARY KEY, hours INTEGER NOT NULL, days INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS unknown_reply (
     shape TEXT PRIMARY KEY, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, code INTEGER,

@@ -1,5 +1,7 @@
 //! Questions about the counts: what was sent within some days, by whom, where, through which exit.
 
+use std::collections::BTreeMap;
+
 use sm2tp_rules::score::Sends;
 
 use super::figures::Of;
@@ -15,7 +17,7 @@ pub struct Named {
 }
 
 /// By what mail is told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum By {
     Org,
     Login,
@@ -30,6 +32,19 @@ pub enum By {
 /// # Errors
 /// [`SqlError`] where it cannot be read.
 pub fn by(sql: &mut dyn Sql, by: By, org: Option<&str>, since: u64) -> Result<Vec<Named>, SqlError> {
+    between(sql, by, org, (since, u64::MAX))
+}
+
+/// The same from a time on until another, which is not in it (unix seconds).
+///
+/// # Errors
+/// [`SqlError`] where it cannot be read.
+pub fn between(
+    sql: &mut dyn Sql,
+    by: By,
+    org: Option<&str>,
+    (since, until): (u64, u64),
+) -> Result<Vec<Named>, SqlError> {
     let name = match by {
         By::Org => "org",
         By::Login => "login",
@@ -38,10 +53,10 @@ pub fn by(sql: &mut dyn Sql, by: By, org: Option<&str>, since: u64) -> Result<Ve
         By::Hour => "hour",
     };
     let query = format!(
-        "SELECT {name}, '', kind, cause, SUM(count) FROM counter WHERE $1 <= hour AND ($2 = '' OR org = $2) \
+        "SELECT {name}, '', kind, cause, SUM(count) FROM counter WHERE $1 <= hour AND hour < $4 AND ($2 = '' OR org = $2) \
          GROUP BY {name}, kind, cause ORDER BY {name} LIMIT $3"
     );
-    let values = [(since / HOUR_S).into(), org.unwrap_or("").into(), ROWS_MAX.into()];
+    let values = [(since / HOUR_S).into(), org.unwrap_or("").into(), ROWS_MAX.into(), (until / HOUR_S).into()];
     collect(sql, &query, &values, by)
 }
 
@@ -87,17 +102,34 @@ pub fn causes(sql: &mut dyn Sql, org: Option<&str>, since: u64) -> Result<Vec<(S
 /// All of them together.
 #[must_use]
 pub fn sum(named: &[Named]) -> Sends {
+    named.iter().fold(Sends::default(), |sum, Named { sends, .. }| plus(sum, *sends))
+}
+
+/// Both lists as one: what has the same name is added up.
+#[must_use]
+pub fn together(one: &[Named], other: &[Named]) -> Vec<Named> {
+    let mut found: BTreeMap<(&str, &str), Sends> = BTreeMap::new();
+    for Named { name, part, sends } in one.iter().chain(other) {
+        let sum = found.entry((name, part)).or_default();
+        *sum = plus(*sum, *sends);
+    }
+    let named =
+        |((name, part), sends): ((&str, &str), Sends)| Named { name: name.to_owned(), part: part.to_owned(), sends };
+    found.into_iter().map(named).collect()
+}
+
+fn plus(one: Sends, other: Sends) -> Sends {
     let add = u64::saturating_add;
-    named.iter().fold(Sends::default(), |sum, Named { sends, .. }| Sends {
-        accepted: add(sum.accepted, sends.accepted),
-        delivered: add(sum.delivered, sends.delivered),
-        failed: add(sum.failed, sends.failed),
-        bounced: add(sum.bounced, sends.bounced),
-        spam: add(sum.spam, sends.spam),
-        returned: add(sum.returned, sends.returned),
-        complained: add(sum.complained, sends.complained),
-        stopped: add(sum.stopped, sends.stopped),
-    })
+    Sends {
+        accepted: add(one.accepted, other.accepted),
+        delivered: add(one.delivered, other.delivered),
+        failed: add(one.failed, other.failed),
+        bounced: add(one.bounced, other.bounced),
+        spam: add(one.spam, other.spam),
+        returned: add(one.returned, other.returned),
+        complained: add(one.complained, other.complained),
+        stopped: add(one.stopped, other.stopped),
+    }
 }
 
 fn collect(sql: &mut dyn Sql, query: &str, values: &[Value], by: By) -> Result<Vec<Named>, SqlError> {

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use serde::Serialize;
 use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::outcome::UnknownWord;
@@ -53,6 +54,29 @@ pub struct Recipient {
 pub struct Queued {
     pub mail: Arc<Mail>,
     pub recipients: Vec<Recipient>,
+}
+
+/// What waits, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sums {
+    /// By recipient domain, those first for which most waits.
+    pub domains: Vec<Sum>,
+    pub orgs: Vec<Sum>,
+}
+
+/// Recipients that wait for one domain, or of one organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    pub name: String,
+    pub normal: u64,
+    pub slow: u64,
+    pub held: u64,
+    /// When the first of them came (unix seconds).
+    pub oldest_at: u64,
+    /// When the next of them is tried (unix seconds); none where all are held.
+    pub next_at: Option<u64>,
+    /// Why most of those wait that were tried, or are held; none where all wait for their first try.
+    pub note: Option<String>,
 }
 
 impl Queued {
