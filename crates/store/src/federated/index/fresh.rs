@@ -26,6 +26,13 @@ struct Slot {
 }
 
 impl Fresh {
+    /// An empty one with room for as many: a node that catches up fills the next one as well. What is not touched takes no
+    /// memory.
+    pub(super) fn as_large(&self) -> Self {
+        let (heads, slots) = (HashMap::with_capacity(self.heads.len()), Vec::with_capacity(self.slots.len()));
+        Self { heads, slots, rows: None }
+    }
+
     pub(super) fn add(&mut self, tag: Tag, mark: Mark) {
         // Fits: a run is written long before.
         let next = self.slots.len() as u32;

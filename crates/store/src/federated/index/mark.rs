@@ -52,8 +52,8 @@ impl Mark {
 
 impl Entry {
     /// The order of a run. Of one origin about one tag the newest comes first.
-    pub(super) fn order(&self) -> (Tag, u32, std::cmp::Reverse<(u32, u64)>) {
-        (self.tag, self.mark.origin, std::cmp::Reverse(self.mark.place()))
+    pub(super) fn order(&self) -> (u128, u32, std::cmp::Reverse<(u32, u64)>) {
+        (u128::from_be_bytes(self.tag.0), self.mark.origin, std::cmp::Reverse(self.mark.place()))
     }
 }
 
@@ -113,17 +113,53 @@ impl<'a> Entries<'a> {
         Some(Self { rest, left: u16::from_be_bytes(*count), last: Tag([0; 16]) })
     }
 
-    fn entry(&mut self) -> Option<Entry> {
+    /// Gives all marks about one tag to `each`. Of other entries nothing is read but where they begin to differ: that says
+    /// whether they are before the tag or behind it.
+    pub(super) fn about(mut self, tag: &Tag, mut each: impl FnMut(Mark)) -> Option<()> {
+        // Octets that the last entry before the tag begins with as the tag does.
+        let mut common = 0;
+        for _ in 0..self.left {
+            let (shared, own) = self.head()?;
+            if shared < common {
+                break;
+            }
+            if common < shared {
+                self.rest = behind_numbers(self.rest)?;
+                continue;
+            }
+            let wanted = &tag.0[common..];
+            let same = own.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+            common += same;
+            match (own.get(same), wanted.get(same)) {
+                (Some(own), Some(wanted)) if wanted < own => break,
+                (Some(_), Some(_)) => self.rest = behind_numbers(self.rest)?,
+                _ => each(self.mark()?),
+            }
+        }
+        Some(())
+    }
+
+    /// How many octets the next tag shares with the one before it, and the others.
+    fn head(&mut self) -> Option<(usize, &'a [u8])> {
         let (shared, rest) = self.rest.split_first()?;
-        let own = rest.get(..16_usize.checked_sub(usize::from(*shared))?)?;
-        self.last.0[usize::from(*shared)..].copy_from_slice(own);
-        self.rest = &rest[own.len()..];
+        let (own, rest) = rest.split_at_checked(16_usize.checked_sub(usize::from(*shared))?)?;
+        self.rest = rest;
+        Some((usize::from(*shared), own))
+    }
+
+    fn entry(&mut self) -> Option<Entry> {
+        let (shared, own) = self.head()?;
+        self.last.0[shared..].copy_from_slice(own);
+        Some(Entry { tag: self.last, mark: self.mark()? })
+    }
+
+    fn mark(&mut self) -> Option<Mark> {
         let mut number = || take_number(&mut self.rest);
         let (origin, epoch, sequence, hour) = (number()?, number()?, number()?, number()?);
         let ([class, ttl_weeks, provider], rest) = self.rest.split_first_chunk::<3>()?;
         self.rest = rest;
         let small = |number: u64| u32::try_from(number).ok();
-        let mark = Mark {
+        Some(Mark {
             sequence,
             origin: small(origin)?,
             epoch: small(epoch)?,
@@ -131,8 +167,7 @@ impl<'a> Entries<'a> {
             class: Class(*class),
             ttl_weeks: *ttl_weeks,
             provider: *provider,
-        };
-        Some(Entry { tag: self.last, mark })
+        })
     }
 }
 
@@ -167,6 +202,17 @@ fn take_number(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// What is left after the numbers of an entry and its [`TAIL_OCTETS`].
+fn behind_numbers(from: &[u8]) -> Option<&[u8]> {
+    let ends = from.iter().enumerate().filter(|(_, octet)| **octet & 0x80 == 0);
+    let (last, _) = ends.take(NUMBERS).last()?;
+    from.get(last + 1 + TAIL_OCTETS..)
+}
+
+/// Origin, epoch, sequence number and hour.
+const NUMBERS: usize = 4;
+/// Class, time to live, provider.
+const TAIL_OCTETS: usize = 3;
 /// What a disk reads at once, and a look-up of one tag with it.
 pub(super) const BLOCK_OCTETS: usize = 4096;
 /// Checksum and number of entries.
@@ -195,6 +241,23 @@ mod tests {
         assert_eq!(octets.len(), BLOCK_OCTETS);
         assert_eq!(Entries::of(&octets).unwrap().collect::<Vec<_>>(), all);
         assert!(block.is_empty());
+    }
+
+    #[test]
+    fn events_about_a_tag_are_found_among_others() {
+        let tags = [3_u128 << 64, 3 << 64 | 1, 3 << 64 | 1, 3 << 64 | 1, (3 << 64) + 256, 4 << 64, u128::MAX];
+        let all: Vec<Entry> = (0..).zip(tags).map(|(n, tag)| entry(tag, n, 1 << (9 * n))).collect();
+        let mut block = Block::new();
+        all.iter().for_each(|entry| block.push(entry));
+        let octets = block.take();
+        let others = [0, 2 << 64, (3 << 64) + 2, (3 << 64) + 255, (3 << 64) + 257, 5 << 64, u128::MAX - 1];
+        for tag in tags.into_iter().chain(others) {
+            let tag = Tag(tag.to_be_bytes());
+            let mut found = Vec::new();
+            Entries::of(&octets).unwrap().about(&tag, |mark| found.push(mark)).unwrap();
+            let want: Vec<Mark> = all.iter().filter(|entry| entry.tag == tag).map(|entry| entry.mark).collect();
+            assert_eq!(found, want, "{tag:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,8 +36,13 @@ pub(super) fn merge(
         take(&mut scans, number, &mut heap)?;
     }
     let (mut last, mut count) = (None, 0_u64);
-    while let Some(Reverse(Next { entry, number })) = heap.pop() {
-        take(&mut scans, number, &mut heap)?;
+    while let Some(mut first) = heap.peek_mut() {
+        let Reverse(Next { entry, number }) = *first;
+        // In its place the next one of the same run, which sinks to where it belongs.
+        match scans.get_mut(number).and_then(Iterator::next) {
+            Some(next) => first.0.entry = next?,
+            None => _ = PeekMut::pop(first),
+        }
         // Of one origin about one tag the newest comes first, and is its vote (§8.5).
         let whose = (entry.tag, entry.mark.origin);
         let begins = oldest.get(entry.mark.origin as usize).copied().unwrap_or_default();
@@ -55,6 +61,7 @@ pub(super) fn merge(
 }
 
 /// The next entry of one of the runs.
+#[derive(Clone, Copy)]
 struct Next {
     entry: Entry,
     number: usize,
@@ -93,3 +100,45 @@ const MERGED_MIN: usize = 4;
 const MERGED_MAX: usize = 64;
 /// Entries between two looks whether the node ends: some ten milliseconds.
 const LOOKED_EVERY: u64 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sm2tp_federation::record::Class;
+    use sm2tp_federation::tags::Tag;
+
+    use super::super::mark::Mark;
+    use super::*;
+    use crate::testing::TempDir;
+
+    fn entry(tag: u8, origin: u32, sequence: u64) -> Entry {
+        let mark = Mark { sequence, origin, epoch: 0, hour: 5, class: Class::HARD, ttl_weeks: 0, provider: 0 };
+        Entry { tag: Tag([tag; 16]), mark }
+    }
+
+    fn run(path: &Path, entries: &[Entry]) -> Arc<Run> {
+        let mut writer = Writer::new(path, entries.len() as u64).unwrap();
+        entries.iter().for_each(|entry| writer.push(entry).unwrap());
+        Arc::new(writer.finish(Rows::of(1)).unwrap())
+    }
+
+    /// Two runs: the log of origin 0 begins at event 50 now, that of origin 1 was never pruned.
+    #[test]
+    fn what_was_pruned_leaves_the_index_when_runs_become_one_and_so_does_an_older_word() {
+        let dir = TempDir::quick();
+        let place = |name| dir.path().join(name);
+        let old =
+            run(&place("1.run"), &[entry(1, 0, 7), entry(2, 0, 49), entry(2, 1, 3), entry(3, 0, 50), entry(4, 1, 1)]);
+        let new = run(&place("2.run"), &[entry(1, 0, 90), entry(4, 1, 8), entry(5, 0, 12)]);
+        let writer = Writer::new(&place("3.run"), 8).unwrap();
+        let merged =
+            merge(&[old, new], writer, (&[(0, 50), (0, 0)], &Gone::default()), &AtomicBool::new(false)).unwrap();
+        let left: Vec<Entry> = merged.scan().map(Result::unwrap).collect();
+        assert_eq!(left, [entry(1, 0, 90), entry(2, 1, 3), entry(3, 0, 50), entry(4, 1, 8)]);
+        assert_eq!((merged.marks, merged.tags), (4, 4));
+        let mut found = Vec::new();
+        (1..=5).for_each(|tag| merged.find(&Tag([tag; 16]), |mark| found.push((tag, mark.sequence))));
+        assert_eq!(found, [(1, 90), (2, 3), (3, 50), (4, 8)]);
+    }
+}

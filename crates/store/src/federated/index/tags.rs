@@ -88,7 +88,10 @@ impl Tags {
     /// What is to be written as a run: what could not be written the last time, or what is new, cut off now.
     pub(super) fn begin(&mut self, cut: impl FnOnce() -> Cut) -> (Arc<Fresh>, Cut) {
         let fresh = &mut self.fresh;
-        let (writing, cut) = self.writing.get_or_insert_with(|| (Arc::new(std::mem::take(fresh)), cut()));
+        let (writing, cut) = self.writing.get_or_insert_with(|| {
+            let next = fresh.as_large();
+            (Arc::new(std::mem::replace(fresh, next)), cut())
+        });
         (Arc::clone(writing), *cut)
     }
 

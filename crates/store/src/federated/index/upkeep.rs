@@ -292,7 +292,7 @@ impl Shared {
             let owed = Arc::clone(&self.owed);
             index.tags.begin(|| owed.lock().unwrap_or_else(PoisonError::into_inner).cut())
         };
-        let mut writer = Writer::new(&self.next_path())?;
+        let mut writer = Writer::new(&self.next_path(), writing.tags() as u64)?;
         writing.sorted().iter().try_for_each(|entry| writer.push(entry))?;
         let run = Arc::new(writer.finish(writing.rows().unwrap_or(Rows::of(0)))?);
         self.rewrite(|manifest| {
@@ -349,8 +349,9 @@ impl Shared {
             let index = self.read();
             (index.oldest_by_number(), index.tags.gone().clone())
         };
-        let merged =
-            Writer::new(&path).and_then(|writer| merge::merge(chosen, writer, (&oldest, &gone), &self.is_closed));
+        let tags_max = chosen.iter().map(|run| run.tags).sum();
+        let merged = Writer::new(&path, tags_max)
+            .and_then(|writer| merge::merge(chosen, writer, (&oldest, &gone), &self.is_closed));
         let run = Arc::new(merged.inspect_err(|_| forget(&path.with_extension("new")))?);
         let is_old = |line: &RunLine| chosen.iter().any(|run| run.path.ends_with(&line.file));
         self.rewrite(|manifest| {
