@@ -230,6 +230,16 @@ pub const FEED_ENTRIES_MAX: usize = FEED_OCTETS_MAX / ENTRY_OCTETS;
 pub const BULK_OCTETS_MAX: usize = 8_000_000;
 const ENTRY_OCTETS: usize = 8 + HEADER_OCTETS;
 
+/// Days between two comparisons of all heads with one peer. Of ten thousand logs they are a megabyte: with several peers one or
+/// another is asked each day nevertheless.
+#[must_use]
+pub fn heads_days(logs: usize) -> u64 {
+    if logs < HEADS_MANY { 1 } else { 7 }
+}
+
+/// Logs from which on a comparison costs more than a day's news of a hundred nodes.
+const HEADS_MANY: usize = 2000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,5 +297,10 @@ mod tests {
         let text = serde_json::to_string(&heads).unwrap();
         assert_eq!(Heads::parse(&text), Ok(heads));
         assert!(text.contains(r#""last_sequence":2"#), "{text}");
+    }
+
+    #[test]
+    fn of_many_logs_the_heads_of_a_peer_are_compared_once_a_week() {
+        assert_eq!([0, 1999, 2000, 10_000].map(heads_days), [1, 1, 7, 7]);
     }
 }

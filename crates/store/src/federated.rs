@@ -5,6 +5,7 @@
 
 mod contradict;
 mod erasing;
+mod held;
 mod history;
 mod index;
 mod judging;
@@ -66,6 +67,7 @@ pub struct Federated {
     own_log: Arc<tokio::sync::Mutex<()>>,
     /// When the index was last written anew because others erased; unix seconds.
     swept_at: Arc<AtomicU64>,
+    held: Arc<Mutex<held::Held>>,
 }
 
 /// How many events of each origin.
@@ -122,6 +124,7 @@ impl Federated {
             there: Arc::default(),
             own_log: Arc::default(),
             swept_at: Arc::default(),
+            held: Arc::default(),
         };
         federated.load_links().await?;
         federated.load_judgements().await?;
@@ -197,12 +200,14 @@ impl Federated {
         Ok([&header.as_bytes()[..], &body].concat())
     }
 
-    /// Headers after a local number, without those of `asker`, who has them.
+    /// Headers after a local number, without those of `asker` and those that it brought: it has them. To a node that
+    /// thousands of others have for a peer, all of them would tell all again.
     ///
     /// # Errors
     /// [`FederatedError`] where the ledger cannot be read.
     pub async fn feed(&self, after: u64, limit: usize, asker: NodeKey) -> Result<Vec<FeedEntry>, FederatedError> {
-        let query = "SELECT header, n FROM segment s WHERE n > $1 AND origin <> $2 AND parked IS NULL AND NOT EXISTS \
+        let query = "SELECT header, n FROM segment s WHERE n > $1 AND origin <> $2 AND parked IS NULL \
+            AND (introducer IS NULL OR introducer <> $2) AND NOT EXISTS \
             (SELECT 1 FROM judged j WHERE j.origin = s.origin AND j.proof IS NOT NULL) ORDER BY n LIMIT $3";
         let values = [after.into(), asker.0[..].into(), (limit as u64).into()];
         let entry = |row: &Row| Ok(FeedEntry { number: row.uint(1)?, header: header(row)? });
@@ -339,4 +344,30 @@ fn node_key(row: &Row, column: usize) -> Result<NodeKey, SqlError> {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> FederatedError + use<> {
     let path = path.to_owned();
     move |source| FederatedError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{NOW, befriend, open, seal};
+    use super::*;
+    use crate::testing::TempDir;
+
+    #[tokio::test]
+    async fn a_feed_tells_nobody_what_he_brought_or_said_himself() {
+        let (dir, brings, other) = (TempDir::quick(), NodeKey([7; 32]), NodeKey([8; 32]));
+        let federated = open(dir.path()).await;
+        let origin = befriend(&federated).await;
+        let first = seal(None, NOW, 1);
+        let second = seal(Some(&Head::of(first.header.header())), NOW, 1);
+        for (segment, introducer) in [(&first, None), (&second, Some(brings))] {
+            federated.keep(&segment.header, &segment.body, introducer, NOW).await.unwrap();
+        }
+        for (asker, after, want) in
+            [(other, 0, vec![1, 2]), (brings, 0, vec![1]), (brings, 1, vec![]), (origin, 0, vec![])]
+        {
+            let told: Vec<u64> =
+                federated.feed(after, 10, asker).await.unwrap().iter().map(|entry| entry.number).collect();
+            assert_eq!(told, want, "{asker}");
+        }
+    }
 }

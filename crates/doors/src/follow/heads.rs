@@ -2,7 +2,7 @@
 //! and once a day whether a log is longer there or another one. A feed tells what is new alone; what was lost here behind its
 //! cursor, or passed over because it could not be taken, is found so.
 
-use sm2tp_federation::feed::HeadLine;
+use sm2tp_federation::feed::{HeadLine, heads_days};
 use sm2tp_federation::header::{HEADER_OCTETS, Header, HeaderError};
 use tokio::time::Instant;
 
@@ -22,10 +22,10 @@ impl Poll<'_> {
         Ok(())
     }
 
-    /// Compares all heads once a day, when the feed was read to its end. What is longer there is taken, what differs is proved.
+    /// Compares all heads once a day ([`heads_days`]), when the feed was read to its end. What is longer there is taken, what differs is proved.
     pub(super) async fn compare_heads(&mut self) -> Result<(), FollowError> {
         let now = crate::now();
-        if !self.memory.caught_up || now < self.memory.heads_at.saturating_add(HEADS_EVERY_S) {
+        if !self.memory.caught_up || now < self.memory.heads_at.saturating_add(self.memory.heads_days * DAY_S) {
             return Ok(());
         }
         self.heads = None;
@@ -46,7 +46,7 @@ impl Poll<'_> {
                 Ok(()) => {}
             }
         }
-        self.memory.heads_at = now;
+        (self.memory.heads_at, self.memory.heads_days) = (now, heads_days(lines.len()));
         Ok(())
     }
 
@@ -83,6 +83,6 @@ impl Poll<'_> {
     }
 }
 
-const HEADS_EVERY_S: u64 = 86_400;
+const DAY_S: u64 = 86_400;
 /// Logs that one contact completes.
 const TAKEN_MAX: usize = 100;

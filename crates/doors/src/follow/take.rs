@@ -142,7 +142,11 @@ impl Poll<'_> {
                 self.say(&format!("segment {at} of node {origin} is not taken: {why}"));
                 Ok(())
             }
-            Step::Known | Step::Next | Step::Gap { .. } => Ok(()),
+            Step::Known => {
+                self.house.federation.store.note_held_by(self.peer.node, signed.header());
+                Ok(())
+            }
+            Step::Next | Step::Gap { .. } => Ok(()),
         }
     }
 

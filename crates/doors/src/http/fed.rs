@@ -73,6 +73,11 @@ pub(super) async fn feed(State(shared): Door, request: Request) -> Result<Respon
         }
     };
     let cursor = Cursor { feed: shared.feed, after: reached(&entries, limit, newest.max(after)) };
+    let is_end = entries.len() < limit;
+    let entries = shared.house.federation.store.untold(peer.node, entries);
+    if is_end {
+        shared.house.federation.store.forget_held_by(peer.node);
+    }
     let headers = [("sm2tp-cursor", cursor.to_string()), ("content-type", "application/octet-stream".to_owned())];
     Ok((headers, feed::encode(&entries)).into_response())
 }
