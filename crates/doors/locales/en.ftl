@@ -295,6 +295,7 @@ class-5 = its domain takes no mail
 class-other = something else
 left-out-contradicts-itself = left out: this node contradicts itself
 left-out-provider-freeze = left out: the provider had an outage then
+left-out-doubted-month = left out: much of what this node said in that month is wrong
 left-out-quarantine = left out: this node is in quarantine
 left-out-too-far = left out: too many hops away
 left-out-no-weight = left out: its weight is 0

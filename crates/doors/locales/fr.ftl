@@ -295,6 +295,7 @@ class-5 = son domaine n’accepte pas de courrier
 class-other = autre chose
 left-out-contradicts-itself = non compté : ce nœud se contredit
 left-out-provider-freeze = non compté : le fournisseur était alors en panne
+left-out-doubted-month = non compté : ce mois-là, ce nœud s’est souvent trompé
 left-out-quarantine = non compté : ce nœud est en quarantaine
 left-out-too-far = non compté : trop loin
 left-out-no-weight = non compté : son poids est nul

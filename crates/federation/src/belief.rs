@@ -22,6 +22,9 @@ pub struct Vote {
     /// The provider refused nearly everybody in that hour (§8.3): a HARD of it weighs nothing. Where the origin says it
     /// again later, that is its newer vote.
     pub provider_frozen: bool,
+    /// It came in a month in which much of what its origin said was wrong ([`crate::standing::Months::doubted`]): a HARD of
+    /// it weighs nothing, what the origin said before and later does.
+    pub doubted: bool,
     /// The place in the log of the origin, which says what a RETRACT voids: hours of one log may go backwards.
     pub epoch: u32,
     pub sequence: u64,
@@ -81,10 +84,16 @@ pub struct BeliefLimits {
     pub contradicted_min: u32,
     /// The share of contradicted tags above which an origin is quarantined.
     pub contradicted_share_max: f64,
+    /// Of what an origin said in one month: contradicted tags below which the month is not doubted, the share of them
+    /// above which it is, and how many times more than is usual must have concerned this node.
+    pub month_contradicted_min: u32,
+    pub month_contradicted_share_max: f64,
+    pub month_usual_times: f64,
     pub freeze_samples_min: u32,
     pub freeze_share_min: f64,
     pub freeze_factor: f64,
     pub agreement: Switch,
+    pub months: Switch,
     pub provider_freeze: Switch,
     pub independence: Independence,
 }
@@ -156,10 +165,10 @@ pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
 }
 
 /// The weight of an origin, 0 to 1 (§8.5): hop × age × agreement; for a direct peer what the administrator set stands in
-/// the place of the age. Nothing for a HARD of an hour in which its provider erred.
+/// the place of the age. Nothing for a HARD of an hour in which its provider erred, or of a month that is doubted.
 #[must_use]
 pub fn weight(vote: &Vote, limits: &BeliefLimits) -> f64 {
-    if vote.provider_frozen && vote.class == Class::HARD {
+    if (vote.provider_frozen || vote.doubted) && vote.class == Class::HARD {
         return 0.0;
     }
     let hop = usize::from(vote.hop).checked_sub(1).and_then(|hop| limits.hop_weights.get(hop));
@@ -237,10 +246,14 @@ impl Default for BeliefLimits {
             ramp_s: 30 * 86_400,
             contradicted_min: 10,
             contradicted_share_max: 0.30,
+            month_contradicted_min: 4,
+            month_contradicted_share_max: 0.30,
+            month_usual_times: 2.0,
             freeze_samples_min: 20,
             freeze_share_min: 0.10,
             freeze_factor: 5.0,
             agreement: Switch::On,
+            months: Switch::On,
             provider_freeze: Switch::On,
             independence: Independence::Introducer,
         }
@@ -287,6 +300,7 @@ mod tests {
             hour: ((NOW - days * DAY) / 3600) as u32,
             ttl_weeks: 0,
             provider_frozen: false,
+            doubted: false,
             epoch: 0,
             sequence: 1000 - days,
             weight_set: 1.0,
@@ -371,6 +385,13 @@ mod tests {
         check(&[frozen(direct(1, Class::SOFT, 0))], 1.0, 1);
         // Said again after the outage: the newer vote is the one.
         check(&[frozen(direct(1, Class::HARD, 2)), direct(1, Class::HARD, 0)], 1.0, 1);
+    }
+
+    #[test]
+    fn a_hard_of_a_month_that_is_doubted_weighs_nothing() {
+        let doubted = |vote| Vote { doubted: true, ..vote };
+        check(&[doubted(direct(1, Class::HARD, 0))], 0.0, 0);
+        check(&[doubted(direct(1, Class::SOFT, 0)), direct(2, Class::HARD, 0)], 2.0, 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use sm2tp_rules::Evidence;
 
-use crate::belief::{Agreement, BeliefLimits, HOP_MAX, agreement};
+use crate::belief::{Agreement, BeliefLimits, HOP_MAX, Switch, agreement};
 use crate::keys::NodeKey;
 
 /// HARD tags of one origin that this node knows something about.
@@ -15,7 +15,13 @@ pub struct Tally {
     pub contradicted: u32,
     /// It knows them dead.
     pub agreed: u32,
+    /// It delivered to them, longer ago than counts. They say how much of what the origin tells concerns this node.
+    pub open: u32,
 }
+
+/// The same by the month in which the origin's words came here ([`month`]): one that turns is not shielded by its past.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Months(BTreeMap<u32, Tally>);
 
 /// What this node saw itself of an address that another calls dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub enum OwnWord {
     Alive,
     /// An explicit refusal, and no delivery since.
     Dead,
+    /// A delivery that was longer ago, and no refusal since.
+    Open,
     Unsure,
 }
 
@@ -43,8 +51,17 @@ pub fn own_word(own: &Evidence, now: u64) -> OwnWord {
     if own.hard_at != 0 {
         return if own.hard_strong { OwnWord::Dead } else { OwnWord::Unsure };
     }
-    let fresh = own.delivered_at != 0 && now <= own.delivered_at.saturating_add(ALIVE_S);
-    if fresh { OwnWord::Alive } else { OwnWord::Unsure }
+    match own.delivered_at {
+        0 => OwnWord::Unsure,
+        at if now <= at.saturating_add(ALIVE_S) => OwnWord::Alive,
+        _ => OwnWord::Open,
+    }
+}
+
+/// The month in which something came, by this node's own clock: what an origin dates itself it can date as it likes.
+#[must_use]
+pub fn month(received_at: u64) -> u32 {
+    u32::try_from(received_at / MONTH_S).unwrap_or(u32::MAX)
 }
 
 /// Finds for each node how many hops away it is, and through which direct peer. `links` are the `peers` of descriptors;
@@ -91,6 +108,7 @@ impl Tally {
         match word {
             OwnWord::Alive => self.contradicted = self.contradicted.saturating_add(1),
             OwnWord::Dead => self.agreed = self.agreed.saturating_add(1),
+            OwnWord::Open => self.open = self.open.saturating_add(1),
             OwnWord::Unsure => {}
         }
     }
@@ -101,12 +119,74 @@ impl Tally {
         Self {
             contradicted: self.contradicted.saturating_add(other.contradicted),
             agreed: self.agreed.saturating_add(other.agreed),
+            open: self.open.saturating_add(other.open),
         }
     }
 
     #[must_use]
     pub fn agreement(self, limits: &BeliefLimits) -> Agreement {
         agreement(self.contradicted, self.agreed, limits)
+    }
+
+    /// Addresses of which this node knows anything.
+    fn known(self) -> u64 {
+        u64::from(self.contradicted) + u64::from(self.agreed) + u64::from(self.open)
+    }
+}
+
+/// What is only known as a sum, as of before all months.
+impl From<Tally> for Months {
+    fn from(past: Tally) -> Self {
+        Self(BTreeMap::from([(0, past)]))
+    }
+}
+
+impl Months {
+    pub fn add(&mut self, month: u32, word: OwnWord) {
+        self.0.entry(month).or_default().add(word);
+    }
+
+    /// Adds what is counted in another one.
+    pub fn extend(&mut self, other: &Self) {
+        for (month, tally) in &other.0 {
+            let sum = self.0.entry(*month).or_default();
+            *sum = sum.plus(*tally);
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All months together.
+    #[must_use]
+    pub fn whole(&self) -> Tally {
+        self.0.values().fold(Tally::default(), |sum, tally| sum.plus(*tally))
+    }
+
+    /// Months of which the origin's HARD events weigh nothing: much more than usual concerned this node, and most of it
+    /// contradicts what it saw. The first month is left out, in which the past of the origin came; a twelfth of it is
+    /// what was usual before.
+    #[must_use]
+    pub fn doubted(&self, limits: &BeliefLimits) -> BTreeSet<u32> {
+        let mut months = self.0.iter();
+        let Some((first, past)) = months.next().filter(|_| limits.months == Switch::On) else { return BTreeSet::new() };
+        let (mut doubted, mut sum) = (BTreeSet::new(), 0);
+        for (month, tally) in months {
+            let between = f64::from((month - first).saturating_sub(1).max(1));
+            let usual = (past.known() as f64 / 12.0).max(sum as f64 / between);
+            let contradicted = f64::from(tally.contradicted);
+            let is_wrong =
+                limits.month_contradicted_share_max * f64::from(tally.contradicted + tally.agreed) < contradicted;
+            let is_unusual = limits.month_usual_times * usual < tally.known() as f64;
+            if limits.month_contradicted_min <= tally.contradicted && is_wrong && is_unusual {
+                doubted.insert(*month);
+            } else {
+                sum += tally.known();
+            }
+        }
+        doubted
     }
 }
 
@@ -130,6 +210,7 @@ fn within(peer: NodeKey, links: &HashMap<NodeKey, Vec<NodeKey>>) -> HashMap<Node
 
 /// §8.4: deliveries of 30 days.
 pub const ALIVE_S: u64 = 30 * 86_400;
+const MONTH_S: u64 = 30 * 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -147,10 +228,36 @@ mod tests {
         }
         check(0, 0, false, OwnWord::Unsure);
         check(NOW - 30 * DAY, 0, false, OwnWord::Alive);
-        check(NOW - 31 * DAY, 0, false, OwnWord::Unsure);
+        check(NOW - 31 * DAY, 0, false, OwnWord::Open);
         check(NOW - DAY, NOW - 60, true, OwnWord::Dead);
         check(NOW - DAY, NOW - 60, false, OwnWord::Unsure);
         check(0, NOW - 300 * DAY, true, OwnWord::Dead);
+    }
+
+    /// `months`: contradicted, agreed and open ones of months in a row. `want`: the numbers of those that are doubted.
+    #[track_caller]
+    fn check_months(months: &[(u32, u32, u32)], want: &[u32]) {
+        let tally = |(contradicted, agreed, open)| Tally { contradicted, agreed, open };
+        let months = Months((600..).zip(months.iter().map(|counts| tally(*counts))).collect());
+        let doubted: Vec<u32> = months.doubted(&BeliefLimits::default()).into_iter().map(|month| month - 600).collect();
+        assert_eq!(doubted, want, "{months:?}");
+        let off = BeliefLimits { months: Switch::Off, ..BeliefLimits::default() };
+        assert!(months.doubted(&off).is_empty());
+    }
+
+    #[test]
+    fn a_month_that_contradicts_this_node_and_concerns_it_unusually_is_doubted() {
+        // 60 dead of a year, five in a month, then 28 lies.
+        check_months(&[(0, 60, 0), (1, 4, 0), (20, 5, 8)], &[2]);
+        check_months(&[(0, 60, 0), (20, 5, 8)], &[1]);
+        check_months(&[(0, 60, 0), (20, 5, 8), (0, 5, 0), (20, 5, 8)], &[1, 3]);
+        // Few, or mostly right, or no more than always.
+        check_months(&[(0, 60, 0), (3, 0, 20)], &[]);
+        check_months(&[(0, 60, 0), (12, 40, 0)], &[]);
+        check_months(&[(0, 600, 0), (20, 2, 30), (30, 2, 30), (25, 3, 40)], &[]);
+        // Nothing is known of what is usual in the first month.
+        check_months(&[(20, 0, 0)], &[]);
+        check_months(&[], &[]);
     }
 
     fn key(n: u8) -> NodeKey {

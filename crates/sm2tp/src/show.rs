@@ -335,9 +335,20 @@ fn how_it_does(out: &mut String, entry: &Value) {
     }
     let (against, with) = (&entry["agreement"]["contradicted"], &entry["agreement"]["agreed"]);
     line(out, &format!("  agreement: we delivered lately to {against} of its dead addresses, and know {with} dead"));
+    doubted(out, entry);
     waiting(out, entry);
     if let Some(since) = entry["quarantined_since"].as_u64() {
         line(out, &format!("  QUARANTINE since {}: that is too many; nothing of it counts", time(since)));
+    }
+}
+
+/// Months in which an origin was wrong about us so often that what it said then does not count.
+fn doubted(out: &mut String, entry: &Value) {
+    if let Some(months) = entry["agreement"]["months_doubted"].as_u64().filter(|months| *months != 0) {
+        line(
+            out,
+            &format!("  DOUBTED: what it said in {months} months was wrong about us so often that it does not count"),
+        );
     }
 }
 
@@ -365,13 +376,18 @@ fn waiting(out: &mut String, entry: &Value) {
 /// Origins that came through peers: those that are not believed, and how many there are.
 fn origins(out: &mut String, value: &Value) {
     let odd = |origin: &&Value| {
-        origin["quarantined_since"].is_u64() || origin["parked"].is_object() || origin["contradicts_itself"] == true
+        let agreement = &origin["agreement"];
+        origin["quarantined_since"].is_u64()
+            || origin["parked"].is_object()
+            || origin["contradicts_itself"] == true
+            || agreement["months_doubted"].as_u64().is_some_and(|months| months != 0)
     };
     for origin in items(value, "origins").iter().filter(odd) {
         line(out, "");
         line(out, &format!("{} (known through a peer, {} hops away)", word(origin, "name"), origin["hop"]));
         line(out, &format!("  its fingerprint:  {}", word(origin, "fingerprint")));
         let (against, with) = (&origin["agreement"]["contradicted"], &origin["agreement"]["agreed"]);
+        doubted(out, origin);
         waiting(out, origin);
         let Some(since) = origin["quarantined_since"].as_u64().map(time) else { continue };
         line(

@@ -257,6 +257,7 @@ fn left_out(vote: &Vote, weight: f64, score: f64) -> Option<&'static str> {
     let counted = hard || vote.class == Class::SOFT || vote.class == Class::DOMAIN_DEAD;
     match () {
         () if hard && vote.provider_frozen => Some("provider-freeze"),
+        () if hard && vote.doubted && 0.0 < vote.agreement => Some("doubted-month"),
         () if vote.agreement <= 0.0 => Some("quarantine"),
         () if HOP_MAX < vote.hop => Some("too-far"),
         () if weight <= 0.0 => Some("no-weight"),
@@ -273,6 +274,10 @@ fn rules_of_belief(house: &House, limits: &Limits) -> Value {
         "agreement": word(belief.agreement),
         "contradicted_min": belief.contradicted_min,
         "contradicted_share": belief.contradicted_share_max,
+        "months": word(belief.months),
+        "month_contradicted_min": belief.month_contradicted_min,
+        "month_contradicted_share": belief.month_contradicted_share_max,
+        "month_usual_times": belief.month_usual_times,
         "provider_freeze": word(belief.provider_freeze),
         "freeze_samples": belief.freeze_samples_min,
         "freeze_share": belief.freeze_share_min,

@@ -116,6 +116,7 @@ pub(super) fn agreement(house: &House, judgement: &Judgement) -> Value {
     json!({
         "contradicted": tally.contradicted,
         "agreed": tally.agreed,
+        "months_doubted": judgement.months_doubted(),
         "factor": found.factor(),
         "word": match found {
             Agreement::Unknown => "unknown",

@@ -30,6 +30,12 @@ pub(super) fn belief(section: &Section<'_>) -> Result<Belief, ConfigError> {
             agreement: switch("agreement")?,
             contradicted_min: count("contradicted_min", limits.contradicted_min)?,
             contradicted_share_max: section.share("contradicted_share")?.unwrap_or(limits.contradicted_share_max),
+            months: switch("months")?,
+            month_contradicted_min: count("month_contradicted_min", limits.month_contradicted_min)?,
+            month_contradicted_share_max: section
+                .share("month_contradicted_share")?
+                .unwrap_or(limits.month_contradicted_share_max),
+            month_usual_times: section.score("month_usual_times")?.unwrap_or(limits.month_usual_times),
             provider_freeze: switch("provider_freeze")?,
             freeze_samples_min: count("freeze_samples", limits.freeze_samples_min)?,
             freeze_share_min: section.share("freeze_share")?.unwrap_or(limits.freeze_share_min),

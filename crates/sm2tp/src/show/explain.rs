@@ -242,6 +242,7 @@ fn belief(out: &mut String, words: &Words, value: &Value) {
     }
     let values = [
         ("agreement", word(rules, "agreement")),
+        ("months", word(rules, "months")),
         ("freeze", word(rules, "provider_freeze")),
         ("witness", word(rules, "witness")),
         ("quota", word(rules, "quota")),

@@ -14,12 +14,15 @@ mod sender;
 mod topology;
 mod world;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
+use sm2tp_federation::keys::NodeKey;
 
+use self::judge::Judge;
 use self::liars::Lie;
 use self::people::{Census, People};
 use self::sender::{Fared, HELD_MAX_S, Outage};
@@ -54,6 +57,9 @@ pub struct FederationArgs {
     lists_each: f64,
     #[arg(long, value_name = "COUNT", default_value_t = 27.4)]
     events: f64,
+    /// Each node seals what it has after so many hours, as with [federation] seal_after; without it as nodes do by default.
+    #[arg(long, value_name = "HOURS")]
+    seal_after: Option<u64>,
     /// Percent of dead mailboxes that come back within a month.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     returning: f64,
@@ -119,6 +125,9 @@ struct Quarantines {
     right_of: usize,
     wrong: usize,
     wrong_at_the_end: usize,
+    /// Liars, and honest origins, of which a month was doubted at some time.
+    doubted_right: usize,
+    doubted_wrong: usize,
 }
 
 /// Seconds from the seal until every node had a segment.
@@ -197,7 +206,8 @@ fn run(args: &FederationArgs) -> Figures {
     if let Some(lie) = args.lie.filter(|_| args.mails()) {
         world.liars = lie.strike(&world.people, victim, strikes_at, &mut dice);
     }
-    let mut watch = Watch { honest: nodes - liars, wrong: std::collections::BTreeSet::new(), weeks: Vec::new() };
+    let mut watch =
+        Watch { honest: nodes - liars, wrong: BTreeSet::new(), doubted: BTreeSet::new(), weeks: Vec::new() };
     world.run(end, |world, now| watch.look(world, now));
     figures(args, &world, &watch, end)
 }
@@ -206,12 +216,14 @@ fn run(args: &FederationArgs) -> Figures {
 struct Watch {
     /// Nodes before this one are honest.
     honest: usize,
-    wrong: std::collections::BTreeSet<(usize, usize)>,
+    wrong: BTreeSet<(usize, usize)>,
+    doubted: BTreeSet<(usize, usize)>,
     weeks: Vec<Week>,
 }
 
 impl Watch {
     fn look(&mut self, world: &World, now: u64) {
+        self.doubted.extend(self.pairs(world, |judge| judge.doubted().collect()));
         let (mut right, mut wrong) = (0, 0);
         for (by, of) in self.quarantined(world) {
             if self.honest <= of {
@@ -227,9 +239,14 @@ impl Watch {
     }
 
     fn quarantined(&self, world: &World) -> Vec<(usize, usize)> {
+        self.pairs(world, |judge| judge.quarantined(&world.belief).collect())
+    }
+
+    /// Honest nodes with the nodes of whose origins this is so.
+    fn pairs(&self, world: &World, which: impl Fn(&Judge) -> Vec<NodeKey>) -> Vec<(usize, usize)> {
         let judges = world.judges.iter().enumerate().take(self.honest);
-        let of = |origin| world.node_of(origin).unwrap_or(usize::MAX);
-        judges.flat_map(|(by, judge)| judge.quarantined(&world.belief).map(move |origin| (by, of(origin)))).collect()
+        let of = |origin: NodeKey| world.node_of(origin).unwrap_or(usize::MAX);
+        judges.flat_map(|(by, judge)| which(judge).into_iter().map(move |origin| (by, of(origin)))).collect()
     }
 
     fn fared(&self, world: &World) -> Fared {
@@ -278,6 +295,8 @@ fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Fig
             right_of: (args.nodes as usize - watch.honest) * watch.honest.min(world.judges.len()),
             wrong: watch.wrong.len(),
             wrong_at_the_end: at_the_end.len() - right,
+            doubted_right: watch.doubted.iter().filter(|(_, of)| watch.honest <= *of).count(),
+            doubted_wrong: watch.doubted.iter().filter(|(_, of)| *of < watch.honest).count(),
         },
         spread,
         octets: Octets {
@@ -356,13 +375,15 @@ impl Figures {
         }
         let _ = writeln!(
             text,
-            "quarantines: liars {} of {}; honest origins {} at some time, {} at the end\n\
+            "quarantines: liars {} of {}; honest origins {} at some time, {} at the end; a month doubted: liars {}, honest {}\n\
              spread: {} of {} segments everywhere; median {}, 99 % {}, most {}\n\
              octets a day: {:.2} MB received, {:.2} by the busiest, {:.2} sent by the busiest; HTTP fields {:.2} more; parked {} events",
             quarantines.right,
             quarantines.right_of,
             quarantines.wrong,
             quarantines.wrong_at_the_end,
+            quarantines.doubted_right,
+            quarantines.doubted_wrong,
             spread.everywhere,
             spread.segments,
             super::time(spread.median_s),
@@ -401,6 +422,7 @@ mod tests {
             addresses: 300,
             lists_each: 4.0,
             events: 0.0,
+            seal_after: None,
             returning: 0.0,
             lie: None,
             outage: None,

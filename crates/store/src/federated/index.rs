@@ -18,7 +18,7 @@ use sm2tp_federation::header::Header;
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record};
 use sm2tp_federation::segment::Verified;
-use sm2tp_federation::standing::{OwnWord, Tally};
+use sm2tp_federation::standing::{Months, OwnWord, month};
 use sm2tp_federation::tags::Tag;
 
 pub(super) use self::manifest::Manifest;
@@ -53,6 +53,9 @@ pub struct Size {
     pub disk_octets: u64,
 }
 
+/// A place in the log of an origin: epoch and sequence number.
+type Place = (u32, u64);
+
 /// The index.
 #[derive(Debug)]
 pub struct Index {
@@ -69,7 +72,9 @@ pub struct Index {
     /// Events that are kept of each origin, readable or not.
     kept: HashMap<NodeKey, u64>,
     /// The place in each log where what is kept begins: epoch and sequence number.
-    oldest: HashMap<NodeKey, (u32, u64)>,
+    oldest: HashMap<NodeKey, Place>,
+    /// The first place in each log that came in each month, in order.
+    months: HashMap<NodeKey, Vec<(u32, Place)>>,
     parked: HashMap<NodeKey, Waiting>,
 }
 
@@ -87,6 +92,7 @@ impl Index {
             tags: Tags::default(),
             kept: HashMap::new(),
             oldest: HashMap::new(),
+            months: HashMap::new(),
             parked: HashMap::new(),
         }
     }
@@ -95,23 +101,36 @@ impl Index {
         self.own
     }
 
-    /// Counts a segment that is kept.
-    pub(super) fn count(&mut self, header: &Header) {
+    /// Counts a segment that is kept, in the order in which they came. `received_at` in unix seconds.
+    pub(super) fn count(&mut self, header: &Header, received_at: u64) {
         *self.kept.entry(header.origin()).or_default() += u64::from(header.count());
         let place = (header.position().epoch, header.first_sequence());
         let oldest = self.oldest.entry(header.origin()).or_insert(place);
         *oldest = place.min(*oldest);
+        let (month, months) = (month(received_at), self.months.entry(header.origin()).or_default());
+        // What a person let in later than what lies behind it belongs to the month of its neighbours.
+        if months.last().is_none_or(|(last, begins)| *last < month && *begins < place) {
+            months.push((month, place));
+        }
+    }
+
+    /// The month in which a place of a log came.
+    fn month_of(&self, origin: &NodeKey, place: Place) -> u32 {
+        let months = self.months.get(origin).map_or(&[][..], Vec::as_slice);
+        let behind = months.partition_point(|(_, begins)| *begins <= place);
+        months.get(behind.saturating_sub(1)).map_or(0, |(month, _)| *month)
     }
 
     /// Counts the segments that are kept of an origin anew.
-    pub(super) fn count_again(&mut self, origin: &NodeKey, headers: &[Header]) {
+    pub(super) fn count_again(&mut self, origin: &NodeKey, headers: &[(Header, u64)]) {
         self.kept.remove(origin);
         self.oldest.remove(origin);
-        headers.iter().for_each(|header| self.count(header));
+        self.months.remove(origin);
+        headers.iter().for_each(|(header, received_at)| self.count(header, *received_at));
     }
 
     /// Where what is kept begins in the logs of origins, by their numbers: what lies before it was forgotten.
-    fn oldest_by_number(&self) -> Vec<(u32, u64)> {
+    pub(super) fn oldest_by_number(&self) -> Vec<(u32, u64)> {
         self.origins.iter().map(|origin| self.oldest.get(origin).copied().unwrap_or_default()).collect()
     }
 
@@ -208,18 +227,22 @@ impl Index {
         &mut self.judged
     }
 
+    pub(super) fn judged(&self) -> impl Iterator<Item = (&NodeKey, &Judgement)> {
+        self.judged.iter()
+    }
+
     pub(super) fn is_frozen(&self, record: &Record) -> bool {
         self.frozen.contains(&(record.provider, record.hour))
     }
 
-    /// Adds what this node knows of a tag to the tally of each origin that calls it dead today. What an outage of a
+    /// Adds what this node knows of a tag to the tallies of each origin that calls it dead today. What an outage of a
     /// provider made them say is not held against them.
-    pub(super) fn tally(&self, tag: &Tag, word: OwnWord, now_hour: u32, tallies: &mut HashMap<NodeKey, Tally>) {
+    pub(super) fn tally(&self, tag: &Tag, word: OwnWord, now_hour: u32, tallies: &mut HashMap<NodeKey, Months>) {
         for mark in self.tags.marks(tag) {
             let alive = now_hour.saturating_sub(mark.hour) <= HARD_HOURS;
             let counts = mark.class == Class::HARD && alive && !self.frozen.contains(&(mark.provider, mark.hour));
             if let Some(origin) = self.origins.get(mark.origin as usize).filter(|_| counts) {
-                tallies.entry(*origin).or_default().add(word);
+                tallies.entry(*origin).or_default().add(self.month_of(origin, mark.place()), word);
             }
         }
     }
@@ -263,7 +286,7 @@ impl Index {
 
     #[must_use]
     pub fn judgement(&self, origin: &NodeKey) -> Judgement {
-        self.judged.get(origin).copied().unwrap_or_default()
+        self.judged.get(origin).cloned().unwrap_or_default()
     }
 
     /// What is believed of a tag.
@@ -302,6 +325,7 @@ impl Index {
     fn vote(&self, mark: &Mark, now: u64, limits: &BeliefLimits) -> Option<Vote> {
         let origin = *self.origins.get(mark.origin as usize)?;
         let standing = self.standings.get(&origin)?;
+        let judged = self.judged.get(&origin);
         Some(Vote {
             origin,
             introducer: standing.introducer,
@@ -310,12 +334,13 @@ impl Index {
             hour: mark.hour,
             ttl_weeks: mark.ttl_weeks,
             provider_frozen: self.frozen.contains(&(mark.provider, mark.hour)),
+            doubted: judged.is_some_and(|judged| judged.doubts(|| self.month_of(&origin, mark.place()))),
             epoch: mark.epoch,
             sequence: mark.sequence,
             weight_set: standing.weight,
             agreement: match self.contradicts_itself(&origin) {
                 true => 0.0,
-                false => self.judgement(&origin).agreement(limits).factor(),
+                false => judged.map_or(1.0, |judged| judged.agreement(limits).factor()),
             },
             origin_age_s: now.saturating_sub(standing.known_since),
         })

@@ -3,34 +3,47 @@
 //! Each segment is compared when it is kept, before anything in it is believed; now and then everything this node knows
 //! is compared with everything others say, because its own deliveries go on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Switch};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::Class;
 use sm2tp_federation::segment::Verified;
-use sm2tp_federation::standing::{OwnWord, Tally, own_word};
+use sm2tp_federation::standing::{Months, OwnWord, Tally, month, own_word};
 use sm2tp_federation::tags::Tag;
 
 use super::{Federated, FederatedError, node_key};
 use crate::sql::{self, Row, Sql, SqlError};
 
 /// How one origin agrees with this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Judgement {
     /// As of the last comparison with everything.
-    whole: Tally,
+    whole: Months,
     /// Segments since then; those from before one that is under way apart, so that nothing is lost meanwhile.
-    before: Tally,
-    fresh: Tally,
+    before: Months,
+    fresh: Months,
+    /// The sum of the three.
+    tally: Tally,
+    /// Months in which it said so much that is wrong that what came then is not believed.
+    doubted: BTreeSet<u32>,
     /// Unix seconds; none: it is believed.
     pub quarantined_since: Option<u64>,
-    /// What the table says: thousands of origins of which nothing is new are not written again at each comparison.
-    kept: Option<(Tally, Option<u64>)>,
+    /// What is written down: thousands of origins of which nothing is new are not written again at each comparison.
+    kept: Option<Kept>,
+}
+
+/// What a start reads of a judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Kept {
+    contradicted: u32,
+    agreed: u32,
+    quarantined_since: Option<u64>,
+    doubted: BTreeSet<u32>,
 }
 
 /// An origin that is not believed any more, or again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turned {
     pub origin: NodeKey,
     pub judgement: Judgement,
@@ -39,7 +52,18 @@ pub struct Turned {
 impl Judgement {
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.whole.plus(self.before).plus(self.fresh)
+        self.tally
+    }
+
+    /// Whether the words of a month are not believed.
+    pub(super) fn doubts(&self, month: impl FnOnce() -> u32) -> bool {
+        !self.doubted.is_empty() && self.doubted.contains(&month())
+    }
+
+    /// Months of which the words are not believed.
+    #[must_use]
+    pub fn months_doubted(&self) -> usize {
+        self.doubted.len()
     }
 
     #[must_use]
@@ -47,13 +71,32 @@ impl Judgement {
         self.tally().agreement(limits)
     }
 
-    /// What goes into the table.
-    fn to_keep(self) -> (Tally, Option<u64>) {
-        (self.tally(), self.quarantined_since)
+    /// As it was written down before the last stop.
+    fn of_past(past: Tally, quarantined_since: Option<u64>, doubted: BTreeSet<u32>) -> Self {
+        let read = Self { whole: past.into(), tally: past, quarantined_since, doubted, ..Self::default() };
+        Self { kept: Some(read.to_keep()), ..read }
     }
 
-    /// Notes the time of a turn; answers with whether there was one.
+    fn to_keep(&self) -> Kept {
+        let Tally { contradicted, agreed, .. } = self.tally;
+        Kept { contradicted, agreed, quarantined_since: self.quarantined_since, doubted: self.doubted.clone() }
+    }
+
+    /// Takes what a new segment brought into account; answers as [`Self::settle`].
+    fn hear(&mut self, brought: &Months, limits: &BeliefLimits, now: u64) -> bool {
+        self.fresh.extend(brought);
+        let known = self.doubted.clone();
+        let turned = self.settle(limits, now);
+        // What was doubted stays so until everything is compared again.
+        self.doubted.extend(known);
+        turned
+    }
+
+    /// Adds up what is known; answers with whether the origin is not believed any more, or again.
     fn settle(&mut self, limits: &BeliefLimits, now: u64) -> bool {
+        let mut all = self.whole.clone();
+        [&self.before, &self.fresh].into_iter().for_each(|part| all.extend(part));
+        (self.tally, self.doubted) = (all.whole(), all.doubted(limits));
         let quarantined = self.agreement(limits) == Agreement::Quarantine;
         if quarantined == self.quarantined_since.is_some() {
             return false;
@@ -77,7 +120,8 @@ impl Federated {
             return Ok(Vec::new());
         }
         for judgement in self.write_index().judged_mut().values_mut() {
-            judgement.before = judgement.before.plus(std::mem::take(&mut judgement.fresh));
+            let fresh = std::mem::take(&mut judgement.fresh);
+            judgement.before.extend(&fresh);
         }
         let federated = self.clone();
         let tallies = tokio::task::spawn_blocking(move || federated.tallies(now)).await;
@@ -91,24 +135,26 @@ impl Federated {
             }
             for (origin, judgement) in judged.iter_mut() {
                 // A segment that came meanwhile may be in both counts: its origin keeps the older one until the next time.
-                if judgement.fresh == Tally::default() {
-                    judgement.whole = tallies.get(origin).copied().unwrap_or_default();
-                    judgement.before = Tally::default();
+                if judgement.fresh.is_empty() {
+                    judgement.whole = tallies.get(origin).cloned().unwrap_or_default();
+                    judgement.before = Months::default();
                 }
                 if judgement.settle(&self.belief, now) {
-                    turned.push(Turned { origin: *origin, judgement: *judgement });
+                    turned.push(Turned { origin: *origin, judgement: judgement.clone() });
                 }
-                if judgement.kept != Some(judgement.to_keep()) {
-                    changed.push((*origin, *judgement));
+                let kept = judgement.to_keep();
+                if judgement.kept.as_ref() != Some(&kept) {
+                    changed.push((*origin, kept));
                 }
             }
         }
         if !changed.is_empty() {
-            let kept = changed.clone();
-            self.ledger.write(move |sql| Ok(keep(sql, &changed)?)).await?;
+            let written = changed.clone();
+            self.ledger.write(move |sql| Ok(keep(sql, &written)?)).await?;
+            self.keep_doubts().await?;
             let mut index = self.write_index();
-            for (origin, judgement) in kept {
-                index.judged_mut().entry(origin).or_default().kept = Some(judgement.to_keep());
+            for (origin, kept) in changed {
+                index.judged_mut().entry(origin).or_default().kept = Some(kept);
             }
         }
         Ok(turned)
@@ -120,24 +166,23 @@ impl Federated {
         if self.belief.agreement == Switch::Off || segment.header().origin() == self.read_index().own() {
             return;
         }
-        let (mut tally, mut seen) = (Tally::default(), HashSet::new());
+        let (mut brought, mut seen, month) = (Months::default(), HashSet::new(), month(now));
         {
             let index = self.read_index();
             let events = segment.events().filter(|(_, record)| record.class == Class::HARD && !index.is_frozen(record));
             for tag in events.filter_map(|(_, record)| record.tag()) {
                 let word = self.word(&tag, now);
                 if word != OwnWord::Unsure && seen.insert(tag) {
-                    tally.add(word);
+                    brought.add(month, word);
                 }
             }
         }
-        if tally != Tally::default() {
+        if !brought.is_empty() {
             let origin = segment.header().origin();
             let mut index = self.write_index();
             let judgement = index.judged_mut().entry(origin).or_default();
-            judgement.fresh = judgement.fresh.plus(tally);
-            if judgement.settle(&self.belief, now) {
-                let Tally { contradicted, agreed } = judgement.tally();
+            if judgement.hear(&brought, &self.belief, now) {
+                let Tally { contradicted, agreed, .. } = judgement.tally();
                 tracing::warn!(%origin, contradicted, agreed, "an origin contradicts our own deliveries");
             }
         }
@@ -185,16 +230,18 @@ impl Federated {
     pub(super) async fn load_judgements(&self) -> Result<(), FederatedError> {
         let read = |row: &Row| {
             let count = |column| row.uint(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-            let whole = Tally { contradicted: count(1)?, agreed: count(2)? };
-            let quarantined_since = row.uint(3).ok();
-            let kept = Some((whole, quarantined_since));
-            Ok((node_key(row, 0)?, Judgement { whole, quarantined_since, kept, ..Judgement::default() }))
+            let past = Tally { contradicted: count(1)?, agreed: count(2)?, open: 0 };
+            Ok((node_key(row, 0)?, past, row.uint(3).ok()))
         };
+        let mut doubts = self.doubts().await?;
         let query = "SELECT origin, contradicted, agreed, quarantined_since FROM judged";
         let (judged, hours) = self.ledger.read(move |sql| Ok((sql::all(sql, query, &[], read)?, frozen(sql)?))).await?;
         let mut index = self.write_index();
         if self.belief.agreement == Switch::On {
-            index.judged_mut().extend(judged);
+            for (origin, past, quarantined_since) in judged {
+                let doubted = doubts.remove(&origin).unwrap_or_default();
+                index.judged_mut().insert(origin, Judgement::of_past(past, quarantined_since, doubted));
+            }
         }
         if self.belief.provider_freeze == Switch::On {
             index.set_frozen(hours);
@@ -202,8 +249,26 @@ impl Federated {
         Ok(())
     }
 
+    /// Months that are doubted, by origin.
+    async fn doubts(&self) -> Result<HashMap<NodeKey, BTreeSet<u32>>, FederatedError> {
+        let kept = self.setting(DOUBTED).await?;
+        Ok(kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    }
+
+    async fn keep_doubts(&self) -> Result<(), FederatedError> {
+        let doubts: BTreeMap<NodeKey, BTreeSet<u32>> = self.look(|index| {
+            let doubted = index.judged().filter(|(_, judgement)| !judgement.doubted.is_empty());
+            doubted.map(|(origin, judgement)| (*origin, judgement.doubted.clone())).collect()
+        });
+        if doubts.is_empty() && self.setting(DOUBTED).await?.is_none() {
+            return Ok(());
+        }
+        let json = serde_json::to_string(&doubts).map_err(|error| FederatedError::Refused(error.to_string()))?;
+        self.put_setting(DOUBTED, &json).await
+    }
+
     /// Each lock is held for a few addresses: doors ask meanwhile, and a tag may lie on a disk.
-    fn tallies(&self, now: u64) -> HashMap<NodeKey, Tally> {
+    fn tallies(&self, now: u64) -> HashMap<NodeKey, Months> {
         let (views, hour) = (self.ledger.views(), u32::try_from(now / HOUR_S).unwrap_or(u32::MAX));
         let mut tallies = HashMap::new();
         for part in 0..views.parts() {
@@ -227,13 +292,13 @@ impl Federated {
     }
 }
 
-fn keep(sql: &mut dyn Sql, judged: &[(NodeKey, Judgement)]) -> Result<(), SqlError> {
+fn keep(sql: &mut dyn Sql, judged: &[(NodeKey, Kept)]) -> Result<(), SqlError> {
     let put = "INSERT INTO judged (origin, contradicted, agreed, quarantined_since) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (origin) DO UPDATE SET contradicted = excluded.contradicted, agreed = excluded.agreed, \
         quarantined_since = excluded.quarantined_since";
-    for (origin, judgement) in judged {
-        let (Tally { contradicted, agreed }, since) = judgement.to_keep();
-        sql.execute(put, &[origin.0[..].into(), contradicted.into(), agreed.into(), since.into()])?;
+    for (origin, kept) in judged {
+        let Kept { contradicted, agreed, quarantined_since, .. } = *kept;
+        sql.execute(put, &[origin.0[..].into(), contradicted.into(), agreed.into(), quarantined_since.into()])?;
     }
     Ok(())
 }
@@ -288,6 +353,8 @@ fn frozen(sql: &mut dyn Sql) -> Result<HashSet<(u8, u32)>, SqlError> {
     Ok(sql::all(sql, "SELECT provider, hour FROM frozen_hour", &[], read)?.into_iter().collect())
 }
 
+/// The setting that names months of which the words are not believed: `{"<origin>":[<month>,…]}`.
+const DOUBTED: &str = "doubted";
 const COUNTS: &str = "SELECT provider, hour, SUM(CASE WHEN kind = 'bounced' AND cause = 'address' THEN count ELSE 0 END), \
     SUM(count) FROM counter WHERE $1 <= hour AND kind IN ('delivered', 'bounced') AND provider <> '' \
     GROUP BY provider, hour";
@@ -302,3 +369,67 @@ const LOOK_HOURS: u64 = 24;
 const KEPT_HOURS: u64 = 400 * 24;
 /// `rules::breaker`: what it set aside began so long before it tripped.
 const BREAKER_WINDOW_S: u64 = 1800;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_federation::chain::Head;
+    use sm2tp_rules::Evidence;
+
+    use super::super::testing::{NOW, befriend, open, seal, tag};
+    use super::*;
+    use crate::testing::TempDir;
+
+    const DAY: u64 = 86_400;
+    const LATER: u64 = NOW + 40 * DAY;
+
+    fn dead(at: u64) -> Evidence {
+        Evidence { hard_at: at, hard_first_at: at, hard_strong: true, ..Evidence::default() }
+    }
+
+    fn alive(at: u64) -> Evidence {
+        Evidence { delivered_at: at, ..Evidence::default() }
+    }
+
+    /// What is known of the first tags of a segment.
+    fn knows(federated: &Federated, segno: u32, tags: std::ops::Range<u32>, own: Evidence) {
+        let known: Vec<(Tag, Evidence)> = tags.map(|n| (tag(segno, n), own)).collect();
+        federated.ledger.views().restore(&known);
+    }
+
+    /// How far a tag of a segment counts.
+    fn score(federated: &Federated, segno: u32, n: u32) -> f64 {
+        federated.look(|index| index.believed(&tag(segno, n), LATER, federated.belief()).score)
+    }
+
+    #[tokio::test]
+    async fn an_origin_that_turns_is_not_shielded_by_its_past_and_its_past_still_counts() {
+        let dir = TempDir::quick();
+        let federated = open(dir.path()).await;
+        let origin = befriend(&federated).await;
+        knows(&federated, 0, 0..60, dead(NOW - 50 * DAY));
+        let past = seal(None, NOW, 61);
+        federated.keep(&past.header, &past.body, None, NOW).await.unwrap();
+        federated.judge(NOW).await.unwrap();
+        // 20 contradictions beside 60 agreements are no quarantine.
+        knows(&federated, 1, 0..20, alive(LATER - 10 * DAY));
+        knows(&federated, 1, 20..28, alive(LATER - 40 * DAY));
+        let lies = seal(Some(&Head::of(past.header.header())), LATER, 30);
+        federated.keep(&lies.header, &lies.body, None, LATER).await.unwrap();
+        let judged = || federated.look(|index| index.judgement(&origin));
+        assert_eq!((judged().months_doubted(), judged().quarantined_since), (1, None));
+        assert_eq!(score(&federated, 1, 29), 0.0, "in the moment in which it comes");
+        assert!(0.5 < score(&federated, 0, 60));
+        federated.judge(LATER).await.unwrap();
+        assert_eq!(score(&federated, 1, 29), 0.0);
+        drop(federated);
+        let federated = open(dir.path()).await;
+        assert_eq!(score(&federated, 1, 29), 0.0, "and over a restart");
+        assert!(0.5 < score(&federated, 0, 60));
+
+        // It was right, as this node's own mail shows.
+        knows(&federated, 0, 0..60, dead(NOW - 50 * DAY));
+        knows(&federated, 1, 0..20, dead(LATER));
+        federated.judge(LATER).await.unwrap();
+        assert!(0.75 < score(&federated, 1, 29));
+    }
+}

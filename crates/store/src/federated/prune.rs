@@ -112,6 +112,8 @@ mod tests {
         let oldest = &federated.heads().await.unwrap()[0];
         assert_eq!((oldest.oldest_epoch, oldest.oldest_segno, oldest.segno), (0, 2, 4));
         assert_eq!(federated.look(|index| index.kept(&origin)), 9);
+        // Merging runs leaves out what lies before.
+        assert_eq!(federated.look(|index| index.oldest_by_number()), [(0, 7)]);
         assert_eq!(federated.prune(NOW + 2000 * day).await.unwrap(), 2);
         let head = federated.head(origin).await.unwrap().unwrap();
         assert_eq!(head.position.segno, 4);

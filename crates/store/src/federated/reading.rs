@@ -22,7 +22,7 @@ impl Federated {
         }
         {
             let mut index = self.write_index();
-            index.count(header);
+            index.count(header, now);
             if let Opened::Readable(verified) = opened {
                 index.add(verified, row);
             }
@@ -74,17 +74,17 @@ impl Federated {
 
     /// How many events of each origin are kept, and from where on.
     pub(super) async fn count_kept(&self) -> Result<(), FederatedError> {
-        let query = "SELECT header FROM segment WHERE parked IS NULL";
-        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], header)?)).await?;
+        let query = "SELECT header, received_at FROM segment WHERE parked IS NULL ORDER BY n";
+        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], numbered)?)).await?;
         let mut index = self.write_index();
-        headers.iter().for_each(|header| index.count(header));
+        headers.iter().for_each(|(header, received_at)| index.count(header, *received_at));
         Ok(())
     }
 
     /// The same of one origin, of which segments were forgotten.
     pub(super) async fn count_again(&self, origin: NodeKey) -> Result<(), FederatedError> {
-        let query = "SELECT header FROM segment WHERE parked IS NULL AND origin = $1";
-        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[origin.0[..].into()], header)?)).await?;
+        let query = "SELECT header, received_at FROM segment WHERE parked IS NULL AND origin = $1 ORDER BY n";
+        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[origin.0[..].into()], numbered)?)).await?;
         self.write_index().count_again(&origin, &headers);
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Federated {
     }
 }
 
-/// A header with its local number.
+/// A header with its local number, or the time when it came.
 fn numbered(row: &Row) -> Result<(Header, u64), SqlError> {
     Ok((header(row)?, row.uint(1)?))
 }

@@ -165,6 +165,11 @@ pub const SENTENCES: Table = &[
         "le fournisseur répondait «\u{a0}adresse inconnue\u{a0}» à presque tout le monde à cette heure-là",
     ),
     (
+        "left-out-doubted-month",
+        "in that month this node said so of many addresses of ours, and most of them took mail",
+        "ce mois-là, ce nœud l’a dit de beaucoup de nos adresses, et la plupart recevaient du courrier",
+    ),
+    (
         "left-out-quarantine",
         "what this node says contradicts our own deliveries too often",
         "ce que dit ce nœud contredit trop souvent nos propres remises",
@@ -179,8 +184,8 @@ pub const SENTENCES: Table = &[
     ("left-out-no-weight", "nobody gave that node a weight", "personne n’a donné de poids à ce nœud"),
     (
         "belief",
-        "rules: agreement {agreement}, provider freeze {freeze}, witnesses by {witness}, quota {quota}, canaries {canaries}",
-        "règles\u{a0}: concordance {agreement}, gel par fournisseur {freeze}, témoins par {witness}, quota {quota}, canaris {canaries}",
+        "rules: agreement {agreement}, months {months}, provider freeze {freeze}, witnesses by {witness}, quota {quota}, canaries {canaries}",
+        "règles\u{a0}: concordance {agreement}, mois {months}, gel par fournisseur {freeze}, témoins par {witness}, quota {quota}, canaris {canaries}",
     ),
     // The send log, the queue, and what would change it.
     ("log", "In the send log, the newest first:", "Dans le journal d’envoi, du plus récent au plus ancien\u{a0}:"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Vote};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record};
-use sm2tp_federation::standing::{OwnWord, Place, Tally, own_word};
+use sm2tp_federation::standing::{Months, OwnWord, Place, month, own_word};
 use sm2tp_federation::tags::Tag;
 use sm2tp_rules::Evidence;
 use sm2tp_rules::suppress::Federated;
@@ -32,12 +32,15 @@ struct Mark {
     origin: NodeKey,
     sequence: u64,
     record: Record,
+    /// The month in which it came.
+    month: u32,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Judged {
-    whole: Tally,
-    fresh: Tally,
+    months: Months,
+    /// Months in which it is not believed.
+    doubted: BTreeSet<u32>,
 }
 
 /// Own evidence by address.
@@ -49,18 +52,18 @@ impl Judge {
     }
 
     /// Takes a verified segment in that came through `by`: compares it with what the node saw, then believes it.
-    pub(super) fn hear(&mut self, sealed: &Sealed, by: NodeKey, own: &Ledger, now: u64) {
+    pub(super) fn hear(&mut self, sealed: &Sealed, by: NodeKey, own: &Ledger, limits: &BeliefLimits, now: u64) {
         let header = sealed.header.header();
         let origin = header.origin();
         self.known_since.entry(origin).or_insert(header.sealed_at());
         self.introduced.entry(origin).or_insert(by);
-        let (mut tally, mut seen) = (Tally::default(), BTreeSet::new());
+        let (mut tally, mut seen, month) = (Months::default(), BTreeSet::new(), month(now));
         for (sequence, record) in &sealed.events {
             let Some(address) = record.tag().and_then(|tag| self.interest.get(&tag)) else { continue };
             if record.class == Class::HARD && !self.is_frozen(record) && seen.insert(*address) {
-                tally.add(own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now)));
+                tally.add(month, own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now)));
             }
-            let mark = Mark { origin, sequence: *sequence, record: *record };
+            let mark = Mark { origin, sequence: *sequence, record: *record, month };
             let marks = self.votes.entry(*address).or_default();
             match marks.iter_mut().find(|known| known.origin == origin) {
                 Some(known) => *known = mark,
@@ -68,19 +71,21 @@ impl Judge {
             }
         }
         let judged = self.judged.entry(origin).or_default();
-        judged.fresh = judged.fresh.plus(tally);
+        judged.months.extend(&tally);
+        judged.doubted = judged.months.doubted(limits);
     }
 
     /// Compares everything again.
-    pub(super) fn judge(&mut self, own: &Ledger, now: u64) {
-        let mut tallies: BTreeMap<NodeKey, Tally> = BTreeMap::new();
+    pub(super) fn judge(&mut self, own: &Ledger, limits: &BeliefLimits, now: u64) {
+        let mut tallies: BTreeMap<NodeKey, Months> = BTreeMap::new();
         for (address, marks) in &self.votes {
             let word = own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now));
             let counts = |mark: &&Mark| mark.record.class == Class::HARD && !self.is_frozen(&mark.record);
-            marks.iter().filter(counts).for_each(|mark| tallies.entry(mark.origin).or_default().add(word));
+            marks.iter().filter(counts).for_each(|mark| tallies.entry(mark.origin).or_default().add(mark.month, word));
         }
         for (origin, judged) in &mut self.judged {
-            (judged.whole, judged.fresh) = (tallies.remove(origin).unwrap_or_default(), Tally::default());
+            judged.months = tallies.remove(origin).unwrap_or_default();
+            judged.doubted = judged.months.doubted(limits);
         }
     }
 
@@ -98,6 +103,11 @@ impl Judge {
         self.judged.iter().filter(move |(_, judged)| is_doomed(judged)).map(|(origin, _)| *origin)
     }
 
+    /// Origins of which a month at least is doubted.
+    pub(super) fn doubted(&self) -> impl Iterator<Item = NodeKey> + '_ {
+        self.judged.iter().filter(|(_, judged)| !judged.doubted.is_empty()).map(|(origin, _)| *origin)
+    }
+
     fn votes(&self, address: u32, limits: &BeliefLimits, now: u64) -> Vec<Vote> {
         let marks = self.votes.get(&address).map_or(&[][..], Vec::as_slice);
         marks.iter().filter_map(|mark| self.vote(mark, limits, now)).collect()
@@ -105,7 +115,7 @@ impl Judge {
 
     fn vote(&self, mark: &Mark, limits: &BeliefLimits, now: u64) -> Option<Vote> {
         let place = self.places.get(&mark.origin)?;
-        let judged = self.judged.get(&mark.origin).copied().unwrap_or_default();
+        let judged = self.judged.get(&mark.origin);
         Some(Vote {
             origin: mark.origin,
             introducer: place.introducer,
@@ -117,7 +127,8 @@ impl Judge {
             epoch: 0,
             sequence: mark.sequence,
             weight_set: 1.0,
-            agreement: judged.agreement(limits).factor(),
+            doubted: judged.is_some_and(|judged| judged.doubted.contains(&mark.month)),
+            agreement: judged.map_or(1.0, |judged| judged.agreement(limits).factor()),
             origin_age_s: now.saturating_sub(self.known_since.get(&mark.origin).copied().unwrap_or(now)),
         })
     }
@@ -129,6 +140,6 @@ impl Judge {
 
 impl Judged {
     fn agreement(&self, limits: &BeliefLimits) -> Agreement {
-        self.whole.plus(self.fresh).agreement(limits)
+        self.months.whole().agreement(limits)
     }
 }

@@ -1,6 +1,10 @@
 //! The logs of all origins: sealed and verified once, with the code of a node, and handed around by number.
 
+use std::io::Write as _;
+
 use ed25519_dalek::SigningKey;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sm2tp_federation::chain::Head;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
 use sm2tp_federation::header::{Position, Sealing, SignedHeader};
@@ -15,7 +19,9 @@ pub(super) struct Sealed {
     pub origin: usize,
     /// Its place in the log of its origin, from 0.
     pub place: u32,
-    /// Octets of header and body.
+    /// What a reader knows of the log when this is the last that it has.
+    pub head: Head,
+    /// Octets of header and body as they travel, packed.
     pub octets: u64,
     /// Sequence numbers and records, as a reader found them.
     pub events: Vec<(u64, Record)>,
@@ -92,13 +98,21 @@ impl Logs {
         let Opened::Readable(verified) = opened else { unreachable!("it is of version 1") };
         let events = verified.events().map(|(sequence, record)| (sequence, *record)).collect();
         let number = u32::try_from(self.sealed.len()).unwrap_or(u32::MAX);
-        by.head = Some(Head::of(header.header()));
+        let head = Head::of(header.header());
+        by.head = Some(head);
         by.log.push(number);
-        let octets = sealed.encode().len() as u64;
+        let octets = packed(&sealed.encode());
         let place = sealing.position.segno;
-        self.sealed.push(Sealed { header, origin, place, octets, events, holders: 1, last_at: now });
+        self.sealed.push(Sealed { header, origin, place, head, octets, events, holders: 1, last_at: now });
         number
     }
+}
+
+/// As a node packs what it serves.
+fn packed(octets: &[u8]) -> u64 {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    let packed = gzip.write_all(octets).and_then(|()| gzip.finish());
+    packed.map_or(octets.len(), |packed| packed.len()) as u64
 }
 
 /// Longer than any run.

@@ -39,6 +39,7 @@ pub(super) struct World {
     dice: Dice,
     pub belief: BeliefLimits,
     quotas: QuotaLimits,
+    seal: SealRules,
     /// Events that each node invents a day, in the place of mail.
     events_day: f64,
 }
@@ -90,6 +91,7 @@ impl World {
             dice: Dice::new(args.seed, 2),
             belief: BeliefLimits::default(),
             quotas: QuotaLimits::default(),
+            seal: args.seal_after.map_or_else(SealRules::default, |hours| SealRules::after(hours * 3600)),
             events_day: if args.mails() { 0.0 } else { args.events },
         };
         world.first_polls();
@@ -146,7 +148,7 @@ impl World {
             let by = self.logs.origins[self.identity[peer]].key;
             for segment in took {
                 let sealed = &self.logs.sealed[segment as usize];
-                self.judges[node].hear(sealed, by, &self.senders[node].own, now);
+                self.judges[node].hear(sealed, by, &self.senders[node].own, &self.belief, now);
             }
         }
     }
@@ -176,7 +178,7 @@ impl World {
         }
         let silent = Judge::default();
         let judge = self.judges.get(node).unwrap_or(&silent);
-        if let Some(records) = self.senders[node].publish(judge, &SealRules::default(), now) {
+        if let Some(records) = self.senders[node].publish(judge, &self.seal, now) {
             self.seal(node, &records, now);
         }
     }
@@ -200,7 +202,7 @@ impl World {
         }
         sender.ask_again(judge, &round);
         if now / 3600 % JUDGE_H == node as u64 % JUDGE_H {
-            judge.judge(&sender.own, now);
+            judge.judge(&sender.own, &self.belief, now);
         }
     }
 
@@ -230,6 +232,8 @@ impl World {
                 self.identity[node] = origin;
             }
         }
+        let origins = self.logs.origins.len();
+        self.readers.iter_mut().for_each(|reader| reader.compare_heads(origins, now / 86_400));
         let key = |node: &usize| self.logs.origins[self.identity[*node]].key;
         let links: HashMap<NodeKey, Vec<NodeKey>> =
             (0..self.peers.len()).map(|node| (key(&node), self.peers[node].iter().map(key).collect())).collect();
