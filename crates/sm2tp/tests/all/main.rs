@@ -6,6 +6,7 @@ mod acme;
 mod alerts;
 mod api;
 mod arc;
+mod backfill;
 mod backup;
 mod bad_peer;
 mod bad_peers;
