@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test test-packages test-alone crash simulate check deb doc book fuzz-smoke fuzz
+.PHONY: demo test test-postgres test-packages test-alone crash simulate check deb doc book fuzz-smoke fuzz
 
 # Two federated nodes, a small Internet and a day of mail on this machine; the status page stays until Ctrl-C.
 demo:
@@ -11,6 +11,12 @@ demo:
 # All tests, as root. They talk to real programs (Postfix, Dovecot, swaks and more); one that misses its program fails.
 test:
 	$(CARGO) test --locked --workspace --profile ci
+	$(MAKE) test-postgres
+
+# The tests of all that lies in the ledger once more, on PostgreSQL, which they start. The largest asks it half a million questions.
+test-postgres:
+	SM2TP_STORE_TESTS=postgres $(CARGO) test --locked --workspace --profile ci --lib -- ledger:: accounts persons tokens alerts audit \
+	    idempotency confirm senders returns federated webhooks outbox sql:: --skip fifty_thousand
 
 # The programs that they talk to, from Debian's packages.
 test-packages:

@@ -100,7 +100,9 @@ pub(crate) fn finding_title(finding: &Finding, opened_at: u64, language: Languag
 pub async fn run(house: House, onward: Onward, watched: Watched, mut stop: watch::Receiver<bool>) {
     let mut troubled = false;
     loop {
-        match round(&house, &onward, &watched).await {
+        // Of several machines one tells.
+        let round = async { if house.ledger.leads() { round(&house, &onward, &watched).await } else { Ok(()) } };
+        match round.await {
             Ok(()) => troubled = false,
             Err(error) if !std::mem::replace(&mut troubled, true) => {
                 tracing::error!(%error, "alerts cannot be made; it will be tried again");
@@ -116,7 +118,8 @@ pub async fn run(house: House, onward: Onward, watched: Watched, mut stop: watch
 /// Calls webhooks until the node stops. Apart from looking: a receiver that hangs holds up nobody else.
 pub async fn post(house: House, mut stop: watch::Receiver<bool>) {
     loop {
-        let waits = match due(&house).await {
+        let due = async { if house.ledger.leads() { due(&house).await } else { Ok(()) } };
+        let waits = match due.await {
             Ok(()) => POST_EVERY,
             Err(error) => {
                 tracing::warn!(%error, "webhooks cannot be called; it will be tried again");

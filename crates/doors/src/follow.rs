@@ -56,6 +56,11 @@ async fn publish(house: &House, client: &Client, mut stop: watch::Receiver<bool>
             () = crate::stopped(&mut stop) => return,
             _ = tick.tick() => {}
         }
+        // On several machines one log goes out, and is asked after once.
+        if !house.ledger.leads() {
+            own = Own::new(crate::now());
+            continue;
+        }
         // Asking peers may be given up at any moment; sealing is not cut off in its middle.
         if !own.is_settled() {
             tokio::select! {
@@ -94,6 +99,8 @@ async fn follow(house: &House, client: &Client, mut stop: watch::Receiver<bool>)
                 }
             },
             _ = tick.tick() => match house.federation.store.peers().await {
+                // Another machine of this node reads them.
+                Ok(_) if !house.ledger.leads() => {}
                 Ok(peers) => start_due(house, client, &mut followed, &mut contacts, peers),
                 Err(error) => tracing::warn!(%error, "the peers cannot be read; they are asked later"),
             }

@@ -65,6 +65,10 @@ fn tell(house: &House, id: &SenderId) {
 }
 
 async fn keep(house: &House) {
+    // On several machines all know the same, and one writes it.
+    if !house.ledger.leads() {
+        return;
+    }
     if let Err(error) = house.senders.save(&house.ledger).await {
         tracing::warn!(%error, "the memories of senders could not be written; they will be later");
     }

@@ -84,6 +84,18 @@ impl Gcra {
     pub fn is_over(self, now_us: u64) -> bool {
         self.due_us <= now_us
     }
+
+    /// What was used since `before`, as time; less than nothing where something was given back. In microseconds, as `now_us`.
+    #[must_use]
+    pub fn used_since(self, before: Self, now_us: u64) -> i64 {
+        self.due_us.max(now_us).cast_signed().saturating_sub(before.due_us.max(now_us).cast_signed())
+    }
+
+    /// With what passed on another machine ([`Gcra::used_since`]).
+    #[must_use]
+    pub fn used_elsewhere(self, used_us: i64, now_us: u64) -> Self {
+        Self { due_us: self.due_us.max(now_us).saturating_add_signed(used_us) }
+    }
 }
 
 impl Per {
@@ -166,6 +178,27 @@ mod tests {
             }
         }
         count
+    }
+
+    #[test]
+    fn what_passes_on_two_machines_is_one_count() {
+        let limit = rate("10/h");
+        let (mut here, mut there) = (Gcra::default(), Gcra::default());
+        for n in 0..5 {
+            for (one, other) in [(0, 1), (1, 0)] {
+                let states = [&mut here, &mut there];
+                let before = *states[one];
+                let after = limit.take(before, T0 + n).unwrap();
+                let used_us = after.used_since(before, T0 + n);
+                let others = states[other].used_elsewhere(used_us, T0 + n);
+                let [first, second] = states;
+                (*first, *second) = if one == 0 { (after, others) } else { (others, after) };
+            }
+        }
+        assert_eq!(here, there);
+        assert!(limit.take(here, T0 + 5).is_err());
+        let back = limit.give_back(here).used_since(here, T0 + 5);
+        assert!(limit.take(there.used_elsewhere(back, T0 + 5), T0 + 5).is_ok());
     }
 
     #[test]

@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use sm2tp_doors::now;
-use sm2tp_store::backup::{self, BackupError};
+use sm2tp_store::backup::{self, BackupError, Source};
 use sm2tp_store::{federated, ledger};
 
 use crate::config::{self, Config};
-use crate::{Exit, Failure, open, say, show};
+use crate::{Exit, Failure, database, open, say, show};
 
 /// Copies the node's data and the files of its configuration into an empty folder.
 pub fn backup(config: &Config, config_file: &Path, target: &Path, as_json: bool) -> Result<ExitCode, Failure> {
-    let copy = backup::backup(&config.data_dir, target, now()).map_err(failure)?;
+    let copy = backup::backup(&config.data_dir, &database::source(config)?, target, now()).map_err(failure)?;
     // For a person to look at: a restored machine may have other names and addresses.
     let folder = target.join("config");
     fs::create_dir_all(&folder).map_err(|error| open::unusable(&folder, &error))?;
@@ -64,12 +64,21 @@ pub fn restore(config: &Config, copy: &Path, as_json: bool) -> Result<ExitCode, 
 pub fn verify(config: &Config, as_json: bool) -> Result<ExitCode, Failure> {
     open::usable(&config.data_dir)?;
     let file = ledger::path(&config.data_dir);
-    if !file.exists() {
+    let from = database::source(config)?;
+    if matches!(from, Source::File) && !file.exists() {
         return Err(failure(BackupError::NoNode { path: config.data_dir.clone() }));
     }
     let scratch = Scratch(config.data_dir.join(format!("verify-{}", std::process::id())));
     let copy = scratch.0.join("ledger.sqlite");
-    backup::copy_database(&file, &copy).map_err(failure)?;
+    match &from {
+        Source::File => backup::copy_database(&file, &copy).map_err(failure)?,
+        #[cfg(feature = "postgres")]
+        Source::Shared(shared) => {
+            fs::create_dir_all(&scratch.0).map_err(|error| open::unusable(&scratch.0, &error))?;
+            sm2tp_store::transfer::to_file(shared, &copy).map_err(|error| failure(error.into()))?;
+        }
+    }
+    let file = config.store.as_ref().map_or(file, |store| PathBuf::from(&store.database));
     // Before its views are made again.
     let segments = federated::verify_segments(&copy, &config.data_dir.join("segments"));
     let (segments, faults) = segments.map_err(|error| open::unusable(&file, &error))?;

@@ -5,6 +5,7 @@ mod audit;
 mod beside;
 mod erase;
 mod key;
+mod migrate;
 mod peer;
 mod stats;
 mod suppress;
@@ -30,6 +31,7 @@ pub use self::audit::Audit;
 pub use self::beside::{Exim, Log, Opensmtpd, Postfix};
 pub use self::erase::Erase;
 pub use self::key::Key;
+pub use self::migrate::Migrate;
 pub use self::peer::Peer;
 pub use self::stats::Stats;
 pub use self::suppress::Suppress;
@@ -78,6 +80,8 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         copy: PathBuf,
     },
+    /// Move the ledger into a PostgreSQL database that several machines share; the node does not run meanwhile.
+    Migrate(Migrate),
     /// Two federated nodes and a small Internet on this machine: see what SM2TP does.
     Demo {
         /// End when the day's mail is done, instead of waiting for Ctrl-C.

@@ -15,6 +15,7 @@ mod outward;
 mod reader;
 mod sections;
 mod shown;
+mod store;
 mod values;
 mod watch;
 
@@ -29,6 +30,7 @@ pub use self::beside::{Filter, Held, Milter, Policy, Senders, Socketmap, Table};
 pub use self::directory::{Find, Ldap};
 pub use self::exports::Exports;
 pub use self::shown::{EXAMPLE, settings};
+pub use self::store::Store;
 #[allow(unused_imports, reason = "the target that mutates it includes this module (fuzz/src/settings.rs)")]
 pub use file::parse;
 pub use file::{blame, load};
@@ -51,6 +53,8 @@ pub struct Config {
     pub language: Language,
     /// How long the send log keeps who wrote to whom, in clear; zero keeps none.
     pub send_log_keep: Duration,
+    /// A database that several machines share; `None`: a file in `data_dir`.
+    pub store: Option<Store>,
     /// The SMTP door; `None`: closed.
     pub smtp: Option<Smtp>,
     /// Certificates for the SMTP door from an authority; `None`: from files, or none.
@@ -521,6 +525,7 @@ mod tests {
         // Of the two ways to find a person one is written.
         let mut full = valid(&uncommented().replace("\nname = \"uid=", "\n#name = \"uid="));
         assert!(full.ldap.take().is_some());
+        assert!(full.store.take().is_some_and(|store| store.password_file.is_some()));
         assert!(full.acme.take().is_some_and(|acme| acme.root.is_some()));
         assert!(
             full.returns

@@ -97,6 +97,7 @@ pub async fn run(config: &Config, config_file: &Path, asked: &Doctor, as_json: b
     let dns = Lookups::new(&outward::resolvers(config))
         .map_err(|error| Failure::new(Exit::Temporary, format!("the resolver: {error}")))?;
     let mut found = machine::all(config, config_file);
+    found.extend(around::database(config));
     let node = around::node(config, &mut found).await;
     let ways = exits::ways(config);
     found.extend(exits::all(config, &dns, &ways).await);

@@ -10,6 +10,7 @@ mod classify;
 mod cli;
 mod companies;
 mod config;
+mod database;
 mod demo;
 mod directory;
 mod dkim;
@@ -163,6 +164,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Backup { target } => backup::backup(&serve::load(&cli.config)?, &cli.config, &target, json),
         Command::Restore { copy } => backup::restore(&serve::load(&cli.config)?, &copy, json),
+        Command::Migrate(asked) => database::migrate(&serve::load(&cli.config)?, &asked, json),
         Command::Ledger(cli::Ledger::Verify) => backup::verify(&serve::load(&cli.config)?, json),
         Command::Setup(asked) => setup::run(asked, &cli.config, json),
         Command::Doctor(asked) => {

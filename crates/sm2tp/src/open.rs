@@ -16,7 +16,7 @@ use sm2tp_doors::identity::{self, Facts};
 use sm2tp_doors::returns::{Back, Language};
 use sm2tp_doors::turned_away::TurnedAway;
 use sm2tp_doors::web::Setting;
-use sm2tp_doors::{Federation, House, now};
+use sm2tp_doors::{Federation, House, Meters, now};
 use sm2tp_federation::descriptor::SignedDescriptor;
 use sm2tp_federation::publish::SealRules;
 use sm2tp_proto::Domain;
@@ -36,7 +36,7 @@ use sm2tp_store::{Book, LedgerError, Persons, Senders};
 
 use crate::beside::{self, networks};
 use crate::config::{self, Config, Switch};
-use crate::{Exit, Failure, alerts};
+use crate::{Exit, Failure, alerts, database};
 
 /// A node's house with what only its opener needs.
 pub struct Opened {
@@ -57,12 +57,12 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
     let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     let spool = spool(dir)?;
-    let file = ledger::path(dir);
-    let ledger = Ledger::open(&file).map_err(|error| unusable(&file, &error))?;
+    let (ledger, file) = database::open(config, spool.name())?;
     let accounts = accounts(config, &ledger, &keys).await.map_err(|error| unusable(&file, &error))?;
     let persons = Persons::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let watch_key = keys.watch_secret();
     let federated = federated(config, &dir.join("segments"), &ledger, &keys).await?;
+    database::is_of(&federated, &keys).await?;
     let limits = limits(config);
     let book = Book::new(ledger.views().clone(), federated.clone(), accounts.clone(), limits, &keys.tags);
     let publisher = Publisher {
@@ -92,6 +92,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let confirm = url.map(|url| confirm(config, url, returns.as_ref(), &ledger)).transpose()?;
     let senders = senders(config, &ledger, watch_key).await.map_err(|error| unusable(&file, &error))?;
     let tokens = Tokens::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
+    let meters = Arc::new(if ledger.is_shared() { Meters::shared() } else { Meters::default() });
     let house = House {
         hostname: config.hostname.as_str().into(),
         spool,
@@ -108,7 +109,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         settings: settings(config_file),
         federation,
         turned_away: TurnedAway::default(),
-        meters: Arc::default(),
+        meters,
         returns,
         alerts,
         confirm,
@@ -334,7 +335,15 @@ fn limits(config: &Config) -> suppress::Limits {
 /// What the node says of itself; signed anew, with the next number, when something in it has changed.
 async fn describe(config: &Config, keys: &Keys, store: &Federated) -> Result<SignedDescriptor, Failure> {
     let (name, contact) = (config.federation.name.clone(), config.federation.contact.clone());
-    let facts = Facts { name, api: api(config), contact };
+    let mut facts = Facts { name, api: api(config), contact };
+    // Machines of one node have names of their own, and their node one.
+    if store.is_shared()
+        && config.federation.url.is_none()
+        && let Ok(Some(known)) = store.descriptor(keys.node_key()).await
+    {
+        let known = known.descriptor();
+        facts = Facts { name: known.name.clone(), api: known.api.clone(), contact: known.contact.clone() };
+    }
     let described = identity::open(keys, store, facts, now()).await;
     described.map_err(|error| Failure::new(Exit::Configuration, format!("own descriptor: {error}")))
 }

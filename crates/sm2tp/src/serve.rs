@@ -12,7 +12,7 @@ use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::{Again, Certificates};
-use sm2tp_doors::{House, api, control, follow, http, returns, senders, smtp};
+use sm2tp_doors::{House, api, control, follow, http, machines, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::Stream;
@@ -33,7 +33,7 @@ use crate::directory::directory;
 use crate::open::{self, Opened};
 use crate::rules::Follower;
 use crate::service::{self, Manager};
-use crate::{Exit, Failure, alerts, companies, outward, pages, say};
+use crate::{Exit, Failure, alerts, companies, database, outward, pages, say};
 
 /// Reads the configuration and refuses what this version would silently ignore.
 pub fn load(path: &Path) -> Result<Config, Failure> {
@@ -53,6 +53,7 @@ pub fn check(path: &Path, as_json: bool) -> Result<ExitCode, Failure> {
     if let Some(ldap) = &config.ldap {
         directory(ldap, path)?;
     }
+    database::check(&config)?;
     open::usable(&config.data_dir)?;
     let keys = open::dkim(&config);
     let mut notes = Vec::new();
@@ -230,6 +231,7 @@ fn start_doors(
     });
     doors.spawn(senders::run(house.clone(), to_senders, stopped.clone()));
     doors.spawn(api::call_webhooks(house.clone(), house.private_webhooks.clone(), stopped.clone()));
+    doors.spawn(machines::run(house.clone(), stopped.clone()));
     let (house, stop) = (house.clone(), stopped.clone());
     doors.spawn(follow::run(house, stop));
     Ok(())

@@ -420,7 +420,11 @@ impl Accounts {
         self.reload().await
     }
 
-    async fn reload(&self) -> Result<(), LedgerError> {
+    /// Reads them again: another machine of this node has changed them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where they cannot be read; those of before hold.
+    pub async fn reload(&self) -> Result<(), LedgerError> {
         let fresh = self.ledger.read(|sql| Ok(read(sql)?)).await?;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
@@ -544,7 +548,7 @@ mod tests {
     #[tokio::test]
     async fn a_login_is_checked_and_carries_its_orgs_domains_and_stream() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let accounts = Accounts::load(ledger.clone(), KEEP).await.unwrap();
         let domain = Domain::parse("asso.example").unwrap();
         accounts.put_org("asso", vec![domain.clone()], Stream::Personal, 1).await.unwrap();
@@ -574,7 +578,7 @@ mod tests {
     #[tokio::test]
     async fn who_a_directory_lets_in_has_an_org_of_this_node_and_never_all_addresses_by_mistake() {
         let dir = TempDir::new();
-        let accounts = Accounts::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap(), KEEP).await.unwrap();
+        let accounts = Accounts::load(crate::testing::ledger(dir.path()), KEEP).await.unwrap();
         let domain = Domain::parse("asso.example").unwrap();
         accounts.put_org("asso", vec![domain.clone()], Stream::Personal, 1).await.unwrap();
         let own = Address::parse("anna@asso.example").unwrap();
@@ -593,7 +597,7 @@ mod tests {
     #[tokio::test]
     async fn what_makes_no_sense_is_refused_with_a_sentence() {
         let dir = TempDir::new();
-        let accounts = Accounts::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap(), KEEP).await.unwrap();
+        let accounts = Accounts::load(crate::testing::ledger(dir.path()), KEEP).await.unwrap();
         for error in [
             accounts.put_org("local", Vec::new(), Stream::Personal, 1).await.unwrap_err(),
             accounts.put_org("", Vec::new(), Stream::Personal, 1).await.unwrap_err(),
@@ -607,7 +611,7 @@ mod tests {
     #[tokio::test]
     async fn scram_keys_come_with_the_password_and_go_when_they_are_not_wanted() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let accounts = Accounts::load(ledger.clone(), KEEP).await.unwrap();
         accounts.put_org("asso", Vec::new(), Stream::Personal, 1).await.unwrap();
         accounts.put_login("asso", "anna", "correct horse", None, 1).await.unwrap();

@@ -268,7 +268,7 @@ mod tests {
     use sm2tp_rules::alerts::{self, Limits};
 
     use super::*;
-    use crate::ledger::path;
+
     use crate::testing::TempDir;
 
     const URL: &str = "https://hooks.example.org/1";
@@ -278,11 +278,11 @@ mod tests {
         let dir = TempDir::new();
         let found = [Finding::DiskLow { free_octets: 1, size_octets: 100 }];
         {
-            let alerts = Alerts::new(Ledger::open(&path(dir.path())).unwrap());
+            let alerts = Alerts::new(crate::testing::ledger(dir.path()));
             let step = alerts::step(&BTreeMap::new(), &found, &[], 1000, &Limits::default());
             alerts.keep(step, vec![URL.to_owned()], 1000).await.unwrap();
         }
-        let alerts = Alerts::new(Ledger::open(&path(dir.path())).unwrap());
+        let alerts = Alerts::new(crate::testing::ledger(dir.path()));
         let (known, sent) = (alerts.incidents().await.unwrap(), alerts.sent_since(0).await.unwrap());
         assert_eq!((known.len(), &sent[..]), (1, &[1000][..]));
         assert_eq!(alerts::step(&known, &found, &sent, 1010, &Limits::default()), Step::default());
@@ -306,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_webhook_takes_or_refuses_for_good_is_not_sent_again() {
         let dir = TempDir::new();
-        let alerts = Alerts::new(Ledger::open(&path(dir.path())).unwrap());
+        let alerts = Alerts::new(crate::testing::ledger(dir.path()));
         for (result, state) in [(Ok(()), None), (Err(Refused { why: "410".into(), for_good: true }), Some("dead"))] {
             alerts.prune(u64::MAX >> 1).await.unwrap();
             let step = alerts::step(&BTreeMap::new(), &[Finding::Test], &[], 50, &Limits::default());

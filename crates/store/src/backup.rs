@@ -24,6 +24,10 @@ use crate::keys::{Keys, KeysError};
 use crate::ledger;
 use crate::spool::{SpoolError, bodies};
 use crate::sql::SqlError;
+#[cfg(feature = "postgres")]
+use crate::sql::postgres::Shared;
+#[cfg(feature = "postgres")]
+use crate::transfer::{self, TransferError};
 
 /// Why there is no copy, or no node of it.
 #[derive(Debug, Error)]
@@ -58,14 +62,26 @@ pub enum BackupError {
     Spool(#[from] SpoolError),
     #[error(transparent)]
     Sql(#[from] SqlError),
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+}
+
+/// Where the ledger of a node is.
+pub enum Source {
+    /// In the data directory.
+    File,
+    /// In a database that several machines share.
+    #[cfg(feature = "postgres")]
+    Shared(Shared),
 }
 
 /// Copies the data directory of a node, running or not, into an empty folder. `now` in unix seconds.
 ///
 /// # Errors
 /// [`BackupError`]; what was copied has no list then, and cannot be restored by mistake.
-pub fn backup(data_dir: &Path, target: &Path, now: u64) -> Result<Manifest, BackupError> {
-    if !ledger::path(data_dir).exists() {
+pub fn backup(data_dir: &Path, from: &Source, target: &Path, now: u64) -> Result<Manifest, BackupError> {
+    if matches!(from, Source::File) && !ledger::path(data_dir).exists() {
         return Err(BackupError::NoNode { path: data_dir.to_owned() });
     }
     make_empty(target)?;
@@ -73,10 +89,13 @@ pub fn backup(data_dir: &Path, target: &Path, now: u64) -> Result<Manifest, Back
     if data_dir.join(QUEUE).exists() {
         copy.queue()?;
     }
-    for database in [REPORTS, LEDGER] {
-        if data_dir.join(database).exists() {
-            copy.database(database)?;
-        }
+    if data_dir.join(REPORTS).exists() {
+        copy.database(REPORTS)?;
+    }
+    match from {
+        Source::File => copy.database(LEDGER)?,
+        #[cfg(feature = "postgres")]
+        Source::Shared(shared) => copy.shared(shared)?,
     }
     for folder in FOLDERS {
         copy.folder(Path::new(folder))?;
@@ -139,6 +158,17 @@ impl Copy {
         copy_rows(rows, &path)?;
         let (octets, sha256) = digest(&path)?;
         self.entries.push(Entry::new(PathBuf::from(name), octets, sha256));
+        Ok(())
+    }
+
+    /// What several machines share becomes a ledger file: a node of one machine can be made of the copy.
+    #[cfg(feature = "postgres")]
+    fn shared(&mut self, shared: &Shared) -> Result<(), BackupError> {
+        let path = self.to.join(LEDGER);
+        drop(create(&path)?);
+        transfer::to_file(shared, &path)?;
+        let (octets, sha256) = digest(&path)?;
+        self.entries.push(Entry::new(PathBuf::from(LEDGER), octets, sha256));
         Ok(())
     }
 

@@ -142,7 +142,7 @@ mod tests {
 
     fn open() -> (TempDir, Ledger, Confirmations) {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&ledger::path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let returns = Returns::open(dir.path(), ledger.clone(), NOW).unwrap();
         (dir, ledger.clone(), Confirmations::new(returns, ledger))
     }

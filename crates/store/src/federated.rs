@@ -9,6 +9,7 @@ mod held;
 mod history;
 mod index;
 mod judging;
+mod machines;
 mod parked;
 mod peers;
 mod proofs;
@@ -44,6 +45,7 @@ use self::index::FRESH_MAX;
 use self::index::upkeep::Upkeep;
 pub use self::index::{Index, RunError, Size, Standing};
 pub use self::judging::{Judgement, Turned};
+use self::machines::Followed;
 pub use self::parked::Waiting;
 pub use self::peers::{Contact, Peer, PeerState};
 pub use self::publish::{Publisher, Tick};
@@ -68,6 +70,8 @@ pub struct Federated {
     /// When the index was last written anew because others erased; unix seconds.
     swept_at: Arc<AtomicU64>,
     held: Arc<Mutex<held::Held>>,
+    /// Of a node of several machines: which segments are in the index here.
+    followed: Arc<Mutex<Followed>>,
 }
 
 /// How many events of each origin.
@@ -125,7 +129,9 @@ impl Federated {
             own_log: Arc::default(),
             swept_at: Arc::default(),
             held: Arc::default(),
+            followed: Arc::default(),
         };
+        federated.fetch_missing().await?;
         federated.load_links().await?;
         federated.load_judgements().await?;
         federated.load_proofs().await?;
@@ -155,9 +161,12 @@ impl Federated {
         self.write_body(signed, body)?;
         let asked = erasing::asked(&opened);
         let erases = !asked.is_empty();
+        let for_others = self.for_others(body);
         let fresh = self.ledger.write(move |sql| {
             erasing::note(sql, header.origin(), &asked)?;
-            Ok(parked::insert(sql, &header, introducer, now, None)?)
+            let fresh = parked::insert(sql, &header, introducer, now, None)?;
+            machines::keep_body(sql, fresh, for_others)?;
+            Ok(fresh)
         });
         if let Some(row) = fresh.await? {
             self.took(&header, &opened, row, now);
@@ -277,6 +286,12 @@ impl Federated {
         self.upkeep.is_busy()
     }
 
+    /// Whether other machines of this node have all of it, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.ledger.is_shared()
+    }
+
     /// The numbers by which others are believed.
     #[must_use]
     pub fn belief(&self) -> &BeliefLimits {
@@ -323,7 +338,7 @@ impl Federated {
     }
 }
 
-fn segment_path(dir: &Path, header: &Header) -> PathBuf {
+pub(crate) fn segment_path(dir: &Path, header: &Header) -> PathBuf {
     let position = header.position();
     dir.join(hex::encode(header.origin().0)).join(format!("{:010}-{:010}.seg", position.epoch, position.segno))
 }

@@ -113,13 +113,13 @@ const KEYS_MAX: u64 = 20_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::path;
+
     use crate::testing::TempDir;
 
     #[tokio::test]
     async fn a_key_is_done_once_and_answers_the_same_for_a_day() {
         let dir = TempDir::new();
-        let keys = Idempotency::new(Ledger::open(&path(dir.path())).unwrap());
+        let keys = Idempotency::new(crate::testing::ledger(dir.path()));
         let key = |token: &str, request: &str| Key::new(token, "order 7", &[request.as_bytes()]);
         assert_eq!(keys.begin(key("a", "x"), 100).await.unwrap(), Begun::First);
         assert_eq!(keys.begin(key("a", "x"), 101).await.unwrap(), Begun::Unknown);

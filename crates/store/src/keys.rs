@@ -299,6 +299,43 @@ impl Keys {
         Ok(true)
     }
 
+    /// The tag keys as they are kept: sealed to our own log key, for other machines of this node, which have it too.
+    ///
+    /// # Errors
+    /// [`KeysError`] where they cannot be read.
+    pub fn sealed_tags(&self) -> Result<String, KeysError> {
+        let path = self.dir.join("tags");
+        let text = read_secret(&path)?.ok_or(KeysError::Malformed { path })?;
+        Ok(text.to_string())
+    }
+
+    /// Whether these are the tag keys of this machine, in their order.
+    ///
+    /// # Errors
+    /// [`KeysError`] where they cannot be opened with our log key.
+    pub fn has_tags(&self, sealed: &str) -> Result<bool, KeysError> {
+        let grants = self.opened_tags(sealed)?;
+        Ok(grants.len() == self.tags.len() && grants.iter().zip(&self.tags).all(|(one, other)| one.key == other.key))
+    }
+
+    /// Takes the tag keys that another machine of this node has.
+    ///
+    /// # Errors
+    /// [`KeysError`] where they cannot be opened with our log key, or not be written.
+    pub fn follow_tags(&mut self, sealed: &str) -> Result<(), KeysError> {
+        self.tags = self.opened_tags(sealed)?;
+        self.write_tags(&self.log_key())
+    }
+
+    fn opened_tags(&self, sealed: &str) -> Result<Vec<TagKeyGrant>, KeysError> {
+        let path = || self.dir.join("tags");
+        let line = |line: &str| {
+            let octets = hex::decode(line).map_err(|_| KeysError::Malformed { path: path() })?;
+            self.open_grant(&octets).map_err(|source| self::sealed(&path(), source))
+        };
+        sealed.lines().map(line).collect()
+    }
+
     /// Each grant is kept sealed to our own log key: one format, and no key in clear on the disk beside the log key.
     fn write_tags(&self, log_key: &LogKey) -> Result<(), KeysError> {
         let path = self.dir.join("tags");
@@ -314,11 +351,7 @@ impl Keys {
     fn read_tags(&self) -> Result<Vec<TagKeyGrant>, KeysError> {
         let path = self.dir.join("tags");
         let Some(text) = read_secret(&path)? else { return Ok(Vec::new()) };
-        let line = |line: &str| {
-            let octets = hex::decode(line).map_err(|_| KeysError::Malformed { path: path.clone() })?;
-            self.open_grant(&octets).map_err(|source| sealed(&path, source))
-        };
-        text.lines().map(line).collect()
+        self.opened_tags(&text)
     }
 }
 

@@ -12,6 +12,8 @@ mod event;
 pub mod figures;
 mod imported;
 mod listed;
+pub mod machines;
+mod opening;
 mod packed;
 mod progress;
 mod refused;
@@ -30,7 +32,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
-use rusqlite::Connection;
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
 use sm2tp_rules::classify::Classifier;
@@ -46,10 +47,14 @@ use self::counted::Counted;
 pub use self::erased::{Kept, Whom};
 pub use self::event::{Event, Subject};
 pub(crate) use self::event::{domain, hour, kind};
+use self::machines::Pictures;
+pub use self::machines::{Area, News, Said};
 pub use self::progress::Progress;
 pub use self::refused::{RefusedExit, refused_exits};
 use self::replay::Replaying;
 pub use self::replay::{Change, Replay, Replayed};
+#[cfg(feature = "postgres")]
+pub(crate) use self::schema::{Table, prepare_shared, tables};
 use self::tail::Tail;
 pub use self::unknown::{UnknownReply, unknown_replies};
 pub use self::verify::{Verified, verify};
@@ -65,16 +70,14 @@ use crate::webhooks::Hooks;
 pub struct Ledger {
     writer: mpsc::Sender<Job>,
     reader: mpsc::Sender<Job>,
-    views: Views,
-    breakers: Breakers,
+    pictures: Pictures,
     watching: Arc<Mutex<Watching>>,
     progress: Progress,
     counted: Counted,
     tail: Tail,
-    hooks: Hooks,
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+type Job = Box<dyn FnOnce(&mut dyn Sql) + Send>;
 
 /// Why the ledger did not do it. Nothing is lost: what the relay told stays in its outbox (I8).
 #[derive(Debug, Error)]
@@ -87,6 +90,14 @@ pub enum LedgerError {
     Thread(#[from] std::io::Error),
     #[error("{0}")]
     Refused(String),
+}
+
+impl LedgerError {
+    /// Whether it is the database that is missing: what was asked can be asked again.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.is_away())
+    }
 }
 
 /// Whether the pair of sender and recipient is kept in clear for a while (R4, R11).
@@ -102,40 +113,9 @@ pub enum SendLog {
 pub type Tagger<'a> = &'a dyn Fn(&Address) -> Option<(KeyId, Tag)>;
 
 impl Ledger {
-    /// Opens or makes the ledger file and loads its views.
-    ///
-    /// # Errors
-    /// [`LedgerError`] where the file cannot be opened or has a newer format.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let mut connection = sql::open_sqlite(path)?;
-        let (views, progress) = (Views::default(), Progress::default());
-        if schema::prepare(&connection)? {
-            sql::transaction::<_, LedgerError>(&mut connection, |sql| Ok(rebuild(sql, &progress)?))?;
-        }
-        views.load(&mut connection)?;
-        let breakers = Breakers::default();
-        breakers.load(&mut connection)?;
-        let hooks = Hooks::default();
-        hooks.load(&mut connection)?;
-        let reader = sql::open_sqlite(path)?;
-        reader.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
-        let (writer, reader) = (owner("ledger", connection)?, owner("ledger-reader", reader)?);
-        Ok(Self {
-            writer,
-            reader,
-            views,
-            breakers,
-            watching: Arc::default(),
-            progress,
-            counted: Counted::default(),
-            tail: Tail::default(),
-            hooks,
-        })
-    }
-
     #[must_use]
     pub fn views(&self) -> &Views {
-        &self.views
+        &self.pictures.views
     }
 
     /// How far the views were made again, while they are.
@@ -161,10 +141,10 @@ impl Ledger {
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let hooks = self.hooks.clone();
+        let pictures = self.pictures.clone();
         ask(&self.writer, move |connection| {
-            let value = sql::transaction(connection, work)?;
-            hooks.load(connection)?;
+            let value = pictures.transaction(connection, work)?;
+            pictures.hooks.load(connection)?;
             Ok(value)
         })
         .await
@@ -172,13 +152,13 @@ impl Ledger {
 
     /// Which organisations have webhooks.
     pub(crate) fn hooks(&self) -> &Hooks {
-        &self.hooks
+        &self.pictures.hooks
     }
 
     /// The providers that are not believed at the moment.
     #[must_use]
     pub fn breakers(&self) -> &Breakers {
-        &self.breakers
+        &self.pictures.breakers
     }
 
     /// A person decides about a provider that is not believed. Answers with the number of refusals that count now.
@@ -186,11 +166,11 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it is believed, or nothing can be written.
     pub async fn decide(&self, provider: String, verdict: Verdict, now: u64) -> Result<usize, LedgerError> {
-        let (views, breakers) = (self.views.clone(), self.breakers.clone());
+        let pictures = self.pictures.clone();
         ask(&self.writer, move |connection| {
-            let events = sql::transaction(connection, |sql| breaker::decide(sql, &provider, verdict, now))?;
-            views.follow(&events);
-            breakers.load(connection)?;
+            let events = pictures.transaction(connection, |sql| breaker::decide(sql, &provider, verdict, now))?;
+            pictures.views.follow(&events);
+            pictures.breakers.load(connection)?;
             Ok(events.len())
         })
         .await
@@ -204,7 +184,8 @@ impl Ledger {
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        ask(&self.writer, move |connection| sql::transaction(connection, work)).await
+        let pictures = self.pictures.clone();
+        ask(&self.writer, move |connection| pictures.transaction(connection, work)).await
     }
 
     /// Runs `question` on the reading connection, which sees every commit.
@@ -223,7 +204,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it cannot be read.
     pub async fn read_to(&self, source: &str) -> Result<u64, LedgerError> {
-        let source = source.to_owned();
+        let source = self.pictures.source(source);
         self.read(move |sql| {
             let last = "SELECT last FROM read_to WHERE source = $1";
             Ok(sql::first(sql, last, &[source.as_str().into()], |row| row.uint(0))?.unwrap_or(0))
@@ -245,12 +226,12 @@ impl Ledger {
         tagger: impl Fn(&Address) -> Option<(KeyId, Tag)> + Send + 'static,
         publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError> + Send + 'static,
     ) -> Result<(), LedgerError> {
-        let (source, views, counted) = (source.to_owned(), self.views.clone(), self.counted.clone());
-        let (breakers, watching) = (self.breakers.clone(), self.watching.clone());
-        let (tail, hooks) = (self.tail.clone(), self.hooks.clone());
+        let (source, pictures, counted) = (self.pictures.source(source), self.pictures.clone(), self.counted.clone());
+        let (watching, tail) = (self.watching.clone(), self.tail.clone());
         ask(&self.writer, move |connection| {
-            let Absorbed { recipients: events, others, read } = sql::transaction(connection, |sql| {
-                absorb(sql, (&source, &batch), send_log, (&views, &hooks), &tagger, publish)
+            let views = &pictures.views;
+            let Absorbed { recipients: events, others, read } = pictures.transaction(connection, |sql| {
+                absorb(sql, (&source, &batch), send_log, (views, &pictures.hooks), &tagger, publish)
             })?;
             counted.add(&others);
             let fresh = batch.iter().filter(|(number, _)| read < *number).map(|(_, told)| told);
@@ -258,9 +239,9 @@ impl Ledger {
                 tail.hear(fresh.clone(), unix_s());
             }
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
-            let erring = watching.hear(fresh, &events, (&views, &breakers));
+            let erring = watching.hear(fresh, &events, (views, &pictures.breakers));
             views.follow(&events);
-            erring.iter().try_for_each(|provider| watching.trip(connection, provider, (&views, &breakers)))
+            erring.iter().try_for_each(|provider| watching.trip(connection, provider, &pictures))
         })
         .await
     }
@@ -270,18 +251,18 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: none of them was kept.
     pub async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
-        let (views, counted) = (self.views.clone(), self.counted.clone());
+        let (pictures, counted) = (self.pictures.clone(), self.counted.clone());
         ask(&self.writer, move |connection| {
             let (recipients, others): (Vec<_>, Vec<_>) =
                 events.into_iter().partition(|event| event.subject == Subject::Recipient);
             // Whoever is refused a thousand times in a second is one line.
             let others = Event::together(others);
-            sql::transaction(connection, |sql| {
+            pictures.transaction::<_, SqlError>(connection, |sql| {
                 recipients.iter().chain(&others).try_for_each(|event| put(sql, event))?;
                 add_up(sql, recipients.iter().chain(&others))
             })?;
             counted.add(&others);
-            views.follow(&recipients);
+            pictures.views.follow(&recipients);
             Ok::<_, LedgerError>(())
         })
         .await
@@ -306,18 +287,17 @@ impl Ledger {
         &self,
         work: impl FnOnce(&mut dyn Sql) -> Result<(Vec<Event>, Option<Bounced>, T), LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (views, breakers, watching) = (self.views.clone(), self.breakers.clone(), self.watching.clone());
+        let (pictures, watching) = (self.pictures.clone(), self.watching.clone());
         let counted = self.counted.clone();
         ask(&self.writer, move |connection| {
-            let (events, bounced, answer) = sql::transaction(connection, work)?;
+            let (views, breakers) = (&pictures.views, &pictures.breakers);
+            let (events, bounced, answer) = pictures.transaction(connection, work)?;
             counted.add(&events);
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
-            let erring = bounced.map(|bounced| watching.hear_report(&bounced, &events, (&views, &breakers)));
+            let erring = bounced.map(|bounced| watching.hear_report(&bounced, &events, (views, breakers)));
             views.follow(&events);
-            erring
-                .unwrap_or_default()
-                .iter()
-                .try_for_each(|provider| watching.trip(connection, provider, (&views, &breakers)))?;
+            let erring = erring.unwrap_or_default();
+            erring.iter().try_for_each(|provider| watching.trip(connection, provider, &pictures))?;
             Ok(answer)
         })
         .await
@@ -355,11 +335,12 @@ impl Ledger {
         tags: impl Fn(&Address) -> Vec<(KeyId, Tag)> + Send + 'static,
     ) -> Result<Replayed, LedgerError> {
         let connection = if mode == Replay::Apply { &self.writer } else { &self.reader };
+        let pictures = self.pictures.clone();
         let replayed = ask(connection, move |connection| {
             let mut replaying = Replaying::new(&rules, &tags, mode);
             match mode {
                 Replay::Show => while replaying.page(connection)? {},
-                Replay::Apply => while sql::transaction(connection, |sql| replaying.page(sql))? {},
+                Replay::Apply => while pictures.transaction(connection, |sql| replaying.page(sql))? {},
             }
             Ok::<_, LedgerError>(replaying.finish())
         })
@@ -375,10 +356,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: the views are as they were.
     pub async fn rebuild(&self) -> Result<u64, LedgerError> {
-        let (views, progress) = (self.views.clone(), self.progress.clone());
+        let (pictures, progress) = (self.pictures.clone(), self.progress.clone());
         ask(&self.writer, move |connection| {
-            let count = sql::transaction::<_, LedgerError>(connection, |sql| Ok(rebuild(sql, &progress)?))?;
-            views.load(connection)?;
+            let count = pictures.transaction::<_, LedgerError>(connection, |sql| Ok(rebuild(sql, &progress)?))?;
+            pictures.views.load(connection)?;
             Ok(count)
         })
         .await
@@ -559,20 +540,30 @@ fn last_line(sql: &mut dyn Sql) -> Result<Option<u64>, SqlError> {
     sql::first(sql, "SELECT MAX(id) FROM send_log", &[], |row| row.uint(0))
 }
 
-/// Gives a connection to a thread of its own that runs what it is sent.
-fn owner(name: &str, mut connection: Connection) -> Result<mpsc::Sender<Job>, LedgerError> {
+/// Starts a thread that opens a connection and runs what it is sent. Answers when it is open.
+fn owner(
+    name: &str,
+    open: impl FnOnce() -> Result<Box<dyn Sql>, LedgerError> + Send + 'static,
+) -> Result<mpsc::Sender<Job>, LedgerError> {
     let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_MAX);
+    let (to, opened) = std::sync::mpsc::sync_channel(1);
     thread::Builder::new().name(name.into()).spawn(move || {
+        let mut connection = match open() {
+            Ok(connection) => connection,
+            Err(error) => return drop(to.send(Err(error))),
+        };
+        drop(to.send(Ok(())));
         while let Some(job) = waiting.blocking_recv() {
-            job(&mut connection);
+            job(&mut *connection);
         }
     })?;
+    opened.recv().map_err(|_| LedgerError::Closed)??;
     Ok(jobs)
 }
 
 async fn ask<T: Send + 'static>(
     owner: &mpsc::Sender<Job>,
-    work: impl FnOnce(&mut Connection) -> Result<T, LedgerError> + Send + 'static,
+    work: impl FnOnce(&mut dyn Sql) -> Result<T, LedgerError> + Send + 'static,
 ) -> Result<T, LedgerError> {
     let (to, answer) = oneshot::channel();
     // The asker may have gone; then the work is done all the same and nobody hears of it.
@@ -664,7 +655,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_counts_once_and_the_views_can_be_rebuilt() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let batch = vec![
             (1, told("jean@x.example", What::Accepted { recipients: 2, by: None })),
             (2, told("jean@x.example", What::Delivered { answer: Answer::default() })),
@@ -685,14 +676,14 @@ mod tests {
         assert_eq!(counters(&ledger).await, want);
         assert_eq!(ledger.views().recipient(&[paul], "asso"), before);
         drop(ledger);
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         assert_eq!(ledger.views().recipient(&[paul], "asso"), before);
     }
 
     #[tokio::test]
     async fn the_yes_of_a_smart_host_proves_nothing_about_the_address() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let delivered = |relayed| What::Delivered { answer: Answer { relayed, ..Answer::default() } };
         let known = |recipient: &str| {
             let tag = tagger(&Address::parse(recipient).unwrap()).unwrap().1;
@@ -710,7 +701,7 @@ mod tests {
     #[tokio::test]
     async fn the_send_log_goes_with_its_time_or_is_never_kept() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let count = |ledger: Ledger| async move {
             let query = "SELECT COUNT(*) FROM send_log";
             ledger.read(move |sql| Ok(sql::first(sql, query, &[], |row| row.uint(0))?)).await.unwrap()
@@ -732,7 +723,7 @@ mod tests {
     #[tokio::test]
     async fn a_person_can_list_and_release() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let jean = tagger(&Address::parse("jean@x.example").unwrap()).unwrap();
         let event = |kind: &str, org: Option<&str>| Event {
             recipient: Some(jean),
@@ -752,7 +743,7 @@ mod tests {
     #[tokio::test]
     async fn lists_are_kept_for_node_and_org_and_by_stream() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let jean = tagger(&Address::parse("jean@x.example").unwrap()).unwrap();
         let event = |kind: &str, org: Option<&str>, stream: Option<Stream>| Event {
             recipient: Some(jean),
@@ -800,7 +791,7 @@ mod tests {
         assert_eq!(pairs, Some(0));
         ledger.write(|_| Ok(())).await.unwrap();
         drop(ledger);
-        let connection = Connection::open(path(dir.path())).unwrap();
+        let connection = rusqlite::Connection::open(path(dir.path())).unwrap();
         connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM;").unwrap();
         drop(connection);
         let octets = std::fs::read(path(dir.path())).unwrap();

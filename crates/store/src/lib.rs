@@ -20,6 +20,8 @@ pub mod spool;
 pub mod sql;
 pub mod tokens;
 pub mod told;
+#[cfg(feature = "postgres")]
+pub mod transfer;
 pub mod webhooks;
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Outbox {
             trouble &= carried.is_err();
             match carried {
                 Ok(0) if *stop.borrow() => return,
-                Ok(count) if count == BATCH_MAX || *stop.borrow() => {}
+                Ok(count) if count == self.batch_max() || *stop.borrow() => {}
                 // A ledger that took each happening by itself would sync as often as the spool.
                 Ok(_) => {
                     tokio::select! {
@@ -68,9 +68,17 @@ impl Outbox {
         }
     }
 
+    fn batch_max(&self) -> usize {
+        if self.ledger.is_shared() { SHARED_BATCH_MAX } else { BATCH_MAX }
+    }
+
     /// Carries one batch; answers with how many entries it had.
     async fn carry(&self) -> Result<usize, LedgerError> {
-        let batch = self.spool.outbox(BATCH_MAX).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
+        let batch = self.spool.outbox(self.batch_max()).await;
+        let mut batch = batch.map_err(|error| LedgerError::Refused(error.to_string()))?;
+        // Numbers of mails that no other machine of this node has.
+        let base = self.ledger.mail_base();
+        batch.iter_mut().for_each(|(_, told)| told.mail = told.mail.saturating_add(base));
         let Some((last, _)) = batch.last() else { return Ok(0) };
         let (last, count) = (*last, batch.len());
         let (book, publisher) = (self.book.clone(), self.publisher.clone());
@@ -95,6 +103,8 @@ impl Outbox {
 
 /// Entries of one transaction of the ledger.
 const BATCH_MAX: usize = 1000;
+/// Where each statement is a question over a network, and other machines wait for the end of the transaction.
+const SHARED_BATCH_MAX: usize = 200;
 /// How soon a bounce is known to every door.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(1);

@@ -65,6 +65,15 @@ impl Persons {
         Ok(Self { ledger, known: Arc::new(RwLock::new(known)), checking: Checking::default(), dummy: dummy.into() })
     }
 
+    /// Reads them again: another machine of this node has changed them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where they cannot be read; those of before hold.
+    pub async fn reload(&self) -> Result<(), LedgerError> {
+        *self.known_mut() = self.ledger.read(|sql| Ok(read(sql)?)).await?;
+        Ok(())
+    }
+
     /// Nobody has an account yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -332,7 +341,7 @@ mod tests {
     const PASSWORD: &str = "correct horse battery";
 
     async fn open(dir: &TempDir) -> Persons {
-        Persons::load(Ledger::open(&crate::ledger::path(dir.path())).unwrap()).await.unwrap()
+        Persons::load(crate::testing::ledger(dir.path())).await.unwrap()
     }
 
     #[tokio::test]
@@ -423,7 +432,7 @@ mod tests {
         .unwrap();
         drop(old);
         for is_new in [true, false] {
-            let persons = open(&dir).await;
+            let persons = Persons::load(Ledger::open(&path).unwrap()).await.unwrap();
             assert_eq!(persons.is_empty(), is_new);
             if is_new {
                 persons.add("anna", Role::Owner, PASSWORD, NOW).await.unwrap();

@@ -15,7 +15,7 @@ use sm2tp_rules::returned::{BOUNCE_DAYS_MAX, COMPLAINT_DAYS_MAX};
 pub use self::inbox::{Arrived, Inbox, Line, Mark, Waiting};
 pub(crate) use self::kept::keep;
 pub use self::kept::{Counted, Sent};
-use self::keys::ReturnKeys;
+use self::keys::{Chain, ReturnKeys};
 pub use self::links::{Confirmation, Link};
 pub use self::settle::{Failed, Found, Offered, Settled};
 use crate::keys::{KeysError, random};
@@ -40,7 +40,8 @@ impl Returns {
     /// # Errors
     /// [`KeysError`]; nothing is made anew where something unreadable lies.
     pub fn open(dir: &Path, ledger: Ledger, now: u64) -> Result<Self, KeysError> {
-        let keys = ReturnKeys::open(dir, now)?;
+        let chain = if ledger.is_shared() { Chain::Shared } else { Chain::Random };
+        let keys = ReturnKeys::open(dir, now, chain)?;
         let tokens = keys.tokens();
         Ok(Self { keys: Arc::new(RwLock::new(Known { keys, tokens })), ledger })
     }

@@ -3,6 +3,8 @@
 //! Everything is in memory and answers at once; what changed is written to the ledger's file in batches, some time later
 //! ([`Senders::save`]). A node that is killed forgets the last seconds of its senders, and nothing else.
 
+mod others;
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use sm2tp_rules::watch::{
 };
 use sm2tp_rules::{Cause, Fate, Stream};
 use tokio::sync::Notify;
+
+use self::others::Untold;
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::returns::Sent;
@@ -103,6 +107,8 @@ struct Inner {
     /// Whose level changed, for those who move their mail.
     changed: Mutex<BTreeSet<SenderId>>,
     notify: Notify,
+    /// What the other machines of this node do not know yet; none: there are no others.
+    untold: Option<Mutex<Untold>>,
 }
 
 impl Mode {
@@ -210,6 +216,7 @@ impl Senders {
             unsaved: Mutex::default(),
             changed: Mutex::new(unusual),
             notify: Notify::new(),
+            untold: ledger.is_shared().then(Mutex::default),
         })))
     }
 
@@ -250,6 +257,7 @@ impl Senders {
         }
         let fact = self.fact(named, now);
         let limits = &self.0.limits;
+        self.tell(id, || others::What::of_attempt(&fact));
         self.with(id, now, |org| {
             org.attempt(&id.name, &fact, limits, now);
             self.enforced(org, &id.name, now)
@@ -277,6 +285,7 @@ impl Senders {
     pub fn logged(&self, id: &SenderId, named: &Named<'_>, at: u64, now: u64) {
         if self.0.mode != Mode::Off {
             let fact = self.fact(named, at);
+            self.tell(id, || others::What::of_attempt(&fact));
             self.in_time(id, at, now, |org, limits, now| {
                 org.attempt(&id.name, &fact, limits, now);
             });
@@ -286,6 +295,7 @@ impl Senders {
     /// Counts what became of mail of which a log tells, in the time of the log.
     pub fn learn_logged(&self, heard: &Heard, now: u64) {
         let Heard { id, answer } = heard;
+        self.tell(id, || others::What::of_answer(answer));
         if self.0.mode != Mode::Off && self.org(&id.org).is_some() {
             self.in_time(id, answer.at, now, |org, limits, now| {
                 org.answered(&id.name, answer, limits, now);
@@ -319,6 +329,7 @@ impl Senders {
     }
 
     fn answered(&self, id: &SenderId, answer: &Answer, now: u64) {
+        self.tell(id, || others::What::of_answer(answer));
         // Nobody is met by an answer: a sender that was forgotten, or whose organisation is gone, stays so.
         if self.0.mode != Mode::Off && self.org(&id.org).is_some() {
             self.with(id, now, |org| org.answered(&id.name, answer, &self.0.limits, now));
@@ -382,6 +393,11 @@ impl Senders {
 
     /// A person decides about a sender, which may be one that never wrote.
     pub fn decide(&self, id: &SenderId, decision: Decision, note: &str, stream: Stream, now: u64) {
+        self.tell(id, || others::What::of_decision(decision, note, stream, now));
+        self.decided(id, decision, note, stream, now);
+    }
+
+    fn decided(&self, id: &SenderId, decision: Decision, note: &str, stream: Stream, now: u64) {
         self.with(id, now, |org| {
             let watch = org.sender(&id.name, stream, now);
             match decision {
@@ -394,11 +410,21 @@ impl Senders {
 
     /// A mailing will come.
     pub fn announce(&self, id: &SenderId, recipients: u32, until: u64, note: &str, stream: Stream, now: u64) {
+        self.tell(id, || others::What::Announced { at: now, recipients, until, note: note.to_owned(), stream });
+        self.announced(id, recipients, until, note, stream, now);
+    }
+
+    fn announced(&self, id: &SenderId, recipients: u32, until: u64, note: &str, stream: Stream, now: u64) {
         self.with(id, now, |org| org.sender(&id.name, stream, now).announce(recipients, until, note));
     }
 
     /// An organisation is gone, and its senders with it.
     pub fn forget(&self, org: &str) {
+        self.tell(&whole_of(org), || others::What::Forgotten);
+        self.forgotten(org);
+    }
+
+    fn forgotten(&self, org: &str) {
         let removed = lock(&self.0.orgs).remove(org);
         let Some(removed) = removed else { return };
         let mut unsaved = lock(&self.0.unsaved);
@@ -450,6 +476,9 @@ impl Senders {
         let before = org.stood(&id.name);
         let done = work(&mut org);
         let is_changed = org.stood(&id.name) != before;
+        if is_changed && org.stood(&id.name) == Level::Blocked {
+            self.tell(id, || others::What::of_blocked(org.known_mut(&id.name)));
+        }
         let forgotten = org.take_forgotten();
         drop(org);
         let mut unsaved = lock(&self.0.unsaved);
@@ -569,7 +598,6 @@ const SAVED_AT_ONCE: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger;
 
     const T0: u64 = 1_800_000_000;
 
@@ -602,7 +630,7 @@ mod tests {
     async fn what_is_remembered_survives_a_restart_and_goes_with_its_organisation() {
         let folder = std::env::temp_dir().join(format!("sm2tp-senders-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let ledger = Ledger::open(&ledger::path(&folder)).unwrap();
+        let ledger = crate::testing::ledger(&folder);
         let senders = open(&ledger, Mode::Enforce).await;
         let standings: Vec<_> = (0..150).map(|n| named(&senders, "asso", n)).collect();
         assert_eq!(standings[0], Standing::Normal);
@@ -632,7 +660,7 @@ mod tests {
     async fn a_log_of_days_ago_is_lived_through_and_one_of_now_is_judged() {
         let folder = std::env::temp_dir().join(format!("sm2tp-senders-log-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let ledger = Ledger::open(&ledger::path(&folder)).unwrap();
+        let ledger = crate::testing::ledger(&folder);
         let senders = open(&ledger, Mode::Enforce).await;
         let id = SenderId { org: "local".into(), name: "anna".into() };
         let day = 86_400;
@@ -661,7 +689,7 @@ mod tests {
     async fn who_is_learned_from_is_stopped_for_bad_recipients_and_for_numbers_when_it_is_known() {
         let folder = std::env::temp_dir().join(format!("sm2tp-senders-learn-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let ledger = Ledger::open(&ledger::path(&folder)).unwrap();
+        let ledger = crate::testing::ledger(&folder);
         let limits = Limits { learn_s: 35 * 86_400, ..Limits::default() };
         let senders = Senders::open(&ledger, Mode::Learn, limits.clone(), [7; 32]).await.unwrap();
         // A newsletter on the first day, and another one a month later.
@@ -690,7 +718,7 @@ mod tests {
     async fn who_only_observes_stops_nobody_and_who_is_off_counts_nothing() {
         let folder = std::env::temp_dir().join(format!("sm2tp-senders-off-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let ledger = Ledger::open(&ledger::path(&folder)).unwrap();
+        let ledger = crate::testing::ledger(&folder);
         for (mode, seen) in [(Mode::Observe, 1), (Mode::Off, 0)] {
             let senders = open(&ledger, mode).await;
             assert!((0..150).all(|n| named(&senders, "asso", n) == Standing::Normal));

@@ -1,12 +1,18 @@
 //! The little SQL that the ledger needs, the same for SQLite and PostgreSQL: `$1` placeholders, upserts, RETURNING.
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use std::path::Path;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 use thiserror::Error;
 
-/// A database connection with one owner. The ledger's writer thread holds one, its reader thread another.
+use crate::overwritten;
+
+/// A database connection with one owner. Where a value may be null, its first place is beside a column, which says what it is.
+///  The ledger's writer thread holds one, its reader thread another.
 pub trait Sql: Send {
     /// Runs one statement; answers with the number of rows it changed.
     ///
@@ -24,6 +30,47 @@ pub trait Sql: Send {
         values: &[Value],
         each: &mut dyn FnMut(&Row) -> Result<(), SqlError>,
     ) -> Result<(), SqlError>;
+
+    /// Runs several statements without values.
+    ///
+    /// # Errors
+    /// [`SqlError`] in the database's own words.
+    fn batch(&mut self, sql: &str) -> Result<(), SqlError>;
+
+    /// From here on all or nothing is done, and nobody else writes.
+    ///
+    /// # Errors
+    /// [`SqlError`] in the database's own words.
+    fn begin(&mut self) -> Result<(), SqlError> {
+        self.execute("BEGIN", &[]).map(drop)
+    }
+
+    /// What was done since [`Sql::begin`] holds.
+    ///
+    /// # Errors
+    /// [`SqlError`]: nothing of it holds; where the database went away in this moment, that is not known.
+    fn commit(&mut self) -> Result<(), SqlError> {
+        self.execute("COMMIT", &[]).map(drop)
+    }
+
+    /// Nothing that was done since [`Sql::begin`] holds. A connection that cannot do even this says so at the next begin.
+    fn rollback(&mut self) {
+        let _ = self.execute("ROLLBACK", &[]);
+    }
+
+    /// What was removed goes from the octets of the database, too.
+    ///
+    /// # Errors
+    /// [`SqlError`] where that is not sure.
+    fn overwrite(&mut self, gone: &[Vec<u8>]) -> Result<(), SqlError>;
+
+    /// Whether this connection is the one of its node that does what one machine does for all of them.
+    ///
+    /// # Errors
+    /// [`SqlError`] in the database's own words.
+    fn leads(&mut self) -> Result<bool, SqlError> {
+        Ok(true)
+    }
 }
 
 /// One column value.
@@ -51,6 +98,18 @@ pub enum SqlError {
     Stored(String),
     #[error("the ledger has format {found}, this version knows {known}: install the version that wrote it")]
     Newer { found: i64, known: i64 },
+    #[error("the database refused: {0}")]
+    Refused(String),
+    #[error("the database does not answer: {0}")]
+    Away(String),
+}
+
+impl SqlError {
+    /// Whether it is the database that is missing, and not something wrong with what was asked of it.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away(_))
+    }
 }
 
 /// Opens an SQLite file: WAL so that readers do not stop the writer, FULL because a segment that a peer has pulled must
@@ -78,15 +137,15 @@ pub fn transaction<T, E: From<SqlError>>(
     sql: &mut dyn Sql,
     work: impl FnOnce(&mut dyn Sql) -> Result<T, E>,
 ) -> Result<T, E> {
-    sql.execute("BEGIN", &[])?;
+    sql.begin()?;
     match work(sql) {
         Ok(value) => {
-            sql.execute("COMMIT", &[])?;
+            sql.commit()?;
             Ok(value)
         }
         Err(error) => {
-            // The first error is the one that matters; a connection that cannot roll back says so at the next BEGIN.
-            let _ = sql.execute("ROLLBACK", &[]);
+            // The first error is the one that matters.
+            sql.rollback();
             Err(error)
         }
     }
@@ -151,9 +210,23 @@ impl Sql for Connection {
         }
         Ok(())
     }
+
+    fn batch(&mut self, sql: &str) -> Result<(), SqlError> {
+        Ok(self.execute_batch(sql)?)
+    }
+
+    fn overwrite(&mut self, gone: &[Vec<u8>]) -> Result<(), SqlError> {
+        Ok(overwritten::overwrite(self, gone)?)
+    }
 }
 
 impl Row {
+    /// All columns as they are, for who copies a table.
+    #[must_use]
+    pub fn values(&self) -> &[Value] {
+        &self.0
+    }
+
     /// # Errors
     /// [`SqlError::Column`] when it is no number.
     pub fn int(&self, column: usize) -> Result<i64, SqlError> {

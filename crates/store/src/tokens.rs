@@ -219,7 +219,11 @@ impl Tokens {
         self.reload().await
     }
 
-    async fn reload(&self) -> Result<(), LedgerError> {
+    /// Reads them again: another machine of this node has changed them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where they cannot be read; those of before hold.
+    pub async fn reload(&self) -> Result<(), LedgerError> {
         let query = "SELECT id, name, role, org, scopes, login, rate, made_at, made_by, expires_at, hash FROM token";
         let all = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await?;
         let known = all.into_iter().map(|token| (token.id.clone(), Arc::new(token))).collect();
@@ -353,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn the_tokens_of_an_org_or_a_login_go_with_it() {
         let dir = TempDir::new();
-        let tokens = Tokens::load(Ledger::open(&path(dir.path())).unwrap()).await.unwrap();
+        let tokens = Tokens::load(crate::testing::ledger(dir.path())).await.unwrap();
         let (_, of_org) = tokens.make(&wanted(), "", 100).await.unwrap();
         let other = Wanted { org: Some("other".into()), login: Some("shop".into()), ..wanted() };
         let (_, of_login) = tokens.make(&other, "", 100).await.unwrap();
@@ -366,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn what_makes_no_sense_is_not_made() {
         let dir = TempDir::new();
-        let tokens = Tokens::load(Ledger::open(&path(dir.path())).unwrap()).await.unwrap();
+        let tokens = Tokens::load(crate::testing::ledger(dir.path())).await.unwrap();
         for wrong in [
             Wanted { role: "root".into(), ..wanted() },
             Wanted { org: None, ..wanted() },

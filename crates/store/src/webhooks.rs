@@ -206,7 +206,7 @@ impl Webhooks {
     /// [`LedgerError`] where the ledger cannot be read.
     pub async fn list(&self, org: Option<String>) -> Result<Vec<Webhook>, LedgerError> {
         let query = "SELECT id, org, url, events, made_at, waiting, lost, gone, (SELECT COUNT(*) FROM webhook_event \
-            WHERE webhook = webhook.id AND state = 'dead') FROM webhook WHERE $1 IS NULL OR org = $1 ORDER BY org, id";
+            WHERE webhook = webhook.id AND state = 'dead') FROM webhook WHERE org = $1 OR $1 IS NULL ORDER BY org, id";
         let org = org.map_or(Value::Null, Value::Text);
         self.0.read(move |sql| Ok(sql::all(sql, query, &[org], webhook)?)).await
     }
@@ -327,8 +327,8 @@ impl Webhooks {
             .change_hooks(move |sql| {
                 let again = "UPDATE webhook_event SET state = 'waiting', tries = 0, next_at = $2, until = $3, why = NULL \
                     WHERE id IN (SELECT id FROM webhook_event WHERE webhook = $1 AND state = 'dead' \
-                    AND ($4 IS NULL OR id = $4) ORDER BY id \
-                    LIMIT (SELECT MAX($5 - waiting, 0) FROM webhook WHERE id = $1))";
+                    AND (id = $4 OR $4 IS NULL) ORDER BY id \
+                    LIMIT (SELECT CASE WHEN waiting < $5 THEN $5 - waiting ELSE 0 END FROM webhook WHERE id = $1))";
                 let event = event.map_or(Value::Null, Value::from);
                 let until = now.saturating_add(WAIT_S);
                 let values = [id.as_str().into(), now.into(), until.into(), event, WAITING_MAX.into()];
@@ -358,8 +358,9 @@ pub(crate) fn naming(
     is: impl Fn(&str) -> bool,
     in_words: impl Fn(&str) -> bool,
 ) -> Result<Vec<(u64, Option<String>)>, SqlError> {
-    let query = "SELECT id, webhook, state, event FROM webhook_event WHERE event LIKE $1 OR event GLOB $2";
-    let values = [format!("%{domain}%").into(), "*[^ -~]*".into()];
+    let query = "SELECT id, webhook, state, event FROM webhook_event WHERE LOWER(event) LIKE $1 \
+        OR LENGTH(event) <> OCTET_LENGTH(event)";
+    let values = [format!("%{domain}%").into()];
     let mut found = Vec::new();
     sql.rows(query, &values, &mut |row| {
         let event: Json = serde_json::from_str(row.text(3)?).map_err(|error| SqlError::Stored(error.to_string()))?;

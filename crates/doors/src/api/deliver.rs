@@ -57,7 +57,9 @@ pub async fn run(house: House, private: Networks, mut stop: watch::Receiver<bool
     let (mut turns, mut calls) = (Turns::default(), JoinSet::new());
     let mut pruning = tokio::time::interval(PRUNE_EVERY);
     loop {
-        if let Err(error) = start(&caller, &mut turns, &mut calls).await {
+        // One machine of a node calls for all of them.
+        let started = if house.ledger.leads() { start(&caller, &mut turns, &mut calls).await } else { Ok(()) };
+        if let Err(error) = started {
             tracing::warn!(%error, "webhooks cannot be called; it will be tried again");
         }
         tokio::select! {

@@ -37,8 +37,13 @@ async fn gather(house: &House) -> Result<String, String> {
     let reasons =
         [("door-full", turned.door_full), ("client-full", turned.client_full), ("client-fast", turned.client_fast)];
     out.family(&TURNED_AWAY, reasons.map(|(reason, count)| (vec![reason.to_owned()], count)));
-    for_people(&mut out, house).await?;
-    federation(&mut out, house).await?;
+    out.one(&DATABASE_AWAY, house.ledger.away_since().map_or(0, |since| now().saturating_sub(since).max(1)));
+    out.one(&LEADS, u8::from(house.ledger.leads()));
+    // What the database alone knows is left out while it is away.
+    if house.ledger.away_since().is_none() {
+        for_people(&mut out, house).await?;
+        federation(&mut out, house).await?;
+    }
     process(&mut out);
     Ok(out.finish())
 }
@@ -152,6 +157,8 @@ pub const FAMILIES: &[Family] = &[
     PEER_LAG,
     FEDERATED,
     UNPUBLISHED,
+    DATABASE_AWAY,
+    LEADS,
     CPU,
     MEMORY,
     FILES,
@@ -196,6 +203,16 @@ const TURNED_AWAY: Family = counter(
 const SENDERS: Family = gauge("sm2tp_senders", "Senders that the watch, or a person, slowed or blocked.", &["level"]);
 const BREAKERS: Family = gauge("sm2tp_breakers_tripped", "Providers whose refusals are not believed.", &[]);
 const ALERTS: Family = gauge("sm2tp_alerts_open", "Incidents that are not over, by kind (docs/alerts.md).", &["kind"]);
+const DATABASE_AWAY: Family = gauge(
+    "sm2tp_database_away_seconds",
+    "For how long the database that several machines share does not answer; 0: it does, or there is none.",
+    &[],
+);
+const LEADS: Family = gauge(
+    "sm2tp_machine_leads",
+    "1 on the machine that publishes, reads peers and sends alerts for all machines of the node, or is the only one.",
+    &[],
+);
 const RULES_BROKEN: Family =
     gauge("sm2tp_rules_broken", "1 where a file of rules for replies cannot be used as it stands now.", &[]);
 const PEERS: Family = gauge("sm2tp_peers", "Other nodes, by how far the peering is.", &["state"]);

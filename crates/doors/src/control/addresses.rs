@@ -180,7 +180,7 @@ fn bounced(row: &Row) -> Result<Value, SqlError> {
     }))
 }
 
-const LISTED: &str = "SELECT list, tag, domain, at, org, note FROM listed WHERE $2 IS NULL OR org = $2 \
+const LISTED: &str = "SELECT list, tag, domain, at, org, note FROM listed WHERE org = $2 OR $2 IS NULL \
     ORDER BY at DESC LIMIT $1";
 const BOUNCED: &str =
     "SELECT tag, domain, hard_at, hard_strong, reply FROM recipient WHERE hard_at <> 0 ORDER BY hard_at DESC LIMIT $1";

@@ -240,7 +240,7 @@ fn place(entry: &Value) -> After {
 const BOUNCED: &str = "SELECT tag, key_id, domain, hard_at, hard_strong, hard_inactive, hard_code, \
     hard_enhanced, reply, hard_imported FROM recipient WHERE tag > $1 AND $2 < hard_at ORDER BY tag LIMIT $3";
 const LISTED: &str = "SELECT tag, key_id, domain, list, org, at, note FROM listed \
-    WHERE (tag, list, org) > ($1, $2, $3) AND list NOT LIKE 'allow%' AND ($4 IS NULL OR org = $4) \
+    WHERE (tag, list, org) > ($1, $2, $3) AND list NOT LIKE 'allow%' AND (org = $4 OR $4 IS NULL) \
     ORDER BY tag, list, org LIMIT $5";
 /// One transaction of the ledger, which others wait for: some tenths of a second.
 pub const IMPORT_ENTRIES_MAX: usize = 2000;

@@ -73,6 +73,7 @@ pub(super) async fn show(house: &House, mail: u64) -> Result<Value, Problem> {
 /// What became of a mail, as long as the send log has it: each attempt with its answer, the first one first.
 pub(super) async fn log(house: &House, mail: u64, since: u64, org: Option<String>) -> Result<Value, Problem> {
     let org = org.map_or(sql::Value::Null, sql::Value::Text);
+    let mail = mail.saturating_add(house.ledger.mail_base());
     let values = [since.into(), mail.into(), org, LIFE_MAX.into()];
     let found = house.ledger.read(move |sql| {
         Ok(sql::all(sql, LIFE, &values, |row| {
@@ -131,7 +132,7 @@ pub(super) async fn sites(onward: &Onward) -> Result<Value, Problem> {
 
 /// What told the stream of a mail, as long as the send log has it.
 async fn known_by(house: &House, mail: &Mail) -> Result<Option<String>, Problem> {
-    let (id, at) = (mail.id, mail.received_at);
+    let (id, at) = (mail.id.saturating_add(house.ledger.mail_base()), mail.received_at);
     let query = "SELECT text FROM send_log WHERE at = $1 AND mail = $2 AND kind = 'accepted'";
     let text = house
         .ledger
@@ -382,11 +383,11 @@ fn header(content: &[u8]) -> String {
 }
 
 const LIFE: &str = "SELECT at, kind, recipient, mx, stage, code, enhanced, text, cause, rule, exit FROM send_log \
-    WHERE $1 <= at AND mail = $2 AND ($3 IS NULL OR org = $3) ORDER BY id LIMIT $4";
+    WHERE $1 <= at AND mail = $2 AND (org = $3 OR $3 IS NULL) ORDER BY id LIMIT $4";
 /// As the index has it (`send_log_accepted`).
-const FIND: &str = "SELECT mail, at, org, mail_from, message_id FROM send_log \
-    WHERE kind = 'accepted' AND message_id IN ($1, $2) AND ($3 IS NULL OR org = $3) \
-    GROUP BY mail ORDER BY id DESC LIMIT $4";
+const FIND: &str = "SELECT mail, MIN(at), MIN(org), MIN(mail_from), MIN(message_id) FROM send_log \
+    WHERE kind = 'accepted' AND message_id IN ($1, $2) AND (org = $3 OR $3 IS NULL) \
+    GROUP BY mail ORDER BY MAX(id) DESC LIMIT $4";
 /// Whoever repeats a Message-ID so often does not look for one mail.
 const FOUND_MAX: u64 = 50;
 const SITES_TIME: Duration = Duration::from_secs(2);

@@ -19,7 +19,7 @@ pub(super) async fn run(house: &House, mut stop: watch::Receiver<bool>) {
             () = crate::stopped(&mut stop) => return,
             _ = tick.tick() => {}
         }
-        if Instant::now() < next_at {
+        if Instant::now() < next_at || !house.ledger.leads() {
             continue;
         }
         let began = Instant::now();

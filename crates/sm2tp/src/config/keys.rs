@@ -24,6 +24,13 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         ],
     },
     SectionKeys {
+        name: "store",
+        keys: &[
+            ("database", r#""postgres://sm2tp@/sm2tp?host=/var/run/postgresql""#),
+            ("password_file", r#""/etc/sm2tp/database.password""#),
+        ],
+    },
+    SectionKeys {
         name: "smtp",
         keys: &[
             ("listen", r#"["127.0.0.1:2525"]"#),

@@ -21,7 +21,7 @@ use super::values::{
 use super::{
     Acme, AnySender, Config, Dkim, DkimSign, Dns, Federation, Http, Language, Local, LogFile, LogFormat, LogPlace,
     Logs, Network, Place, Relay, RelayTls, Returns, Seal, Smtp, Stream, Suppression, Switch, TlsFiles, alerts, belief,
-    beside, directory, exports, net, watch,
+    beside, directory, exports, net, store, watch,
 };
 
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("en", Language::En), ("fr", Language::Fr)];
@@ -87,6 +87,7 @@ pub(super) fn config(top: &Section<'_>) -> Result<Config, ConfigError> {
         data_dir: top.text("data_dir", path)?.unwrap_or_else(|| "/var/lib/sm2tp".into()),
         language: top.text("language", word(LANGUAGES))?.unwrap_or(Language::En),
         send_log_keep: any(top, "send_log_keep", 30 * DAY)?,
+        store: top.open("store").map(|section| store::store(&section)).transpose()?,
         smtp,
         acme,
         ldap: top.open("ldap").map(|section| directory::ldap(&section)).transpose()?,

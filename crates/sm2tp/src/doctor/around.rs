@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sm2tp_doors::control::{self, Request};
+use sm2tp_doors::now;
 use sm2tp_relay::Lookups;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use super::exits::Way;
 use super::{Doctor, Finding, Level};
 use crate::config::{Config, Place};
-use crate::{exim, postfix};
+use crate::{database, exim, postfix, show};
 
 /// What the running node says; null where it does not run.
 #[derive(Debug, Default)]
@@ -24,6 +25,24 @@ pub struct Node {
     pub orgs: Value,
     pub dkim: Value,
     peers: Value,
+}
+
+/// The database that several machines share, and the machines.
+pub fn database(config: &Config) -> Vec<Finding> {
+    let (Some(store), Some(asked)) = (&config.store, database::machines(config)) else { return Vec::new() };
+    let machines = match asked {
+        Ok(machines) => machines,
+        Err(why) => {
+            return vec![Finding::new("node", Level::Fault, "database-away", &store.database).with("why", why)];
+        }
+    };
+    let mut found =
+        vec![Finding::new("node", Level::Fine, "database-fine", &store.database).with("machines", machines.len())];
+    let silent = machines.into_iter().filter(|machine| machine.seen_at.saturating_add(SILENT_S) < now());
+    found.extend(silent.map(|machine| {
+        Finding::new("node", Level::Warning, "machine-silent", machine.host).with("since", show::time(machine.seen_at))
+    }));
+    found
 }
 
 /// Asks the node, and knocks at its doors.
@@ -236,6 +255,8 @@ fn peer(peer: &Value) -> Finding {
 
 /// A node of this machine answers at once.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A machine says every ten seconds that it lives.
+const SILENT_S: u64 = 60;
 /// Some servers let strangers wait for their greeting on purpose.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 const HOSTS_MAX: usize = 2;

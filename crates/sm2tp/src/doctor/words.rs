@@ -170,6 +170,31 @@ pub const WORDS: Table = &[
         "Augmentez fs.inotify.max_user_instances et max_user_watches (sysctl).",
     ),
     // The node.
+    (
+        "database-fine",
+        "{about} answers; machines of this node there: {machines}.",
+        "{about} répond ; machines de ce nœud : {machines}.",
+    ),
+    (
+        "database-away",
+        "{about}: {why}. Mail goes on; what happens waits on this machine, and nothing can be changed meanwhile.",
+        "{about} : {why}. Le courrier continue ; ce qui se passe attend sur cette machine, et rien ne peut être changé d’ici là.",
+    ),
+    (
+        "database-away!",
+        "Start the database, or look at [store] and at the network between. What waits is counted by itself then.",
+        "Démarrez la base de données, ou regardez [store] et le réseau entre les deux. Ce qui attend sera compté de soi-même.",
+    ),
+    (
+        "machine-silent",
+        "{about}: this machine of the node was last heard of on {since}.",
+        "{about} : cette machine du nœud a donné signe de vie pour la dernière fois le {since}.",
+    ),
+    (
+        "machine-silent!",
+        "Look at it. If it is gone for good: delete its row of the table machine.",
+        "Allez la voir. Si elle a disparu pour de bon : supprimez sa ligne de la table machine.",
+    ),
     ("node-fine", "The node runs and answers.", "Le nœud tourne et répond."),
     (
         "node-down",

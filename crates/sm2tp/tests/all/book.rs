@@ -48,6 +48,7 @@ const OTHERS: &[&str] = &[
     "postconf",
     "postfix",
     "rustup",
+    "su",
     "systemctl",
     "timedatectl",
     "update-exim4.conf",

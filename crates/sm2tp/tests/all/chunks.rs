@@ -61,8 +61,9 @@ fn a_chunk_has_its_dots_as_they_were_written_and_who_was_refused_is_told() {
     let report = sink.mail_to("anna@good.test").text();
     assert!(report.contains("gone@chunks.test") && report.contains("550 5.1.1 no such user"), "{report}");
     node.wait_for_empty_queue();
-    let decision = node.decision("gone@chunks.test", "personal");
-    assert_eq!(decision["decision"], "refuse", "the refusal is known, though the message was sent already");
+    wait_until("the refusal is known, though the message was sent already", Duration::from_secs(20), || {
+        node.decision("gone@chunks.test", "personal")["decision"] == "refuse"
+    });
 }
 
 #[test]

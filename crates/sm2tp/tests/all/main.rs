@@ -44,6 +44,7 @@ mod limits;
 mod lists;
 mod local;
 mod logs;
+mod machines;
 mod metrics;
 mod milter;
 mod mta;

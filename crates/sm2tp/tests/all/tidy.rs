@@ -34,6 +34,7 @@ const IMPURE: &[&str] = &[
     "rusqlite",
     "rustls",
     "tokio",
+    "tokio-postgres",
     "tokio-rustls",
     "tracing",
 ];

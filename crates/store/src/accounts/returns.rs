@@ -190,13 +190,13 @@ mod tests {
 
     use super::*;
     use crate::accounts::Scram;
-    use crate::ledger::Ledger;
+
     use crate::testing::TempDir;
 
     #[tokio::test]
     async fn what_an_org_wants_is_kept_and_goes_with_it() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
         accounts.put_org("asso", Vec::new(), Stream::Bulk, 1).await.unwrap();
         assert_eq!(accounts.wishes("asso"), Wishes::default());

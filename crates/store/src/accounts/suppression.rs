@@ -68,13 +68,13 @@ mod tests {
 
     use super::*;
     use crate::accounts::Scram;
-    use crate::ledger::Ledger;
+
     use crate::testing::TempDir;
 
     #[tokio::test]
     async fn settings_of_an_org_are_kept_and_go_with_it() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&crate::ledger::path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let accounts = Accounts::load(ledger.clone(), Scram::Off).await.unwrap();
         let node = Limits::default();
         let own = OfOrg { stopped: Some(Stopped::Report), ..OfOrg::default() };

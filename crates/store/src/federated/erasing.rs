@@ -17,8 +17,9 @@ use sm2tp_federation::tags::{KeyId, Tag};
 
 use super::index::Index;
 use super::{Federated, FederatedError, Publisher, header};
+use crate::ledger::LedgerError;
 use crate::ledger::erased::{Kept, Whom};
-use crate::sql::{self, Row, Sql, SqlError};
+use crate::sql::{self, Row, Sql, SqlError, Value};
 
 /// What is kept of an address, everywhere on this node but in its queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,12 +104,27 @@ impl Federated {
     /// Takes records out of the files, and out of what the index answers; answers with the first that cannot be, after all
     /// others.
     async fn take_out(&self, places: &[Places]) -> Result<(), FederatedError> {
-        let (federated, places) = (self.clone(), places.to_vec());
+        let (federated, at) = (self.clone(), places);
+        let places = places.to_vec();
         let done = tokio::task::spawn_blocking(move || {
             let tried: Vec<_> = places.iter().map(|one| federated.take_out_of(one)).collect();
             tried.into_iter().collect::<Result<(), _>>()
         });
-        done.await.map_err(|error| FederatedError::Refused(error.to_string()))?
+        done.await.map_err(|error| FederatedError::Refused(error.to_string()))??;
+        self.share_redacted(at.iter().map(|places| &places.header)).await
+    }
+
+    /// On each machine of a node: what a segment asks to erase of its own log, whoever of them was told.
+    pub(super) async fn take_out_asked(
+        &self,
+        origin: NodeKey,
+        targets: Vec<EraseTarget>,
+    ) -> Result<(), FederatedError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let headers = self.ledger.read(move |sql| headers_of(sql, origin)).await?;
+        self.take_out(&locate(targets, &headers).0).await
     }
 
     fn take_out_of(&self, Places { header, indexes }: &Places) -> Result<(), FederatedError> {
@@ -250,12 +266,21 @@ fn asked_of(sql: &mut dyn Sql, origin: NodeKey) -> Result<Asked, SqlError> {
     if targets.is_empty() {
         return Ok((targets, Vec::new()));
     }
+    Ok((targets, headers(sql, &origin)?))
+}
+
+fn headers_of(sql: &mut dyn Sql, origin: NodeKey) -> Result<Vec<(Header, IsHere)>, LedgerError> {
+    Ok(headers(sql, &[origin.0[..].into()])?)
+}
+
+/// The segments of an origin, in the order of its log.
+fn headers(sql: &mut dyn Sql, origin: &[Value]) -> Result<Vec<(Header, IsHere)>, SqlError> {
     let kept = "SELECT header, parked FROM segment WHERE origin = $1 ORDER BY epoch, segno";
     let segment = |row: &Row| {
         let is_here = if row.text_or_null(1)?.is_none() { IsHere::Whole } else { IsHere::Header };
         Ok((header(row)?, is_here))
     };
-    Ok((targets, sql::all(sql, kept, &origin, segment)?))
+    sql::all(sql, kept, origin, segment)
 }
 
 /// Where they stand, and those of which nothing is kept any more. `headers` in the order of the log.

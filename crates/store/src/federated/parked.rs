@@ -6,7 +6,7 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::quota::Parked;
 use sm2tp_federation::segment;
 
-use super::{Federated, FederatedError, erasing, header};
+use super::{Federated, FederatedError, erasing, header, machines};
 use crate::sql::{self, Row, Sql, Value};
 
 /// What waits of one origin.
@@ -97,6 +97,7 @@ impl Federated {
         let _coming = self.upkeep.coming();
         self.write_body(signed, body)?;
         let (at, asked) = (header.position(), erasing::asked(&opened));
+        let for_others = self.for_others(body);
         let done = self.ledger.write(move |sql| {
             erasing::note(sql, header.origin(), &asked)?;
             let values = [header.origin().0[..].into(), at.epoch.into(), at.segno.into()];
@@ -105,7 +106,9 @@ impl Federated {
             let read = |row: &Row| Ok((row.octets(0).ok().map(NodeKey), row.text(1)? == RELEASED));
             let Some((introducer, released)) = sql::first(sql, found, &values, read)? else { return Ok(None) };
             sql.execute("DELETE FROM segment WHERE origin = $1 AND epoch = $2 AND segno = $3", &values)?;
-            Ok(insert(sql, &header, introducer, now, None)?.map(|row| (row, released)))
+            let fresh = insert(sql, &header, introducer, now, None)?;
+            machines::keep_body(sql, fresh, for_others)?;
+            Ok(fresh.map(|row| (row, released)))
         });
         let Some((row, released)) = done.await? else { return Ok(()) };
         self.took(&header, &opened, row, now);
@@ -133,6 +136,7 @@ impl Federated {
             .read(move |sql| Ok(sql::all(sql, query, &[], |row| Ok((header(row)?, row.text(1)?.to_owned())))?));
         let found = read.await?;
         let mut index = self.write_index();
+        index.parked_mut().clear();
         for (header, why) in found {
             let waiting = index.parked_mut().entry(header.origin()).or_default();
             waiting.segments += 1;

@@ -92,7 +92,9 @@ impl Federated {
 
     pub(super) async fn load_proofs(&self) -> Result<(), FederatedError> {
         let frozen: Vec<NodeKey> = self.kept_proofs().await?.into_iter().map(|(origin, _)| origin).collect();
-        self.write_index().contradicting_mut().extend(frozen);
+        let mut index = self.write_index();
+        index.contradicting_mut().clear();
+        index.contradicting_mut().extend(frozen);
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ impl Federated {
     /// [`super::index::upkeep::Upkeep::coming`] gave it.
     pub(super) fn took(&self, header: &Header, opened: &Opened, row: u64, now: u64) {
         self.upkeep.note(row, header.as_bytes());
+        self.note_taken(row);
         if let Opened::Readable(verified) = opened {
             self.judge_segment(verified, now);
         }
@@ -178,7 +179,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::super::index::{FRESH_MAX, Index};
-    use super::super::testing::{NOW, open, peer_key, tag, told};
+    use super::super::testing::{NOW, open_alone, peer_key, tag, told};
     use super::*;
     use crate::testing::TempDir;
 
@@ -203,7 +204,7 @@ mod tests {
         let dir = TempDir::quick();
         let (segments, hidden) = (dir.path().join("segments"), dir.path().join("hidden"));
         let (of_peer, all) = (segments.join(hex::encode(peer_key().0)), (0..SEGMENTS).collect::<Vec<_>>());
-        let federated = open(dir.path()).await;
+        let federated = open_alone(dir.path()).await;
         told(&federated, &[(NOW, 4096); SEGMENTS as usize]).await;
         until(|| federated.look(|index| index.size().runs) == 1).await;
         assert_eq!(known(&federated), all);
@@ -213,10 +214,10 @@ mod tests {
 
         // What a run holds is not read again at a start.
         fs::rename(&of_peer, &hidden).unwrap();
-        assert_eq!(known(&open(dir.path()).await), all[..all.len() - 1]);
+        assert_eq!(known(&open_alone(dir.path()).await), all[..all.len() - 1]);
         fs::rename(&hidden, &of_peer).unwrap();
 
-        let federated = open(dir.path()).await;
+        let federated = open_alone(dir.path()).await;
         let run = fs::read_dir(segments.join("index")).unwrap().map(|entry| entry.unwrap().path());
         let run = run.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "run")).unwrap();
         fs::OpenOptions::new().write(true).open(run).unwrap().write_all_at(&[1], 3 * 4096 + 99).unwrap();
@@ -231,13 +232,13 @@ mod tests {
         drop(federated);
 
         fs::remove_dir_all(segments.join("index")).unwrap();
-        let federated = open(dir.path()).await;
+        let federated = open_alone(dir.path()).await;
         assert_eq!(known(&federated), all);
         until(|| federated.look(|index| index.size().runs) == 1).await;
         // An older copy of the database: its next segments get numbers that the index thinks it knows.
         let older = "DELETE FROM segment WHERE n >= 60";
         federated.ledger.write(move |sql| Ok(sql.execute(older, &[])?)).await.unwrap();
         drop(federated);
-        assert_eq!(known(&open(dir.path()).await), all[..59]);
+        assert_eq!(known(&open_alone(dir.path()).await), all[..59]);
     }
 }

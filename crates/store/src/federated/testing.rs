@@ -18,9 +18,15 @@ use crate::ledger::{self, Ledger};
 pub(super) const NOW: u64 = 1_790_000_000;
 
 pub(super) async fn open(dir: &Path) -> Federated {
-    let ledger = Ledger::open(&ledger::path(dir)).unwrap();
+    let ledger = crate::testing::ledger(dir);
     let own = NodeKey([9; 32]);
     Federated::open(ledger, &dir.join("segments"), own, BeliefLimits::default()).await.unwrap()
+}
+
+/// As [`open`], where the test is of files that no other machine has.
+pub(super) async fn open_alone(dir: &Path) -> Federated {
+    let ledger = Ledger::open(&ledger::path(dir)).unwrap();
+    Federated::open(ledger, &dir.join("segments"), NodeKey([9; 32]), BeliefLimits::default()).await.unwrap()
 }
 
 fn key(n: u8) -> SigningKey {

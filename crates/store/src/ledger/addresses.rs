@@ -264,7 +264,7 @@ mod tests {
     /// Two ledgers hear the same, one event by event and one at once.
     async fn check(events: Vec<Event>) {
         let (one, all) = (TempDir::quick(), TempDir::quick());
-        let (one, all) = (Ledger::open(&path(one.path())).unwrap(), Ledger::open(&path(all.path())).unwrap());
+        let (one, all) = (crate::testing::ledger(one.path()), crate::testing::ledger(all.path()));
         for event in &events {
             one.append(vec![event.clone()]).await.unwrap();
         }
@@ -289,19 +289,19 @@ mod tests {
     #[tokio::test]
     async fn who_only_had_mail_refused_is_counted_and_nothing_is_held_against_them() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         ledger.append(vec![event("refused", 1, AT)]).await.unwrap();
         let figures = ledger.read(|sql| Ok(of_recipient(sql, &[Tag([1; 16])])?)).await.unwrap();
         assert_eq!(figures, RecipientFigures { refused: 1, ..RecipientFigures::default() });
         drop(ledger);
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         assert!(ledger.views().is_empty(), "memory is for what says something");
     }
 
     #[tokio::test]
     async fn what_is_withdrawn_leaves_no_row_and_no_count() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let (first, second) = (event("delivered", 1, AT), event("hard", 1, AT + 1));
         ledger.append(vec![first, second.clone(), Event { at: AT, ..event("hard", 2, AT) }]).await.unwrap();
         let undo = move |sql: &mut dyn Sql| {

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rusqlite::Connection;
 use serde::Serialize;
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_rules::Evidence;
 use sm2tp_rules::breaker::{self, Answers, Limits};
 
 use super::event::{self, Event, Subject};
+use super::machines::Pictures;
 use super::{LedgerError, Views, addresses, keep};
 use crate::sql::{self, Row, Sql, SqlError};
 use crate::told::Told;
@@ -170,25 +170,25 @@ impl Watching {
     /// Sets aside what a provider refused in this window.
     pub(super) fn trip(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut dyn Sql,
         provider: &str,
-        (views, breakers): (&Views, &Breakers),
+        pictures: &Pictures,
     ) -> Result<(), LedgerError> {
         let Some(window) = self.providers.remove(provider) else { return Ok(()) };
         let at = window.refused.iter().map(|refused| refused.event.at).max().unwrap_or(window.since);
-        let again = breakers.is_tripped(provider, at);
+        let again = pictures.breakers.is_tripped(provider, at);
         let tripped = Event {
             provider: Some(provider.to_owned()),
             count: window.refused.len() as u64,
             note: (!again).then(|| at.saturating_add(self.limits.hold_s).to_string()),
             ..Event::new(at, Subject::Site, if again { "breaker-more" } else { "breaker-tripped" })
         };
-        let restored = sql::transaction::<_, LedgerError>(connection, |sql| {
+        let restored = pictures.transaction::<_, LedgerError>(connection, |sql| {
             keep(sql, &tripped)?;
             Ok(park(sql, &window.refused)?)
         })?;
-        views.restore(&restored);
-        breakers.load(connection)?;
+        pictures.views.restore(&restored);
+        pictures.breakers.load(connection)?;
         if again {
             return Ok(());
         }
@@ -289,7 +289,7 @@ mod tests {
     use sm2tp_rules::{Cause, Fate, Scope, Strength};
 
     use super::*;
-    use crate::ledger::{Ledger, SendLog, path};
+    use crate::ledger::{Ledger, SendLog};
     use crate::testing::{TempDir, deferred};
     use crate::told::{Answer, What};
 
@@ -339,7 +339,7 @@ mod tests {
 
     /// Forty addresses took mail; an hour later twenty-five of them are gone, says their provider.
     async fn outage(dir: &TempDir) -> Ledger {
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         absorb(&ledger, 1, (0..40).map(|n| taken(1_000_000, n)).collect()).await;
         absorb(&ledger, 41, (0..15).map(|n| refused(1_010_000, n)).collect()).await;
         assert!(hard(&ledger, 0) && ledger.breakers().list(1_010_000).is_empty(), "a few may be gone");
@@ -363,7 +363,7 @@ mod tests {
         ledger.rebuild().await.unwrap();
         assert_eq!((0..40).map(|n| ledger.views().evidence(&tag(n))).collect::<Vec<_>>(), before);
         drop(ledger);
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         assert_eq!(ledger.breakers().list(1_010_300)[0].parked, 26);
 
         absorb(&ledger, 67, vec![taken(1_020_000, 3)]).await;
@@ -388,7 +388,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_offered_again_is_not_counted_again() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         absorb(&ledger, 1, (0..40).map(|n| taken(1_000_000, n)).collect()).await;
         // A log that is read again from an earlier place: so many answers would hide the few that are new.
         absorb(&ledger, 41, (30..40).map(|n| taken(1_010_000, n)).collect()).await;
@@ -402,7 +402,7 @@ mod tests {
     #[tokio::test]
     async fn a_bad_list_trips_nothing() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         absorb(&ledger, 1, (0..50).map(|n| refused(1_000_000, n)).collect()).await;
         assert!(ledger.breakers().list(1_000_000).is_empty() && (0..50).all(|n| hard(&ledger, n)));
     }

@@ -154,7 +154,7 @@ mod tests {
     use sm2tp_proto::Address;
     use sm2tp_rules::{Fate, Scope, Strength};
 
-    use super::super::{SendLog, path};
+    use super::super::SendLog;
     use super::*;
     use crate::testing::TempDir;
     use crate::told::{Answer, Verdict};
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn every_canary_is_counted_once_by_what_became_of_it() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let delivered = |relayed| What::Delivered { answer: Answer { relayed, ..Answer::default() } };
         absorb(&ledger, 1, (1..=6).map(|mail| told(mail, What::Canary)).collect()).await;
         let ends = [
@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_is_spared_once_however_often_it_is_written_to() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let what = || What::Stopped { why: "federated".into(), federated: true, reported: true };
         absorb(&ledger, 1, vec![told(1, what()), Told { mail: 2, ..told(1, what()) }]).await;
         let address = Address::parse("r1@x.example").unwrap();
@@ -271,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_canary_of_another_mail_server_is_answered_by_its_log() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let beside = |what| Told { recipient: Some("r1@x.example".into()), ..told(BESIDE, what) };
         let tag = tagger(&Address::parse("r1@x.example").unwrap()).unwrap().1;
         let asked = || (Event::let_through("asso", None, Stream::Bulk, 1_800_000_123), tag);

@@ -11,7 +11,6 @@ use sm2tp_proto::Address;
 
 use super::event::{Event, Subject, hour};
 use super::{Ledger, LedgerError, ask, keep};
-use crate::overwritten::overwrite;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::mask;
 use crate::webhooks;
@@ -103,9 +102,9 @@ impl Ledger {
         // The long look is beside the writer, who has mail to count; that looks again at what came meanwhile.
         let asked = whom.clone();
         let found = self.read(move |sql| Ok(find(sql, &asked, Past::default())?)).await?;
-        let views = self.views.clone();
+        let pictures = self.pictures.clone();
         ask(&self.writer, move |connection| {
-            let kept = sql::transaction::<_, LedgerError>(connection, |sql| {
+            let kept = pictures.transaction::<_, LedgerError>(connection, |sql| {
                 let fresh = find(sql, &whom, found.past)?;
                 remove(sql, &whom, [&found, &fresh])?;
                 also(sql)?;
@@ -115,10 +114,10 @@ impl Ledger {
                 }
                 Ok(kept)
             })?;
-            views.forget(&whom.tags);
+            pictures.views.forget(&whom.tags);
             let mut gone = whom.octets();
             gone.extend(found.names.into_iter().map(String::into_bytes));
-            let overwritten = overwrite(connection, &gone);
+            let overwritten = connection.overwrite(&gone);
             if let Err(error) = &overwritten {
                 tracing::warn!(%error, "the ledger cannot be written anew: what was erased may stand in unused parts of its file");
             }
@@ -150,10 +149,12 @@ fn find(sql: &mut dyn Sql, whom: &Whom, after: Past) -> Result<Found, SqlError> 
         let values = [after.event.into(), past.event.into(), tag.0[..].into()];
         found.events.extend(sql::all(sql, query, &values, |row| row.uint(0))?);
     }
+    // Names that are not written in ASCII may be the same domain in other letters.
     let domain = format!("%{}%", whom.address.domain());
-    let named = "SELECT id, recipient, mail_from, text FROM send_log WHERE $1 < id AND id <= $2 AND (recipient LIKE $3 \
-                 OR mail_from LIKE $3 OR text LIKE $3 OR recipient GLOB $4 OR mail_from GLOB $4)";
-    let values = [after.line.into(), past.line.into(), domain.into(), UNWRITTEN.into()];
+    let named = "SELECT id, recipient, mail_from, text FROM send_log WHERE $1 < id AND id <= $2 AND (LOWER(recipient) LIKE $3 \
+                 OR LOWER(mail_from) LIKE $3 OR LOWER(text) LIKE $3 OR LENGTH(recipient) <> OCTET_LENGTH(recipient) \
+                 OR LENGTH(mail_from) <> OCTET_LENGTH(mail_from))";
+    let values = [after.line.into(), past.line.into(), domain.into()];
     sql.rows(named, &values, &mut |row| {
         let id = row.uint(0)?;
         let names = [row.text_or_null(1)?, row.text_or_null(2)?].into_iter().flatten().filter(|name| whom.is(name));
@@ -266,5 +267,3 @@ pub(super) const ERASED: &str = "erased";
 const OTHERS: &[&str] = &["canary", "redelivery", "confirmation"];
 /// Views of the recipient, and what was or is to be told of it.
 const VIEWS: &[&str] = &["recipient", "listed", "spared", "publish", "published"];
-/// Names that are not written in ASCII may be the same domain in other letters.
-const UNWRITTEN: &str = "*[^ -~]*";

@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::addresses::{RecipientFigures, of_recipient};
-    use crate::ledger::{Ledger, SendLog, path};
+    use crate::ledger::{Ledger, SendLog};
     use crate::testing::{TempDir, deferred};
     use crate::told::{Answer, Told, What};
 
@@ -247,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn what_happened_is_counted_for_each_domain_exit_and_address() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         absorb(
             &ledger,
             1,
@@ -290,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn hours_become_days_and_old_days_go_and_a_rebuild_gives_the_same() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let (day, mut entries) = (86_400, Vec::new());
         for hour in 0..48 {
             entries.push(taken(AT + hour * 3600, "a@asso.example", "jean@x.example"));
@@ -318,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn a_sender_with_ten_thousand_domains_fills_no_disk() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         for batch in 0..10 {
             let entries = (0..1000)
                 .map(|n| taken(AT, &format!("a@s{}.example", batch * 1000 + n), &format!("jean{batch}@x.example")));
@@ -336,7 +336,7 @@ mod tests {
     #[tokio::test]
     async fn a_day_has_fifty_thousand_domains_of_recipients_and_one_line_for_the_others() {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let max = Of::Domain.names_max();
         let site = |n: u64, at: u64| Event {
             domain: Some(format!("d{n}.example")),

@@ -56,14 +56,14 @@ mod tests {
     use sm2tp_proto::lists::Format;
     use sm2tp_rules::Strength;
 
-    use super::super::{Ledger, path};
+    use super::super::Ledger;
     use super::*;
     use crate::testing::TempDir;
 
     #[tokio::test]
     async fn what_was_imported_is_known_as_that_after_a_rebuild_and_a_start() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let imported = Imported { from: Format::Ses, day: 20_783 };
         let (key, tag) = (KeyId([1; 8]), Tag([7; 16]));
         let event = |claim: &Claim, org: Option<&str>, at: u64| {
@@ -92,6 +92,6 @@ mod tests {
         ledger.rebuild().await.unwrap();
         check(&ledger);
         drop(ledger);
-        check(&Ledger::open(&path(dir.path())).unwrap());
+        check(&crate::testing::ledger(dir.path()));
     }
 }

@@ -120,7 +120,7 @@ const TEXT_OCTETS_MAX: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Ledger, SendLog, path};
+    use crate::ledger::SendLog;
     use crate::testing::{TempDir, deferred};
     use crate::told::Verdict;
 
@@ -143,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn an_exit_is_refused_until_mail_is_taken_from_it() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let text = "550 <jean.dupont@x.example> 192.0.2.1 is listed, see https://lists.example/?ip=192.0.2.1";
         let mut batch =
             vec![(1, refusal("orange", text)), (2, refusal("orange", text)), (3, refusal("free", "421 no"))];

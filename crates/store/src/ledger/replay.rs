@@ -378,7 +378,7 @@ mod tests {
     use sm2tp_rules::Scope;
 
     use super::*;
-    use crate::ledger::{Ledger, SendLog, path};
+    use crate::ledger::{Ledger, SendLog};
     use crate::testing::{TempDir, deferred};
     use crate::told::{Answer, Told, Verdict, What};
 
@@ -422,7 +422,7 @@ mod tests {
     #[tokio::test]
     async fn better_rules_free_and_stop_addresses_only_when_a_person_wants_it() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let delivered = What::Delivered { answer: Answer::default() };
         let batch = vec![
             (1, bounced(1000, "freed@x.example", "Sender verify failed: user unknown", Cause::Address)),

@@ -117,13 +117,13 @@ const SHAPES_MAX: u64 = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Ledger, SendLog, path};
+    use crate::ledger::SendLog;
     use crate::testing::{TempDir, deferred};
 
     #[tokio::test]
     async fn unknown_replies_are_counted_without_anybody_in_them_and_are_bounded() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let tagger = |address: &sm2tp_proto::Address| {
             let mut tag = [0; 16];
             tag[0] = u8::try_from(address.clear().len()).unwrap();

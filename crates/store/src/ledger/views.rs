@@ -110,6 +110,17 @@ impl Views {
         }
     }
 
+    /// Follows what other machines wrote: what is known of the addresses now, and what was listed.
+    pub(super) fn catch_up(&self, evidence: &[(Tag, Evidence)], listings: &[Event]) {
+        self.restore(evidence);
+        let mut known = self.write();
+        for event in listings {
+            if let (Some((_, tag)), Some(listing)) = (event.recipient, Listing::of(event)) {
+                known.list(tag, listing, event.org.as_deref().unwrap_or(""));
+            }
+        }
+    }
+
     /// Puts evidence in the place of what is known: what it was before something that is not believed any more.
     pub fn restore(&self, evidence: &[(Tag, Evidence)]) {
         let mut known = self.write();

@@ -83,14 +83,14 @@ mod tests {
     use sm2tp_rules::Stream;
     use sm2tp_rules::worth::Canaries;
 
-    use super::super::{Event, Subject, path};
+    use super::super::{Event, Subject};
     use super::*;
     use crate::testing::TempDir;
 
     #[tokio::test]
     async fn counters_are_added_up_by_what_they_say_of_suppression() {
         let dir = TempDir::new();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let stopped = |org: &str, why: &str, at| Event::stopped(org, None, Stream::Bulk, why, at);
         let sender = |kind: &str, cause: Option<&str>, count| Event {
             count,

@@ -175,13 +175,13 @@ mod tests {
     use sm2tp_rules::access::Role;
 
     use super::*;
-    use crate::ledger::{self, Ledger};
+
     use crate::testing::TempDir;
 
     const NOW: u64 = 1_800_000_000;
 
     async fn open(dir: &TempDir) -> Persons {
-        Persons::load(Ledger::open(&ledger::path(dir.path())).unwrap()).await.unwrap()
+        Persons::load(crate::testing::ledger(dir.path())).await.unwrap()
     }
 
     async fn with_anna(dir: &TempDir) -> Persons {

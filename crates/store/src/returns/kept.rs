@@ -199,9 +199,9 @@ fn delivery(sql: &mut dyn Sql, told: &Told, tag: Tag, token: Option<&Token>) -> 
         &[told.mail.into(), tag.0[..].into(), delivery.0[..].into(), day.clone()],
     )?;
     sql.execute(
-        "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, x'', 0, 0, 0) \
+        "INSERT INTO returned (name, day, entry, bounced, complained, passed_on) VALUES ($1, $2, $3, 0, 0, 0) \
          ON CONFLICT (name) DO NOTHING",
-        &[name(&delivery)[..].into(), day],
+        &[name(&delivery)[..].into(), day, Value::Blob(Vec::new())],
     )?;
     Ok(Some(delivery))
 }

@@ -14,6 +14,16 @@ pub(super) struct ReturnKeys {
     path: PathBuf,
     /// The newest first.
     made: Vec<Made>,
+    chain: Chain,
+}
+
+/// Where a new key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    /// Chance: who learns a key knows no other one.
+    Random,
+    /// The one before: all machines of one node make the same ones.
+    Shared,
 }
 
 struct Made {
@@ -25,12 +35,12 @@ struct Made {
 
 impl ReturnKeys {
     /// Reads the keys in `dir`, or makes the first one. `now` in unix seconds.
-    pub(super) fn open(dir: &Path, now: u64) -> Result<Self, KeysError> {
+    pub(super) fn open(dir: &Path, now: u64, chain: Chain) -> Result<Self, KeysError> {
         let path = dir.join("returns");
         let malformed = || KeysError::Malformed { path: path.clone() };
         let text = Zeroizing::new(read_secret(&path)?.unwrap_or_default());
         let made: Option<Vec<Made>> = text.lines().map(Made::parse).collect();
-        let mut keys = Self { made: made.ok_or_else(malformed)?, path };
+        let mut keys = Self { made: made.ok_or_else(malformed)?, path, chain };
         keys.rotate(now)?;
         Ok(keys)
     }
@@ -38,17 +48,37 @@ impl ReturnKeys {
     /// Makes a new key where the newest is old enough; answers whether it did. A number is used again after
     /// [`KEYS_MAX`] times [`ROTATE_S`], four years, when nothing that the old key made is valid any more.
     pub(super) fn rotate(&mut self, now: u64) -> Result<bool, KeysError> {
-        let newest = self.made.first();
-        if newest.is_some_and(|newest| now < newest.at.saturating_add(ROTATE_S)) {
+        let mut is_new = false;
+        while let Some(next) = self.next(now)? {
+            self.made.insert(0, next);
+            self.made.truncate(KEYS_MAX - 1);
+            is_new = true;
+        }
+        if !is_new {
             return Ok(false);
         }
-        let numbers = u8::try_from(KEYS_MAX).unwrap_or(u8::MAX);
-        let number = newest.map_or(0, |newest| (newest.number + 1) % numbers);
-        self.made.insert(0, Made { number, at: now, secret: Zeroizing::new(random()?) });
-        self.made.truncate(KEYS_MAX - 1);
         let lines: String = self.made.iter().map(Made::line).collect();
         write_secret(&self.path, Zeroizing::new(lines).as_bytes()).map_err(at(&self.path))?;
         Ok(true)
+    }
+
+    /// The key after the newest, where its time has come.
+    fn next(&self, now: u64) -> Result<Option<Made>, KeysError> {
+        let Some(newest) = self.made.first() else {
+            return Ok(Some(Made { number: 0, at: now, secret: Zeroizing::new(random()?) }));
+        };
+        let due = newest.at.saturating_add(ROTATE_S);
+        if now < due {
+            return Ok(None);
+        }
+        let number = (newest.number + 1) % u8::try_from(KEYS_MAX).unwrap_or(u8::MAX);
+        Ok(Some(match self.chain {
+            Chain::Random => Made { number, at: now, secret: Zeroizing::new(random()?) },
+            Chain::Shared => {
+                let next = Sha256::new().chain_update(CHAINED).chain_update(newest.secret.as_ref());
+                Made { number, at: due, secret: Zeroizing::new(next.finalize().into()) }
+            }
+        }))
     }
 
     pub(super) fn tokens(&self) -> TokenKeys {
@@ -85,6 +115,7 @@ impl Made {
     }
 }
 
+const CHAINED: &[u8] = b"SM2TP next key of return tokens v1";
 /// A key is changed as often as this, in seconds: 90 days.
 const ROTATE_S: u64 = 90 * 86_400;
 
@@ -104,7 +135,7 @@ mod tests {
     #[test]
     fn a_key_is_made_once_changed_after_three_months_and_the_old_one_still_reads() {
         let dir = TempDir::new();
-        let open = |now| ReturnKeys::open(dir.path(), now).unwrap();
+        let open = |now| ReturnKeys::open(dir.path(), now, Chain::Random).unwrap();
         let old = open(NOW).tokens().make(Row([1; 10]), day(NOW)).unwrap();
         let again = open(NOW + 89 * DAY);
         assert_eq!(again.made.len(), 1);
@@ -127,22 +158,25 @@ mod tests {
     #[test]
     fn only_their_owner_may_read_them_and_a_damaged_file_is_not_made_anew() {
         let dir = TempDir::new();
-        ReturnKeys::open(dir.path(), NOW).unwrap();
+        ReturnKeys::open(dir.path(), NOW, Chain::Random).unwrap();
         let path = dir.path().join("returns");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(ReturnKeys::open(dir.path(), NOW), Err(KeysError::Open { mode: 0o640, .. })));
+        assert!(matches!(ReturnKeys::open(dir.path(), NOW, Chain::Random), Err(KeysError::Open { mode: 0o640, .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         for damaged in ["0 1 ff\n", "16 1 \n", "0 1\n"] {
             fs::write(&path, damaged).unwrap();
-            assert!(matches!(ReturnKeys::open(dir.path(), NOW), Err(KeysError::Malformed { .. })), "{damaged}");
+            assert!(
+                matches!(ReturnKeys::open(dir.path(), NOW, Chain::Random), Err(KeysError::Malformed { .. })),
+                "{damaged}"
+            );
         }
     }
 
     #[test]
     fn sixteen_changes_later_no_number_stands_twice() {
         let dir = TempDir::new();
-        let mut keys = ReturnKeys::open(dir.path(), NOW).unwrap();
+        let mut keys = ReturnKeys::open(dir.path(), NOW, Chain::Random).unwrap();
         for step in 1..40 {
             assert!(keys.rotate(NOW + step * ROTATE_S).unwrap());
             let mut numbers: Vec<u8> = keys.made.iter().map(|made| made.number).collect();

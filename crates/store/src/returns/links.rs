@@ -147,13 +147,14 @@ const TAGS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use super::super::Chain;
     use super::*;
     use crate::testing::TempDir;
 
     #[test]
     fn a_link_says_what_was_sealed_and_nothing_to_who_only_has_it() {
         let (dir, other) = (TempDir::new(), TempDir::new());
-        let keys = ReturnKeys::open(dir.path(), 1_800_000_000).unwrap();
+        let keys = ReturnKeys::open(dir.path(), 1_800_000_000, Chain::Random).unwrap();
         let link = Link { org: "asso".into(), recipient: (KeyId([1; 8]), Tag([2; 16])), domain: "x.example".into() };
         let text = seal(&keys, &link, [5; 12]).unwrap();
         assert_eq!(open(&keys, &text), Some(link.clone()));
@@ -161,7 +162,7 @@ mod tests {
         assert!(text.len() <= 300, "{}", text.len());
         let plain = URL_SAFE_NO_PAD.decode(&text).unwrap();
         assert!(!plain.windows(4).any(|four| four == b"asso"));
-        assert_eq!(open(&ReturnKeys::open(other.path(), 1_800_000_000).unwrap(), &text), None);
+        assert_eq!(open(&ReturnKeys::open(other.path(), 1_800_000_000, Chain::Random).unwrap(), &text), None);
         for place in 0..text.len() - 1 {
             let mut changed = text.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn a_link_of_an_older_key_still_works() {
         let dir = TempDir::new();
-        let mut keys = ReturnKeys::open(dir.path(), 1_800_000_000).unwrap();
+        let mut keys = ReturnKeys::open(dir.path(), 1_800_000_000, Chain::Random).unwrap();
         let link = Link { org: "asso".into(), recipient: (KeyId([1; 8]), Tag([2; 16])), domain: "x.example".into() };
         let text = seal(&keys, &link, [5; 12]).unwrap();
         assert!(keys.rotate(1_800_000_000 + 91 * 86_400).unwrap());
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn a_confirmation_is_no_link_to_unsubscribe_and_none_of_it_can_be_changed() {
         let dir = TempDir::new();
-        let keys = ReturnKeys::open(dir.path(), 1_800_000_000).unwrap();
+        let keys = ReturnKeys::open(dir.path(), 1_800_000_000, Chain::Random).unwrap();
         let tags = |n: u8| vec![(KeyId([n; 8]), Tag([n; 16])); TAGS_MAX];
         let confirmation = Confirmation {
             org: Some("o".repeat(255)),

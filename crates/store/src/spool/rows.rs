@@ -46,6 +46,17 @@ fn migrate(connection: &Connection, version: i64) -> Result<(), SpoolError> {
     Ok(())
 }
 
+impl Spool {
+    /// The name of the spool in `dir`, whether a node works in it or not.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where there is none.
+    pub fn name_of(dir: &Path) -> Result<String, SpoolError> {
+        let reader = open_reader(&dir.join("queue.sqlite"))?;
+        Ok(reader.query_row("SELECT value FROM meta WHERE key = 'name'", [], |row| row.get(0))?)
+    }
+}
+
 /// Opens it for reading beside the writer.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
     let connection = Connection::open(path)?;

@@ -9,7 +9,7 @@ use sm2tp_rules::{Cause, Scope, Stage, Stream};
 
 use super::*;
 use crate::accounts::ReturnPath;
-use crate::ledger::{Ledger, Replay, SendLog, path};
+use crate::ledger::{Ledger, Replay, SendLog};
 use crate::testing::TempDir;
 use crate::told::Verdict;
 
@@ -66,7 +66,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = TempDir::quick();
-        let ledger = Ledger::open(&path(dir.path())).unwrap();
+        let ledger = crate::testing::ledger(dir.path());
         let returns = Returns::open(dir.path(), ledger.clone(), NOW).unwrap();
         Self { _dir: dir, ledger, returns, number: 0 }
     }

@@ -1,0 +1,271 @@
+//! Senders on several machines of one node (decision 0075): each machine hears from the others what it counts of its own senders, and
+//! judges all of it. So a sender that writes through three machines is one sender, and whom one blocks, all block.
+//!
+//! What is told holds no recipient but as the keyed hash that the watch keeps. It is told some tenths of a second later, and what
+//! could not be told in time is not told: then the others know less of a sender, and this machine as much.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use sm2tp_rules::Stream;
+use sm2tp_rules::watch::{Answer, Attempt, Level, Release, Told as Became, Watch};
+
+use super::{Decision, SenderId, Senders, lock};
+use crate::ledger::Said;
+
+/// What waits to be told.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    facts: VecDeque<Fact>,
+    /// What did not fit any more.
+    lost: u64,
+}
+
+/// One thing about a sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Fact {
+    org: String,
+    sender: String,
+    what: What,
+}
+
+/// What is told in one line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Facts {
+    v: u32,
+    facts: Vec<Fact>,
+}
+
+/// As it stands in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum What {
+    Attempt {
+        at: u64,
+        recipient: u64,
+        named: u32,
+        client: Option<IpAddr>,
+        stream: Stream,
+        suppressed: bool,
+    },
+    Delivered {
+        at: u64,
+    },
+    Unknown {
+        at: u64,
+    },
+    Refused {
+        at: u64,
+    },
+    Other {
+        at: u64,
+    },
+    Complaint {
+        at: u64,
+    },
+    Slow {
+        at: u64,
+        note: String,
+        stream: Stream,
+    },
+    Block {
+        at: u64,
+        note: String,
+        stream: Stream,
+    },
+    Mended {
+        at: u64,
+        note: String,
+        stream: Stream,
+    },
+    WasNormal {
+        at: u64,
+        note: String,
+        stream: Stream,
+    },
+    Announced {
+        at: u64,
+        recipients: u32,
+        until: u64,
+        note: String,
+        stream: Stream,
+    },
+    Forgotten,
+    /// All that is known of a sender that is blocked now.
+    Blocked {
+        memory: String,
+    },
+}
+
+impl What {
+    pub(super) fn of_blocked(watch: Option<&mut Watch>) -> Self {
+        Self::Blocked { memory: watch.map(|watch| STANDARD.encode(watch.to_bytes())).unwrap_or_default() }
+    }
+
+    pub(super) fn of_attempt(fact: &Attempt) -> Self {
+        // Whose network the client is in, each machine asks its own table.
+        let Attempt { at, recipient, named, client, stream, suppressed, .. } = *fact;
+        Self::Attempt { at, recipient, named, client, stream, suppressed }
+    }
+
+    pub(super) fn of_answer(answer: &Answer) -> Self {
+        let at = answer.at;
+        match answer.told {
+            Became::Delivered => Self::Delivered { at },
+            Became::Unknown => Self::Unknown { at },
+            Became::Refused => Self::Refused { at },
+            Became::Other => Self::Other { at },
+            Became::Complaint => Self::Complaint { at },
+        }
+    }
+
+    pub(super) fn of_decision(decision: Decision, note: &str, stream: Stream, at: u64) -> Self {
+        let note = note.to_owned();
+        match decision {
+            Decision::Slow => Self::Slow { at, note, stream },
+            Decision::Block => Self::Block { at, note, stream },
+            Decision::Release(Release::Mended) => Self::Mended { at, note, stream },
+            Decision::Release(Release::WasNormal) => Self::WasNormal { at, note, stream },
+        }
+    }
+}
+
+impl Senders {
+    /// What the other machines do not know yet, some of it, to be told; empty where all was told.
+    #[must_use]
+    pub fn untold(&self) -> Vec<Said> {
+        let Some(untold) = &self.0.untold else { return Vec::new() };
+        let mut untold = lock(untold);
+        if untold.lost != 0 {
+            let lost = std::mem::take(&mut untold.lost);
+            tracing::warn!(
+                lost,
+                "the other machines of this node do not hear all that this one counted of its senders"
+            );
+        }
+        let mut said = Vec::new();
+        while !untold.facts.is_empty() && said.len() < LINES_MAX {
+            let count = untold.facts.len().min(FACTS_IN_LINE);
+            let facts = Facts { v: VERSION, facts: untold.facts.drain(..count).collect() };
+            if let Ok(body) = serde_json::to_string(&facts) {
+                said.push(Said { kind: KIND.to_owned(), body });
+            }
+        }
+        said
+    }
+
+    /// It could not be told; it is the next to be.
+    pub fn not_told(&self, said: Vec<Said>) {
+        let Some(untold) = &self.0.untold else { return };
+        let mut untold = lock(untold);
+        for line in said.into_iter().rev() {
+            let Ok(Facts { facts, .. }) = serde_json::from_str(&line.body) else { continue };
+            facts.into_iter().rev().for_each(|fact| untold.facts.push_front(fact));
+        }
+    }
+
+    /// Hears what another machine counted. `now` in unix seconds.
+    pub fn hear_others(&self, said: &Said, now: u64) {
+        if said.kind != KIND {
+            return;
+        }
+        match serde_json::from_str::<Facts>(&said.body) {
+            Ok(Facts { v: VERSION, facts }) => facts.into_iter().for_each(|fact| self.hear_fact(fact, now)),
+            Ok(Facts { v, .. }) => tracing::warn!(v, "another machine of this node tells in a newer form"),
+            Err(error) => tracing::warn!(%error, "what another machine of this node tells cannot be read"),
+        }
+    }
+
+    pub(super) fn tell(&self, id: &SenderId, what: impl FnOnce() -> What) {
+        let Some(untold) = &self.0.untold else { return };
+        let mut untold = lock(untold);
+        if UNTOLD_MAX <= untold.facts.len() {
+            untold.lost += 1;
+            return;
+        }
+        untold.facts.push_back(Fact { org: id.org.to_string(), sender: id.name.to_string(), what: what() });
+    }
+
+    fn hear_fact(&self, fact: Fact, now: u64) {
+        let id = SenderId { org: fact.org.into(), name: fact.sender.into() };
+        match fact.what {
+            What::Attempt { at, recipient, named, client, stream, suppressed } => {
+                let place = client.and_then(|client| self.places().of(client));
+                let fact = Attempt { at, recipient, named, client, place, stream, suppressed };
+                self.in_time(&id, at, now, |org, limits, now| {
+                    org.attempt(&id.name, &fact, limits, now);
+                });
+            }
+            What::Delivered { at } => self.hear_answer(&id, Answer { at, told: Became::Delivered }, now),
+            What::Unknown { at } => self.hear_answer(&id, Answer { at, told: Became::Unknown }, now),
+            What::Refused { at } => self.hear_answer(&id, Answer { at, told: Became::Refused }, now),
+            What::Other { at } => self.hear_answer(&id, Answer { at, told: Became::Other }, now),
+            What::Complaint { at } => self.hear_answer(&id, Answer { at, told: Became::Complaint }, now),
+            What::Slow { at, note, stream } => self.decided(&id, Decision::Slow, &note, stream, at.min(now)),
+            What::Block { at, note, stream } => self.decided(&id, Decision::Block, &note, stream, at.min(now)),
+            What::Mended { at, note, stream } => {
+                self.decided(&id, Decision::Release(Release::Mended), &note, stream, at.min(now));
+            }
+            What::WasNormal { at, note, stream } => {
+                self.decided(&id, Decision::Release(Release::WasNormal), &note, stream, at.min(now));
+            }
+            What::Announced { at, recipients, until, note, stream } => {
+                self.announced(&id, recipients, until, &note, stream, at.min(now));
+            }
+            What::Forgotten => self.forgotten(&id.org),
+            What::Blocked { memory } => self.hear_blocked(&id, &memory, now),
+        }
+    }
+
+    /// Whom another machine blocked, this one blocks for the same reasons.
+    fn hear_blocked(&self, id: &SenderId, memory: &str, now: u64) {
+        let Some(memory) = STANDARD.decode(memory).ok().and_then(|octets| Watch::from_bytes(&octets).ok()) else {
+            return;
+        };
+        self.with(id, now, |org| {
+            let watch = org.sender(&id.name, Stream::Personal, now);
+            if watch.stood().0 != Level::Blocked {
+                *watch = memory;
+            }
+        });
+    }
+
+    fn hear_answer(&self, id: &SenderId, answer: Answer, now: u64) {
+        if self.org(&id.org).is_some() {
+            self.in_time(id, answer.at, now, |org, limits, now| {
+                org.answered(&id.name, &answer, limits, now);
+            });
+        }
+    }
+}
+
+const KIND: &str = "senders";
+const VERSION: u32 = 1;
+/// Facts that wait while the database is away, some 100 octets each: an hour of 25 recipients a second. What comes beyond is not told.
+const UNTOLD_MAX: usize = 100_000;
+const FACTS_IN_LINE: usize = 500;
+/// Lines of one transaction.
+const LINES_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_read_again_and_a_newer_form_is_not() {
+        let what = What::Attempt {
+            at: 5,
+            recipient: u64::MAX,
+            named: 3,
+            client: Some("192.0.2.1".parse().unwrap()),
+            stream: Stream::Bulk,
+            suppressed: true,
+        };
+        let fact = Fact { org: "asso".into(), sender: "anna@asso.example".into(), what };
+        let text = serde_json::to_string(&Facts { v: VERSION, facts: vec![fact.clone()] }).unwrap();
+        assert_eq!(serde_json::from_str::<Facts>(&text).unwrap().facts, [fact]);
+    }
+}
