@@ -83,22 +83,19 @@ impl Browser {
     /// What a reader sees of the first element that fits.
     #[track_caller]
     pub fn text(&self, css: &str) -> String {
-        let element = self.find(css);
-        self.ask("GET", &format!("/element/{element}/text"), &Value::Null).as_str().unwrap().to_owned()
+        self.on(css, "GET", "text", &Value::Null).as_str().unwrap().to_owned()
     }
 
     #[track_caller]
     pub fn write(&self, css: &str, text: &str) {
-        let element = self.find(css);
-        self.ask("POST", &format!("/element/{element}/clear"), &json!({}));
-        self.ask("POST", &format!("/element/{element}/value"), &json!({ "text": text }));
+        self.on(css, "POST", "clear", &json!({}));
+        self.on(css, "POST", "value", &json!({ "text": text }));
     }
 
     /// Waits until the page behind it is there.
     #[track_caller]
     pub fn click(&self, css: &str) {
-        let element = self.find(css);
-        self.ask("POST", &format!("/element/{element}/click"), &json!({}));
+        self.on(css, "POST", "click", &json!({}));
     }
 
     /// Types keys without looking where: what has the focus gets them.
@@ -142,6 +139,17 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), octets).unwrap();
     }
 
+    /// One request about the first element that fits. Where its page goes away in between, that of the next page is meant.
+    #[track_caller]
+    fn on(&self, css: &str, method: &str, what: &str, body: &Value) -> Value {
+        let ask = |_| {
+            let path = format!("/session/{}/element/{}/{what}", self.session, self.find(css));
+            let answer = self.answer(method, &path, body);
+            (answer["error"] != "stale element reference").then(|| checked(answer, method, &path, body))
+        };
+        (0..PAGES_MAX).find_map(ask).unwrap_or_else(|| panic!("{css}: one page follows the other"))
+    }
+
     #[track_caller]
     fn find(&self, css: &str) -> String {
         let found = self.ask("POST", "/element", &json!({ "using": "css selector", "value": css }));
@@ -157,6 +165,11 @@ impl Browser {
     /// One request, and its value.
     #[track_caller]
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        checked(self.answer(method, path, body), method, path, body)
+    }
+
+    /// The value, or an error as the driver words it.
+    fn answer(&self, method: &str, path: &str, body: &Value) -> Value {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = TcpStream::connect(self.at).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -182,10 +195,14 @@ impl Browser {
         let mut said = vec![0; length];
         answer.read_exact(&mut said).unwrap();
         let said: Value = serde_json::from_slice(&said).unwrap();
-        let value = said["value"].clone();
-        assert!(value["error"].is_null(), "{method} {path} {body}: {}: {}", value["error"], value["message"]);
-        value
+        said["value"].clone()
     }
+}
+
+#[track_caller]
+fn checked(value: Value, method: &str, path: &str, body: &Value) -> Value {
+    assert!(value["error"].is_null(), "{method} {path} {body}: {}: {}", value["error"], value["message"]);
+    value
 }
 
 impl Drop for Browser {
@@ -221,6 +238,8 @@ fn start_driver() -> Option<(Child, u16)> {
 }
 
 const STARTS: usize = 5;
+/// A click leads over two or three.
+const PAGES_MAX: usize = 10;
 
 /// A page that takes so long is none that anybody would wait for; a busy machine starts Chromium in some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
