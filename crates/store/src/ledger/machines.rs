@@ -131,8 +131,8 @@ impl Area {
             "peer" if sql.contains("polled_at = $4") || sql.contains("SET read_at") => None,
             "peer" | "segment" | "node" | "judged" | "frozen_hour" => Some(Self::Federation),
             "setting" => Some(Self::Settings),
-            // What waits for each is read where it is needed; only which there are is kept in memory.
-            "webhook" if sql.contains("SET waiting") || sql.contains("SET lost") => None,
+            // What waits for each is read where it is needed; which there are, and which want no more, is kept in memory.
+            "webhook" if sql.starts_with("UPDATE") && !sql.contains("gone") => None,
             "webhook" => Some(Self::Webhooks),
             "recipient" if sql == "DELETE FROM recipient" => Some(Self::Views),
             // Somebody was erased.
@@ -421,6 +421,9 @@ mod tests {
         assert_eq!(of("UPDATE peer SET state = 'accepted' WHERE node = $1"), Some("federation"));
         assert_eq!(of("DELETE FROM recipient"), Some("views"));
         assert_eq!(of("DELETE FROM recipient WHERE tag = $1"), None);
+        assert_eq!(of("UPDATE webhook SET waiting = waiting - 1 WHERE id = $1 AND 0 < waiting"), None);
+        assert_eq!(of("UPDATE webhook SET gone = 1 WHERE id = $1"), Some("webhooks"));
+        assert_eq!(of("UPDATE webhook SET waiting = waiting + $2, gone = 0 WHERE id = $1"), Some("webhooks"));
         assert_eq!(of("SELECT name FROM org"), None);
         assert_eq!(of("INSERT INTO organ (name) VALUES ($1)"), None);
     }
