@@ -46,6 +46,8 @@ use sm2tp_store::tokens::Tokens;
 use sm2tp_store::{Book, Ledger, Persons, Senders, Spool};
 use tokio::sync::watch;
 
+pub use sm2tp_store::now;
+
 pub use self::meters::Meters;
 use self::turned_away::TurnedAway;
 
@@ -150,12 +152,6 @@ impl Federation {
     pub fn own(&self) -> SignedDescriptor {
         self.descriptor.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// Unix seconds.
-#[must_use]
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Unix microseconds.

@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
@@ -40,6 +40,7 @@ use sm2tp_rules::sites::{SiteBook, SiteState};
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
 use sm2tp_store::ledger::Breakers;
+use sm2tp_store::now;
 use sm2tp_store::spool::{Queued, Spool};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -215,11 +216,6 @@ impl Relay {
             let _ = stopped.await;
         }
     }
-}
-
-/// Unix seconds.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// A number in `[0, 1)` to spread attempts; good enough for that, and for nothing secret.

@@ -30,7 +30,6 @@ mod worth;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::SystemTime;
 
 use sm2tp_federation::tags::{KeyId, Tag};
 use sm2tp_proto::Address;
@@ -60,10 +59,10 @@ pub use self::unknown::{UnknownReply, unknown_replies};
 pub use self::verify::{Verified, verify};
 pub use self::views::Views;
 use self::withdrawn::Withdrawn;
-use crate::returns;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What};
 use crate::webhooks::Hooks;
+use crate::{now, returns};
 
 /// A handle on the ledger; clones share it.
 #[derive(Clone, Debug)]
@@ -236,7 +235,7 @@ impl Ledger {
             counted.add(&others);
             let fresh = batch.iter().filter(|(number, _)| read < *number).map(|(_, told)| told);
             if send_log != SendLog::Past {
-                tail.hear(fresh.clone(), unix_s());
+                tail.hear(fresh.clone(), now());
             }
             let mut watching = watching.lock().unwrap_or_else(PoisonError::into_inner);
             let erring = watching.hear(fresh, &events, (views, &pictures.breakers));
@@ -385,7 +384,7 @@ fn absorb(
     mut publish: impl FnMut(&mut dyn Sql, &Told, &Event) -> Result<(), SqlError>,
 ) -> Result<Absorbed, LedgerError> {
     let read = sql::first(sql, "SELECT last FROM read_to WHERE source = $1", &[source.into()], |row| row.uint(0))?;
-    let (read, now) = (read.unwrap_or(0), unix_s());
+    let (read, now) = (read.unwrap_or(0), now());
     let (mut recipients, mut others) = (Vec::new(), Vec::new());
     let mut any_refused = refused::any(sql)?;
     let mut canaries = Canaries::read(sql)?;
@@ -528,11 +527,6 @@ pub(crate) fn log(sql: &mut dyn Sql, told: &Told) -> Result<(), SqlError> {
         ],
     )?;
     Ok(())
-}
-
-/// The clock of who writes, in unix seconds.
-pub(crate) fn unix_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// The number of the line that was written last.

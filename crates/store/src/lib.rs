@@ -33,3 +33,11 @@ pub use persons::Persons;
 pub use senders::Senders;
 pub use spool::{Spool, SpoolError};
 pub use told::Told;
+
+use std::time::SystemTime;
+
+/// The clock, in unix seconds.
+#[must_use]
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

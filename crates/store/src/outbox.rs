@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::book::Book;
 use crate::federated::Publisher;
-use crate::ledger::{Ledger, LedgerError, SendLog, unix_s};
+use crate::ledger::{Ledger, LedgerError, SendLog};
 use crate::senders::{self, Senders};
 use crate::spool::Spool;
 
@@ -59,7 +59,7 @@ impl Outbox {
     }
 
     async fn prune(&self) {
-        let now = unix_s();
+        let now = crate::now();
         if let Err(error) = self.ledger.prune_send_log(now.saturating_sub(self.send_log_s)).await {
             tracing::warn!(%error, "the send log could not be pruned; it will be tried again");
         }
@@ -95,7 +95,7 @@ impl Outbox {
                 },
             )
             .await?;
-        self.senders.learn(&heard, unix_s());
+        self.senders.learn(&heard, crate::now());
         self.spool.outbox_taken(last).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
         Ok(count)
     }

@@ -617,7 +617,7 @@ mod tests {
         let ledger = Ledger::open(&path(dir.path())).unwrap();
         let hooks = Webhooks::new(ledger.clone());
         let (made, _) = hooks.make(wanted(&[]), 5).await.unwrap();
-        let began = crate::ledger::unix_s();
+        let began = crate::now();
         happen(&ledger, 1).await;
         let taken = due_at(&hooks, u64::MAX >> 1).await.remove(0);
         hooks.prune(began + WAIT_S - 60).await.unwrap();

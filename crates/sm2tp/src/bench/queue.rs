@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use sm2tp_proto::Address;
@@ -127,7 +127,7 @@ async fn fill(place: &Place, mails: usize, octets: usize) -> Result<(), Failure>
     std::fs::create_dir_all(&dir).map_err(|error| failed(&error))?;
     let spool = Spool::open(&dir, "bench").map_err(|error| failed(&error))?;
     let content: Arc<[u8]> = format!("Subject: waiting\r\n\r\n{}\r\n", "x".repeat(octets)).into_bytes().into();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let now = sm2tp_store::now();
     let mut writing = JoinSet::new();
     for number in 0..mails {
         if WRITING_AT_ONCE <= writing.len() {
