@@ -29,6 +29,13 @@ struct Passed {
     recipients_us: i64,
 }
 
+impl Passed {
+    fn add(&mut self, more: Self) {
+        self.mails_us = self.mails_us.saturating_add(more.mails_us);
+        self.recipients_us = self.recipients_us.saturating_add(more.recipients_us);
+    }
+}
+
 /// As machines tell each other.
 #[derive(Serialize, Deserialize)]
 struct Told {
@@ -115,9 +122,7 @@ impl Meters {
         let Some(untold) = &self.untold else { return };
         let mut untold = lock(untold);
         for (key, passed) in heard(said) {
-            let waiting = untold.entry(key).or_default();
-            waiting.mails_us = waiting.mails_us.saturating_add(passed.mails_us);
-            waiting.recipients_us = waiting.recipients_us.saturating_add(passed.recipients_us);
+            untold.entry(key).or_default().add(passed);
         }
     }
 
@@ -147,9 +152,7 @@ impl Meters {
         if USED_MAX <= untold.len() && !untold.contains_key(key) {
             return;
         }
-        let waiting = untold.entry(key.clone()).or_default();
-        waiting.mails_us = waiting.mails_us.saturating_add(passed.mails_us);
-        waiting.recipients_us = waiting.recipients_us.saturating_add(passed.recipients_us);
+        untold.entry(key.clone()).or_default().add(passed);
     }
 }
 

@@ -61,9 +61,10 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor) -> Response {
 
 /// `POST /suppression/lists`: a file, or what was pasted.
 pub(super) async fn import(State(shared): Door, uploaded: Uploaded) -> Result<Response, Response> {
-    let (visitor, fields) = (&uploaded.sent.visitor, &uploaded.sent.fields);
+    let Uploaded { sent, file } = uploaded;
+    let (visitor, fields) = (&sent.visitor, &sent.fields);
     let pasted = || fields.given("pasted").map(String::into_bytes);
-    let content = uploaded.file.clone().or_else(pasted).unwrap_or_default();
+    let content = file.or_else(pasted).unwrap_or_default();
     let mode = if fields.text("what") == "try" { ImportMode::Try } else { ImportMode::Keep };
     let default = REASONS.iter().find(|(name, ..)| *name == fields.text("reason")).map(|(_, reason, _)| *reason);
     let mut tally = Tally::default();

@@ -17,7 +17,6 @@ use sm2tp_federation::tags::{KeyId, Tag};
 
 use super::index::Index;
 use super::{Federated, FederatedError, Publisher, header};
-use crate::ledger::LedgerError;
 use crate::ledger::erased::{Kept, Whom};
 use crate::sql::{self, Row, Sql, SqlError, Value};
 
@@ -123,7 +122,7 @@ impl Federated {
         if targets.is_empty() {
             return Ok(());
         }
-        let headers = self.ledger.read(move |sql| headers_of(sql, origin)).await?;
+        let headers = self.ledger.read(move |sql| Ok(headers(sql, &[origin.0[..].into()])?)).await?;
         self.take_out(&locate(targets, &headers).0).await
     }
 
@@ -267,10 +266,6 @@ fn asked_of(sql: &mut dyn Sql, origin: NodeKey) -> Result<Asked, SqlError> {
         return Ok((targets, Vec::new()));
     }
     Ok((targets, headers(sql, &origin)?))
-}
-
-fn headers_of(sql: &mut dyn Sql, origin: NodeKey) -> Result<Vec<(Header, IsHere)>, LedgerError> {
-    Ok(headers(sql, &[origin.0[..].into()])?)
 }
 
 /// The segments of an origin, in the order of its log.

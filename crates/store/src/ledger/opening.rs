@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 #[cfg(feature = "postgres")]
 use super::machines::Machines;
 use super::machines::Pictures;
 use super::tail::Tail;
-use super::{Counted, Ledger, LedgerError, Progress, owner, rebuild, schema};
+use super::{Counted, Job, Ledger, LedgerError, Progress, owner, rebuild, schema};
 #[cfg(feature = "postgres")]
 use crate::sql::postgres::{Access, Postgres, Shared};
 use crate::sql::{self, SqlError};
@@ -36,15 +38,7 @@ impl Ledger {
             connection.pragma_update(None, "query_only", "ON").map_err(SqlError::from)?;
             Ok(Box::new(connection))
         })?;
-        Ok(Self {
-            writer,
-            reader,
-            pictures,
-            watching: Arc::default(),
-            progress,
-            counted: Counted::default(),
-            tail: Tail::default(),
-        })
+        Ok(Self::of((writer, reader), pictures, progress))
     }
 
     /// Opens the database that several machines share, makes its tables where there are none, and loads the views. It answers
@@ -70,7 +64,11 @@ impl Ledger {
         })?;
         let of_reader = shared.clone();
         let reader = owner("ledger-reader", move || Ok(Box::new(Postgres::open(&of_reader, Access::Read)?)))?;
-        Ok(Self {
+        Ok(Self::of((writer, reader), pictures, progress))
+    }
+
+    fn of((writer, reader): (mpsc::Sender<Job>, mpsc::Sender<Job>), pictures: Pictures, progress: Progress) -> Self {
+        Self {
             writer,
             reader,
             pictures,
@@ -78,6 +76,6 @@ impl Ledger {
             progress,
             counted: Counted::default(),
             tail: Tail::default(),
-        })
+        }
     }
 }

@@ -238,7 +238,6 @@ impl Sql for Postgres {
         if self.within {
             self.touched.extend(Area::of(sql));
         }
-        self.live()?;
         let mut wrong = None;
         let done = self.with(async |live| {
             let statement = live.prepare(sql, values).await?;
