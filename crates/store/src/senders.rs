@@ -247,7 +247,7 @@ impl Senders {
         if self.0.mode == Mode::Off || self.org(&id.org).is_none() {
             return Standing::Normal;
         }
-        self.with(id, now, |org| self.enforced(org, &id.name, now))
+        self.judge(id, now, |org| self.enforced(org, &id.name, now))
     }
 
     /// Counts a recipient, and says how the sender stands now.
@@ -258,7 +258,7 @@ impl Senders {
         let fact = self.fact(named, now);
         let limits = &self.0.limits;
         self.tell(id, || others::What::of_attempt(&fact));
-        self.with(id, now, |org| {
+        self.judge(id, now, |org| {
             org.attempt(&id.name, &fact, limits, now);
             self.enforced(org, &id.name, now)
         })
@@ -306,7 +306,7 @@ impl Senders {
     /// A log that was written while nobody read it is lived through as it went, so that days and hours are learned from it;
     /// what is over stops nobody. Where others tell of the same organisation meanwhile, the time does not go back.
     fn in_time(&self, id: &SenderId, at: u64, now: u64, count: impl FnOnce(&mut Org, &Limits, u64)) {
-        self.with(id, at.min(now), |org| {
+        self.judge(id, at.min(now), |org| {
             let then = at.max(org.whole().last()).min(now);
             let limits = &self.0.limits;
             match LATE_S <= now - then {
@@ -332,7 +332,7 @@ impl Senders {
         self.tell(id, || others::What::of_answer(answer));
         // Nobody is met by an answer: a sender that was forgotten, or whose organisation is gone, stays so.
         if self.0.mode != Mode::Off && self.org(&id.org).is_some() {
-            self.with(id, now, |org| org.answered(&id.name, answer, &self.0.limits, now));
+            self.judge(id, now, |org| org.answered(&id.name, answer, &self.0.limits, now));
         }
     }
 
@@ -468,6 +468,19 @@ impl Senders {
         }
     }
 
+    /// As [`Self::with`], where what is counted may block the sender. What was only heard, a decision or a block of another machine, is not
+    /// told again: it would come back after a release.
+    fn judge<T>(&self, id: &SenderId, now: u64, work: impl FnOnce(&mut Org) -> T) -> T {
+        self.with(id, now, |org| {
+            let before = org.stood(&id.name);
+            let done = work(org);
+            if before != Level::Blocked && org.stood(&id.name) == Level::Blocked {
+                self.tell(id, || others::What::of_blocked(org.known_mut(&id.name)));
+            }
+            done
+        })
+    }
+
     /// Does something with an organisation, notes what is to be written, and tells of levels that changed.
     fn with<T>(&self, id: &SenderId, now: u64, work: impl FnOnce(&mut Org) -> T) -> T {
         let org =
@@ -476,9 +489,6 @@ impl Senders {
         let before = org.stood(&id.name);
         let done = work(&mut org);
         let is_changed = org.stood(&id.name) != before;
-        if is_changed && org.stood(&id.name) == Level::Blocked {
-            self.tell(id, || others::What::of_blocked(org.known_mut(&id.name)));
-        }
         let forgotten = org.take_forgotten();
         drop(org);
         let mut unsaved = lock(&self.0.unsaved);

@@ -101,6 +101,13 @@ impl Watch {
         (self.level, self.by)
     }
 
+    /// When its level changed last, and when a person decided about it last; unix seconds, none: never.
+    #[must_use]
+    pub fn changed_at(&self) -> (Option<u64>, Option<u64>) {
+        let of_person = self.changes.iter().filter(|change| change.by == By::Person);
+        (self.changes.last().map(|change| change.at), of_person.map(|change| change.at).max())
+    }
+
     /// Brings the counts up to `now`, so that what is shown is of now.
     pub fn refresh(&mut self, limits: &Limits, now: u64) {
         self.advance(limits, now);

@@ -204,13 +204,13 @@ impl Senders {
             What::Refused { at } => self.hear_answer(&id, Answer { at, told: Became::Refused }, now),
             What::Other { at } => self.hear_answer(&id, Answer { at, told: Became::Other }, now),
             What::Complaint { at } => self.hear_answer(&id, Answer { at, told: Became::Complaint }, now),
-            What::Slow { at, note, stream } => self.decided(&id, Decision::Slow, &note, stream, at.min(now)),
-            What::Block { at, note, stream } => self.decided(&id, Decision::Block, &note, stream, at.min(now)),
+            What::Slow { at, note, stream } => self.hear_decision(&id, Decision::Slow, &note, stream, at.min(now)),
+            What::Block { at, note, stream } => self.hear_decision(&id, Decision::Block, &note, stream, at.min(now)),
             What::Mended { at, note, stream } => {
-                self.decided(&id, Decision::Release(Release::Mended), &note, stream, at.min(now));
+                self.hear_decision(&id, Decision::Release(Release::Mended), &note, stream, at.min(now));
             }
             What::WasNormal { at, note, stream } => {
-                self.decided(&id, Decision::Release(Release::WasNormal), &note, stream, at.min(now));
+                self.hear_decision(&id, Decision::Release(Release::WasNormal), &note, stream, at.min(now));
             }
             What::Announced { at, recipients, until, note, stream } => {
                 self.announced(&id, recipients, until, &note, stream, at.min(now));
@@ -220,14 +220,24 @@ impl Senders {
         }
     }
 
-    /// Whom another machine blocked, this one blocks for the same reasons.
+    /// What a person decided at another machine, unless one has decided here since.
+    fn hear_decision(&self, id: &SenderId, decision: Decision, note: &str, stream: Stream, at: u64) {
+        let decided_at = self.with(id, at, |org| org.known_mut(&id.name).and_then(|watch| watch.changed_at().1));
+        if decided_at <= Some(at) {
+            self.decided(id, decision, note, stream, at);
+        }
+    }
+
+    /// Whom another machine blocked, this one blocks for the same reasons, unless a person has decided since: that machine had not
+    /// heard it yet.
     fn hear_blocked(&self, id: &SenderId, memory: &str, now: u64) {
         let Some(memory) = STANDARD.decode(memory).ok().and_then(|octets| Watch::from_bytes(&octets).ok()) else {
             return;
         };
         self.with(id, now, |org| {
             let watch = org.sender(&id.name, Stream::Personal, now);
-            if watch.stood().0 != Level::Blocked {
+            let is_later = watch.changed_at().1 < memory.changed_at().0;
+            if watch.stood().0 != Level::Blocked && is_later {
                 *watch = memory;
             }
         });
@@ -252,7 +262,97 @@ const LINES_MAX: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex, RwLock};
+
+    use sm2tp_proto::Address;
+    use sm2tp_rules::watch::{Limits, Standing};
+    use tokio::sync::Notify;
+
+    use super::super::{Inner, Mode, Named};
     use super::*;
+
+    const T0: u64 = 1_800_000_000;
+
+    /// A machine of a node.
+    fn machine() -> Senders {
+        Senders(Arc::new(Inner {
+            mode: Mode::Enforce,
+            limits: Limits::default(),
+            key: [7; 32],
+            places: RwLock::default(),
+            orgs: Mutex::default(),
+            unsaved: Mutex::default(),
+            changed: Mutex::default(),
+            notify: Notify::new(),
+            untold: Some(Mutex::default()),
+        }))
+    }
+
+    fn anna() -> SenderId {
+        SenderId { org: "asso".into(), name: "anna".into() }
+    }
+
+    /// Who must hear it hears what this machine has to say; answers with how many lines that was.
+    fn pass(from: &Senders, to: &[&Senders], now: u64) -> usize {
+        let said = from.untold();
+        to.iter().for_each(|to| said.iter().for_each(|line| to.hear_others(line, now)));
+        said.len()
+    }
+
+    fn blast(senders: &Senders, count: u64) {
+        for n in 0..count {
+            let recipient = Address::parse(&format!("r{n}@x.example")).unwrap();
+            let stream = Stream::Personal;
+            let named = Named { recipient: &recipient, before: 0, client: None, stream, suppressed: false };
+            senders.named(&anna(), &named, T0 + n);
+        }
+    }
+
+    fn is_blocked(senders: &Senders, now: u64) -> bool {
+        matches!(senders.standing(&anna(), now), Standing::Blocked(_))
+    }
+
+    #[test]
+    fn a_release_outlives_the_block_before_it_on_all_machines_whoever_hears_what_when() {
+        let [one, two, three] = [machine(), machine(), machine()];
+        one.decide(&anna(), Decision::Block, "stolen", Stream::Personal, T0);
+        pass(&one, &[&two, &three], T0);
+        assert!([&one, &two, &three].iter().all(|machine| is_blocked(machine, T0)));
+        // In the same second, before the third has heard anything that the second might have to say.
+        three.decide(&anna(), Decision::Release(Release::Mended), "mended", Stream::Personal, T0);
+        assert_eq!(pass(&two, &[&one, &three], T0), 0, "what was heard is not told again");
+        pass(&three, &[&one, &two], T0);
+        assert!([&one, &two, &three].iter().all(|machine| !is_blocked(machine, T0)));
+
+        // A decision that comes late is none any more.
+        one.decide(&anna(), Decision::Block, "", Stream::Personal, T0 + 10);
+        three.decide(&anna(), Decision::Release(Release::Mended), "", Stream::Personal, T0 + 11);
+        pass(&one, &[&two, &three], T0 + 12);
+        pass(&three, &[&one, &two], T0 + 12);
+        assert!([&one, &two, &three].iter().all(|machine| !is_blocked(machine, T0 + 12)));
+    }
+
+    #[test]
+    fn whom_the_watch_of_one_machine_blocks_all_block_unless_a_person_has_decided_since() {
+        let [one, two, three] = [machine(), machine(), machine()];
+        blast(&one, 150);
+        assert!(is_blocked(&one, T0 + 150));
+        three.decide(&anna(), Decision::Release(Release::WasNormal), "a wedding", Stream::Personal, T0 + 150);
+        // What it counted is lost, so that the others would not come to it themselves.
+        let said = one.untold();
+        let blocks: Vec<_> = said.iter().filter(|line| line.body.contains("\"blocked\"")).cloned().collect();
+        assert_eq!(blocks.len(), 1);
+        for line in &blocks {
+            let Facts { v, facts } = serde_json::from_str(&line.body).unwrap();
+            let facts: Vec<_> = facts.into_iter().filter(|fact| matches!(fact.what, What::Blocked { .. })).collect();
+            assert_eq!(facts.len(), 1);
+            let line = Said { kind: KIND.to_owned(), body: serde_json::to_string(&Facts { v, facts }).unwrap() };
+            [&two, &three].iter().for_each(|machine| machine.hear_others(&line, T0 + 151));
+        }
+        assert!(is_blocked(&two, T0 + 151) && !is_blocked(&three, T0 + 151));
+        pass(&three, &[&one, &two], T0 + 151);
+        assert!(!is_blocked(&one, T0 + 151) && !is_blocked(&two, T0 + 151));
+    }
 
     #[test]
     fn what_is_told_is_read_again_and_a_newer_form_is_not() {
