@@ -209,7 +209,7 @@ pub(super) fn read(source: &Source<'_>, file: &Arc<str>) -> Result<RuleFile, Rul
 
 pub(super) fn origin(file: &Arc<str>, text: &str, span: Range<usize>) -> RuleOrigin {
     let before = text.get(..span.start).unwrap_or(text);
-    RuleOrigin { file: Arc::clone(file), line: before.matches('\n').count() + 1 }
+    RuleOrigin { file: Arc::clone(file), line: before.bytes().filter(|octet| *octet == b'\n').count() + 1 }
 }
 
 /// `address.no-user`: cause and sub-cause.
