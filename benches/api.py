@@ -83,7 +83,7 @@ def main():
             return json.loads(done.stdout)
 
         ask("org", "add", "asso", "--domain", "asso.example")
-        secret = ask("token", "new", "bench", "--role", "owner", "--scope", "all", "--rate", "100000000/min")["secret"]
+        secret = ask("token", "new", "bench", "--role", "owner", "--scope", "all", "--rate", "1000000/min")["secret"]
         for name, (method, path, body) in KINDS.items():
             content = json.dumps(body).encode() if body is not None else b""
             head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {secret}\r\n"
