@@ -4,6 +4,7 @@
 //! ([`Senders::save`]). A node that is killed forgets the last seconds of its senders, and nothing else.
 
 mod others;
+mod rows;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
@@ -22,10 +23,10 @@ use sm2tp_rules::{Cause, Fate, Stream};
 use tokio::sync::Notify;
 
 use self::others::Untold;
+use self::rows::{keep, keep_mode, kept, kept_mode};
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::returns::Sent;
-use crate::sql::{self, Sql};
 use crate::told::{Told, What};
 
 /// The senders of one node; clones share them.
@@ -563,41 +564,6 @@ fn restored(watches: Vec<(Arc<str>, Watch)>) -> Org {
     let (whole, senders): (Vec<_>, Vec<_>) = watches.into_iter().partition(|(name, _)| name.is_empty());
     let whole = whole.into_iter().next().map(|(_, watch)| watch);
     Org::restored(whole.unwrap_or_else(|| Watch::new(Stream::Personal, 0)), senders)
-}
-
-type Kept = (String, String, Vec<u8>);
-
-fn kept(sql: &mut dyn Sql) -> Result<Vec<Kept>, sql::SqlError> {
-    sql::all(sql, "SELECT org, sender, memory FROM sender_watch WHERE org <> ''", &[], |row| {
-        Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.blob(2)?.to_vec()))
-    })
-}
-
-/// What the watch was allowed to do when it was started last; under no organisation.
-fn kept_mode(sql: &mut dyn Sql) -> Result<Option<String>, sql::SqlError> {
-    let read = |row: &sql::Row| row.blob(0).map(|word| String::from_utf8_lossy(word).into_owned());
-    sql::first(sql, "SELECT memory FROM sender_watch WHERE org = '' AND sender = ''", &[], read)
-}
-
-fn keep_mode(sql: &mut dyn Sql, mode: Mode) -> Result<(), sql::SqlError> {
-    keep(sql, &[(whole_of(""), Some(mode.as_str().as_bytes().to_vec()))])
-}
-
-fn keep(sql: &mut dyn Sql, rows: &[(SenderId, Option<Vec<u8>>)]) -> Result<(), sql::SqlError> {
-    for (id, bytes) in rows {
-        let (org, name) = (&*id.org, &*id.name);
-        match bytes {
-            Some(bytes) => sql.execute(
-                "INSERT INTO sender_watch (org, sender, memory) VALUES ($1, $2, $3) \
-                 ON CONFLICT (org, sender) DO UPDATE SET memory = excluded.memory",
-                &[org.into(), name.into(), bytes.as_slice().into()],
-            )?,
-            None => {
-                sql.execute("DELETE FROM sender_watch WHERE org = $1 AND sender = $2", &[org.into(), name.into()])?
-            }
-        };
-    }
-    Ok(())
 }
 
 /// A log that tells of something so much later teaches only: whoever would be stopped for it has done it.
