@@ -66,7 +66,8 @@ pub fn shared(store: &config::Store, machine: &str) -> Result<Shared, Failure> {
         outward::secret_line(path).map_err(|why| wrong(format!("password_file {}: {why}", path.display())))
     });
     let password = password.transpose()?;
-    Shared::new(&store.database, password.as_ref().map(|password| password.as_str()), machine)
+    let tls = sm2tp_relay::trusting(store.ca_file.as_deref()).map_err(|error| wrong(format!("ca_file: {error}")))?;
+    Shared::new(&store.database, password.as_ref().map(|password| password.as_str()), &tls, machine)
         .map_err(|error| wrong(format!("database: {error}")))
 }
 
@@ -126,7 +127,11 @@ pub async fn is_of(federated: &Federated, keys: &Keys) -> Result<(), Failure> {
 
 /// Copies the ledger of this machine into a database that has none yet, and compares both. The node does not run meanwhile.
 #[cfg(feature = "postgres")]
-pub fn migrate(config: &Config, Migrate { to, password_file }: &Migrate, as_json: bool) -> Result<ExitCode, Failure> {
+pub fn migrate(
+    config: &Config,
+    Migrate { to, password_file, ca_file }: &Migrate,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
     let _alone = open::alone(config)?;
     let file = ledger::path(&config.data_dir);
     if !file.exists() {
@@ -134,7 +139,8 @@ pub fn migrate(config: &Config, Migrate { to, password_file }: &Migrate, as_json
         return Err(Failure::new(Exit::Unavailable, what));
     }
     let machine = machine(config)?;
-    let store = config::Store { database: to.clone(), password_file: password_file.clone() };
+    let (database, password_file, ca_file) = (to.clone(), password_file.clone(), ca_file.clone());
+    let store = config::Store { database, password_file, ca_file };
     let shared = shared(&store, &machine)?;
     let mut shown = 0;
     let show = |step: &Step| {

@@ -58,7 +58,9 @@ pub(crate) mod cluster {
     use std::io::{BufRead, BufReader};
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Stdio};
-    use std::sync::OnceLock;
+    use std::sync::{Arc, OnceLock};
+
+    use rustls::{ClientConfig, RootCertStore};
 
     use crate::sql::Sql;
     use crate::sql::postgres::{Access, Postgres, Shared};
@@ -82,13 +84,20 @@ pub(crate) mod cluster {
         Cluster { folder, _child: child }
     }
 
+    /// Takes no certificate at all: a Unix socket needs none.
+    fn nobody() -> Arc<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        Arc::new(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    }
+
     /// The schema of a folder.
     pub(crate) fn shared(dir: &Path, machine: &str) -> Shared {
         let cluster = CLUSTER.get_or_init(start);
         let name: String = dir.display().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
         let at = |options: &str| {
             let url = format!("postgres://postgres@/postgres?host={}{options}", cluster.folder.display());
-            Shared::new(&url, None, machine).unwrap()
+            Shared::new(&url, None, &nobody(), machine).unwrap()
         };
         let (folder, name) = (dir.to_owned(), format!("s{}", name.to_lowercase()));
         let plain = at("");

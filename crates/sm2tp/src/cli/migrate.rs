@@ -13,4 +13,7 @@ pub struct Migrate {
     /// A file with its password in the first line.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// Who signs its certificate, where it is on another machine (PEM); besides the authorities of the system.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }

@@ -28,6 +28,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
         keys: &[
             ("database", r#""postgres://sm2tp@/sm2tp?host=/var/run/postgresql""#),
             ("password_file", r#""/etc/sm2tp/database.password""#),
+            ("ca_file", r#""/etc/sm2tp/database-ca.pem""#),
         ],
     },
     SectionKeys {

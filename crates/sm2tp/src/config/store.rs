@@ -13,12 +13,15 @@ pub struct Store {
     pub database: String,
     /// Of the user that the address names.
     pub password_file: Option<PathBuf>,
+    /// Who signs its certificate (PEM), besides the authorities of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Reads `[store]`.
 pub(super) fn store(section: &Section<'_>) -> Result<Store, ConfigError> {
     let database = section.text("database", address)?.ok_or_else(|| section.missing("database"))?;
-    Ok(Store { database, password_file: section.text("password_file", path)? })
+    let (password_file, ca_file) = (section.text("password_file", path)?, section.text("ca_file", path)?);
+    Ok(Store { database, password_file, ca_file })
 }
 
 fn address(text: &str) -> Result<String, Wrong> {

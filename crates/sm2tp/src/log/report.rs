@@ -172,12 +172,7 @@ fn wrong(words: &Words, table: &Table) -> Section {
 }
 
 /// The largest rows of a map.
-fn rows(
-    words: &Words,
-    (title, name): (&str, &'static str),
-    map: &Rows<Row>,
-    cells: fn(&Row) -> Vec<Cell>,
-) -> Section {
+fn rows(words: &Words, (title, name): (&str, &'static str), map: &Rows<Row>, cells: fn(&Row) -> Vec<Cell>) -> Section {
     let rows = top(map, |row| all(&row.results)).into_iter().map(|(name, row)| {
         let mut cells_of = vec![text(name)];
         cells_of.extend(cells(row));

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::node::Node;
+use crate::node::{Node, Said};
 use crate::sink::Sink;
 use crate::wait::{Folder, files, wait_until};
 
@@ -25,10 +25,14 @@ struct Postgres {
 
 impl Postgres {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(more: &[&str]) -> Self {
         let folder = Folder::new("postgres");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres");
         let mut command = Command::new(script);
-        command.arg(folder.join("pg")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(folder.join("pg")).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut script = command.spawn().unwrap();
         let (to, from) = (script.stdin.take(), BufReader::new(script.stdout.take().unwrap()));
         let mut postgres = Self { folder, script, to, from };
@@ -171,6 +175,43 @@ fn what_one_machine_decides_holds_on_all() {
         wait_until("the watch's block holds", SOON, || send(node, "anna", "again@example.test").is_err());
         assert_eq!(node.ask(&["sender", "show", "anna"])["evidence"]["level"], "blocked");
     }
+}
+
+/// As on another machine: a name, and no clear text. The address keeps it on this one.
+#[test]
+fn a_database_on_another_machine_must_show_a_certificate_for_its_name() {
+    let postgres = Postgres::with(&["tls"]);
+    let folder = postgres.folder.join("pg");
+    let port = std::fs::read_to_string(folder.join("port")).unwrap();
+    let url = |name: &str, mode: &str| {
+        format!("postgres://postgres@/postgres?host={name}&hostaddr=127.0.0.1&port={}&sslmode={mode}", port.trim())
+    };
+    let (ca, sink) = (folder.join("ca.pem").display().to_string(), Sink::start());
+    let mut node = Node::start(&config(1, &sink, "observe", ""));
+    node.add_login("anna", "correct horse", "good.test", "personal");
+    node.terminate(LONG);
+    let migrate = |url: &str, more: &[&str]| node.run(&[&["migrate", "--to", url], more].concat());
+    let with_ca = ["--ca-file", ca.as_str()];
+    #[track_caller]
+    fn check(done: Said, exit: i32, why: &str) {
+        assert!(done.exit == exit && done.stderr.contains(why), "{} {}", done.exit, done.stderr);
+    }
+    check(migrate(&url("db.example.org", "require"), &[]), 75, "UnknownIssuer");
+    check(migrate(&url("other.example.org", "require"), &with_ca), 75, "not valid for name");
+    check(migrate(&url("db.example.org", "disable"), &with_ca), 75, "no encryption");
+    let far = "postgres://postgres@db.example.org/postgres?sslmode=disable";
+    check(migrate(far, &with_ca), 78, "what goes to another is encrypted");
+    check(migrate(&url("db.example.org", "require"), &with_ca), 0, "");
+
+    let text = std::fs::read_to_string(&node.config).unwrap();
+    let store = |more: &str| format!("[store]\ndatabase = {:?}\n{more}\n[http]", url("db.example.org", "require"));
+    std::fs::write(&node.config, text.replacen("[http]", &store(""), 1)).unwrap();
+    let refused = node.run(&["serve"]);
+    assert!(refused.exit == 78 && refused.stderr.contains("UnknownIssuer"), "{} {}", refused.exit, refused.stderr);
+    std::fs::write(&node.config, text.replacen("[http]", &store(&format!("ca_file = {ca:?}")), 1)).unwrap();
+    node.serve();
+    send(&node, "anna", "r@example.test").unwrap();
+    wait_until("it is counted", LONG, || delivered(&node) == 1);
 }
 
 #[test]

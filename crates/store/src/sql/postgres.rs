@@ -4,19 +4,25 @@
 //! of it fails at once, so that nobody waits for it. One machine writes at a time: what is written in a transaction is
 //! computed from what was read in it.
 
+mod tls;
 mod types;
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use rustls::ClientConfig;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 
+use self::tls::Tls;
 use self::types::Read;
 use super::{Row, Sql, SqlError, Value};
 use crate::ledger::Area;
@@ -25,6 +31,8 @@ use crate::ledger::Area;
 #[derive(Debug, Clone)]
 pub struct Shared {
     config: Box<Config>,
+    /// None: what goes there stays on this machine.
+    tls: Option<Tls>,
     /// A name that no other machine of the node has.
     machine: String,
 }
@@ -59,34 +67,49 @@ struct Live {
 
 impl Shared {
     /// Reads `postgres://user@host/database`, with the options of libpq. `password` stands elsewhere, where not everybody reads it.
+    /// A database on another machine must show a certificate that `tls` takes, whatever the address says of it; one on this
+    /// machine where the address asks for it (`sslmode=require`).
     ///
     /// # Errors
     /// [`SqlError::Refused`] where it is no such address, or would carry what is kept over a network in clear.
-    pub fn new(url: &str, password: Option<&str>, machine: &str) -> Result<Self, SqlError> {
+    pub fn new(url: &str, password: Option<&str>, tls: &Arc<ClientConfig>, machine: &str) -> Result<Self, SqlError> {
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| SqlError::Refused(said(&error)))?;
-        let is_near = |host: &Host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => {
-                name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-            }
-        };
-        if !config.get_hosts().iter().all(is_near) {
-            return Err(SqlError::Refused(
-                "only a Unix socket or an address of this machine: what goes there is not encrypted; to another machine, \
-                 through a tunnel"
-                    .into(),
-            ));
+        let mode = config.get_ssl_mode();
+        let is_far = !is_near(&config);
+        if is_far && mode == SslMode::Disable {
+            let what =
+                "sslmode=disable is for a Unix socket or an address of this machine: what goes to another is encrypted";
+            return Err(SqlError::Refused(what.into()));
         }
+        let is_encrypted = is_far || mode == SslMode::Require;
+        config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
         if let Some(password) = password {
             config.password(password);
         }
         config.application_name("sm2tp").connect_timeout(CONNECT_MAX).keepalives_idle(Duration::from_secs(15));
-        Ok(Self { config: Box::new(config), machine: machine.to_owned() })
+        let tls = is_encrypted.then(|| Tls(tls.clone()));
+        Ok(Self { config: Box::new(config), tls, machine: machine.to_owned() })
     }
 
     #[must_use]
     pub fn machine(&self) -> &str {
         &self.machine
+    }
+
+    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        // The connection ends with the client; what is wrong with it is told to who asks next.
+        match &self.tls {
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                tokio::spawn(connection);
+                Ok(client)
+            }
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                tokio::spawn(connection);
+                Ok(client)
+            }
+        }
     }
 }
 
@@ -147,11 +170,9 @@ impl Postgres {
             Access::Read => format!("{SETTINGS} SET default_transaction_read_only = on;"),
         };
         self.runtime.block_on(async {
-            let connecting = timeout(CONNECT_MAX, self.shared.config.connect(NoTls)).await;
-            let (client, connection) =
+            let connecting = timeout(CONNECT_MAX, self.shared.connect()).await;
+            let client =
                 connecting.map_err(|_| SqlError::Away("no answer".into()))?.map_err(|error| trouble(&error))?;
-            // Ends with the client; what is wrong with it is told to who asks next.
-            tokio::spawn(connection);
             timeout(CONNECT_MAX, client.batch_execute(&settings))
                 .await
                 .map_err(|_| SqlError::Away("no answer".into()))?
@@ -311,15 +332,35 @@ impl Sql for Postgres {
     }
 }
 
+/// Whether nothing that is said to it leaves this machine.
+fn is_near(config: &Config) -> bool {
+    let names = config.get_hosts().iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+    });
+    // Where addresses are given, names are for certificates only.
+    let addresses = config.get_hostaddrs();
+    if addresses.is_empty() { names } else { addresses.iter().all(IpAddr::is_loopback) }
+}
+
 /// In the database's own words, or of the network.
 fn trouble(error: &tokio_postgres::Error) -> SqlError {
-    let Some(told) = error.as_db_error() else { return SqlError::Away(said(error)) };
+    let Some(told) = error.as_db_error() else {
+        // A wrong certificate is for a person to mend, and no network that comes back.
+        return if is_wrong_certificate(error) { SqlError::Refused(said(error)) } else { SqlError::Away(said(error)) };
+    };
     // 08: connection; 57P: it is being stopped, or starts; 25P03: we were silent for too long; 55P03: others write.
     // 53300: too many connections.
     let code = told.code().code();
     let is_away = code.starts_with("08") || code.starts_with("57P") || ["25P03", "55P03", "53300"].contains(&code);
     let words = told.detail().map_or_else(|| told.message().to_owned(), |more| format!("{}: {more}", told.message()));
     if is_away { SqlError::Away(words) } else { SqlError::Refused(words) }
+}
+
+fn is_wrong_certificate(error: &tokio_postgres::Error) -> bool {
+    use std::error::Error as _;
+    let of_tls = error.source().and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
+    of_tls.is_some_and(|inner| matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
 }
 
 /// With what is behind it.
