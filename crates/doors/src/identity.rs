@@ -228,6 +228,14 @@ fn turn(house: &House) -> Result<(), IdentityError> {
     if keys.old_log_key().is_some_and(|old| !said.log_key_valid(&old, now) || said.is_revoked(&old)) {
         keys.forget_old_log()?;
     }
+    // Of several machines one makes it, and tells the others.
+    if house.ledger.leads()
+        && let Some(next) = keys.renew_tags(now)?
+    {
+        house.book.set_keys(&keys.tags);
+        let (key_id, begins) = (next.key.key_id(), next.not_before);
+        tracing::info!(%key_id, begins, "the tag key of the next year is made; peers hear of it within a day");
+    }
     if keys.turn_tags(now)? {
         house.book.set_keys(&keys.tags);
         tracing::info!("events are recorded and published under the new tag key");

@@ -153,6 +153,16 @@ impl TagKeyGrant {
         Ok(Self { key, not_before, not_after, federation, signature })
     }
 
+    /// When the key after this one begins, where its founder is to make it now (unix seconds); none while that is early.
+    ///
+    /// It is made two weeks before, because members ask for keys once a day and some are away for a holiday. Where the founder
+    /// was away itself and the year is over, it begins as soon as all can have heard of it.
+    #[must_use]
+    pub fn next_begins(&self, now: u64) -> Option<u64> {
+        let is_due = self.not_after <= now.saturating_add(NEXT_NOTICE_S);
+        is_due.then(|| self.not_after.max(now.saturating_add(NEXT_HEARD_S)))
+    }
+
     /// True where a node may publish under this key at `now` (unix seconds).
     #[must_use]
     pub fn publishes_at(&self, now: u64) -> bool {
@@ -213,6 +223,10 @@ fn signed_bytes(key: &TagKey, not_before: u64, not_after: u64) -> Zeroizing<Vec<
 const BOX_OCTETS: usize = 32 + 16;
 /// A grant has about 330; more is no grant.
 const GRANT_OCTETS_MAX: usize = 4096;
+/// As `sm2tp key tag` waits.
+const NEXT_NOTICE_S: u64 = 14 * 86_400;
+/// Members ask once a day; one day more for those who were away.
+const NEXT_HEARD_S: u64 = 2 * 86_400;
 const SIGNATURE_CONTEXT: &[u8] = b"sm2tp-tagkey-v1\n";
 
 #[cfg(test)]
@@ -269,6 +283,18 @@ mod tests {
         let second = TagKeyGrant::open(&first.seal(&LogKey::of(&other), &[9; 32]).unwrap(), &other).unwrap();
         assert_eq!(second, grant());
         assert!(second.publishes_at(200) && !second.publishes_at(201));
+    }
+
+    #[test]
+    fn the_next_key_is_made_two_weeks_before_a_year_ends_and_begins_where_it_ends() {
+        const DAY: u64 = 86_400;
+        let grant = TagKeyGrant::sign(TagKey::new([1; 32]), 0, 366 * DAY, &log_key()).unwrap();
+        assert_eq!(grant.next_begins(351 * DAY), None);
+        assert_eq!(grant.next_begins(352 * DAY), Some(366 * DAY));
+        assert_eq!(grant.next_begins(363 * DAY), Some(366 * DAY));
+        // The founder was away.
+        assert_eq!(grant.next_begins(365 * DAY), Some(367 * DAY));
+        assert_eq!(grant.next_begins(500 * DAY), Some(502 * DAY));
     }
 
     #[test]

@@ -238,11 +238,28 @@ impl Keys {
             return Err(KeysError::OtherFederation);
         }
         let grant = new_grant(&self.dir, not_before, &federation)?;
-        // Behind the one in use: what is dropped is the oldest of those for look-ups.
-        self.tags.insert(self.tags.len().min(1), grant.clone());
-        self.tags.truncate(TAG_KEYS_MAX);
+        self.tags.push(grant.clone());
+        self.drop_oldest_tags();
         self.write_tags(&self.log_key())?;
         Ok(grant)
+    }
+
+    /// Makes the tag key of the next year when its time has come, where this node founded the federation. Answers with it. `now`
+    /// in unix seconds.
+    ///
+    /// # Errors
+    /// [`KeysError`] where it cannot be kept: it is made the next time.
+    pub fn renew_tags(&mut self, now: u64) -> Result<Option<TagKeyGrant>, KeysError> {
+        let Some(current) = self.tags.first() else { return Ok(None) };
+        let newest = self.tags.iter().filter(|grant| grant.federation == current.federation);
+        let Some(begins) = newest.max_by_key(|grant| grant.not_before).and_then(|newest| newest.next_begins(now))
+        else {
+            return Ok(None);
+        };
+        match self.new_tag(begins) {
+            Err(KeysError::OtherFederation) => Ok(None),
+            made => made.map(Some),
+        }
     }
 
     /// Publishes under a newer tag key of the same federation when its time has come. Answers with whether it has. `now` in
@@ -285,16 +302,17 @@ impl Keys {
     pub fn add_tags(&mut self, grants: Vec<TagKeyGrant>, join: bool) -> Result<bool, KeysError> {
         let mut fresh: Vec<_> =
             grants.into_iter().filter(|grant| self.tags.iter().all(|known| known.key != grant.key)).collect();
-        if fresh.is_empty() {
-            return Ok(false);
-        }
+        let before = self.tags.clone();
         if join {
             fresh.append(&mut self.tags);
             self.tags = fresh;
         } else {
             self.tags.append(&mut fresh);
         }
-        self.tags.truncate(TAG_KEYS_MAX);
+        self.drop_oldest_tags();
+        if self.tags == before {
+            return Ok(false);
+        }
         self.write_tags(&self.log_key())?;
         Ok(true)
     }
@@ -325,6 +343,17 @@ impl Keys {
     pub fn follow_tags(&mut self, sealed: &str) -> Result<(), KeysError> {
         self.tags = self.opened_tags(sealed)?;
         self.write_tags(&self.log_key())
+    }
+
+    /// Behind the one in use those of its federation, the newest first, then others: a peer with keys of its own pushes none of
+    /// ours out, and ours of long ago make room for that of next year.
+    fn drop_oldest_tags(&mut self) {
+        let Some((current, others)) = self.tags.split_first_mut() else { return };
+        others.sort_by_key(|grant| match grant.federation == current.federation {
+            true => (false, std::cmp::Reverse(grant.not_before)),
+            false => (true, std::cmp::Reverse(0)),
+        });
+        self.tags.truncate(TAG_KEYS_MAX);
     }
 
     fn opened_tags(&self, sealed: &str) -> Result<Vec<TagKeyGrant>, KeysError> {
@@ -613,6 +642,39 @@ mod tests {
         }
         assert!(matches!(member.new_tag(9000), Err(KeysError::OtherFederation)));
         assert_eq!(Keys::open(dir.path(), 6000).unwrap().tags, [new, old]);
+    }
+
+    #[test]
+    fn a_federation_has_a_new_tag_key_each_year_and_all_members_publish_under_the_same() {
+        const DAY: u64 = 86_400;
+        let (dir, other) = (TempDir::new(), TempDir::new());
+        let mut founder = Keys::open(dir.path(), 0).unwrap();
+        let mut member = Keys::open(other.path(), 0).unwrap();
+        member.add_tags(founder.tags.clone(), true).unwrap();
+        let mut used = vec![(founder.tags[0].key.key_id(), 0)];
+        for day in 1..4 * 366 {
+            let now = day * DAY;
+            // The founder is away for the last month of the second year: then the third begins late.
+            let is_away = (700..740).contains(&day);
+            if !is_away {
+                founder.renew_tags(now).unwrap();
+                founder.turn_tags(now).unwrap();
+                assert_eq!(founder.renew_tags(now).unwrap(), None, "one key a year");
+            }
+            assert_eq!(member.renew_tags(now).unwrap(), None, "it founded nothing that is in use");
+            // As it asks each day, and turns when it is time.
+            member.add_tags(founder.tags.clone(), false).unwrap();
+            member.turn_tags(now).unwrap();
+            let key = member.tags[0].key.key_id();
+            assert!(is_away || founder.tags[0].key.key_id() == key, "day {day}");
+            if used.last().is_some_and(|(last, _)| *last != key) {
+                used.push((key, day));
+            }
+            // A HARD counts for 400 days: whatever was published under until then is looked up.
+            let mut within = used.windows(2).filter(|pair| day < pair[1].1 + 400).map(|pair| pair[0].0);
+            assert!(within.all(|id| founder.tags.iter().any(|grant| grant.key.key_id() == id)), "day {day}");
+        }
+        assert_eq!(used.iter().map(|(_, day)| *day).collect::<Vec<_>>(), [0, 366, 742, 1108]);
     }
 
     #[test]
