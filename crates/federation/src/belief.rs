@@ -22,8 +22,8 @@ pub struct Vote {
     /// The provider refused nearly everybody in that hour (§8.3): a HARD of it weighs nothing. Where the origin says it
     /// again later, that is its newer vote.
     pub provider_frozen: bool,
-    /// It came in a month in which much of what its origin said was wrong ([`crate::standing::Months::doubted`]): a HARD of
-    /// it weighs nothing, what the origin said before and later does.
+    /// It came in a month in which much of what its origin said was wrong ([`crate::standing::Months::doubted`]): what it
+    /// calls dead or full weighs nothing, what the origin said before and later does.
     pub doubted: bool,
     /// The place in the log of the origin, which says what a RETRACT voids: hours of one log may go backwards.
     pub epoch: u32,
@@ -57,25 +57,14 @@ pub struct Decay {
     pub drop_s: u64,
 }
 
-impl Believed {
-    /// What the rules of suppression are told; `after`: of that, what was said after the last delivery.
-    #[must_use]
-    pub fn facts(&self, after: &Self) -> Federated {
-        Federated {
-            score: self.score,
-            sources: self.sources_independent,
-            newest_at: self.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
-            sources_after_delivery: after.sources_independent,
-        }
-    }
-}
-
 /// The numbers of §8.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeliefLimits {
     pub hard: Decay,
     pub domain_dead: Decay,
     pub soft: Decay,
+    /// What a fresh SOFT weighs beside a HARD: a full mailbox is emptied again, so that one witness alone holds no mail.
+    pub soft_weight: f64,
     /// The weight of a direct peer, and of origins two and three hops away.
     pub hop_weights: [f64; HOP_MAX as usize],
     /// After this time an origin learned through others has its full weight.
@@ -130,6 +119,29 @@ pub enum Agreement {
 /// Events of frozen origins are left out by the caller.
 #[must_use]
 pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
+    sum(last_words(votes), now, limits)
+}
+
+/// What the rules of suppression are told of a tag, to which, or to a domain of which, this node delivered last at
+/// `delivered_at` (unix seconds; 0: never).
+///
+/// Only HARD that was said after that can overrule the delivery. A full mailbox takes mail again; and that a domain is dead
+/// this node finds itself with its next mail, which no server is bothered with.
+#[must_use]
+pub fn facts(votes: &[Vote], delivered_at: u64, now: u64, limits: &BeliefLimits) -> Federated {
+    let all = score(votes, now, limits);
+    let later = |vote: &&Vote| vote.class == Class::HARD && delivered_at < u64::from(vote.hour) * 3600;
+    let overruling = sum(last_words(votes).filter(later), now, limits);
+    Federated {
+        score: all.score,
+        sources: all.sources_independent,
+        newest_at: all.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
+        sources_after_delivery: overruling.sources_independent,
+    }
+}
+
+/// The newest word of each origin in the order of its log, by origin.
+fn last_words(votes: &[Vote]) -> impl Iterator<Item = &Vote> {
     let mut newest: BTreeMap<NodeKey, &Vote> = BTreeMap::new();
     for vote in votes.iter().filter(|vote| counts(vote.class)) {
         let last = newest.entry(vote.origin).or_insert(vote);
@@ -137,10 +149,14 @@ pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
             *last = vote;
         }
     }
+    newest.into_values()
+}
+
+/// In the order in which they come: the same votes give the same sum to the last bit on every node.
+fn sum<'a>(votes: impl Iterator<Item = &'a Vote>, now: u64, limits: &BeliefLimits) -> Believed {
     let mut believed = Believed::default();
     let (mut sources, mut contradicting) = (BTreeSet::new(), BTreeSet::new());
-    // By origin: the same votes give the same sum to the last bit on every node.
-    for vote in newest.values() {
+    for vote in votes {
         let (weight, age_s) = (weight(vote, limits), now.saturating_sub(u64::from(vote.hour) * 3600));
         let Some(decay) = limits.decay(vote.class).filter(|decay| age_s <= life_s(vote, decay)) else { continue };
         if weight <= 0.0 {
@@ -164,11 +180,12 @@ pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
     believed
 }
 
-/// The weight of an origin, 0 to 1 (§8.5): hop × age × agreement; for a direct peer what the administrator set stands in
-/// the place of the age. Nothing for a HARD of an hour in which its provider erred, or of a month that is doubted.
+/// The weight of a word, 0 to 1 (§8.5): hop × age × agreement of its origin; for a direct peer what the administrator set
+/// stands in the place of the age. A SOFT weighs less. Nothing for a HARD of an hour in which its provider erred, and for
+/// what is held against a tag in a month that is doubted.
 #[must_use]
 pub fn weight(vote: &Vote, limits: &BeliefLimits) -> f64 {
-    if (vote.provider_frozen || vote.doubted) && vote.class == Class::HARD {
+    if (vote.provider_frozen && vote.class == Class::HARD) || (vote.doubted && vote.class.is_against()) {
         return 0.0;
     }
     let hop = usize::from(vote.hop).checked_sub(1).and_then(|hop| limits.hop_weights.get(hop));
@@ -177,11 +194,12 @@ pub fn weight(vote: &Vote, limits: &BeliefLimits) -> f64 {
         None => share(vote.weight_set),
         Some(_) => share(vote.origin_age_s as f64 / limits.ramp_s.max(1) as f64),
     };
-    hop * standing * share(vote.agreement)
+    let class = if vote.class == Class::SOFT { share(limits.soft_weight) } else { 1.0 };
+    hop * standing * share(vote.agreement) * class
 }
 
-/// Judges an origin by its HARD tags of 30 days: `contradicted` are those that this node delivered to, `agreed` those
-/// that it knows dead. An origin cannot dilute it: only tags that this node knows count.
+/// Judges an origin by the tags that it speaks against: `contradicted` are those that this node delivered to, `agreed`
+/// those that it knows dead. An origin cannot dilute it: only tags that this node knows count.
 #[must_use]
 pub fn agreement(contradicted: u32, agreed: u32, limits: &BeliefLimits) -> Agreement {
     let common = f64::from(contradicted) + f64::from(agreed);
@@ -218,6 +236,12 @@ impl Agreement {
 }
 
 impl BeliefLimits {
+    /// How long what is held against a tag counts at most, in seconds; none for classes that hold nothing against it.
+    #[must_use]
+    pub fn counts_for_s(&self, class: Class) -> Option<u64> {
+        self.decay(class).filter(|_| class.is_against()).map(|decay| decay.drop_s)
+    }
+
     /// None for classes that do not count. A CONTRADICT lives as long as the HARD that it answers.
     fn decay(&self, class: Class) -> Option<&Decay> {
         match class {
@@ -240,6 +264,8 @@ impl Default for BeliefLimits {
             hard: decay(180, 400),
             domain_dead: decay(30, 180),
             soft: decay(14, 60),
+            // Two witnesses hold (0.75), three refuse (1.5). Of this node's own, five full days are needed to stop mail.
+            soft_weight: 0.5,
             // A far origin alone is enough to hold (0.75) for six weeks. With less, what most nodes of a large federation
             // learn is lost on most others; against liars agreement and quotas help, distance does not (decision 0048).
             hop_weights: [1.0, 0.9, 0.9],
@@ -331,7 +357,8 @@ mod tests {
         check(&[direct(1, Class::HARD, 401)], 0.0, 0);
         check(&[direct(1, Class::DOMAIN_DEAD, 30)], 0.5, 1);
         check(&[direct(1, Class::DOMAIN_DEAD, 181)], 0.0, 0);
-        check(&[direct(1, Class::SOFT, 28)], 0.25, 1);
+        check(&[direct(1, Class::SOFT, 0)], 0.5, 1);
+        check(&[direct(1, Class::SOFT, 28)], 0.125, 1);
         check(&[direct(1, Class::SOFT, 61)], 0.0, 0);
         check(&[Vote { ttl_weeks: 1, ..direct(1, Class::HARD, 8) }], 0.0, 0);
         check(&[Vote { ttl_weeks: 255, ..direct(1, Class::HARD, 401) }], 0.0, 0);
@@ -382,16 +409,44 @@ mod tests {
     fn a_hard_of_an_hour_in_which_its_provider_erred_weighs_nothing() {
         let frozen = |vote| Vote { provider_frozen: true, ..vote };
         check(&[frozen(direct(1, Class::HARD, 0))], 0.0, 0);
-        check(&[frozen(direct(1, Class::SOFT, 0))], 1.0, 1);
+        check(&[frozen(direct(1, Class::DOMAIN_DEAD, 0))], 1.0, 1);
         // Said again after the outage: the newer vote is the one.
         check(&[frozen(direct(1, Class::HARD, 2)), direct(1, Class::HARD, 0)], 1.0, 1);
     }
 
     #[test]
-    fn a_hard_of_a_month_that_is_doubted_weighs_nothing() {
+    fn what_is_held_against_anybody_in_a_month_that_is_doubted_weighs_nothing() {
         let doubted = |vote| Vote { doubted: true, ..vote };
-        check(&[doubted(direct(1, Class::HARD, 0))], 0.0, 0);
-        check(&[doubted(direct(1, Class::SOFT, 0)), direct(2, Class::HARD, 0)], 2.0, 2);
+        for class in [Class::HARD, Class::SOFT, Class::DOMAIN_DEAD] {
+            check(&[doubted(direct(1, class, 0)), direct(2, Class::HARD, 0)], 1.0, 1);
+        }
+        let contradict = doubted(direct(1, Class::CONTRADICT, 0));
+        assert_eq!(score(&[contradict], NOW, &BeliefLimits::default()).contradicting, 1);
+    }
+
+    #[test]
+    fn only_addresses_that_are_called_dead_after_a_delivery_can_overrule_it() {
+        #[track_caller]
+        fn check(votes: &[Vote], sources: u32, overruling: u32) {
+            let facts = facts(votes, NOW - 5 * DAY, NOW, &BeliefLimits::default());
+            assert_eq!((facts.sources, facts.sources_after_delivery), (sources, overruling), "{votes:?}");
+        }
+        check(&[direct(1, Class::HARD, 9), direct(2, Class::HARD, 1)], 2, 1);
+        for class in [Class::SOFT, Class::DOMAIN_DEAD] {
+            check(&[direct(1, class, 1), direct(2, class, 1)], 2, 0);
+        }
+        // What an origin took back it does not say any more.
+        check(&[direct(1, Class::HARD, 3), direct(1, Class::RETRACT, 1), direct(2, Class::HARD, 1)], 1, 1);
+    }
+
+    #[test]
+    fn a_soft_of_one_witness_does_not_hold_mail() {
+        let soft = |n| direct(n, Class::SOFT, 0);
+        check(&[soft(1)], 0.5, 1);
+        check(&[soft(1), soft(2)], 1.0, 2);
+        check(&[soft(1), soft(2), soft(3)], 1.5, 3);
+        let as_hard = BeliefLimits { soft_weight: 1.0, ..BeliefLimits::default() };
+        assert_eq!(score(&[soft(1)], NOW, &as_hard).score, 1.0);
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl Class {
         matches!(self, Self::HARD | Self::SOFT | Self::DOMAIN_DEAD | Self::RETRACT | Self::CONTRADICT)
     }
 
+    /// True for the classes that hold something against their tag.
+    #[must_use]
+    pub fn is_against(self) -> bool {
+        matches!(self, Self::HARD | Self::SOFT | Self::DOMAIN_DEAD)
+    }
+
     #[must_use]
     pub fn is_known(self) -> bool {
         (Self::HARD..=Self::CONTRADICT).contains(&self)

@@ -7,8 +7,9 @@ use sm2tp_rules::Evidence;
 
 use crate::belief::{Agreement, BeliefLimits, HOP_MAX, Switch, agreement};
 use crate::keys::NodeKey;
+use crate::record::Class;
 
-/// HARD tags of one origin that this node knows something about.
+/// Tags that one origin speaks against and of which this node knows something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// It delivered to them.
@@ -23,14 +24,14 @@ pub struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Months(BTreeMap<u32, Tally>);
 
-/// What this node saw itself of an address that another calls dead.
+/// What this node saw itself of a tag that another speaks against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnWord {
-    /// A delivery of the last days, and no refusal since.
+    /// A delivery that contradicts it, and no refusal since.
     Alive,
-    /// An explicit refusal, and no delivery since.
+    /// It has the same to say.
     Dead,
-    /// A delivery that was longer ago, and no refusal since.
+    /// A delivery that proves nothing, and no refusal since.
     Open,
     Unsure,
 }
@@ -44,16 +45,27 @@ pub struct Place {
     pub hop: u8,
 }
 
-/// What the node's own evidence says to a HARD of somebody else. Deliveries count for [`ALIVE_S`]; a death counts for as
-/// long as it is remembered, since dead addresses are not tried again.
+/// What the node's own evidence of a tag answers to a `class` that another holds against it, of the hour `hour` (hours
+/// since 1970). `own` is that of the address; for DOMAIN_DEAD that of the domain, where a refusal is what the DNS said.
+///
+/// Deliveries of [`ALIVE_S`] contradict a HARD or a DOMAIN_DEAD; a death counts for as long as it is remembered, since what
+/// is dead is not tried again. A SOFT is of a day and not for ever: only a delivery of that day contradicts it.
 #[must_use]
-pub fn own_word(own: &Evidence, now: u64) -> OwnWord {
+pub fn own_word(class: Class, hour: u32, own: &Evidence, now: u64) -> OwnWord {
+    if !class.is_against() {
+        return OwnWord::Unsure;
+    }
     if own.hard_at != 0 {
         return if own.hard_strong { OwnWord::Dead } else { OwnWord::Unsure };
     }
+    let contradicts = match class {
+        Class::SOFT if own.soft_days != 0 => return OwnWord::Dead,
+        Class::SOFT => own.delivered_at.abs_diff(u64::from(hour) * 3600) <= SOFT_NEAR_S,
+        _ => now <= own.delivered_at.saturating_add(ALIVE_S),
+    };
     match own.delivered_at {
         0 => OwnWord::Unsure,
-        at if now <= at.saturating_add(ALIVE_S) => OwnWord::Alive,
+        _ if contradicts => OwnWord::Alive,
         _ => OwnWord::Open,
     }
 }
@@ -165,7 +177,7 @@ impl Months {
         self.0.values().fold(Tally::default(), |sum, tally| sum.plus(*tally))
     }
 
-    /// Months of which the origin's HARD events weigh nothing: much more than usual concerned this node, and most of it
+    /// Months of which nothing weighs that the origin holds against anybody: much more than usual concerned this node, and most of it
     /// contradicts what it saw. The first month is left out, in which the past of the origin came; a twelfth of it is
     /// what was usual before.
     #[must_use]
@@ -210,6 +222,8 @@ fn within(peer: NodeKey, links: &HashMap<NodeKey, Vec<NodeKey>>) -> HashMap<Node
 
 /// §8.4: deliveries of 30 days.
 pub const ALIVE_S: u64 = 30 * 86_400;
+/// `DESIGN.md` §5: mail is tried for a day before a mailbox is said to take nothing.
+const SOFT_NEAR_S: u64 = 86_400;
 const MONTH_S: u64 = 30 * 86_400;
 
 #[cfg(test)]
@@ -219,19 +233,48 @@ mod tests {
     const NOW: u64 = 2_000_000_000;
     const DAY: u64 = 86_400;
 
+    #[track_caller]
+    fn check_word(class: Class, own: Evidence, want: OwnWord) {
+        assert_eq!(own_word(class, (NOW / 3600) as u32, &own, NOW), want, "{class:?} {own:?}");
+    }
+
+    fn delivered(at: u64) -> Evidence {
+        Evidence { delivered_at: at, ..Evidence::default() }
+    }
+
+    fn refused(own: Evidence, at: u64, hard_strong: bool) -> Evidence {
+        Evidence { hard_at: at, hard_first_at: at, hard_strong, ..own }
+    }
+
     #[test]
-    fn what_this_node_saw_itself_is_compared() {
-        #[track_caller]
-        fn check(delivered_at: u64, hard_at: u64, hard_strong: bool, want: OwnWord) {
-            let own = Evidence { delivered_at, hard_at, hard_first_at: hard_at, hard_strong, ..Evidence::default() };
-            assert_eq!(own_word(&own, NOW), want);
+    fn what_this_node_saw_itself_is_compared_with_deaths_of_addresses_and_of_domains() {
+        for class in [Class::HARD, Class::DOMAIN_DEAD] {
+            check_word(class, Evidence::default(), OwnWord::Unsure);
+            check_word(class, delivered(NOW - 30 * DAY), OwnWord::Alive);
+            check_word(class, delivered(NOW - 31 * DAY), OwnWord::Open);
+            check_word(class, refused(delivered(NOW - DAY), NOW - 60, true), OwnWord::Dead);
+            check_word(class, refused(delivered(NOW - DAY), NOW - 60, false), OwnWord::Unsure);
+            check_word(class, refused(delivered(0), NOW - 300 * DAY, true), OwnWord::Dead);
         }
-        check(0, 0, false, OwnWord::Unsure);
-        check(NOW - 30 * DAY, 0, false, OwnWord::Alive);
-        check(NOW - 31 * DAY, 0, false, OwnWord::Open);
-        check(NOW - DAY, NOW - 60, true, OwnWord::Dead);
-        check(NOW - DAY, NOW - 60, false, OwnWord::Unsure);
-        check(0, NOW - 300 * DAY, true, OwnWord::Dead);
+    }
+
+    #[test]
+    fn a_mailbox_that_is_said_to_be_full_is_compared_with_the_same_day() {
+        check_word(Class::SOFT, Evidence::default(), OwnWord::Unsure);
+        check_word(Class::SOFT, delivered(NOW - DAY / 2), OwnWord::Alive);
+        check_word(Class::SOFT, delivered(NOW + DAY / 2), OwnWord::Alive);
+        check_word(Class::SOFT, delivered(NOW - 2 * DAY), OwnWord::Open);
+        check_word(Class::SOFT, delivered(NOW + 2 * DAY), OwnWord::Open);
+        let full = Evidence { soft_days: 1, soft_at: NOW - 9 * DAY, ..delivered(NOW - 10 * DAY) };
+        check_word(Class::SOFT, full, OwnWord::Dead);
+        check_word(Class::SOFT, refused(delivered(0), NOW - DAY, true), OwnWord::Dead);
+    }
+
+    #[test]
+    fn what_is_held_against_nobody_is_not_compared() {
+        for class in [Class::REFUSED, Class::COMPLAINT, Class::RETRACT, Class::CONTRADICT, Class(99)] {
+            check_word(class, delivered(NOW - DAY), OwnWord::Unsure);
+        }
     }
 
     /// `months`: contradicted, agreed and open ones of months in a row. `want`: the numbers of those that are doubted.

@@ -15,7 +15,11 @@ use crate::outcome::{Stream, Streams};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recipient {
     pub own: Evidence,
+    /// Of its domain: the last delivery there, and what the DNS said since.
+    pub own_domain: Evidence,
     pub federated: Federated,
+    /// What other nodes say of its domain.
+    pub federated_domain: Federated,
     /// What the node's people decided by hand.
     pub node: Lists,
     /// What the organisation's people decided by hand, for its own mail.
@@ -31,6 +35,14 @@ pub struct Recipient {
 pub struct Lists {
     pub allowed: Streams,
     pub suppressed: Streams,
+}
+
+/// What other nodes speak of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum About {
+    #[default]
+    Address,
+    Domain,
 }
 
 /// Whose list it is.
@@ -94,6 +106,7 @@ pub enum Why {
         last_at: u64,
     },
     Federated {
+        about: About,
         score: f64,
         sources: u32,
     },
@@ -123,22 +136,53 @@ pub fn decide(recipient: &Recipient, stream: Stream, limits: &Limits, now: u64, 
     if let Some(refusal) = own(&recipient.own, stream, limits, now) {
         return refusal;
     }
-    if !limits.federated.contains(stream) || recipient.hosted || recipient.own_delivery_counts(limits, now) {
+    if !limits.federated.contains(stream) || recipient.hosted {
         return Decision::Send;
     }
-    federated(&recipient.federated, limits, chance)
+    federated(recipient.word(limits, now), limits, chance)
 }
 
 impl Recipient {
-    /// A fresh own delivery beats the federation, unless enough independent origins say otherwise since then. One that
-    /// is dated in the future is none: its clock was wrong, and nobody knows how fresh it is.
+    /// A fresh own delivery beats the federation, unless enough independent origins say otherwise since then.
     #[must_use]
     pub fn own_delivery_counts(&self, limits: &Limits, now: u64) -> bool {
-        let at = self.own.delivered_at;
-        let fresh =
-            at != 0 && at <= now.saturating_add(CLOCK_SLACK_S) && now < at.saturating_add(limits.delivery_fresh_s);
-        fresh && self.federated.sources_after_delivery < limits.newer_sources_min
+        is_fresh(self.own.delivered_at, limits, now) && self.federated.sources_after_delivery < limits.newer_sources_min
     }
+
+    /// A fresh own delivery to anybody in the domain, and no word of the DNS since, beats what others say of the domain,
+    /// however many they are: one word would stop the mail to all of it, and this node finds out by itself with one mail.
+    #[must_use]
+    pub fn own_domain_counts(&self, limits: &Limits, now: u64) -> bool {
+        let delivered_at = self.own_domain.delivered_at.max(self.own.delivered_at);
+        self.own_domain.hard_at <= delivered_at && is_fresh(delivered_at, limits, now)
+    }
+
+    /// The worse of what others say of the address and of its domain, whatever this node delivered.
+    #[must_use]
+    pub fn said(&self) -> (About, &Federated) {
+        worse(&self.federated, &self.federated_domain)
+    }
+
+    /// The same without what this node's own deliveries outweigh; none where that is all.
+    fn word(&self, limits: &Limits, now: u64) -> Option<(About, &Federated)> {
+        match (self.own_delivery_counts(limits, now), self.own_domain_counts(limits, now)) {
+            (true, true) => None,
+            (true, false) => Some((About::Domain, &self.federated_domain)),
+            (false, true) => Some((About::Address, &self.federated)),
+            (false, false) => Some(self.said()),
+        }
+    }
+}
+
+fn worse<'a>(address: &'a Federated, domain: &'a Federated) -> (About, &'a Federated) {
+    if address.score < domain.score { (About::Domain, domain) } else { (About::Address, address) }
+}
+
+/// One that is dated in the future is not: its clock was wrong, and nobody knows how fresh it is.
+fn is_fresh(delivered_at: u64, limits: &Limits, now: u64) -> bool {
+    delivered_at != 0
+        && delivered_at <= now.saturating_add(CLOCK_SLACK_S)
+        && now < delivered_at.saturating_add(limits.delivery_fresh_s)
 }
 
 /// A refusal that is dated in the future counts as one of now: it stands, but not for longer than any other.
@@ -190,8 +234,9 @@ fn soft_life_s(count: u16, limits: &Limits) -> u64 {
     (limits.soft_half_life_s as f64 * f64::from(count).log2().max(1.0)) as u64
 }
 
-fn federated(federated: &Federated, limits: &Limits, chance: f64) -> Decision {
-    let why = Why::Federated { score: federated.score, sources: federated.sources };
+fn federated(word: Option<(About, &Federated)>, limits: &Limits, chance: f64) -> Decision {
+    let Some((about, federated)) = word else { return Decision::Send };
+    let why = Why::Federated { about, score: federated.score, sources: federated.sources };
     if limits.suppressed_score <= federated.score && limits.suppressed_sources_min <= federated.sources {
         Decision::Refuse(why, None)
     } else if federated.score < limits.held_score {
@@ -242,8 +287,11 @@ impl fmt::Display for Why {
             }
             Self::NoMailDomain { .. } => f.write_str("its domain does not exist or takes no mail, as the DNS says"),
             Self::Soft { count, .. } => write!(f, "the mailbox could not take mail on {count} days"),
-            Self::Federated { score, sources } => {
+            Self::Federated { about: About::Address, score, sources } => {
                 write!(f, "{sources} other mail hoster(s) report this address as dead (score {score:.2})")
+            }
+            Self::Federated { about: About::Domain, score, sources } => {
+                write!(f, "{sources} other mail hoster(s) report the domain of this address as dead (score {score:.2})")
             }
         }
     }
@@ -398,6 +446,42 @@ mod tests {
         check(&Recipient { own: delivered, ..told(2.0, 2) }, Stream::Bulk, "refuse");
         let stale = Evidence { delivered_at: NOW - 31 * DAY_S, ..Evidence::default() };
         check(&Recipient { own: stale, ..told(1.2, 1) }, Stream::Bulk, "hold");
+    }
+
+    #[test]
+    fn the_worse_word_of_address_and_domain_counts_and_says_which_it_is() {
+        #[track_caller]
+        fn check(address: (f64, u32), domain: (f64, u32), want: Option<About>) {
+            let recipient =
+                Recipient { federated_domain: told(domain.0, domain.1).federated, ..told(address.0, address.1) };
+            let decision = decide(&recipient, Stream::Bulk, &Limits::default(), NOW, 0.5);
+            let about = match decision {
+                Decision::Hold(Why::Federated { about, .. }) | Decision::Refuse(Why::Federated { about, .. }, _) => {
+                    Some(about)
+                }
+                _ => None,
+            };
+            assert_eq!(about, want, "{recipient:?}");
+        }
+        check((0.9, 1), (0.8, 1), Some(About::Address));
+        check((0.8, 1), (0.9, 1), Some(About::Domain));
+        check((0.5, 1), (1.8, 2), Some(About::Domain));
+        check((0.5, 1), (0.6, 1), None);
+    }
+
+    #[test]
+    fn a_fresh_delivery_to_a_domain_beats_all_who_call_it_dead_until_the_dns_says_so() {
+        let others = Recipient { federated_domain: told(9.0, 9).federated, ..Recipient::default() };
+        check(&others, Stream::Bulk, "refuse");
+        let delivered = |days: u64| Evidence { delivered_at: NOW - days * DAY_S, ..Evidence::default() };
+        check(&Recipient { own_domain: delivered(29), ..others.clone() }, Stream::Bulk, "send");
+        check(&Recipient { own: delivered(29), ..others.clone() }, Stream::Bulk, "send");
+        check(&Recipient { own_domain: delivered(31), ..others.clone() }, Stream::Bulk, "refuse");
+        let dead = Evidence { hard_at: NOW - DAY_S, hard_first_at: NOW - DAY_S, hard_strong: true, ..delivered(5) };
+        check(&Recipient { own_domain: dead, ..others.clone() }, Stream::Bulk, "refuse");
+        // Of the address itself, others may know more.
+        let both = Recipient { own_domain: delivered(1), federated: told(2.0, 2).federated, ..others };
+        check(&both, Stream::Bulk, "refuse");
     }
 
     #[test]

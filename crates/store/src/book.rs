@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sm2tp_federation::belief::BeliefLimits;
+use sm2tp_federation::belief::{self, BeliefLimits, Vote};
+use sm2tp_federation::record::Class;
 use sm2tp_federation::sealed::TagKeyGrant;
 use sm2tp_federation::tags::{KeyId, Tag, TagKey};
 use sm2tp_proto::{Address, Domain};
-use sm2tp_rules::suppress::{self, Recipient};
+use sm2tp_rules::suppress::{self, About, Recipient};
 
 use crate::accounts::Accounts;
 use crate::federated::{Federated, Index};
@@ -42,16 +43,18 @@ impl Book {
         limits: suppress::Limits,
         grants: &[TagKeyGrant],
     ) -> Self {
-        let keys = Arc::new(RwLock::new(grants.iter().map(|grant| grant.key.clone()).collect()));
         let mut belief = federated.belief().clone();
         belief.soft.half_life_s = limits.soft_half_life_s.max(1) as f64;
-        Self { views, federated, accounts, limits, belief, keys }
+        let book = Self { views, federated, accounts, limits, belief, keys: Arc::default() };
+        book.set_keys(grants);
+        book
     }
 
     /// The tag keys have changed: the first is the one to record and publish under.
     pub fn set_keys(&self, grants: &[TagKeyGrant]) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) =
-            grants.iter().map(|grant| grant.key.clone()).collect();
+        let keys: Vec<TagKey> = grants.iter().map(|grant| grant.key.clone()).collect();
+        self.views.set_keys(keys.clone());
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// The key to record and publish under.
@@ -96,23 +99,28 @@ impl Book {
         (addresses, domains)
     }
 
-    fn federated(&self, tags: &[Tag], delivered_at: u64, now: u64) -> suppress::Federated {
-        self.federated.look(|index| {
-            let best = tags.iter().map(|tag| (tag, index.believed(tag, now, &self.belief)));
-            let best = best.max_by(|(_, a), (_, b)| a.score.total_cmp(&b.score));
-            best.map_or_else(suppress::Federated::default, |(tag, believed)| {
-                let after = index.believed_since(tag, delivered_at, now, &self.belief);
-                believed.facts(&after)
-            })
-        })
+    /// What others say of a subject, by the tag of which they say the worst.
+    fn federated(&self, tags: &[Tag], about: About, delivered_at: u64, now: u64) -> suppress::Federated {
+        let of_tag = |index: &Index, tag: &Tag| {
+            belief::facts(&votes(index, tag, about, now, &self.belief), delivered_at, now, &self.belief)
+        };
+        let worst = self.federated.look(|index| {
+            let all = tags.iter().map(|tag| of_tag(index, tag));
+            all.max_by(|a, b| a.score.total_cmp(&b.score))
+        });
+        worst.unwrap_or_default()
     }
 
-    /// What other nodes said of an address, event by event, for those who ask why.
+    /// What other nodes said of an address and of its domain, event by event, for those who ask why.
     #[must_use]
-    pub fn votes(&self, address: &Address, now: u64) -> Vec<sm2tp_federation::belief::Vote> {
+    pub fn votes(&self, address: &Address, now: u64) -> Vec<Vote> {
         let (addresses, domains) = self.tags(address);
-        let all = addresses.iter().chain(&domains);
-        self.federated.look(|index: &Index| all.flat_map(|tag| index.votes(tag, now, &self.belief)).collect())
+        self.federated.look(|index| {
+            let of = |tags: &[Tag], about| -> Vec<Vote> {
+                tags.iter().flat_map(|tag| votes(index, tag, about, now, &self.belief)).collect()
+            };
+            [of(&addresses, About::Address), of(&domains, About::Domain)].concat()
+        })
     }
 }
 
@@ -120,9 +128,11 @@ impl Bounce for Book {
     fn recipient(&self, address: &Address, org: &str, now: u64) -> Recipient {
         let (addresses, domains) = self.tags(address);
         let known = self.views.recipient(&addresses, org);
-        let tags: Vec<Tag> = addresses.into_iter().chain(domains).collect();
+        let own_domain = self.views.domain(address.domain().as_str());
         Recipient {
-            federated: self.federated(&tags, known.own.delivered_at, now),
+            own_domain,
+            federated: self.federated(&addresses, About::Address, known.own.delivered_at, now),
+            federated_domain: self.federated(&domains, About::Domain, own_domain.delivered_at, now),
             hosted: self.accounts.hosts(address.domain()),
             ..known
         }
@@ -131,4 +141,11 @@ impl Bounce for Book {
     fn limits(&self, org: &str) -> suppress::Limits {
         self.accounts.suppression(org, &self.limits)
     }
+}
+
+/// The words about a tag that fit its subject: whoever calls an address a dead domain, or a domain a dead address, says nothing.
+fn votes(index: &Index, tag: &Tag, about: About, now: u64, limits: &BeliefLimits) -> Vec<Vote> {
+    let mut votes = index.votes(tag, now, limits);
+    votes.retain(|vote| !vote.class.is_against() || (vote.class == Class::DOMAIN_DEAD) == (about == About::Domain));
+    votes
 }

@@ -7,6 +7,7 @@ pub mod addresses;
 mod breaker;
 pub(crate) mod canary;
 pub mod counted;
+mod domains;
 pub(crate) mod erased;
 mod event;
 pub mod figures;

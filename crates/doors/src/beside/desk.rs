@@ -285,7 +285,7 @@ pub(crate) fn verdict(
     now: u64,
 ) -> (Verdict, Option<Tag>) {
     let facts = book.recipient(recipient, org, now);
-    let is_doubted = 0.0 < facts.federated.score;
+    let is_doubted = 0.0 < facts.said().1.score;
     let tag = is_doubted.then(|| book.tag(recipient)).flatten().map(|(_, tag)| tag);
     let chance = tag.map_or(1.0, |tag| worth::chance(&tag.0, now / DAY_S));
     (admit::recipient(asked, &facts, limits, now, chance), tag)

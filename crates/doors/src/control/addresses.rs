@@ -68,7 +68,7 @@ pub(super) async fn release(house: &House, entry: Entry) -> Result<Value, Proble
     let facts = house.book.recipient(&address, entry.org.as_deref().unwrap_or(LOCAL), now);
     let whole = entry.org.is_none() && entry.stream.is_none();
     let lists = if entry.org.is_some() { facts.org } else { facts.node };
-    let federated = house.book.limits.held_score <= facts.federated.score && !facts.node.allowed.contains(Stream::Bulk);
+    let federated = house.book.limits.held_score <= facts.said().1.score && !facts.node.allowed.contains(Stream::Bulk);
     let kinds: Vec<&str> = [
         ("unsuppress", !lists.suppressed.is_empty()),
         ("unoptout", entry.org.is_some() && facts.opted_out),

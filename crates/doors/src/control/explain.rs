@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use sm2tp_federation::belief::{self, HOP_MAX, Independence, Switch, Vote};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::Class;
+use sm2tp_federation::standing::{OwnWord, own_word};
 use sm2tp_federation::tags::Tag;
 use sm2tp_proto::Address;
-use sm2tp_rules::suppress::{self, Decision, Level, Limits, Recipient, Why};
+use sm2tp_rules::suppress::{self, About, Decision, Level, Limits, Recipient, Why};
 use sm2tp_rules::{Evidence, Stream};
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::LOCAL;
@@ -37,7 +38,7 @@ pub(super) async fn explain(
     let asked = Asked { text, org: &org, facts: &facts, limits: &limits, now };
     let streams: Vec<Stream> = stream.map_or_else(|| Stream::ALL.to_vec(), |stream| vec![stream]);
     let decisions: Vec<Value> = streams.into_iter().map(|stream| asked.decision(stream)).collect();
-    let (tags, _) = house.book.tags(&address);
+    let (tags, domain_tags) = house.book.tags(&address);
     let last = last_reply(house, &tags).await?;
     let votes = house.book.votes(&address, now);
     let names = names(house, &votes).await?;
@@ -46,6 +47,7 @@ pub(super) async fn explain(
         "address": text,
         "org": org,
         "tags": tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "domain_tags": domain_tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "decisions": decisions,
         "own": own(&facts.own, &limits, last),
         "listed": facts.node.suppressed,
@@ -59,14 +61,16 @@ pub(super) async fn explain(
         "delivery_counts": facts.own_delivery_counts(&limits, now),
         "waiting": waiting,
         "waiting_more": more,
+        "domain_delivery_counts": facts.own_domain_counts(&limits, now),
         "federated": {
-            "score": facts.federated.score,
-            "sources": facts.federated.sources,
+            "score": facts.said().1.score,
+            "sources": facts.said().1.sources,
             "newer_than_delivery": facts.federated.sources_after_delivery,
+            "domain": asked.domain(),
             "held_from": limits.held_score,
             "suppressed_from": limits.suppressed_score,
             "suppressed_sources": limits.suppressed_sources_min,
-            "votes": votes.iter().map(|known| vote(known, &names, house, now)).collect::<Vec<_>>(),
+            "votes": votes.iter().map(|known| asked.vote(known, &names, house)).collect::<Vec<_>>(),
         },
         "belief": rules_of_belief(house, &limits),
         "limits": limits_in_force(house, &org),
@@ -143,7 +147,8 @@ impl Asked<'_> {
                 "last_at": last_at,
                 "half_life_s": limits.soft_half_life_s,
             }),
-            Why::Federated { score, sources } => json!({
+            Why::Federated { about, score, sources } => json!({
+                "about": if *about == About::Domain { "domain" } else { "address" },
                 "score": score,
                 "sources": sources,
                 "held_from": limits.held_score,
@@ -177,6 +182,68 @@ impl Asked<'_> {
             ways.push(json!({ "by": "recipient", "command": format!("sm2tp suppress confirm {text} {of_org}") }));
         }
         ways
+    }
+
+    /// The domain, as this node saw it and as others speak of it.
+    fn domain(&self) -> Value {
+        let (own, said) = (&self.facts.own_domain, &self.facts.federated_domain);
+        let at = |at: u64| (at != 0).then_some(at);
+        json!({
+            "score": said.score,
+            "sources": said.sources,
+            "delivered_at": at(own.delivered_at.max(self.facts.own.delivered_at)),
+            "dead_at": at(own.hard_at),
+        })
+    }
+
+    /// The word of one node, how far it is believed, and what this node saw itself.
+    fn vote(&self, vote: &Vote, names: &[(String, String)], house: &House) -> Value {
+        let called = |node: &str| names.iter().find(|(known, _)| known == node).map(|(_, name)| name.clone());
+        let store = &house.federation.store;
+        let (judgement, standing) = store.look(|index| (index.judgement(&vote.origin), index.standing(&vote.origin)));
+        let (weight, score) = (
+            belief::weight(vote, &house.book.belief),
+            belief::score(std::slice::from_ref(vote), self.now, &house.book.belief).score,
+        );
+        json!({
+            "origin": vote.origin.to_string(),
+            "name": called(&vote.origin.to_string()),
+            "fingerprint": vote.origin.fingerprint(),
+            "introducer": vote.introducer.map(|node| node.to_string()),
+            "introducer_name": vote.introducer.and_then(|node| called(&node.to_string())),
+            "hop": vote.hop,
+            "class": vote.class.0,
+            "at": u64::from(vote.hour) * 3600,
+            "known_since": standing.map(|standing| standing.known_since),
+            "own_word": self.own_word(vote),
+            "agreement": peers::agreement(house, &judgement),
+            "weight": weight,
+            "score": score,
+            "left_out": match store.look(|index| index.contradicts_itself(&vote.origin)) {
+                true => Some("contradicts-itself"),
+                false => left_out(vote, weight, score).or_else(|| self.outweighed(vote)),
+            },
+        })
+    }
+
+    /// What this node saw itself of what is held against the address or its domain; none where it has nothing to say.
+    fn own_word(&self, vote: &Vote) -> Option<&'static str> {
+        let own = if vote.class == Class::DOMAIN_DEAD { &self.facts.own_domain } else { &self.facts.own };
+        match own_word(vote.class, vote.hour, own, self.now) {
+            OwnWord::Alive => Some("contradicts"),
+            OwnWord::Dead => Some("agrees"),
+            OwnWord::Open => Some("open"),
+            OwnWord::Unsure => None,
+        }
+    }
+
+    /// Where a fresh own delivery beats it.
+    fn outweighed(&self, vote: &Vote) -> Option<&'static str> {
+        let is_beaten = match vote.class {
+            Class::DOMAIN_DEAD => self.facts.own_domain_counts(self.limits, self.now),
+            class => class.is_against() && self.facts.own_delivery_counts(self.limits, self.now),
+        };
+        is_beaten.then_some("own-delivery")
     }
 
     fn release(&self) -> String {
@@ -223,41 +290,12 @@ struct Last {
     said_by: Option<String>,
 }
 
-fn vote(vote: &Vote, names: &[(String, String)], house: &House, now: u64) -> Value {
-    let called = |node: &str| names.iter().find(|(known, _)| known == node).map(|(_, name)| name.clone());
-    let store = &house.federation.store;
-    let (judgement, standing) = store.look(|index| (index.judgement(&vote.origin), index.standing(&vote.origin)));
-    let (weight, score) = (
-        belief::weight(vote, &house.book.belief),
-        belief::score(std::slice::from_ref(vote), now, &house.book.belief).score,
-    );
-    json!({
-        "origin": vote.origin.to_string(),
-        "name": called(&vote.origin.to_string()),
-        "fingerprint": vote.origin.fingerprint(),
-        "introducer": vote.introducer.map(|node| node.to_string()),
-        "introducer_name": vote.introducer.and_then(|node| called(&node.to_string())),
-        "hop": vote.hop,
-        "class": vote.class.0,
-        "at": u64::from(vote.hour) * 3600,
-        "known_since": standing.map(|standing| standing.known_since),
-        "agreement": peers::agreement(house, &judgement),
-        "weight": weight,
-        "score": score,
-        "left_out": match store.look(|index| index.contradicts_itself(&vote.origin)) {
-            true => Some("contradicts-itself"),
-            false => left_out(vote, weight, score),
-        },
-    })
-}
-
 /// The rule by which a word counts nothing, if one does.
 fn left_out(vote: &Vote, weight: f64, score: f64) -> Option<&'static str> {
-    let hard = vote.class == Class::HARD;
-    let counted = hard || vote.class == Class::SOFT || vote.class == Class::DOMAIN_DEAD;
+    let counted = vote.class.is_against();
     match () {
-        () if hard && vote.provider_frozen => Some("provider-freeze"),
-        () if hard && vote.doubted && 0.0 < vote.agreement => Some("doubted-month"),
+        () if vote.class == Class::HARD && vote.provider_frozen => Some("provider-freeze"),
+        () if counted && vote.doubted && 0.0 < vote.agreement => Some("doubted-month"),
         () if vote.agreement <= 0.0 => Some("quarantine"),
         () if HOP_MAX < vote.hop => Some("too-far"),
         () if weight <= 0.0 => Some("no-weight"),
@@ -283,6 +321,13 @@ fn rules_of_belief(house: &House, limits: &Limits) -> Value {
         "freeze_share": belief.freeze_share_min,
         "freeze_times": belief.freeze_factor,
         "witness": if belief.independence == Independence::Introducer { "introducer" } else { "origin" },
+        "soft_weight": belief.soft_weight,
+        "hop_weights": belief.hop_weights,
+        "hard_half_life_s": belief.hard.half_life_s,
+        "domain_half_life_s": belief.domain_dead.half_life_s,
+        "soft_half_life_s": belief.soft.half_life_s,
+        "delivery_fresh_s": limits.delivery_fresh_s,
+        "newer_sources": limits.newer_sources_min,
         "full_weight_after_s": belief.ramp_s,
         "quota": word(quotas.quota),
         "usual_events": quotas.soft_events_day,

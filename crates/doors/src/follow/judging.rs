@@ -46,7 +46,7 @@ async fn judge(house: &House) -> Result<(), FederatedError> {
                 %origin,
                 contradicted = tally.contradicted,
                 agreed = tally.agreed,
-                "this node delivered to many addresses that an origin calls dead; it is not believed"
+                "this node delivered to many addresses or domains that an origin calls dead; it is not believed"
             ),
             None => tracing::info!(%origin, "what this origin says agrees with this node again; it is believed"),
         }

@@ -193,7 +193,8 @@ fn why(row: &Value, f: &Frame) -> String {
             let score = numbers["score"].as_f64().unwrap_or(0.0);
             let score = said::decimal(&format!("{score:.2}"), f.lang);
             let sources = said::number(number(numbers, "sources"), f.lang);
-            f.lang.say("why-federated", &[("score", &score), ("sources", &sources)])
+            let key = if text(numbers, "about") == "domain" { "why-federated-domain" } else { "why-federated" };
+            f.lang.say(key, &[("score", &score), ("sources", &sources)])
         }
         "listed" | "listed-by-org" | "opted-out" => f.w(&format!("why-{rule}")),
         _ => text(row, "why").to_owned(),

@@ -7,7 +7,7 @@ use sm2tp_federation::quota::Parked;
 use sm2tp_federation::record::{Class, Record, Source};
 use sm2tp_federation::segment::Segment;
 use sm2tp_rules::Stream;
-use sm2tp_rules::suppress::Decision;
+use sm2tp_rules::suppress::{About, Decision, Why};
 
 use super::liar::Liar;
 use super::node::{Node, TempDir, until};
@@ -64,6 +64,54 @@ async fn an_origin_that_calls_living_addresses_dead_is_quarantined_at_import_and
         other => Some(other),
     });
     assert!(matches!(held.await, Decision::Hold(_)));
+}
+
+#[tokio::test]
+async fn an_origin_that_calls_domains_dead_that_take_our_mail_stops_nothing_there_and_is_quarantined() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(151).await);
+    for n in 0..12 {
+        node.hears(&format!("jean@alive{n}.example"), None, true).await;
+    }
+    let dead = |domain: &str| Record::about(Class::DOMAIN_DEAD, Source(1), node.domain_tag(domain), now());
+    let first = liar.seal(None, &[dead("alive0.example"), dead("strange.example")]);
+    liar.publishes(&[&first]);
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    let held = until("it is heard", async || match node.decides("anna@strange.example", Stream::Bulk) {
+        Decision::Hold(why) => Some(why),
+        _ => None,
+    });
+    assert!(matches!(held.await, Why::Federated { about: About::Domain, sources: 1, .. }));
+    // To others in that domain this node never wrote.
+    assert_eq!(node.decides("anna@alive0.example", Stream::Bulk), Decision::Send);
+    let said = node.explains("anna@alive0.example").await;
+    let vote = &said["federated"]["votes"][0];
+    assert_eq!((&vote["left_out"], &vote["own_word"]), (&"own-delivery".into(), &"contradicts".into()), "{said}");
+    assert_eq!((&said["domain_delivery_counts"], &said["delivery_counts"]), (&true.into(), &false.into()), "{said}");
+    assert!(said["federated"]["domain"]["delivered_at"].is_u64(), "{said}");
+
+    // A domain that is said to be a dead address is none, and the other way round.
+    let crossed = [
+        Record::about(Class::HARD, Source(1), node.domain_tag("crossed.example"), now()),
+        Record::about(Class::DOMAIN_DEAD, Source(1), node.tag("anna@crossed.example"), now()),
+    ];
+    let second = liar.seal(Some(&first), &crossed);
+    let lies: Vec<Record> = (1..12).map(|n| dead(&format!("alive{n}.example"))).collect();
+    let third = liar.seal(Some(&second), &lies);
+    liar.publishes(&[&first, &second]);
+    let kept = async |count| {
+        let kept = || node.house.federation.store.look(|index| index.kept(&liar.key()));
+        until("what it says", async || (kept() == count).then_some(())).await;
+    };
+    kept(4).await;
+    assert_eq!(node.decides("anna@crossed.example", Stream::Bulk), Decision::Send);
+    liar.publishes(&[&first, &second, &third]);
+    kept(15).await;
+    assert_eq!(node.decides("anna@strange.example", Stream::Bulk), Decision::Send);
+    let said = node.explains("anna@strange.example").await;
+    let vote = &said["federated"]["votes"][0];
+    assert_eq!((&vote["left_out"], &vote["agreement"]["contradicted"]), (&"quarantine".into(), &12.into()), "{said}");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ async fn a_dead_address_of_one_node_is_known_to_the_other_after_a_handshake() {
         known => Some(known),
     })
     .await;
-    let Decision::Hold(Why::Federated { score, sources }) = decision else { panic!("{decision:?}") };
+    let Decision::Hold(Why::Federated { score, sources, .. }) = decision else { panic!("{decision:?}") };
     assert!(0.75 <= score && sources == 1, "{score} {sources}");
     assert_eq!(b.decides("jean.dupont@example.org", Stream::Personal), Decision::Send);
     assert_eq!(b.decides("jeanne@example.org", Stream::Bulk), Decision::Send);

@@ -185,6 +185,11 @@ impl Node {
         self.house.book.tag(&Address::parse(address).unwrap()).unwrap().1
     }
 
+    /// The tag of a domain now.
+    pub fn domain_tag(&self, domain: &str) -> Tag {
+        self.house.book.all_domain_tags(&sm2tp_proto::Domain::parse(domain).unwrap())[0].1
+    }
+
     /// What the command line is answered about an address.
     pub async fn explains(&self, address: &str) -> serde_json::Value {
         let request = control::Request::Explain { address: address.into(), org: None, stream: None };

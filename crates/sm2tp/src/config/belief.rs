@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sm2tp_federation::belief::{BeliefLimits, Independence, Switch};
+use sm2tp_federation::belief::{BeliefLimits, Decay, Independence, Switch};
 use sm2tp_federation::quota::QuotaLimits;
 
 use super::error::ConfigError;
@@ -24,6 +24,13 @@ pub(super) fn belief(section: &Section<'_>) -> Result<Belief, ConfigError> {
     let percent = |key, default| {
         Ok::<_, ConfigError>(section.share(key)?.map_or(default, |share| (share * 100.0).round() as u64))
     };
+    let half_life = |key, decay: Decay| {
+        let asked = section.text(key, duration(Duration::from_secs(DAY)..=Duration::from_secs(3650 * DAY)))?;
+        let half_life_s = asked.map_or(decay.half_life_s, |asked| asked.as_secs() as f64);
+        Ok::<_, ConfigError>(Decay { half_life_s, ..decay })
+    };
+    let [direct, ..] = limits.hop_weights;
+    let far_weight = section.share("far_weight")?;
     let ramp = section.text("full_weight_after", duration(Duration::ZERO..=Duration::from_secs(400 * DAY)))?;
     Ok(Belief {
         limits: BeliefLimits {
@@ -41,6 +48,10 @@ pub(super) fn belief(section: &Section<'_>) -> Result<Belief, ConfigError> {
             freeze_share_min: section.share("freeze_share")?.unwrap_or(limits.freeze_share_min),
             freeze_factor: section.score("freeze_times")?.unwrap_or(limits.freeze_factor),
             independence: section.text("witness", word(WITNESSES))?.unwrap_or(limits.independence),
+            hard: half_life("hard_half_life", limits.hard)?,
+            domain_dead: half_life("domain_half_life", limits.domain_dead)?,
+            hop_weights: far_weight.map_or(limits.hop_weights, |far| [direct, far, far]),
+            soft_weight: section.share("soft_weight")?.unwrap_or(limits.soft_weight),
             ramp_s: ramp.map_or(limits.ramp_s, |ramp| ramp.as_secs()),
             ..limits
         },

@@ -228,6 +228,9 @@ fn vote(out: &mut String, words: &Words, vote: &Value) {
     if (against, with) != (&0.into(), &0.into()) {
         more("agreement", &[("against", &against.to_string()), ("with", &with.to_string())]);
     }
+    if let Some(own @ ("contradicts" | "agrees")) = vote["own_word"].as_str() {
+        more(&format!("own-{own}"), &[]);
+    }
     if let Some(why) = vote["left_out"].as_str() {
         let why = words.say(&format!("left-out-{why}"));
         more("left-out", &[("why", if why.is_empty() { words.say("left-out-no-weight") } else { why })]);
@@ -245,8 +248,10 @@ fn belief(out: &mut String, words: &Words, value: &Value) {
         ("months", word(rules, "months")),
         ("freeze", word(rules, "provider_freeze")),
         ("witness", word(rules, "witness")),
+        ("soft", word(rules, "soft_weight")),
         ("quota", word(rules, "quota")),
         ("canaries", word(rules, "canary_share")),
+        ("wait", (rules["hold_down_s"].as_u64().unwrap_or(0) / 3600).to_string()),
     ];
     line(out, &format!("  {}", words.fill_with("belief", &values)));
 }

@@ -12,11 +12,14 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record, Source};
 use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
 use sm2tp_federation::segment::{self, Segment};
+use sm2tp_federation::tags::Tag;
 
 use crate::bad_peer::{Answer, BadPeer, now, tag};
+use crate::client::send;
 use crate::node::Node;
 use crate::peers::federation;
 use crate::programs::library;
+use crate::sink::Sink;
 use crate::wait::{free_address, wait_for, wait_until};
 
 const LONG: Duration = Duration::from_secs(40);
@@ -164,6 +167,47 @@ fn whoever_signs_two_segments_for_one_place_is_stopped_with_a_proof_until_a_pers
     node.ask(&["peer", "trust", "two-faced", "--forgive"]);
     wait_until("its new epoch is taken", LONG, || events(&node, &peer) == 2);
     assert_eq!(peer.seen_by(&node)["contradicts_itself"], false);
+    goes_on(&node);
+}
+
+#[test]
+fn whoever_calls_domains_dead_that_take_mail_of_the_node_stops_none_and_is_quarantined_when_there_are_many() {
+    let (sink, http) = (Sink::start(), free_address());
+    let domains: Vec<String> = (0..11).map(|n| format!("d{n}.test")).collect();
+    let routes = domains.iter().map(|domain| format!("\"{domain}\" = \"{}\"", sink.address));
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[http]\nlisten = [\"{http}\"]\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n\
+         trusted_networks = [\"127.0.0.1\"]\nstream = \"bulk\"\n[relay]\nroutes = {{ {} }}\n{}",
+        routes.collect::<Vec<_>>().join(", "),
+        federation(http)
+    ));
+    for domain in &domains {
+        send(node.smtp(), "anna@s.test", &[&format!("jean@{domain}")], "hello");
+    }
+    let delivered = |domain: &String| node.ask(&["explain", &format!("jean@{domain}")])["delivery_counts"] == true;
+    wait_until("all took mail", LONG, || domains.iter().all(delivered));
+    let peer = BadPeer::start("liar", 40);
+    let dead = |domain: &str| {
+        let explained = node.ask(&["explain", &format!("new@{domain}")]);
+        let tag = u128::from_str_radix(explained["domain_tags"][0].as_str().unwrap(), 16).unwrap();
+        Record::about(Class::DOMAIN_DEAD, Source(1), Tag(tag.to_be_bytes()), now() - 7200)
+    };
+    let seal =
+        |after: Option<&Segment>, records: &[Record]| segment::seal(&peer.sealing(after), &peer.log, records).unwrap();
+    let first = seal(None, &[dead("d0.test"), dead("strange.test")]);
+    peer.publishes(&[&first]);
+    peer.befriends(&node);
+    let decision = || node.decision("new@strange.test", "bulk");
+    wait_until("it is heard", LONG, || decision()["decision"] == "hold");
+    assert_eq!(decision()["numbers"]["about"], "domain");
+    assert_eq!(node.decision("new@d0.test", "bulk")["decision"], "send");
+    let said = node.run(&["explain", "new@d0.test"]);
+    assert!(said.stdout.contains("this node's own deliveries contradict it"), "{}", said.stdout);
+    assert!(said.stdout.contains("this node delivered there lately"), "{}", said.stdout);
+    let lies: Vec<Record> = domains[1..].iter().map(|domain| dead(domain)).collect();
+    peer.publishes(&[&first, &seal(Some(&first), &lies)]);
+    wait_until("it is not believed", LONG, || decision()["decision"] == "send");
+    assert_eq!(peer.seen_by(&node)["agreement"]["word"], "quarantine");
     goes_on(&node);
 }
 

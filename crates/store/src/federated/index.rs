@@ -140,6 +140,12 @@ impl Index {
         self.kept.keys().chain(parked).copied().collect()
     }
 
+    /// Origins of which events are kept.
+    #[must_use]
+    pub fn logs(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Events that are kept of all origins.
     #[must_use]
     pub fn kept_of_all(&self) -> u64 {
@@ -231,18 +237,27 @@ impl Index {
         self.judged.iter()
     }
 
+    /// Whether it is what a provider said to nearly everybody.
     pub(super) fn is_frozen(&self, record: &Record) -> bool {
-        self.frozen.contains(&(record.provider, record.hour))
+        record.class == Class::HARD && self.frozen.contains(&(record.provider, record.hour))
     }
 
-    /// Adds what this node knows of a tag to the tallies of each origin that calls it dead today. What an outage of a
-    /// provider made them say is not held against them.
-    pub(super) fn tally(&self, tag: &Tag, word: OwnWord, now_hour: u32, tallies: &mut HashMap<NodeKey, Months>) {
+    /// Adds what this node knows of a tag to the tallies of each origin that speaks against it today; `own` answers to a class
+    /// and an hour. What an outage of a provider made them say is not held against them.
+    pub(super) fn tally(
+        &self,
+        tag: &Tag,
+        own: impl Fn(Class, u32) -> OwnWord,
+        (now, limits): (u64, &BeliefLimits),
+        tallies: &mut HashMap<NodeKey, Months>,
+    ) {
         for mark in self.tags.marks(tag) {
-            let alive = now_hour.saturating_sub(mark.hour) <= HARD_HOURS;
-            let counts = mark.class == Class::HARD && alive && !self.frozen.contains(&(mark.provider, mark.hour));
+            let age_s = now.saturating_sub(u64::from(mark.hour) * 3600);
+            let counts = limits.counts_for_s(mark.class).is_some_and(|life_s| age_s <= life_s)
+                && !(mark.class == Class::HARD && self.frozen.contains(&(mark.provider, mark.hour)));
             if let Some(origin) = self.origins.get(mark.origin as usize).filter(|_| counts) {
-                tallies.entry(*origin).or_default().add(self.month_of(origin, mark.place()), word);
+                let month = self.month_of(origin, mark.place());
+                tallies.entry(*origin).or_default().add(month, own(mark.class, mark.hour));
             }
         }
     }
@@ -293,14 +308,6 @@ impl Index {
     #[must_use]
     pub fn believed(&self, tag: &Tag, now: u64, limits: &BeliefLimits) -> Believed {
         belief::score(&self.votes(tag, now, limits), now, limits)
-    }
-
-    /// What is believed of a tag by those who spoke after `since` (unix seconds).
-    #[must_use]
-    pub fn believed_since(&self, tag: &Tag, since: u64, now: u64, limits: &BeliefLimits) -> Believed {
-        let mut votes = self.votes(tag, now, limits);
-        votes.retain(|vote| since < u64::from(vote.hour) * 3600);
-        belief::score(&votes, now, limits)
     }
 
     /// The events about a tag, for those who ask why.

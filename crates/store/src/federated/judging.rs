@@ -11,6 +11,7 @@ use sm2tp_federation::record::Class;
 use sm2tp_federation::segment::Verified;
 use sm2tp_federation::standing::{Months, OwnWord, Tally, month, own_word};
 use sm2tp_federation::tags::Tag;
+use sm2tp_rules::Evidence;
 
 use super::{Federated, FederatedError, node_key};
 use crate::sql::{self, Row, Sql, SqlError};
@@ -169,9 +170,9 @@ impl Federated {
         let (mut brought, mut seen, month) = (Months::default(), HashSet::new(), month(now));
         {
             let index = self.read_index();
-            let events = segment.events().filter(|(_, record)| record.class == Class::HARD && !index.is_frozen(record));
-            for tag in events.filter_map(|(_, record)| record.tag()) {
-                let word = self.word(&tag, now);
+            let events = segment.events().filter(|(_, record)| record.class.is_against() && !index.is_frozen(record));
+            for (record, tag) in events.filter_map(|(_, record)| Some((record, record.tag()?))) {
+                let word = own_word(record.class, record.hour, &self.own(record.class, &tag), now);
                 if word != OwnWord::Unsure && seen.insert(tag) {
                     brought.add(month, word);
                 }
@@ -267,29 +268,55 @@ impl Federated {
         self.put_setting(DOUBTED, &json).await
     }
 
-    /// Each lock is held for a few addresses: doors ask meanwhile, and a tag may lie on a disk.
+    /// Each lock is held for a few tags: doors ask meanwhile, and a tag may lie on a disk.
     fn tallies(&self, now: u64) -> HashMap<NodeKey, Months> {
-        let (views, hour) = (self.ledger.views(), u32::try_from(now / HOUR_S).unwrap_or(u32::MAX));
+        let views = self.ledger.views();
         let mut tallies = HashMap::new();
         for part in 0..views.parts() {
             let mut known = Vec::new();
-            views.part(part, |tag, evidence| {
-                let word = own_word(&evidence, now);
-                if word != OwnWord::Unsure {
-                    known.push((*tag, word));
-                }
-            });
-            for some in known.chunks(TALLIED_AT_ONCE) {
-                let index = self.read_index();
-                some.iter().for_each(|(tag, word)| index.tally(tag, *word, hour, &mut tallies));
-            }
+            views.part(part, |tag, evidence| known.push((*tag, evidence)));
+            self.tally(&known, is_of_address, now, &mut tallies);
+            known.clear();
+            views.domain_part(part, |(tag, evidence)| known.push((*tag, evidence)));
+            self.tally(&known, is_of_domain, now, &mut tallies);
         }
         tallies
     }
 
-    fn word(&self, tag: &Tag, now: u64) -> OwnWord {
-        self.ledger.views().evidence(tag).map_or(OwnWord::Unsure, |own| own_word(&own, now))
+    /// Compares these with what is said of them in classes that are about such.
+    fn tally(
+        &self,
+        known: &[(Tag, Evidence)],
+        is_about: fn(Class) -> bool,
+        now: u64,
+        tallies: &mut HashMap<NodeKey, Months>,
+    ) {
+        for some in known.chunks(TALLIED_AT_ONCE) {
+            let index = self.read_index();
+            for (tag, evidence) in some {
+                let own = |class, hour| match is_about(class) {
+                    true => own_word(class, hour, evidence, now),
+                    false => OwnWord::Unsure,
+                };
+                index.tally(tag, own, (now, &self.belief), tallies);
+            }
+        }
     }
+
+    /// What this node saw itself of what a class is about.
+    fn own(&self, class: Class, tag: &Tag) -> Evidence {
+        let views = self.ledger.views();
+        let found = if is_of_domain(class) { views.domain_tagged(tag) } else { views.evidence(tag) };
+        found.unwrap_or_default()
+    }
+}
+
+fn is_of_domain(class: Class) -> bool {
+    class == Class::DOMAIN_DEAD
+}
+
+fn is_of_address(class: Class) -> bool {
+    !is_of_domain(class)
 }
 
 fn keep(sql: &mut dyn Sql, judged: &[(NodeKey, Kept)]) -> Result<(), SqlError> {
@@ -373,10 +400,14 @@ const BREAKER_WINDOW_S: u64 = 1800;
 #[cfg(test)]
 mod tests {
     use sm2tp_federation::chain::Head;
-    use sm2tp_rules::Evidence;
+    use sm2tp_federation::record::{Record, Source};
+    use sm2tp_federation::tags::{KeyId, TagKey};
+    use sm2tp_proto::Domain;
+    use sm2tp_rules::Strength;
 
-    use super::super::testing::{NOW, befriend, open, seal, tag};
+    use super::super::testing::{NOW, befriend, open, seal, seal_records, tag};
     use super::*;
+    use crate::ledger::{Event, Subject};
     use crate::testing::TempDir;
 
     const DAY: u64 = 86_400;
@@ -431,5 +462,74 @@ mod tests {
         knows(&federated, 1, 0..20, dead(LATER));
         federated.judge(LATER).await.unwrap();
         assert!(0.75 < score(&federated, 1, 29));
+    }
+
+    /// An event about somebody in a domain, as the relay tells it.
+    fn event(kind: &str, domain: &str, at: u64) -> Event {
+        let name = domain.bytes().next().unwrap_or(0);
+        Event {
+            recipient: Some((KeyId([1; 8]), Tag([name; 16]))),
+            domain: Some(domain.into()),
+            strength: Some(Strength::Strong),
+            rule: (kind == "hard").then(|| "local-no-such-domain".into()),
+            ..Event::new(at, Subject::Recipient, kind)
+        }
+    }
+
+    fn dead_domain(key: &TagKey, domain: &str) -> Record {
+        let tag = key.tag_domain(&Domain::parse(domain).unwrap()).unwrap();
+        Record::about(Class::DOMAIN_DEAD, Source(1), tag, NOW - 7200)
+    }
+
+    #[tokio::test]
+    async fn domains_that_take_our_mail_are_held_against_whoever_calls_them_dead_also_after_a_restart() {
+        let (dir, key) = (TempDir::quick(), TagKey::new([7; 32]));
+        let federated = open(dir.path()).await;
+        let origin = befriend(&federated).await;
+        let domains: Vec<String> = ('a'..='m').map(|name| format!("{name}.example")).collect();
+        let delivered = domains.iter().map(|domain| event("delivered", domain, NOW - DAY));
+        federated.ledger.append(delivered.collect()).await.unwrap();
+        // The DNS said so to this node, too.
+        federated.ledger.append(vec![event("hard", "a.example", NOW - 60)]).await.unwrap();
+        federated.ledger.views().set_keys(vec![key.clone()]);
+        let lies: Vec<Record> = domains.iter().map(|domain| dead_domain(&key, domain)).collect();
+        let segment = seal_records(None, NOW, &lies);
+        federated.keep(&segment.header, &segment.body, None, NOW).await.unwrap();
+        let tally = |federated: &Federated| federated.look(|index| index.judgement(&origin)).tally();
+        let want = Tally { contradicted: 12, agreed: 1, open: 0 };
+        assert_eq!(tally(&federated), want, "in the moment in which it comes");
+        assert!(federated.look(|index| index.judgement(&origin)).quarantined_since.is_some());
+        federated.judge(NOW).await.unwrap();
+        assert_eq!(tally(&federated), want);
+        drop(federated);
+        let federated = open(dir.path()).await;
+        federated.ledger.views().set_keys(vec![TagKey::new([8; 32]), key]);
+        federated.judge(NOW).await.unwrap();
+        assert_eq!(tally(&federated), want, "of what the tables say, under a key for look-ups");
+        // Longer ago than a delivery says anything.
+        federated.judge(NOW + 40 * DAY).await.unwrap();
+        assert_eq!(tally(&federated), Tally { contradicted: 0, agreed: 1, open: 12 });
+        federated.judge(NOW + 200 * DAY).await.unwrap();
+        assert_eq!(tally(&federated), Tally::default(), "it counts no more");
+    }
+
+    #[tokio::test]
+    async fn mailboxes_that_took_our_mail_on_that_day_are_held_against_whoever_calls_them_full() {
+        let dir = TempDir::quick();
+        let federated = open(dir.path()).await;
+        let origin = befriend(&federated).await;
+        knows(&federated, 0, 0..11, alive(NOW - DAY / 2));
+        knows(&federated, 0, 11..15, alive(NOW - 9 * DAY));
+        knows(&federated, 0, 15..16, Evidence { soft_days: 1, soft_at: NOW - 3 * DAY, ..Evidence::default() });
+        let full = |n: u32| Record::about(Class::SOFT, Source(1), tag(0, n), NOW - 3600);
+        let segment = seal_records(None, NOW, &(0..20).map(full).collect::<Vec<_>>());
+        federated.keep(&segment.header, &segment.body, None, NOW).await.unwrap();
+        let judged = || federated.look(|index| index.judgement(&origin));
+        let want = Tally { contradicted: 11, agreed: 1, open: 4 };
+        assert_eq!((judged().tally(), judged().quarantined_since), (want, Some(NOW)));
+        federated.judge(NOW).await.unwrap();
+        assert_eq!(judged().tally(), want);
+        federated.judge(NOW + 61 * DAY).await.unwrap();
+        assert_eq!((judged().tally(), judged().quarantined_since), (Tally::default(), None));
     }
 }

@@ -67,6 +67,12 @@ pub(super) async fn befriend(federated: &Federated) -> NodeKey {
 pub(super) fn seal(head: Option<&Head>, sealed_at: u64, count: u32) -> Segment {
     let segno = head.map_or(0, |head| head.position.segno + 1);
     let about = |n: u32| Record::about(Class::HARD, Source(1), tag(segno, n), sealed_at - 90_000);
+    seal_records(head, sealed_at, &(0..count).map(about).collect::<Vec<_>>())
+}
+
+/// The next segment of the peer with these events.
+pub(super) fn seal_records(head: Option<&Head>, sealed_at: u64, records: &[Record]) -> Segment {
+    let segno = head.map_or(0, |head| head.position.segno + 1);
     let sealing = Sealing {
         origin: peer_key(),
         position: Position { epoch: 0, segno },
@@ -75,7 +81,7 @@ pub(super) fn seal(head: Option<&Head>, sealed_at: u64, count: u32) -> Segment {
         key_id: KeyId([9; 8]),
         sealed_at,
     };
-    segment::seal(&sealing, &key(2), &(0..count).map(about).collect::<Vec<_>>()).unwrap()
+    segment::seal(&sealing, &key(2), records).unwrap()
 }
 
 pub(super) fn tag(segno: u32, n: u32) -> Tag {

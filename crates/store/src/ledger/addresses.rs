@@ -122,6 +122,11 @@ pub(super) fn evidence(row: &Row) -> Result<Evidence, SqlError> {
     })
 }
 
+/// The domain of the address and the rule that understood the last answer, behind [`EVIDENCE_COLUMNS`] and its tag.
+pub(super) fn domain_and_rule(row: &Row) -> Result<(&str, Option<&str>), SqlError> {
+    Ok((row.text(EVIDENCE_WIDTH + 1)?, row.text_or_null(EVIDENCE_WIDTH + 2)?))
+}
+
 impl Change<'_> {
     /// The values of [`ADD`], which begin those of [`FOLD`].
     fn counted(&self, tag: &[u8; 16]) -> Vec<Value> {

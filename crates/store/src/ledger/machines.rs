@@ -225,9 +225,13 @@ impl Pictures {
             evidence.insert(row.octets(0)?, Evidence::default());
             Ok(())
         })?;
-        let query = format!("SELECT {}, tag FROM recipient WHERE tag IN ({TAGS})", addresses::EVIDENCE_COLUMNS);
+        let columns = addresses::EVIDENCE_COLUMNS;
+        let query = format!("SELECT {columns}, tag, domain, rule FROM recipient WHERE tag IN ({TAGS})");
         sql.rows(&query, &between, &mut |row| {
-            evidence.insert(row.octets(addresses::EVIDENCE_WIDTH)?, addresses::evidence(row)?);
+            let known = addresses::evidence(row)?;
+            let (domain, rule) = addresses::domain_and_rule(row)?;
+            self.views.catch_up_domain(domain, &known, rule);
+            evidence.insert(row.octets(addresses::EVIDENCE_WIDTH)?, known);
             Ok(())
         })?;
         let (mut listings, mut breakers) = (Vec::new(), false);

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use sm2tp_federation::tags::{KeyId, Tag};
+use sm2tp_federation::tags::{KeyId, Tag, TagKey};
 use sm2tp_rules::suppress::{Lists, Recipient};
 use sm2tp_rules::{Evidence, Streams};
 
 use super::addresses;
+use super::domains::{DomainTags, Domains};
 use super::event::Event;
 use super::listed::{List, Listing, OPTED_OUT};
 use super::packed::{Packed, Small};
@@ -21,6 +22,7 @@ pub struct Views(Arc<RwLock<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     evidence: Packed<Tag, Small>,
+    domains: Domains,
     /// [`List::bits`] by tag and number of the org; 0 is the node itself.
     lists: Packed<(Tag, u32), u16>,
     /// Orgs that ever had a list, by name.
@@ -51,6 +53,31 @@ impl Views {
         self.read().evidence.get(tag).map(Evidence::from)
     }
 
+    /// What this node saw of a domain, by its name: the last delivery there, and what the DNS said since.
+    #[must_use]
+    pub fn domain(&self, name: &str) -> Evidence {
+        self.read().domains.of(name)
+    }
+
+    /// The same by one of its tags; none where no such domain is known.
+    #[must_use]
+    pub fn domain_tagged(&self, tag: &Tag) -> Option<Evidence> {
+        self.read().domains.tagged(tag)
+    }
+
+    /// Under which keys others may speak of domains. Their tags are made while doors go on asking.
+    pub fn set_keys(&self, keys: Vec<TagKey>) {
+        let names = {
+            let known = self.read();
+            if known.domains.has_keys(&keys) {
+                return;
+            }
+            known.domains.names()
+        };
+        let tags = DomainTags::of(&names, &keys);
+        self.write().domains.set_keys(keys, tags);
+    }
+
     /// In how many parts all addresses can be read.
     #[must_use]
     pub fn parts(&self) -> usize {
@@ -60,6 +87,11 @@ impl Views {
     /// Shows the addresses of one part; the lock is held for it alone.
     pub fn part(&self, number: usize, mut show: impl FnMut(&Tag, Evidence)) {
         self.read().evidence.part(number).iter().for_each(|(tag, small)| show(tag, (*small).into()));
+    }
+
+    /// Shows the domains of one part, under each of their tags.
+    pub fn domain_part(&self, number: usize, show: impl FnMut((&Tag, Evidence))) {
+        self.read().domains.part(number).for_each(show);
     }
 
     /// How many addresses are known.
@@ -76,10 +108,15 @@ impl Views {
     /// Reads the whole picture from the tables, at start and after a rebuild.
     pub(super) fn load(&self, sql: &mut dyn Sql) -> Result<(), SqlError> {
         let mut fresh = Known::default();
+        let keys = self.read().domains.keys();
+        let no_tags = DomainTags::of(&[], &keys);
+        fresh.domains.set_keys(keys, no_tags);
         // In their order, so that each is put at the end of its list.
-        let query = format!("SELECT {}, tag FROM recipient ORDER BY tag", addresses::EVIDENCE_COLUMNS);
+        let query = format!("SELECT {}, tag, domain, rule FROM recipient ORDER BY tag", addresses::EVIDENCE_COLUMNS);
         sql.rows(&query, &[], &mut |row| {
             let (tag, evidence) = (Tag(row.octets(addresses::EVIDENCE_WIDTH)?), addresses::evidence(row)?);
+            let (domain, rule) = addresses::domain_and_rule(row)?;
+            fresh.domains.note(domain, &evidence, rule);
             // Of some it is only known how often mail was refused or complained about.
             fresh.evidence.change(tag, |_| (!evidence.is_empty()).then(|| evidence.into()));
             Ok(())
@@ -100,14 +137,22 @@ impl Views {
         for event in events {
             let Some((_, tag)) = event.recipient else { continue };
             if let Some(happening) = event.happening() {
+                let mut after = Evidence::default();
                 known.evidence.change(tag, |before| {
-                    Some(before.map_or_else(Evidence::default, Evidence::from).after(happening, event.at).into())
+                    after = before.map_or_else(Evidence::default, Evidence::from).after(happening, event.at);
+                    Some(after.into())
                 });
+                known.domains.note(event.domain.as_deref().unwrap_or(""), &after, event.rule.as_deref());
             }
             if let Some(listing) = Listing::of(event) {
                 known.list(tag, listing, event.org.as_deref().unwrap_or(""));
             }
         }
+    }
+
+    /// Follows what other machines wrote of an address in a domain, as far as it says something of that.
+    pub(super) fn catch_up_domain(&self, domain: &str, evidence: &Evidence, rule: Option<&str>) {
+        self.write().domains.note(domain, evidence, rule);
     }
 
     /// Follows what other machines wrote: what is known of the addresses now, and what was listed.

@@ -36,10 +36,10 @@ pub(super) fn unusable_in_french(peer: &str, trouble: &str) -> Words {
 
 pub(super) fn quarantined(origin: &str, contradicted: u32, agreed: u32) -> Words {
     Words {
-        title: format!("The node {origin} calls living addresses dead and is not believed"),
+        title: format!("The node {origin} contradicts our own deliveries and is not believed"),
         more: format!(
-            "This node delivered lately to {contradicted} addresses that it calls dead, and knows {agreed} of them dead \
-             itself. What it says counts nothing; it is kept."
+            "This node delivered lately to {contradicted} addresses and domains that it calls dead or full, and saw the same as it of \
+             {agreed}. What it says counts nothing; it is kept."
         ),
         todo:
             "Ask its administrator what went wrong. It is believed again by itself as soon as its words agree; sm2tp \
@@ -50,10 +50,10 @@ pub(super) fn quarantined(origin: &str, contradicted: u32, agreed: u32) -> Words
 
 pub(super) fn quarantined_in_french(origin: &str, contradicted: u32, agreed: u32) -> Words {
     Words {
-        title: format!("Le nœud {origin} déclare mortes des adresses vivantes et n’est plus cru"),
+        title: format!("Le nœud {origin} contredit nos propres remises et n’est plus cru"),
         more: format!(
-            "Ce nœud a remis récemment du courrier à {contradicted} adresses que l’autre déclare mortes, et en connaît \
-             lui-même {agreed} comme mortes. Ce que dit l’autre ne compte plus ; c’est conservé."
+            "Ce nœud a remis récemment du courrier à {contradicted} adresses et domaines que l’autre déclare inexistants ou pleins, \
+             et a constaté la même chose pour {agreed}. Ce que dit l’autre ne compte plus ; c’est conservé."
         ),
         todo: "Demandez à son administrateur ce qui s’est passé. Il sera cru à nouveau, de soi-même, dès que ses \
                déclarations concorderont ; sm2tp peer list montre où il en est."

@@ -155,9 +155,11 @@ pub const SENTENCES: Table = &[
     ),
     (
         "agreement",
-        "of its dead addresses this node delivered lately to {against}, and knows {with} dead",
-        "parmi ses adresses inexistantes, ce nœud a remis récemment à {against} et en sait {with} inexistantes",
+        "of the addresses and domains that it calls dead or full this node delivered to {against}, and agrees on {with}",
+        "parmi les adresses et domaines qu’il dit inexistants ou pleins, ce nœud a remis à {against} et est d’accord sur {with}",
     ),
+    ("own-contradicts", "this node's own deliveries contradict it", "les remises de ce nœud disent le contraire"),
+    ("own-agrees", "this node saw the same", "ce nœud a constaté la même chose"),
     ("left-out", "does not count: {why}", "ne compte pas\u{a0}: {why}"),
     (
         "left-out-provider-freeze",
@@ -168,6 +170,11 @@ pub const SENTENCES: Table = &[
         "left-out-doubted-month",
         "in that month this node said so of many addresses of ours, and most of them took mail",
         "ce mois-là, ce nœud l’a dit de beaucoup de nos adresses, et la plupart recevaient du courrier",
+    ),
+    (
+        "left-out-own-delivery",
+        "this node delivered there lately, which says more",
+        "ce nœud y a remis du courrier récemment, ce qui en dit plus long",
     ),
     (
         "left-out-quarantine",
@@ -184,8 +191,10 @@ pub const SENTENCES: Table = &[
     ("left-out-no-weight", "nobody gave that node a weight", "personne n’a donné de poids à ce nœud"),
     (
         "belief",
-        "rules: agreement {agreement}, months {months}, provider freeze {freeze}, witnesses by {witness}, quota {quota}, canaries {canaries}",
-        "règles\u{a0}: concordance {agreement}, mois {months}, gel par fournisseur {freeze}, témoins par {witness}, quota {quota}, canaris {canaries}",
+        "rules: agreement {agreement}, months {months}, provider freeze {freeze}, witnesses by {witness}, a full mailbox weighs {soft}, \
+         quota {quota}, canaries {canaries}; what this node saw waits {wait} h before others hear of it",
+        "règles\u{a0}: concordance {agreement}, mois {months}, gel par fournisseur {freeze}, témoins par {witness}, une boîte pleine pèse \
+         {soft}, quota {quota}, canaris {canaries}\u{a0}; ce que ce nœud a constaté attend {wait} h avant d’être dit aux autres",
     ),
     // The send log, the queue, and what would change it.
     ("log", "In the send log, the newest first:", "Dans le journal d’envoi, du plus récent au plus ancien\u{a0}:"),
