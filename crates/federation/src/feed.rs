@@ -234,11 +234,11 @@ const ENTRY_OCTETS: usize = 8 + HEADER_OCTETS;
 /// another is asked each day nevertheless.
 #[must_use]
 pub fn heads_days(logs: usize) -> u64 {
-    if logs < HEADS_MANY { 1 } else { 7 }
+    if logs < LOGS_MANY { 1 } else { 7 }
 }
 
-/// Logs from which on a comparison costs more than a day's news of a hundred nodes.
-const HEADS_MANY: usize = 2000;
+/// Logs from which on what is said of each of them costs more than what is in them: lines of heads, headers of small segments.
+pub const LOGS_MANY: usize = 2000;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use sm2tp_rules::outcome::{Cause, Fate, Outcome, Scope, Strength};
 
+use crate::feed::LOGS_MANY;
 use crate::header::COUNT_MAX;
 use crate::record::{Class, Record, Source, wire_enhanced};
 use crate::tags::Tag;
@@ -59,6 +60,8 @@ pub struct SealRules {
     pub busy_count: u32,
     /// After this time any is.
     pub quiet_after_s: u64,
+    /// The same where [`LOGS_MANY`] logs and more are known.
+    pub quiet_among_many_s: u64,
 }
 
 /// The class under which an outcome is shared; none for most: a refused message says nothing about an address.
@@ -135,13 +138,34 @@ impl SealRules {
     /// The rules with one configured time in the place of both.
     #[must_use]
     pub fn after(seal_after_s: u64) -> Self {
-        Self { busy_after_s: seal_after_s, quiet_after_s: seal_after_s, ..Self::default() }
+        Self {
+            busy_after_s: seal_after_s,
+            quiet_after_s: seal_after_s,
+            quiet_among_many_s: seal_after_s,
+            ..Self::default()
+        }
+    }
+
+    /// The rules among so many logs. Where there are many, a header that goes to all of them costs more than what it carries;
+    /// so a quiet log waits longer, and its events are everywhere within a day all the same.
+    #[must_use]
+    pub fn among(self, logs: usize) -> Self {
+        if logs < LOGS_MANY {
+            return self;
+        }
+        Self { quiet_after_s: self.quiet_after_s.max(self.quiet_among_many_s), ..self }
     }
 }
 
 impl Default for SealRules {
     fn default() -> Self {
-        Self { count_max: COUNT_MAX, busy_after_s: 3600, busy_count: 64, quiet_after_s: 6 * 3600 }
+        Self {
+            count_max: COUNT_MAX,
+            busy_after_s: 3600,
+            busy_count: 64,
+            quiet_after_s: 6 * 3600,
+            quiet_among_many_s: 18 * 3600,
+        }
     }
 }
 
@@ -178,6 +202,21 @@ mod tests {
         let mut changed = outcome();
         change(&mut changed);
         assert_eq!(class(&changed), want, "{changed:?}");
+    }
+
+    #[test]
+    fn a_quiet_log_among_many_waits_longer_and_a_busy_one_does_not() {
+        #[track_caller]
+        fn check(rules: SealRules, logs: usize, count: u32, hours: u64, want: bool) {
+            assert_eq!(should_seal(count, 0, hours * 3600, &rules.among(logs)), want, "{logs} {count} {hours}");
+        }
+        let default = SealRules::default();
+        check(default, 1999, 1, 6, true);
+        check(default, 2000, 1, 6, false);
+        check(default, 2000, 1, 18, true);
+        check(default, 2000, 64, 1, true);
+        check(SealRules::after(3600), 10_000, 1, 1, true);
+        check(SealRules::after(30 * 3600), 10_000, 1, 18, false);
     }
 
     #[test]

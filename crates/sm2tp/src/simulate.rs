@@ -124,7 +124,7 @@ pub fn senders(args: &SendersArgs, as_json: bool) -> Result<ExitCode, Failure> {
 }
 
 /// Writes drawings into a folder that is there.
-fn save<const N: usize>(folder: &Path, drawings: [(&str, String); N]) -> Result<(), Failure> {
+fn save<const N: usize>(folder: &Path, drawings: [(impl AsRef<Path>, String); N]) -> Result<(), Failure> {
     for (name, svg) in drawings {
         let path = folder.join(name);
         std::fs::write(&path, svg)

@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use sm2tp_federation::keys::NodeKey;
 
@@ -89,6 +90,7 @@ struct Figures {
     seed: u64,
     nodes: u32,
     topology: &'static str,
+    lie: Option<String>,
     days: u64,
     mail: Mail,
     /// Pairs of a judging node and an origin.
@@ -144,6 +146,9 @@ struct Spread {
 #[derive(Debug, Default, Serialize)]
 struct Octets {
     received_mean: f64,
+    /// Of it: headers of segments that were known already, and lines of heads.
+    known_mean: f64,
+    heads_mean: f64,
     received_most: f64,
     sent_most: f64,
     /// Fields of HTTP, beside the others.
@@ -182,7 +187,7 @@ fn run(args: &FederationArgs) -> Figures {
         start: START,
         end,
     };
-    let people = People::new(&census, &mut dice);
+    let people = People::new(&census, &mut dice, &mut Dice::new(args.seed, 3));
     let mut peers = args.topology.peers(nodes, args.peers, &mut dice);
     let victim = nodes / 2;
     let liars = args.lie.map_or(0, Lie::liars).min(nodes - 1);
@@ -277,6 +282,7 @@ fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Fig
         seed: args.seed,
         nodes: args.nodes,
         topology: args.topology.as_str(),
+        lie: args.lie.and_then(|lie| lie.to_possible_value()).map(|value| value.get_name().to_owned()),
         days: args.days,
         mail: Mail {
             lone_hits: fared.lone_hits,
@@ -301,6 +307,8 @@ fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Fig
         spread,
         octets: Octets {
             received_mean: mean(&mut received.iter().copied()),
+            known_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.known))),
+            heads_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.heads))),
             received_most: received.iter().copied().fold(0.0, f64::max),
             sent_most: world.readers.iter().map(|reader| mb(reader.traffic.sent)).fold(0.0, f64::max),
             http_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.http))),
@@ -377,7 +385,8 @@ impl Figures {
             text,
             "quarantines: liars {} of {}; honest origins {} at some time, {} at the end; a month doubted: liars {}, honest {}\n\
              spread: {} of {} segments everywhere; median {}, 99 % {}, most {}\n\
-             octets a day: {:.2} MB received, {:.2} by the busiest, {:.2} sent by the busiest; HTTP fields {:.2} more; parked {} events",
+             octets a day: {:.2} MB received (headers of what was known {:.2}, heads {:.2}), {:.2} by the busiest, {:.2} sent by the busiest; \
+             HTTP fields {:.2} more; parked {} events",
             quarantines.right,
             quarantines.right_of,
             quarantines.wrong,
@@ -390,6 +399,8 @@ impl Figures {
             super::time(spread.p99_s),
             super::time(spread.most_s),
             octets.received_mean,
+            octets.known_mean,
+            octets.heads_mean,
             octets.received_most,
             octets.sent_most,
             octets.http_mean,
@@ -449,6 +460,16 @@ mod tests {
         let Quarantines { right, right_of, wrong, .. } = figures.quarantines;
         assert_eq!((right, wrong), (right_of, 0), "{}", figures.words());
         assert_eq!((figures.mail.held, figures.mail.refused), (0, 0), "{}", figures.words());
+    }
+
+    #[test]
+    fn whoever_calls_living_domains_dead_holds_nobodys_mail_and_is_not_believed() {
+        for lie in [Lie::Domains, Lie::DomainColluders, Lie::DomainMass] {
+            let figures = run(&FederationArgs { lie: Some(lie), ..args() });
+            let Quarantines { right, right_of, wrong, .. } = figures.quarantines;
+            assert_eq!((figures.mail.refused, wrong), (0, 0), "{lie:?}: {}", figures.words());
+            assert!(figures.mail.held_percent <= 0.01 && right_of <= right * 2, "{lie:?}: {}", figures.words());
+        }
     }
 
     #[test]

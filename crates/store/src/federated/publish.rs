@@ -105,7 +105,8 @@ impl Publisher {
         let _log = self.federated.own_log.lock().await;
         let waiting = self.federated.ledger.read(|sql| Ok(oldest(sql)?)).await?;
         let Some((key_id, count, oldest_at)) = waiting else { return Ok(0) };
-        if !publish::should_seal(u32::try_from(count).unwrap_or(u32::MAX), oldest_at, now, &self.rules) {
+        let rules = self.rules.among(self.federated.look(|index| index.logs()));
+        if !publish::should_seal(u32::try_from(count).unwrap_or(u32::MAX), oldest_at, now, &rules) {
             return Ok(0);
         }
         let records = self.federated.ledger.read(move |sql| Ok(pending(sql, key_id)?)).await?;

@@ -3,12 +3,13 @@
 use super::super::curves::Chart;
 use super::Figures;
 
-/// File names with their content.
-pub(super) fn draw(figures: &Figures) -> [(&'static str, String); 3] {
+/// File names with their content; of liars they are others.
+pub(super) fn draw(figures: &Figures) -> [(String, String); 3] {
+    let lie = figures.lie.as_ref().map_or_else(String::new, |lie| format!("-{lie}"));
     [
-        ("federation-spread.svg", spread(figures)),
-        ("federation-octets.svg", octets(figures)),
-        ("federation-weeks.svg", weeks(figures)),
+        (format!("federation-spread{lie}.svg"), spread(figures)),
+        (format!("federation-octets{lie}.svg"), octets(figures)),
+        (format!("federation-weeks{lie}.svg"), weeks(figures)),
     ]
 }
 
@@ -58,7 +59,13 @@ fn octets(figures: &Figures) -> String {
 /// Week by week: what was avoided, what was held, and who was in quarantine.
 fn weeks(figures: &Figures) -> String {
     let mut chart = Chart::new(
-        &format!("Week by week ({}, {} nodes, seed {})", figures.topology, figures.nodes, figures.seed),
+        &format!(
+            "Week by week ({}, {} nodes, {}, seed {})",
+            figures.topology,
+            figures.nodes,
+            figures.lie.as_ref().map_or_else(|| "all honest".to_owned(), |lie| format!("liars: {lie}")),
+            figures.seed
+        ),
         "weeks",
         "see the words beside the curves",
     );

@@ -15,9 +15,9 @@ use super::log::Sealed;
 /// What one node thinks.
 #[derive(Default)]
 pub(super) struct Judge {
-    /// The last word of each origin about each address that is on a list of the node.
+    /// The last word of each origin about each address that is on a list of the node, and about its domain.
     votes: BTreeMap<u32, Vec<Mark>>,
-    /// Addresses that the node writes to, by tag.
+    /// Addresses and domains that the node writes to, by tag.
     interest: HashMap<Tag, u32>,
     pub places: HashMap<NodeKey, Place>,
     pub introduced: BTreeMap<NodeKey, NodeKey>,
@@ -43,7 +43,7 @@ struct Judged {
     doubted: BTreeSet<u32>,
 }
 
-/// Own evidence by address.
+/// Own evidence by the number of an address or a domain.
 pub(super) type Ledger = BTreeMap<u32, Evidence>;
 
 impl Judge {
@@ -60,8 +60,8 @@ impl Judge {
         let (mut tally, mut seen, month) = (Months::default(), BTreeSet::new(), month(now));
         for (sequence, record) in &sealed.events {
             let Some(address) = record.tag().and_then(|tag| self.interest.get(&tag)) else { continue };
-            if record.class == Class::HARD && !self.is_frozen(record) && seen.insert(*address) {
-                tally.add(month, own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now)));
+            if !self.is_frozen(record) && seen.insert(*address) {
+                tally.add(month, word(record, own.get(address), now));
             }
             let mark = Mark { origin, sequence: *sequence, record: *record, month };
             let marks = self.votes.entry(*address).or_default();
@@ -79,9 +79,12 @@ impl Judge {
     pub(super) fn judge(&mut self, own: &Ledger, limits: &BeliefLimits, now: u64) {
         let mut tallies: BTreeMap<NodeKey, Months> = BTreeMap::new();
         for (address, marks) in &self.votes {
-            let word = own.get(address).map_or(OwnWord::Unsure, |own| own_word(own, now));
-            let counts = |mark: &&Mark| mark.record.class == Class::HARD && !self.is_frozen(&mark.record);
-            marks.iter().filter(counts).for_each(|mark| tallies.entry(mark.origin).or_default().add(mark.month, word));
+            for mark in marks.iter().filter(|mark| !self.is_frozen(&mark.record)) {
+                let age_s = now.saturating_sub(u64::from(mark.record.hour) * 3600);
+                if limits.counts_for_s(mark.record.class).is_some_and(|life_s| age_s <= life_s) {
+                    tallies.entry(mark.origin).or_default().add(mark.month, word(&mark.record, own.get(address), now));
+                }
+            }
         }
         for (origin, judged) in &mut self.judged {
             judged.months = tallies.remove(origin).unwrap_or_default();
@@ -89,12 +92,9 @@ impl Judge {
         }
     }
 
-    /// What the rules of suppression are told of an address.
-    pub(super) fn federated(&self, address: u32, own: &Evidence, limits: &BeliefLimits, now: u64) -> Federated {
-        let mut votes = self.votes(address, limits, now);
-        let believed = belief::score(&votes, now, limits);
-        votes.retain(|vote| own.delivered_at < u64::from(vote.hour) * 3600);
-        believed.facts(&belief::score(&votes, now, limits))
+    /// What the rules of suppression are told of an address or a domain.
+    pub(super) fn federated(&self, number: u32, own: &Evidence, limits: &BeliefLimits, now: u64) -> Federated {
+        belief::facts(&self.votes(number, limits, now), own.delivered_at, now, limits)
     }
 
     /// Origins that are not believed.
@@ -134,7 +134,7 @@ impl Judge {
     }
 
     fn is_frozen(&self, record: &Record) -> bool {
-        self.frozen.contains(&(record.provider, record.hour))
+        record.class == Class::HARD && self.frozen.contains(&(record.provider, record.hour))
     }
 }
 
@@ -142,4 +142,9 @@ impl Judged {
     fn agreement(&self, limits: &BeliefLimits) -> Agreement {
         self.months.whole().agreement(limits)
     }
+}
+
+/// What the node saw itself of what a record holds against somebody.
+fn word(record: &Record, own: Option<&Evidence>, now: u64) -> OwnWord {
+    own.map_or(OwnWord::Unsure, |own| own_word(record.class, record.hour, own, now))
 }

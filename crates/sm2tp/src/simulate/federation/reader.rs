@@ -39,6 +39,9 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Traffic {
     pub received: u64,
+    /// Of these: entries of feeds about segments that were known already, and lines of heads.
+    pub known: u64,
+    pub heads: u64,
     pub sent: u64,
     pub http: u64,
     pub parked_events: u64,
@@ -85,6 +88,7 @@ impl Reader {
         let due = (0..self.links.len() as u64).filter(|link| (link + day).is_multiple_of(days)).count();
         let octets = (due * origins) as u64 * HEAD_OCTETS;
         (self.traffic.received, self.traffic.sent) = (self.traffic.received + octets, self.traffic.sent + octets);
+        self.traffic.heads += octets;
     }
 
     /// Forgets the part of the feed before the position that all its readers have passed.
@@ -140,12 +144,13 @@ pub(super) fn pull(
     let held = readers[peer].held_by.remove(&reader).unwrap_or_default();
     let is_new = |(segment, by): &&(u32, Option<usize>)| *by != Some(reader) && !held.contains(segment);
     let entries: Vec<u32> = readers[peer].feed.iter().skip(from).filter(is_new).map(|(segment, _)| *segment).collect();
-    let mut octets = (entries.len() * (HEADER_OCTETS + 8)) as u64;
+    let mut octets = entries.len() as u64 * ENTRY_OCTETS;
     let mut took = Vec::new();
     for segment in entries {
         let (origin, place) = (logs.sealed[segment as usize].origin, logs.sealed[segment as usize].place);
         if place < readers[reader].taken(origin) {
             readers[reader].held_by.entry(peer).or_default().insert(segment);
+            readers[reader].traffic.known += ENTRY_OCTETS;
         }
         // The number of segments that it has says whether it has this one: their bytes are the same here.
         for next in readers[reader].taken(origin)..=place {
@@ -201,6 +206,8 @@ fn now_day(at: u64) -> u64 {
 /// A poll that brings nothing: descriptor and feed with all fields of HTTP, as two nodes on one machine sent them to each other
 /// (170 kB in 120 polls, without TLS).
 const POLL_OCTETS: u64 = 1400;
+/// A header in a feed, with its number.
+const ENTRY_OCTETS: u64 = HEADER_OCTETS as u64 + 8;
 /// Fields of a request for a segment, as a node signs it, and of its answer: reckoned from their names and usual values.
 const FETCH_OCTETS: u64 = 950;
 /// A line of `/heads`, packed: mostly the key and the hash.

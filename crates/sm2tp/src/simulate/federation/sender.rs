@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sm2tp_federation::belief::{self, BeliefLimits};
 use sm2tp_federation::header::COUNT_MAX;
-use sm2tp_federation::publish::{self, Pending, Publish, Said, SealRules};
+use sm2tp_federation::publish::{self, Pending, Publish, SealRules};
 use sm2tp_federation::record::{Class, Record, Source, Witness};
 use sm2tp_proto::Enhanced;
 use sm2tp_rules::breaker::{self, Answers};
 use sm2tp_rules::evidence::{Happening, Hard};
-use sm2tp_rules::suppress::{self, Decision, Federated, Recipient, Why};
-use sm2tp_rules::{Stream, Strength};
+use sm2tp_rules::suppress::{self, Decision, Recipient, Why};
+use sm2tp_rules::{Evidence, Stream, Strength};
 
 use super::super::dice::Dice;
 use super::judge::{Judge, Ledger};
@@ -69,7 +69,8 @@ pub(super) struct Round<'a> {
 }
 
 struct Waiting {
-    address: u32,
+    /// Of an address or a domain.
+    number: u32,
     at: u64,
     due: u64,
     record: Record,
@@ -84,7 +85,16 @@ struct Hour {
 struct Answer {
     address: u32,
     provider: u8,
-    hard: bool,
+    said: Said,
+}
+
+/// What was heard of one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Taken,
+    Refused,
+    /// By the DNS.
+    NoDomain,
 }
 
 impl Round<'_> {
@@ -109,17 +119,17 @@ impl Sender {
             let last_at = list.next_at.saturating_sub(list.every_s).min(start);
             for address in &list.members {
                 let mailbox = &people.mailboxes[*address as usize];
-                let own = sender.own.entry(*address).or_default();
                 if !mailbox.is_dead(last_at) {
-                    *own = own.after(Happening::Delivered, last_at);
+                    sender.saw(*address, mailbox, Said::Taken, last_at);
                     continue;
                 }
                 // Found at the mailing after the death.
-                let found_at = last_at - (last_at - mailbox.dead_from) / list.every_s * list.every_s;
-                *own = own.after(Happening::Hard(HARD), found_at);
+                let found_at = last_at - (last_at - mailbox.ended_at()) / list.every_s * list.every_s;
+                let said = if mailbox.has_no_domain(found_at) { Said::NoDomain } else { Said::Refused };
+                let (number, record) = sender.saw(*address, mailbox, said, found_at).record(people, *address, found_at);
                 sender.lone.insert(*address, found_at);
-                if sender.said.insert(*address, found_at).is_none() {
-                    sender.open.push((start, record(mailbox, found_at)));
+                if sender.said.insert(number, found_at).is_none() {
+                    sender.open.push((start, record));
                 }
             }
         }
@@ -136,8 +146,11 @@ impl Sender {
             self.count(*address, dead, &decision, round);
             match decision {
                 Decision::Send | Decision::Canary(_) => {
-                    let hard = dead || round.errs(mailbox.provider, dice);
-                    answers.push(Answer { address: *address, provider: mailbox.provider, hard });
+                    let said = match dead {
+                        false if round.errs(mailbox.provider, dice) => Said::Refused,
+                        _ => answer(&mailbox, round.now),
+                    };
+                    answers.push(Answer { address: *address, provider: mailbox.provider, said });
                 }
                 Decision::Hold(_) => self.held.push((*address, round.now)),
                 Decision::Refuse(..) => {}
@@ -156,7 +169,8 @@ impl Sender {
             let dead = mailbox.is_dead(round.now);
             match self.decide(address, judge, round, 1.0) {
                 Decision::Send | Decision::Canary(_) => {
-                    answers.push(Answer { address, provider: mailbox.provider, hard: dead });
+                    let said = answer(&mailbox, round.now);
+                    answers.push(Answer { address, provider: mailbox.provider, said });
                     if counts && dead {
                         self.fared.hits += 1;
                     } else if counts {
@@ -183,12 +197,13 @@ impl Sender {
         let due: Vec<Waiting> = due;
         for mut event in due {
             let strange = judge.frozen.contains(&(event.record.provider, event.record.hour));
-            let delivered_at = self.own.get(&event.address).map(|own| own.delivered_at).filter(|at| *at != 0);
+            let delivered_at = self.own.get(&event.number).map(|own| own.delivered_at).filter(|at| *at != 0);
             let pending = Pending { event_at: event.at, last_success_at: delivered_at, in_strange_hour: strange };
-            let said = Said { last_at: self.said.get(&event.address).copied(), retracted_at: None };
-            match publish::may_publish(&pending, now, publish::hold_down_s(Class::HARD)) {
-                Publish::Now if publish::repeats_until(Class::HARD, &said, now).is_none() => {
-                    self.said.insert(event.address, now);
+            let (class, last_at) = (event.record.class, self.said.get(&event.number).copied());
+            let said = publish::Said { last_at, retracted_at: None };
+            match publish::may_publish(&pending, now, publish::hold_down_s(class)) {
+                Publish::Now if publish::repeats_until(class, &said, now).is_none() => {
+                    self.said.insert(event.number, now);
                     self.open.push((now, event.record));
                 }
                 Publish::Now | Publish::Cancelled => {}
@@ -205,9 +220,12 @@ impl Sender {
     }
 
     fn decide(&self, address: u32, judge: &Judge, round: &Round<'_>, chance: f64) -> Decision {
-        let own = self.own.get(&address).copied().unwrap_or_default();
-        let federated: Federated = judge.federated(address, &own, round.limits, round.now);
-        let recipient = Recipient { own, federated, ..Recipient::default() };
+        let domain = round.mailbox(address).domain_number();
+        let own = |number: u32| self.own.get(&number).copied().unwrap_or_default();
+        let said = |number: u32, own: &Evidence| judge.federated(number, own, round.limits, round.now);
+        let (own, own_domain) = (own(address), own(domain));
+        let (federated, federated_domain) = (said(address, &own), said(domain, &own_domain));
+        let recipient = Recipient { own, own_domain, federated, federated_domain, ..Recipient::default() };
         suppress::decide(&recipient, Stream::Bulk, &suppress::Limits::default(), round.now, chance)
     }
 
@@ -239,16 +257,32 @@ impl Sender {
             tripped.insert(provider, self.is_erring(provider, answers, judge, round));
         }
         for answer in answers {
-            let own = self.own.entry(answer.address).or_default();
-            if !answer.hard {
-                *own = own.after(Happening::Delivered, round.now);
-            } else if !tripped[&answer.provider] {
-                *own = own.after(Happening::Hard(HARD), round.now);
-                let record = record(round.mailbox(answer.address), round.now);
-                let due = round.now + publish::hold_down_s(Class::HARD);
-                self.waiting.push(Waiting { address: answer.address, at: round.now, due, record });
+            if answer.said == Said::Refused && tripped[&answer.provider] {
+                continue;
+            }
+            self.saw(answer.address, round.mailbox(answer.address), answer.said, round.now);
+            if answer.said != Said::Taken {
+                let (number, record) = answer.said.record(round.people, answer.address, round.now);
+                let due = round.now + publish::hold_down_s(record.class);
+                self.waiting.push(Waiting { number, at: round.now, due, record });
             }
         }
+    }
+
+    /// Notes what was heard of an address, and through it of its domain; `at` may lie before what is known of that.
+    fn saw(&mut self, address: u32, mailbox: &Mailbox, said: Said, at: u64) -> Said {
+        let own = self.own.entry(address).or_default();
+        *own = match said {
+            Said::Taken => own.after(Happening::Delivered, at),
+            Said::Refused | Said::NoDomain => own.after(Happening::Hard(HARD), at),
+        };
+        let domain = self.own.entry(mailbox.domain_number()).or_default();
+        match said {
+            Said::Taken if domain.hard_at <= at => *domain = domain.after(Happening::Delivered, at),
+            Said::NoDomain if domain.delivered_at < at => *domain = domain.after(Happening::Hard(HARD), at),
+            _ => {}
+        }
+        said
     }
 
     /// Counts the answers of a provider; whether nothing that it says now is to be believed.
@@ -258,8 +292,9 @@ impl Sender {
             let delivered_at = self.own.get(&answer.address).map_or(0, |own| own.delivered_at);
             let known = delivered_at != 0 && round.now < delivered_at + breaker::Limits::default().known_s;
             counted.all += 1;
-            counted.refused += u32::from(answer.hard);
-            counted.known += u32::from(answer.hard && known);
+            let refused = answer.said == Said::Refused;
+            counted.refused += u32::from(refused);
+            counted.known += u32::from(refused && known);
         }
         let now_hour = round.now / 3600;
         let hours = self.hours.entry(provider).or_default();
@@ -277,11 +312,27 @@ impl Sender {
     }
 }
 
-/// What a node says of a mailbox that refused it.
-fn record(mailbox: &Mailbox, at: u64) -> Record {
-    let source = Source::new(Witness::SmtpReply, Some(Stream::Bulk));
-    let record = Record::about(Class::HARD, source, mailbox.tag, at);
-    Record { smtp_code: 550, enhanced: (5, 1, 1), provider: mailbox.provider, ..record }
+impl Said {
+    /// What a node says of an address that does not take mail, and of which number.
+    fn record(self, people: &People, address: u32, at: u64) -> (u32, Record) {
+        let (mailbox, source) =
+            (&people.mailboxes[address as usize], Source::new(Witness::SmtpReply, Some(Stream::Bulk)));
+        if self == Self::NoDomain {
+            let tag = people.domains[mailbox.domain as usize].tag;
+            return (mailbox.domain_number(), Record::about(Class::DOMAIN_DEAD, source, tag, at));
+        }
+        let record = Record::about(Class::HARD, source, mailbox.tag, at);
+        (address, Record { smtp_code: 550, enhanced: (5, 1, 1), provider: mailbox.provider, ..record })
+    }
+}
+
+/// What a mailbox answers that nobody disturbs.
+fn answer(mailbox: &Mailbox, now: u64) -> Said {
+    match (mailbox.has_no_domain(now), mailbox.is_dead(now)) {
+        (true, _) => Said::NoDomain,
+        (false, true) => Said::Refused,
+        (false, false) => Said::Taken,
+    }
 }
 
 const HARD: Hard =

@@ -66,7 +66,11 @@ impl World {
         let identity: Vec<usize> = (0..args.nodes as usize).map(|node| logs.join(&format!("n{node}"), START)).collect();
         let judge = |node: usize| {
             let members = people.lists.get(node).into_iter().flatten().flat_map(|list| &list.members);
-            let interest = members.map(|n| (people.mailboxes[*n as usize].tag, *n));
+            let interest = members.flat_map(|n| {
+                let mailbox = &people.mailboxes[*n as usize];
+                let domain = &people.domains[mailbox.domain as usize];
+                [(mailbox.tag, *n), (domain.tag, mailbox.domain_number())]
+            });
             Judge::new(interest.collect())
         };
         let judges = (0..judging).map(judge).collect();
@@ -178,7 +182,8 @@ impl World {
         }
         let silent = Judge::default();
         let judge = self.judges.get(node).unwrap_or(&silent);
-        if let Some(records) = self.senders[node].publish(judge, &self.seal, now) {
+        let rules = self.seal.among(self.logs.origins.len());
+        if let Some(records) = self.senders[node].publish(judge, &rules, now) {
             self.seal(node, &records, now);
         }
     }
