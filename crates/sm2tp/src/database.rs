@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+#[cfg(feature = "postgres")]
+use std::time::Duration;
 
 use serde_json::json;
 use sm2tp_store::backup::Source;
@@ -56,6 +58,34 @@ pub fn check(config: &Config) -> Result<(), Failure> {
 #[cfg(not(feature = "postgres"))]
 pub fn check(config: &Config) -> Result<(), Failure> {
     config.store.as_ref().map_or(Ok(()), |store| shared_ledger(store, "", Path::new(&store.database)).map(drop))
+}
+
+/// Waits until the database answers. A machine that was started before that of the database, after a power cut, must come up by
+/// itself; what is wrong otherwise is said by who opens it.
+#[cfg(feature = "postgres")]
+pub async fn awaited(config: &Config) -> Result<(), Failure> {
+    let Some(store) = &config.store else { return Ok(()) };
+    let shared = shared(store, "")?;
+    let mut is_told = false;
+    loop {
+        let asked = shared.clone();
+        // A connection waits for its answers, which no task may.
+        match tokio::task::spawn_blocking(move || asked.answers()).await {
+            Ok(Err(error)) if error.is_away() => {
+                if !is_told {
+                    tracing::warn!(%error, "the database does not answer: this machine takes mail as soon as it does");
+                }
+                is_told = true;
+                tokio::time::sleep(AGAIN).await;
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+pub async fn awaited(_: &Config) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// What `[store]` names, as the machine of this name.
@@ -174,5 +204,8 @@ pub fn migrate(_: &Config, Migrate { to, .. }: &Migrate, _: bool) -> Result<Exit
     Err(Failure::new(Exit::Configuration, format!("{to}: {what}")))
 }
 
+/// As long as a connection that was lost waits at most.
+#[cfg(feature = "postgres")]
+const AGAIN: Duration = Duration::from_secs(2);
 /// Rows after which a long table says how far it is.
 const SHOWN_EVERY: u64 = 100_000;

@@ -95,6 +95,7 @@ pub async fn serve(config: Config, config_file: &Path, offset_s: i64) -> Result<
     // A limit on the size of files (RLIMIT_FSIZE) shall be an error of a write, not the end of the process.
     let _too_large = signal(SignalKind::from_raw(SIGXFSZ))
         .map_err(|error| Failure::new(Exit::Temporary, format!("signals: {error}")))?;
+    database::awaited(&config).await?;
     // Bound before anything is opened: a port that is taken shall not leave a half-made data directory.
     let (mut listeners, mut listening) = (Listeners::default(), Vec::new());
     for (listen, word, entry) in smtp_doors(&config) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -218,7 +219,7 @@ fn a_database_on_another_machine_must_show_a_certificate_for_its_name() {
 fn a_database_that_is_away_stops_no_mail_and_what_happened_is_counted_afterwards() {
     let mut postgres = Postgres::start();
     let sink = Sink::with(|to| to.starts_with("dead").then(|| "550 5.1.1 no such user here".to_owned()));
-    let nodes = three(&postgres, &sink, "observe");
+    let mut nodes = three(&postgres, &sink, "observe");
     let before = settled(&sink, &nodes);
 
     postgres.say("stop");
@@ -246,7 +247,16 @@ fn a_database_that_is_away_stops_no_mail_and_what_happened_is_counted_afterwards
         let refused = node.run(&["org", "add", "new"]);
         assert!(refused.exit != 0 && refused.stderr.contains("does not answer"), "{} {}", refused.exit, refused.stderr);
     }
-    postgres.say("start");
+    // A machine that is started meanwhile, as after a power cut, waits for it.
+    let log = nodes[2].config.with_file_name("log");
+    nodes[2].terminate(LONG);
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| nodes[2].serve());
+        let waits = || std::fs::read_to_string(&log).unwrap().contains("as soon as it does");
+        wait_until("it says what it waits for", LONG, waits);
+        postgres.say("start");
+        starting.join().unwrap();
+    });
 
     // Nothing is lost, nothing is counted twice, and all know it.
     nodes.iter().for_each(Node::wait_for_empty_queue);

@@ -96,6 +96,14 @@ impl Shared {
         &self.machine
     }
 
+    /// Whether the database lets this machine in now.
+    ///
+    /// # Errors
+    /// [`SqlError::Away`] where nobody answers, [`SqlError::Refused`] where it does not.
+    pub fn answers(&self) -> Result<(), SqlError> {
+        Postgres::open(self, Access::Read).map(drop)
+    }
+
     async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         // The connection ends with the client; what is wrong with it is told to who asks next.
         match &self.tls {
