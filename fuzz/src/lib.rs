@@ -26,6 +26,7 @@ pub mod header;
 pub mod lists;
 pub mod log;
 pub mod mta;
+pub mod multipart;
 pub mod policies;
 pub mod replies;
 pub mod reports;

@@ -63,6 +63,7 @@ pub mod log;
 pub mod maps;
 pub mod milter;
 pub mod mta_sts;
+pub mod multipart;
 pub mod policy;
 pub mod proxy;
 pub mod reply;

@@ -12,6 +12,8 @@ mod lists;
 mod log;
 #[path = "../../../../fuzz/src/mta.rs"]
 mod mta;
+#[path = "../../../../fuzz/src/multipart.rs"]
+mod multipart;
 #[path = "../../../../fuzz/src/policies.rs"]
 mod policies;
 #[path = "../../../../fuzz/src/replies.rs"]
@@ -99,4 +101,9 @@ fn no_line_of_a_log_confuses_its_reader() {
 #[test]
 fn a_list_of_another_program_is_read_the_same_however_it_is_cut() {
     drive::drive("lists", ROUNDS, lists::lists);
+}
+
+#[test]
+fn a_form_that_was_read_is_read_the_same_when_it_is_written_again() {
+    drive::drive("multipart", ROUNDS, multipart::multipart);
 }
