@@ -6,6 +6,7 @@ mod compose;
 mod deliver;
 mod exposition;
 mod given;
+mod logs;
 mod metrics;
 mod openapi;
 mod operation;
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
     used: Mutex<HashMap<String, Gcra>>,
     /// Where mail is handed in; none: this node takes none.
     mail: Option<smtp::Door>,
-    /// The memory for mail that comes in here, in KiB.
+    /// The memory for mail and logs that come in here, in KiB.
     room: Semaphore,
     /// Places for those who look at the live tail.
     tails: Arc<Semaphore>,
@@ -79,16 +80,21 @@ impl Shared {
         usize::try_from(octets / 3 * 4).unwrap_or(usize::MAX).saturating_add(MAIL_HEAD_OCTETS).min(MAIL_OCTETS_MAX)
     }
 
-    /// Room for a mail: its body, its parts, and the message that is made of them.
-    async fn room(&self, headers: &HeaderMap) -> Result<SemaphorePermit<'_>, Problem> {
-        let Some(length) = given::announced(headers, self.mail_octets_max())? else {
-            let detail = "Say with Content-Length how long the mail is.";
+    /// Room for a large body. A mail takes it three times: its body, its parts, and the message that is made of them.
+    async fn room(&self, headers: &HeaderMap, body: Body) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        let (octets_max, times) = match body {
+            Body::Mail(_) | Body::Message => (self.mail_octets_max(), 3),
+            Body::Lines(octets_max) => (octets_max, 1),
+            Body::Nothing | Body::Json(..) => return Ok(None),
+        };
+        let Some(length) = given::announced(headers, octets_max)? else {
+            let detail = "Say with Content-Length how long the body is.";
             return Err(Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", detail));
         };
-        let kib = u32::try_from((length / 1024 + 1).saturating_mul(3).min(ROOM_KIB)).unwrap_or(u32::MAX);
+        let kib = u32::try_from((length / 1024 + 1).saturating_mul(times).min(ROOM_KIB)).unwrap_or(u32::MAX);
         match timeout(ROOM_WAIT, self.room.acquire_many(kib)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Problem::too_many("Too much mail comes in at once.", ROOM_WAIT.as_secs())),
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            _ => Err(Problem::too_many("Too much comes in at once.", ROOM_WAIT.as_secs())),
         }
     }
 
@@ -154,7 +160,7 @@ async fn serve(shared: &Arc<Shared>, operation: &'static Operation, request: Req
     {
         return Err(Why::Scope(action).into());
     }
-    let _room = if matches!(operation.work, Work::Mail) { Some(shared.room(&parts.headers).await?) } else { None };
+    let _room = shared.room(&parts.headers, operation.body).await?;
     let (mut given, message) = given::read(operation, &mut parts, body, shared.mail_octets_max()).await?;
     match operation.work {
         Work::Own => Ok(answered(operation, &json!(token.shown()))),
@@ -166,6 +172,7 @@ async fn serve(shared: &Arc<Shared>, operation: &'static Operation, request: Req
                 _ => submit::parts(shared, from, given).await,
             }
         }
+        Work::Log => Ok(answered(operation, &logs::import(shared, &token, &given, &message).await?)),
         Work::Tail => tail::tail(shared, token, &parts.headers, &given).await,
         Work::Ask(request, shape) => {
             let paging = paging::begin(operation, &mut given)?;
@@ -236,7 +243,7 @@ fn may_read(shared: &Shared, client: SocketAddr, headers: &HeaderMap) -> bool {
 
 /// More than there can be tokens; 80 octets each.
 const USED_MAX: usize = 2000;
-/// Bodies with mail, with what is made of them, are in memory at once up to this.
+/// Bodies with mail or logs, with what is made of them, are in memory at once up to this.
 const ROOM_KIB: usize = 48 * 1024;
 /// How long a mail waits for its room.
 const ROOM_WAIT: Duration = Duration::from_secs(10);

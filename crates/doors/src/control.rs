@@ -23,6 +23,7 @@ mod replies;
 mod returns;
 mod senders;
 mod settings;
+mod socket;
 pub(crate) mod stats;
 mod tokens;
 mod webhooks;
@@ -41,12 +42,8 @@ pub use self::persons::AccountChange;
 pub use self::queue::{Those, Which};
 pub(crate) use self::queue::{Waiting, of_sender};
 pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
+pub use self::socket::{ask, listen, serve};
 pub use self::stats::Days;
-
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,6 +53,7 @@ use sm2tp_rules::access::Why;
 use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::dkim::{Algorithm, DkimError};
+use sm2tp_store::exits::PausedError;
 use sm2tp_store::federated::FederatedError;
 use sm2tp_store::keys::KeysError;
 use sm2tp_store::ledger::{Replay, Verdict};
@@ -63,14 +61,10 @@ use sm2tp_store::tokens::{TokenError, Wanted};
 use sm2tp_store::webhooks::WebhookError;
 use sm2tp_store::{LedgerError, SpoolError};
 use thiserror::Error;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
 
 use crate::confirm::NotAsked;
 use crate::exports::{self, ExportError};
 use crate::identity::IdentityError;
-use crate::patience::Patience;
 use crate::peering::{self, PeeringError, Trusting};
 use crate::smtp::Onward;
 use crate::{House, now};
@@ -156,6 +150,15 @@ pub enum Request {
     },
     ExportsWrite,
     ExitList,
+    /// No mail leaves by this way out until a person resumes it.
+    ExitPause {
+        exit: String,
+        #[serde(default)]
+        note: String,
+    },
+    ExitResume {
+        exit: String,
+    },
     SettingList,
     LogImport {
         log: OldLog,
@@ -331,6 +334,11 @@ pub enum Request {
         after: Option<u64>,
         org: Option<String>,
     },
+    /// The last lines of it that there are.
+    TailLast {
+        org: Option<String>,
+        limit: usize,
+    },
     // In base64.
     ReportTake {
         recipient: Option<String>,
@@ -375,6 +383,8 @@ pub enum Problem {
     Token(#[from] TokenError),
     #[error(transparent)]
     Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Exits(#[from] PausedError),
     #[error("{0}")]
     Forbidden(Why),
 }
@@ -406,62 +416,10 @@ impl Problem {
             Self::Identity(_) => 65,
             Self::Peering(error) => error.exit(),
             Self::Export(ExportError::Nothing) => 65,
-            Self::Ledger(_) | Self::Spool(_) | Self::Export(_) => 75,
+            Self::Exits(PausedError::TooMany) => 65,
+            Self::Ledger(_) | Self::Spool(_) | Self::Export(_) | Self::Exits(_) => 75,
         }
     }
-}
-
-/// Makes the socket.
-///
-/// # Errors
-/// Where it cannot be made.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    // What a node that was killed left behind; the lock on the data directory says that no other one runs.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-/// Answers until the task is dropped.
-pub async fn serve(listener: UnixListener, house: House, onward: Onward) {
-    let mut patience = Patience::new("control");
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            // Without this door a person could not even look at what is wrong.
-            Err(error) => {
-                patience.wait(&error).await;
-                continue;
-            }
-        };
-        let (house, onward) = (house.clone(), onward.clone());
-        tokio::spawn(async move {
-            if let Err(error) = talk(stream, &house, &onward).await {
-                tracing::debug!(%error, "a control connection ended early");
-            }
-        });
-    }
-}
-
-async fn talk(stream: UnixStream, house: &House, onward: &Onward) -> io::Result<()> {
-    let user = stream.peer_cred().map_or_else(|_| String::new(), |user| format!("uid {}", user.uid()));
-    let asker = Asker::command_line(&user);
-    let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    // One request a connection: nothing to bound but its size and its time.
-    timeout(REQUEST_TIME, BufReader::new(read.take(REQUEST_OCTETS_MAX)).read_line(&mut line)).await??;
-    let reply = match serde_json::from_str(&line) {
-        Ok(request) => reply(access::answered(house, onward, &asker, request).await),
-        Err(error) => Reply::Error { exit: 64, message: format!("the request is not understood: {error}") },
-    };
-    let mut text = serde_json::to_string(&reply)?;
-    text.push('\n');
-    write.write_all(text.as_bytes()).await?;
-    write.shutdown().await
 }
 
 /// An answer as it goes over the socket.
@@ -471,20 +429,6 @@ pub fn reply(answer: Result<Value, Problem>) -> Reply {
         Ok(value) => Reply::Ok(value),
         Err(problem) => Reply::Error { exit: problem.exit(), message: problem.to_string() },
     }
-}
-
-/// Asks a node at its socket.
-///
-/// # Errors
-/// Where no node answers there.
-pub async fn ask(path: &Path, request: &Request) -> io::Result<Reply> {
-    let mut stream = UnixStream::connect(path).await?;
-    let mut text = serde_json::to_string(request)?;
-    text.push('\n');
-    stream.write_all(text.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(serde_json::from_str(&answer)?)
 }
 
 /// Does what the command line of this machine asked.
@@ -519,6 +463,8 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::QueueSums { org } => Ok(json!(house.spool.sums(org).await?)),
         Request::SiteList => queue::sites(onward).await,
         Request::ExitList => exits::list(house).await,
+        Request::ExitPause { exit, note } => exits::pause(house, onward, &exit, &note).await,
+        Request::ExitResume { exit } => exits::resume(house, onward, &exit).await,
         Request::SettingList => settings::list(house),
         Request::QueueRetry { which } => queue::retry(house, onward, which).await,
         Request::QueueHold { which } => queue::hold(house, onward, which).await,
@@ -578,6 +524,7 @@ async fn done(house: &House, onward: &Onward, asker: &Asker, request: Request) -
         Request::WebhookDead { id, before, limit } => webhooks::dead(house, &id, before, limit).await,
         Request::WebhookRedeliver { id, event } => webhooks::redeliver(house, &id, event).await,
         Request::Tail { after, org } => Ok(json!(house.ledger.tail().since(after, org.as_deref(), now()))),
+        Request::TailLast { org, limit } => Ok(json!(house.ledger.tail().last(org.as_deref(), limit, now()))),
     }
 }
 
@@ -594,7 +541,3 @@ fn address(text: &str) -> Result<Address, Problem> {
 fn share(weight: f64) -> Result<f64, Problem> {
     if (0.0..=1.0).contains(&weight) { Ok(weight) } else { Err(Problem::Input("a weight is from 0 to 1".into())) }
 }
-
-const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// The longest request is a report, in base64.
-const REQUEST_OCTETS_MAX: u64 = 2 * 1024 * 1024;

@@ -40,6 +40,7 @@ use sm2tp_federation::descriptor::SignedDescriptor;
 use sm2tp_federation::quota::QuotaLimits;
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
+use sm2tp_store::exits::Paused;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::tokens::Tokens;
@@ -71,6 +72,8 @@ pub struct House {
     pub days: control::Days,
     /// The ways out of the relay.
     pub exits: Arc<[control::Exit]>,
+    /// Those that a person paused.
+    pub paused: Paused,
     /// The configuration, to be shown.
     pub settings: Arc<[web::Setting]>,
     pub federation: Federation,

@@ -5,6 +5,7 @@
 
 mod file;
 pub(crate) mod journal;
+mod old;
 mod reading;
 mod wake;
 mod watching;
@@ -25,6 +26,7 @@ use tokio::time::sleep;
 pub use self::file::source;
 use self::file::{Following, Piece};
 use self::journal::{Entry, Journal};
+pub use self::old::OldLines;
 pub(crate) use self::reading::Reading;
 use self::wake::Wake;
 use self::watching::Noted;

@@ -87,6 +87,8 @@ pub struct Onward {
     pub changed: mpsc::Sender<Vec<u64>>,
     /// Who looks at the sites that mail is for.
     pub looks: mpsc::Sender<oneshot::Sender<Vec<SiteState>>>,
+    /// A person paused an exit, or lets mail leave by it again.
+    pub exits: mpsc::Sender<()>,
 }
 
 /// The other ends of an [`Onward`].
@@ -94,6 +96,7 @@ pub struct Handed {
     pub mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
     pub changed: mpsc::Receiver<Vec<u64>>,
     pub looks: mpsc::Receiver<oneshot::Sender<Vec<SiteState>>>,
+    pub exits: mpsc::Receiver<()>,
 }
 
 impl Onward {
@@ -103,7 +106,9 @@ impl Onward {
         let (mails, accepted) = mpsc::channel(waiting_max);
         let (changes, changed) = mpsc::channel(waiting_max);
         let (look, looks) = mpsc::channel(waiting_max);
-        (Self { mails, changed: changes, looks: look }, Handed { mails: accepted, changed, looks })
+        let (exit, exits) = mpsc::channel(waiting_max);
+        let onward = Self { mails, changed: changes, looks: look, exits: exit };
+        (onward, Handed { mails: accepted, changed, looks, exits })
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/tail", get(tail::page))
         .route("/tail/lines", get(tail::rows))
         .route("/tail.js", get(tail::script))
-        .route("/exits", get(exits::page))
+        .route("/exits", get(exits::page).post(exits::change))
         .route("/programs", get(programs::page).post(programs::change))
         .route("/programs/dead", get(programs::dead))
         .route("/setup", get(start::page).post(start::begin))

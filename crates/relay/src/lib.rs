@@ -39,6 +39,7 @@ use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::sites::{SiteBook, SiteState};
 use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::DkimKeys;
+use sm2tp_store::exits::Paused;
 use sm2tp_store::ledger::Breakers;
 use sm2tp_store::now;
 use sm2tp_store::spool::{Queued, Spool};
@@ -113,6 +114,8 @@ pub struct Tools {
     pub breakers: Breakers,
     pub accounts: Accounts,
     pub dkim: DkimKeys,
+    /// Exits that take no mail for now.
+    pub paused: Paused,
     /// None: all mail leaves with the return path of its sender.
     pub returning: Option<Returning>,
 }
@@ -180,7 +183,7 @@ impl Relay {
                 tls,
                 tls_use: settings.tls,
                 patience: Patience { connect: settings.connect_timeout, answer: settings.answer_timeout },
-                exits: Exits::new(settings.exits),
+                exits: Exits::new(settings.exits, tools.paused),
                 broken: Broken::default(),
                 policies,
                 counting: counting.clone(),
@@ -202,6 +205,11 @@ impl Relay {
     /// A person changed these mails in the spool.
     pub async fn changed(&self, mails: Vec<u64>) {
         let _ = self.to_runner.send(News::Changed(mails)).await;
+    }
+
+    /// A person paused an exit, or lets mail leave by it again.
+    pub async fn exits_changed(&self) {
+        let _ = self.to_runner.send(News::Exits).await;
     }
 
     /// Answers with the sites that mail is for, once the queue has a moment.

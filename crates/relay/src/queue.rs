@@ -10,6 +10,7 @@
 
 mod entry;
 mod scheduled;
+mod shut;
 mod slow;
 mod turns;
 
@@ -24,6 +25,7 @@ use sm2tp_store::spool::{Lane, Mail, Queued, Recipient, SlowSender, Stub};
 use self::entry::{Entry, Fresh, Indexes};
 pub use self::entry::{Job, Ticket};
 use self::scheduled::{Place, QueueId, QueueKey, Scheduled, ScheduledQueues};
+pub use self::shut::Shut;
 use self::slow::SlowLane;
 use self::turns::Turns;
 use crate::body::Body;
@@ -60,6 +62,7 @@ pub struct Queue {
     withdrawn: HashMap<u64, u64>,
     /// Domains that have been at their site for long.
     moved: Vec<Domain>,
+    shut: Shut,
 }
 
 #[derive(Debug)]
@@ -110,6 +113,7 @@ impl Queue {
             slow_lane: SlowLane::default(),
             withdrawn: HashMap::new(),
             moved: Vec::new(),
+            shut: Shut::default(),
         }
     }
 
@@ -216,7 +220,7 @@ impl Queue {
     /// The next ticket for a connection that has nothing to do; none closes it.
     pub fn next(&mut self, site: &SiteKey, now: u64) -> Option<Ticket> {
         let turns = self.sites.get_mut(site)?;
-        let too_many = turns.pace.limit(now) < turns.connections;
+        let too_many = turns.pace.limit(now) < turns.connections || self.shut.holds(&turns.site);
         if too_many || turns.ready(&self.slow_lane, now) == 0 || !turns.pace.may_send(now) {
             return None;
         }
@@ -362,7 +366,7 @@ impl Queue {
 
     /// The sites with mail or connections, those first where most waits.
     pub fn sites(&self, now: u64) -> Vec<SiteState> {
-        let mut found: Vec<SiteState> = self.sites.values().map(|turns| turns.seen(now)).collect();
+        let mut found: Vec<SiteState> = self.sites.values().map(|turns| turns.seen(now, &self.shut)).collect();
         found.sort_by(|one, other| other.waiting.cmp(&one.waiting).then_with(|| one.hosts.cmp(&other.hosts)));
         found.truncate(SITES_SHOWN_MAX);
         found
@@ -371,7 +375,7 @@ impl Queue {
     /// Opens connections to a site while it has more mail than connections.
     fn connect(&mut self, site: &SiteKey, now: u64) -> Vec<Todo> {
         let Some(turns) = self.sites.get_mut(site) else { return Vec::new() };
-        if turns.is_idle() {
+        if turns.is_idle() || self.shut.holds(&turns.site) {
             return Vec::new();
         }
         let ready = turns.ready(&self.slow_lane, now);

@@ -47,6 +47,10 @@ pub struct Credentials {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     pub key: SiteKey,
+    /// The same, whichever exit mail leaves by.
+    pub base: SiteKey,
+    /// The exit by which it is met; none where there is only one.
+    pub exit: Option<Arc<str>>,
     pub hosts: Vec<MxHost>,
     pub port: u16,
     /// A smart host: it takes the mail on, and what becomes of it there is not known here.
@@ -189,13 +193,15 @@ impl Site {
             Speaks::Smtps => format!("{}+smtps={user}", site.key),
             Speaks::Lmtp => format!("{}+lmtp={user}", site.key),
         };
-        Self { key: SiteKey(key.into()), ..site }
+        let key = SiteKey(key.into());
+        Self { base: key.clone(), key, ..site }
     }
 
-    /// The site as it is met from one of several exits.
+    /// The site as it is met from one of several exits, whichever it was met from before.
     #[must_use]
-    pub fn leaving_by(&self, exit: &str) -> Self {
-        Self { key: SiteKey(format!("{}@{exit}", self.key).into()), ..self.clone() }
+    pub fn leaving_by(&self, exit: &Arc<str>) -> Self {
+        let key = SiteKey(format!("{}@{exit}", self.base).into());
+        Self { key, exit: Some(exit.clone()), ..self.clone() }
     }
 
     /// The site as it is met with mail that need not be encrypted: what stops the others there does not stop this.
@@ -227,7 +233,9 @@ impl Site {
         if found == FoundBy::Dnssec {
             key.push_str("+dane");
         }
-        Self { key: SiteKey(key.into()), hosts, port, relays: false, found, limits: SiteLimits::default() }
+        let key = SiteKey(key.into());
+        let (base, limits) = (key.clone(), SiteLimits::default());
+        Self { key, base, exit: None, hosts, port, relays: false, found, limits }
     }
 }
 

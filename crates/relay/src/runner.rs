@@ -54,6 +54,8 @@ pub(crate) enum News {
     Recorded(Vec<(u64, Option<Queued>)>),
     /// A person changed these mails: the spool knows better than we do.
     Changed(Vec<u64>),
+    /// A person paused an exit, or lets mail leave by it again.
+    Exits,
     /// A person looks at the sites.
     Sites(oneshot::Sender<Vec<SiteState>>),
     Stop(oneshot::Sender<()>),
@@ -124,6 +126,9 @@ impl Runner {
     }
 
     pub(crate) async fn run(mut self) {
+        // What was paused before the start stays so.
+        let todo = self.exits_changed();
+        self.act(todo);
         loop {
             let wake = self.queue.next_at().map_or(FAR, |at| Duration::from_secs(at.saturating_sub(now())).min(FAR));
             tokio::select! {
@@ -187,6 +192,7 @@ impl Runner {
             }
             News::Unreachable { site, mail, left, why } => self.unreachable(&site, mail, left, why).await,
             News::Changed(mails) => self.changed(mails).await,
+            News::Exits => self.exits_changed(),
             News::Sites(to) => {
                 // Whoever asked may have gone.
                 let _ = to.send(self.queue.sites(now()));
@@ -195,6 +201,11 @@ impl Runner {
             News::Stop(_) => Vec::new(),
         };
         self.act(todo);
+    }
+
+    fn exits_changed(&mut self) -> Vec<Todo> {
+        let exits = &self.shared.opener.exits;
+        self.queue.exits_changed(exits.shut(), |site, org, stream| exits.site(site, org, stream), now())
     }
 
     async fn unreachable(&mut self, site: &SiteKey, mail: u64, left: Option<Queued>, why: Failed) -> Vec<Todo> {

@@ -28,6 +28,8 @@ pub struct SiteState {
     pub hosts: Vec<String>,
     /// The way out by which it is met; none where there is only one.
     pub exit: Option<String>,
+    /// A person paused that way out.
+    pub is_shut: bool,
     /// Recipients that wait for a turn there.
     pub waiting: usize,
     /// Connections that are open, and as many as there may be now.

@@ -228,6 +228,13 @@ fn request(command: Command) -> Result<Request, Failure> {
                 Request::QueueList { those: those.into(), after, after_index: None, limit }
             }
             Queue::Show { mail } => Request::QueueShow { mail },
+            Queue::Sums { org } => Request::QueueSums { org },
+            Queue::Sites => Request::SiteList,
+            Queue::Find { message_id } => Request::QueueFind { message_id, org: None },
+            Queue::Log { mail, days } => {
+                let since = sm2tp_doors::now().saturating_sub(days.saturating_mul(86_400));
+                Request::QueueLog { mail, since, org: None }
+            }
             Queue::Retry(which) => Request::QueueRetry { which: which.into() },
             Queue::Hold(which) => Request::QueueHold { which: which.into() },
             Queue::Release(which) => Request::QueueRelease { which: which.into() },
@@ -274,6 +281,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Audit(audit) => audit.into(),
         Command::Token(token) => token.into(),
         Command::Webhook(webhook) => webhook.into(),
+        Command::Exit(exit) => exit.into(),
         Command::Classify(asked) if asked.unknown => Request::UnknownReplies,
         Command::Classify(asked) if asked.replay => Request::ReplayReplies { mode: asked.mode() },
         Command::Sender(command) => sender::request(command),

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod beside;
 mod erase;
+mod exit;
 mod key;
 mod migrate;
 mod peer;
@@ -30,6 +31,7 @@ pub use self::account::Account;
 pub use self::audit::Audit;
 pub use self::beside::{Exim, Log, Opensmtpd, Postfix};
 pub use self::erase::Erase;
+pub use self::exit::WayOut;
 pub use self::key::Key;
 pub use self::migrate::Migrate;
 pub use self::peer::Peer;
@@ -130,6 +132,9 @@ pub enum Command {
     Suppress(Suppress),
     /// Show what is kept of an address, and remove it when a person asked for that.
     Erase(Erase),
+    /// Ways out of this machine: how mail is taken that leaves by them, and pauses.
+    #[command(subcommand)]
+    Exit(WayOut),
     /// Those who send, and what the watch makes of them.
     #[command(subcommand)]
     Sender(Sender),
@@ -223,6 +228,22 @@ pub enum Queue {
     },
     /// Show one mail with its recipients and header.
     Show { mail: u64 },
+    /// What waits, added up by recipient domain and by organisation.
+    Sums {
+        #[arg(long, value_name = "NAME")]
+        org: Option<String>,
+    },
+    /// The servers that mail waits for, with connections and pauses.
+    Sites,
+    /// Mails with a Message-ID, as long as the send log has them.
+    Find { message_id: String },
+    /// What became of a mail: each attempt with its answer, as long as the send log has it.
+    Log {
+        mail: u64,
+        /// So many days back.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u64,
+    },
     /// Try mail again now.
     Retry(Which),
     /// Keep mail until a person releases it.

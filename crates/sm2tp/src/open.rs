@@ -26,6 +26,7 @@ use sm2tp_rules::{Classifier, Source, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::confirm::Confirmations;
 use sm2tp_store::dkim::DkimKeys;
+use sm2tp_store::exits::Paused;
 use sm2tp_store::federated::{Federated, Publisher};
 use sm2tp_store::keys::{self, Keys};
 use sm2tp_store::ledger::{self, Ledger};
@@ -56,6 +57,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let rulebook = Rulebook::new(classifier(config_file)?);
     let keys = Keys::open(&dir.join("keys"), now()).map_err(|error| unusable(dir, &error))?;
     let dkim = DkimKeys::open(&dkim(config)).map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+    let paused = Paused::open(dir).map_err(|error| unusable(dir, &error))?;
     let spool = spool(dir)?;
     let (ledger, file) = database::open(config, spool.name())?;
     let accounts = accounts(config, &ledger, &keys).await.map_err(|error| unusable(&file, &error))?;
@@ -65,15 +67,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     database::is_of(&federated, &keys).await?;
     let limits = limits(config);
     let book = Book::new(ledger.views().clone(), federated.clone(), accounts.clone(), limits, &keys.tags);
-    let publisher = Publisher {
-        federated: federated.clone(),
-        views: ledger.views().clone(),
-        own: keys.node_key(),
-        log_key: keys.signer(),
-        classifier: rulebook.clone(),
-        hold_down_s: config.federation.hold_down.as_secs(),
-        rules: config.federation.seal_after.map_or_else(SealRules::default, |after| SealRules::after(after.as_secs())),
-    };
+    let publisher = publisher(config, &keys, (&federated, &ledger), &rulebook);
     let descriptor = describe(config, &keys, &federated).await?;
     let federation = Federation {
         store: federated,
@@ -106,6 +100,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         private_webhooks: networks(config.http.as_ref().map_or(&[], |http| &http.private_webhooks)),
         days: control::Days::default(),
         exits: exits(config),
+        paused,
         settings: settings(config_file),
         federation,
         turned_away: TurnedAway::default(),
@@ -116,6 +111,23 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
         exports: beside::exports(config),
     };
     Ok(Opened { house, rulebook, lock })
+}
+
+fn publisher(
+    config: &Config,
+    keys: &Keys,
+    (federated, ledger): (&Federated, &Ledger),
+    rulebook: &Rulebook,
+) -> Publisher {
+    Publisher {
+        federated: federated.clone(),
+        views: ledger.views().clone(),
+        own: keys.node_key(),
+        log_key: keys.signer(),
+        classifier: rulebook.clone(),
+        hold_down_s: config.federation.hold_down.as_secs(),
+        rules: config.federation.seal_after.map_or_else(SealRules::default, |after| SealRules::after(after.as_secs())),
+    }
 }
 
 /// What pages show of the ways out.

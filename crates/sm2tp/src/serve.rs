@@ -302,6 +302,7 @@ async fn hand_over(relay: Option<Relay>, mut handed: Handed) {
             },
             Some(mails) = handed.changed.recv() => relay.changed(mails).await,
             Some(to) = handed.looks.recv() => relay.sites(to).await,
+            Some(()) = handed.exits.recv() => relay.exits_changed().await,
         }
     }
 }
@@ -360,7 +361,8 @@ fn start_relay(
         book: house.book.clone(),
         unsubscribe_url: back.unsubscribe_url.clone(),
     });
-    let relay = Relay::start(settings, Tools { spool, rulebook, breakers, accounts, dkim, returning });
+    let paused = house.paused.clone();
+    let relay = Relay::start(settings, Tools { spool, rulebook, breakers, accounts, dkim, paused, returning });
     relay.map(Some).map_err(|error| {
         let message = match &error {
             StartError::Roots { .. } => {

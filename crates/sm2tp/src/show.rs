@@ -3,8 +3,10 @@
 mod accounts;
 mod alerts;
 mod audit;
+mod exits;
 mod explain;
 mod exports;
+mod mails;
 mod token;
 mod webhook;
 
@@ -26,6 +28,10 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::SuppressAdd { .. } => suppressed_now(&mut out, value),
         Request::QueueList { .. } => queue(&mut out, value),
         Request::QueueShow { .. } => mail(&mut out, value),
+        Request::QueueSums { .. } => mails::sums(&mut out, value),
+        Request::SiteList => mails::sites(&mut out, value),
+        Request::QueueFind { .. } => mails::found(&mut out, value),
+        Request::QueueLog { .. } => mails::life(&mut out, value),
         Request::SuppressList { .. } => suppressed(&mut out, value),
         Request::Evidence { .. } => out = evidence::text(value, of_terminal()),
         Request::PeerShow { .. } => peer(&mut out, value),
@@ -34,6 +40,9 @@ pub fn text(request: &Request, value: &Value) -> String {
         Request::AuditList { .. } => audit::list(&mut out, value),
         Request::TokenNew { .. } => token::made(&mut out, value),
         Request::TokenList => token::list(&mut out, value),
+        Request::ExitList => exits::list(&mut out, value),
+        Request::ExitPause { .. } => exits::paused(&mut out, value),
+        Request::ExitResume { .. } => exits::resumed(&mut out, value),
         Request::WebhookNew { .. } => webhook::made(&mut out, value),
         Request::WebhookList { .. } => webhook::list(&mut out, value),
         Request::WebhookDead { .. } => webhook::dead(&mut out, value),

@@ -338,7 +338,7 @@ const LEDGER: &str = "ledger.sqlite";
 /// In this order: keys may be made for what came before, and are never missing then.
 const FOLDERS: [&str; 4] = ["segments", "mta-sts", "acme", "keys"];
 const TAG_INDEX: &str = "segments/index";
-const FILES: [&str; 1] = ["tls-counts.json"];
+const FILES: [&str; 2] = ["tls-counts.json", crate::exits::NAME];
 /// A file goes away within the milliseconds between two looks; that it happens so often is no chance.
 const TRIES_MAX: usize = 20;
 const PIECE: usize = 1024 * 1024;

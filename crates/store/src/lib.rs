@@ -7,6 +7,7 @@ pub mod backup;
 pub mod book;
 pub mod confirm;
 pub mod dkim;
+pub mod exits;
 pub mod federated;
 pub mod idempotency;
 pub mod keys;

@@ -32,7 +32,7 @@ pub(super) async fn read(
     let body_of = match operation.body {
         Body::Json(fields, octets_max) => Some((fields, octets_max)),
         Body::Mail(fields) => Some((fields, mail_octets_max)),
-        Body::Nothing | Body::Message => None,
+        Body::Nothing | Body::Message | Body::Lines(_) => None,
     };
     if let Some((fields, octets_max)) = body_of {
         let octets = octets(&parts.headers, body, octets_max).await?;
@@ -52,6 +52,9 @@ pub(super) async fn read(
     } else if matches!(operation.body, Body::Message) {
         content_type(&parts.headers, "message/rfc822")?;
         return Ok((given, octets(&parts.headers, body, mail_octets_max).await?));
+    } else if let Body::Lines(octets_max) = operation.body {
+        content_type(&parts.headers, "text/plain")?;
+        return Ok((given, octets(&parts.headers, body, octets_max).await?));
     }
     Ok((given, Vec::new()))
 }

@@ -71,6 +71,7 @@ fn described(operation: &Operation) -> Value {
         Body::Json(fields, _) | Body::Mail(fields) => {
             Some(json!({ "application/json": { "schema": Schema::Object(fields).json() } }))
         }
+        Body::Lines(_) => Some(json!({ "text/plain": { "schema": { "type": "string" } } })),
         Body::Message => Some(json!({ "message/rfc822": { "schema": { "type": "string" } } })),
     };
     if let Some(content) = content {

@@ -46,6 +46,8 @@ pub(super) enum Body {
     Mail(&'static [Field]),
     /// A message of RFC 5322.
     Message,
+    /// Lines of a log, of so many octets at most.
+    Lines(usize),
 }
 
 /// What is done.
@@ -59,6 +61,8 @@ pub(super) enum Work {
     Mail,
     /// What happens, for as long as the client looks.
     Tail,
+    /// Results of an old log are counted.
+    Log,
 }
 
 /// Makes the fields of a control request.
@@ -156,6 +160,11 @@ impl Operation {
     /// A message as it is.
     pub(super) const fn takes_message(self, headers: &'static [Field]) -> Self {
         Self { body: Body::Message, headers, work: Work::Mail, ..self }
+    }
+
+    /// Lines of a log.
+    pub(super) const fn takes_log(self) -> Self {
+        Self { body: Body::Lines(LOG_OCTETS_MAX), work: Work::Log, ..self }
     }
 
     /// What happens, as events.
@@ -261,6 +270,16 @@ fn key(which: &str, given: &Given) -> Given {
     Map::from_iter([("wanted".to_owned(), json!({ "key": which, "wait_s": wait_s }))])
 }
 
+pub(super) fn key_export(given: Given) -> Result<Given, &'static str> {
+    let retired = given.get("retired").is_some_and(|retired| *retired == true);
+    Ok(Map::from_iter([("wanted".to_owned(), json!({ "key": "export", "retired": retired }))]))
+}
+
+pub(super) fn key_import(mut given: Given) -> Result<Given, &'static str> {
+    let text = given.remove("descriptor").unwrap_or_default();
+    Ok(Map::from_iter([("wanted".to_owned(), json!({ "key": "import", "text": text }))]))
+}
+
 pub(super) fn account_add(given: Given) -> Result<Given, &'static str> {
     Ok(account("add", given))
 }
@@ -304,6 +323,12 @@ pub(super) fn those(mut given: Given) -> Result<Given, &'static str> {
         (false, true) => Err("name domain, org or lane, or say all"),
         _ => Ok(Map::from_iter([("which".to_owned(), json!({ "those": given }))])),
     }
+}
+
+/// A way out with a note, if there is one.
+pub(super) fn exit(mut given: Given) -> Result<Given, &'static str> {
+    given.retain(|_, value| !value.is_null());
+    Ok(given)
 }
 
 /// A page of the queue.
@@ -445,5 +470,7 @@ pub(super) fn dkim_remove(mut given: Given) -> Result<Given, &'static str> {
 pub(super) const BODY_OCTETS_MAX: usize = 64 * 1024;
 /// A thousand entries of a list, or a report in base64.
 pub(super) const LONG_BODY_OCTETS_MAX: usize = 2 * 1024 * 1024;
+/// Some fifty thousand lines; who has more cuts it between lines, or imports it beside the node.
+const LOG_OCTETS_MAX: usize = 8 * 1024 * 1024;
 /// Records are published by then, as with the command line.
 const TWO_DAYS_S: u64 = 172_800;

@@ -2,9 +2,9 @@
 
 use super::operation::{
     After, Operation, account_add, account_factor_off, account_logout, account_password, account_remove, account_role,
-    block, delete, dkim_remove, dkim_rotate, entry, get, hashed, import, key_rotate, key_show, key_tag, limits, mail,
-    noted, patch, peer, post, providers, put, queue, release, returns, rules, rules_unchanged, same, sender, senders,
-    slow, those, token, trust, unchanged, webhook,
+    block, delete, dkim_remove, dkim_rotate, entry, exit, get, hashed, import, key_export, key_import, key_rotate,
+    key_show, key_tag, limits, mail, noted, patch, peer, post, providers, put, queue, release, returns, rules,
+    rules_unchanged, same, sender, senders, slow, those, token, trust, unchanged, webhook,
 };
 use super::schema::Schema::{Any, Flag, List, Map, Number, Object, Text, Whole, Word};
 use super::schema::{Field, Schema, clears, may, must};
@@ -291,6 +291,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/exits", "listExits", "Ways out: what left by them, how it was taken, who refuses them.")
         .scope("alerts:read")
         .asks("exit-list", same),
+    post("/exits/{exit}/pause", "pauseExit", "Let no more mail leave by a way out, over restarts too.")
+        .scope("queue:write")
+        .at(&[EXIT])
+        .takes(&[NOTE])
+        .asks("exit-pause", exit),
+    post("/exits/{exit}/resume", "resumeExit", "Let mail leave by it again.")
+        .scope("queue:write")
+        .at(&[EXIT])
+        .asks("exit-resume", same),
     get("/settings", "listSettings", "Settings with their source: the file, the default, or a person.")
         .scope("settings:read")
         .asks("setting-list", same)
@@ -338,6 +347,31 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .scope("ledger:write")
         .asks("exports-write", same)
         .one(Any),
+    post(
+        "/logs",
+        "importLog",
+        "Count the results of an old log of another mail server: its whole lines, oldest first.",
+    )
+    .scope("ledger:write")
+    .query(&[
+        must("format", Word(&["postfix", "exim"]), "What wrote it."),
+        must("log", Text(500), "Which log it is: its path where [logs] follows it, or a name of your own for it."),
+        may("stream", Word(&["personal", "transactional", "bulk", "forwarded"]), "Of logins that are not known."),
+        may("smarthost", Text(255), "The host that took all of its mail, if one did."),
+        may("offset_s", Number(-86_400.0, 86_400.0), "Seconds east of Greenwich, for times without a zone."),
+        may("latest", TIME, "When its last line was written, for times without a year; now where it is not named."),
+    ])
+    .takes_log()
+    .one(Object(&[
+        must("lines", Whole(0, u64::MAX), ""),
+        must("taken", Whole(0, u64::MAX), "Results that were counted."),
+        must("known", Whole(0, u64::MAX), "Results that were counted before."),
+        must("overtaken", Whole(0, u64::MAX), "Results that are older than what is known of their address."),
+    ])),
+    post("/erase", "eraseAddress", "What is kept of an address, or its removal (docs/privacy-today.md).")
+        .scope("ledger:write")
+        .takes(&[ADDRESS, must("erasing", Word(&["look", "erase"]), "Only say what there is, or remove it for ever.")])
+        .asks("erase", same),
     post("/reports", "takeReport", "Take a bounce or a complaint that came as a mail.")
         .scope("ledger:write")
         .takes_much(&[
@@ -422,6 +456,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .scope("peers:write")
         .takes(&[WAIT])
         .asks("key", key_tag),
+    get("/key/unsigned", "exportDescriptor", "What a node key that is elsewhere is to sign, in base64.")
+        .scope("peers:read")
+        .query(&[may("retired", Flag, "Instead, the last descriptor: signed and taken, it closes the node for ever.")])
+        .asks("key", key_export)
+        .one(Object(&[must("payload", Text(200_000), "As sm2tp key sign takes it.")])),
+    post(
+        "/key/descriptor",
+        "importDescriptor",
+        "Take a descriptor that was signed: of this node, or of one known here.",
+    )
+    .scope("peers:write")
+    .takes(&[must("descriptor", Text(60_000), "What sm2tp key sign printed.")])
+    .asks("key", key_import),
     get("/accounts", "listAccounts", "Persons who use the pages.")
         .scope("persons:read")
         .query(&[LIMIT, CURSOR])
@@ -482,6 +529,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .asks("token-revoke", same),
 ];
 
+const EXIT: Field = must("exit", Text(100), "As the configuration names it.");
 const ID: Field = must("id", Text(100), "");
 const HASHED: Schema =
     Object(&[must("login", Text(255), ""), must("hash", Text(1000), "{SCHEME}hash, as Dovecot has it.")]);

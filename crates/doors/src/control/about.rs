@@ -39,6 +39,8 @@ impl Request {
             Self::QueueSums { .. } => ("queue-sums", Area::Queue),
             Self::SiteList => ("site-list", Area::Queue),
             Self::ExitList => ("exit-list", Area::Alerts),
+            Self::ExitPause { .. } => ("exit-pause", Area::Queue),
+            Self::ExitResume { .. } => ("exit-resume", Area::Queue),
             Self::SettingList => ("setting-list", Area::Settings),
             Self::QueueRetry { .. } => ("queue-retry", Area::Queue),
             Self::QueueHold { .. } => ("queue-hold", Area::Queue),
@@ -102,6 +104,7 @@ impl Request {
             Self::WebhookDead { .. } => ("webhook-dead", Area::Webhooks),
             Self::WebhookRedeliver { .. } => ("webhook-redeliver", Area::Webhooks),
             Self::Tail { .. } => ("tail", Area::Tail),
+            Self::TailLast { .. } => ("tail-last", Area::Tail),
             Self::TokenNew { .. } => ("token-new", Area::Tokens),
             Self::TokenList => ("token-list", Area::Tokens),
             Self::TokenRevoke { .. } => ("token-revoke", Area::Tokens),
@@ -149,6 +152,7 @@ impl Request {
             | Self::WebhookList { .. }
             | Self::WebhookDead { .. }
             | Self::Tail { .. }
+            | Self::TailLast { .. }
             | Self::AuditList { .. } => false,
             Self::SuppressImport { import } => import.mode == ImportMode::Keep,
             Self::Erase { erasing, .. } => *erasing == Erasing::Erase,
@@ -185,7 +189,7 @@ impl Request {
             Self::SuppressImport { import } => import.org.as_deref(),
             Self::TokenNew { wanted } => wanted.org.as_deref(),
             Self::WebhookNew { wanted } => Some(&wanted.org),
-            Self::WebhookList { org } | Self::Tail { org, .. } => org.as_deref(),
+            Self::WebhookList { org } | Self::Tail { org, .. } | Self::TailLast { org, .. } => org.as_deref(),
             Self::QueueFind { org, .. } | Self::QueueSums { org } | Self::Overview { org } => org.as_deref(),
             Self::SenderShow { who } | Self::SenderDecide { who, .. } | Self::SenderAnnounce { who, .. } => {
                 who.org.as_deref()
@@ -269,6 +273,8 @@ impl Request {
             Self::PeerAccept { who, weight, read } => format!("{who}: weight {weight}, read {read}"),
             Self::PeerTrust { who, trust } => format!("{who}: {}", words(json!(trust))),
             Self::PeerRemove { who } => who.clone(),
+            Self::ExitPause { exit, note } if !note.is_empty() => format!("{exit}: {note}"),
+            Self::ExitPause { exit, .. } | Self::ExitResume { exit } => exit.clone(),
             Self::Key { wanted } => wanted.about(),
             Self::DkimNew { domain, selector, .. } | Self::DkimRotate { domain, selector, .. } => {
                 format!("{domain} {}", selector.as_deref().unwrap_or("next selectors"))
@@ -314,6 +320,7 @@ pub(super) fn keep_to(request: &mut Request, own: &str) {
         | Request::Overview { org }
         | Request::WebhookList { org }
         | Request::Tail { org, .. }
+        | Request::TailLast { org, .. }
         | Request::AuditList { org, .. } => org,
         Request::SuppressAdd { entry } | Request::SuppressAllow { entry } | Request::SuppressRemove { entry } => {
             &mut entry.org

@@ -12,7 +12,8 @@ use sm2tp_store::ledger::refused_exits;
 use sm2tp_store::ledger::sends::{self, Named};
 
 use super::{Problem, stats};
-use crate::House;
+use crate::smtp::Onward;
+use crate::{House, now};
 
 /// A way out as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +39,8 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     let mut names: Vec<String> = known.chain(sent.iter().map(|named| named.name.clone())).collect();
     // A refusal of a node with one way out that has no name is about that one.
     names.extend(refused.iter().map(|refused| refused.exit.clone()).filter(|name| !name.is_empty()));
+    let paused = house.paused.list();
+    names.extend(paused.iter().map(|pause| pause.exit.clone()));
     let mut seen = HashSet::new();
     names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
     let rules = house.federation.publisher.classifier.rules();
@@ -59,6 +62,7 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
         json!({
             "exit": name,
             "configured": house.exits.iter().find(|exit| exit.name == *name),
+            "paused": paused.iter().find(|pause| pause.exit == *name),
             "sends": all,
             "score": stats::judged(&all),
             "providers": providers.collect::<Vec<_>>(),
@@ -68,5 +72,37 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     Ok(json!({ "days": stats::DAYS, "exits": names.iter().map(exit).collect::<Vec<_>>() }))
 }
 
+/// Lets no more mail leave by a way out: it takes another that it may use, or waits. What is on a connection goes on.
+pub(super) async fn pause(house: &House, onward: &Onward, exit: &str, note: &str) -> Result<Value, Problem> {
+    let exit = exit.trim();
+    if !house.exits.iter().any(|known| known.name == exit) {
+        let names: Vec<_> = house.exits.iter().map(|exit| exit.name.as_str()).collect();
+        let known = if names.is_empty() { "none: it relays no mail".to_owned() } else { names.join(", ") };
+        return Err(Problem::NotFound(format!("there is no exit {exit:?}; this node has {known}")));
+    }
+    let note: String = note.trim().chars().take(NOTE_MAX).collect();
+    let pause = house.paused.pause(exit, &note, now())?;
+    tell(onward);
+    let paused = house.paused.list();
+    let open = house.exits.iter().filter(|exit| paused.iter().all(|pause| pause.exit != exit.name));
+    Ok(json!({ "exit": exit, "paused": pause, "open": open.map(|exit| &exit.name).collect::<Vec<_>>() }))
+}
+
+pub(super) async fn resume(house: &House, onward: &Onward, exit: &str) -> Result<Value, Problem> {
+    let exit = exit.trim();
+    let Some(pause) = house.paused.resume(exit)? else {
+        return Err(Problem::NotFound(format!("the exit {exit:?} is not paused")));
+    };
+    tell(onward);
+    Ok(json!({ "exit": exit, "paused": null, "since": pause.since }))
+}
+
+/// The relay hears of it; one that does not run reads the file when it starts. A word that waits already says the same.
+fn tell(onward: &Onward) {
+    let _ = onward.exits.try_send(());
+}
+
+/// A sentence or two; as with the decisions on senders.
+const NOTE_MAX: usize = 500;
 /// Nobody has as many ways out.
 const EXITS_MAX: u64 = 100;

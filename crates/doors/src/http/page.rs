@@ -317,7 +317,7 @@ mod tests {
     fn every_kind_of_thing_has_words_in_both_languages() {
         for lang in Lang::ALL {
             let has = |key: &str| assert!(lang.find(key).is_some(), "{key} has no words");
-            ["rules", "breaker", "sender"].iter().for_each(|kind| has(&format!("waiting-{kind}")));
+            ["rules", "breaker", "sender", "exit"].iter().for_each(|kind| has(&format!("waiting-{kind}")));
             Cause::ALL.iter().for_each(|cause| has(&format!("cause-{cause}")));
             ["own-hard", "own-soft", "imported", "federated", "listed", "opted-out"]
                 .iter()

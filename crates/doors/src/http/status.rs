@@ -144,7 +144,14 @@ pub(crate) fn waiting(house: &House) -> Vec<Waiting> {
         since: None,
         detail: format!("{blocked}: sm2tp sender list"),
     });
-    rules.into_iter().chain(breakers).chain(senders).collect()
+    let paused = house.paused.list();
+    let exits = paused.iter().filter(|pause| house.exits.iter().any(|exit| exit.name == pause.exit));
+    let exits = exits.map(|pause| Waiting {
+        kind: "exit",
+        since: Some(pause.since),
+        detail: format!("{}: sm2tp exit resume {}", pause.exit, pause.exit),
+    });
+    rules.into_iter().chain(breakers).chain(senders).chain(exits).collect()
 }
 
 impl Status {

@@ -14,7 +14,7 @@ use sm2tp_rules::access::Area;
 use sm2tp_rules::classify::Said;
 
 use super::asks::{list, number, rows, text};
-use super::form::Fields;
+use super::form::{Fields, Sent};
 use super::frame::{Frame, Screen, show};
 use super::overview::{light, provider_name, rank_of};
 use super::visitor::Visitor;
@@ -51,6 +51,8 @@ struct Page {
     exits: Vec<Exit>,
     sites: Vec<Site>,
     sees_sites: bool,
+    /// Whether who looks may pause them.
+    may_change: bool,
     listings: Option<Result<Vec<Row>, String>>,
 }
 
@@ -59,10 +61,17 @@ struct Exit {
     addresses: String,
     hello: String,
     is_configured: bool,
+    paused: Option<Paused>,
     light: (String, String),
     came: String,
     providers: Vec<Provider>,
     refused: Vec<Refused>,
+}
+
+/// That a person paused it: since when, and why.
+struct Paused {
+    since: u64,
+    note: String,
 }
 
 struct Provider {
@@ -88,6 +97,8 @@ struct Refused {
 pub(super) struct Site {
     pub hosts: String,
     pub exit: String,
+    /// A person paused its way out.
+    pub is_shut: bool,
     pub waiting: String,
     pub connections: String,
     /// Empty: it is not left alone.
@@ -107,7 +118,7 @@ struct Row {
 pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let value = visitor.ask_for(&shared, Screen::Exits, Request::ExitList).await?;
     let sees_sites = visitor.sees(Area::Queue);
-    let f = visitor.frame(&shared, Screen::Exits);
+    let f = visitor.frame(&shared, Screen::Exits).after(&query);
     let sites = if sees_sites { sites(&shared, &visitor, Screen::Exits).await? } else { Vec::new() };
     let listings = match query.given("lists") {
         Some(_) => {
@@ -116,7 +127,18 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
         None => None,
     };
     let exits = list(&value, "exits").iter().map(|row| exit(row, &shared, &f)).collect();
-    Ok(show(StatusCode::OK, visitor.lang, &Page { exits, sites, sees_sites, listings, f }))
+    let may_change = visitor.may_change(Area::Queue) && visitor.person.role.org().is_none();
+    Ok(show(StatusCode::OK, visitor.lang, &Page { exits, sites, sees_sites, may_change, listings, f }))
+}
+
+/// `POST /exits`: pauses one, or lets mail leave by it again.
+pub(super) async fn change(State(shared): Door, Sent { visitor, fields }: Sent) -> Result<Response, Response> {
+    let exit = fields.text("exit").to_owned();
+    let (request, done) = match fields.text("what") {
+        "resume" => (Request::ExitResume { exit }, "exit-resumed"),
+        _ => (Request::ExitPause { exit, note: fields.text("note").to_owned() }, "exit-paused"),
+    };
+    visitor.act(&shared, Screen::Exits, request, ("/exits", done)).await
 }
 
 /// The sites that mail waits for, as the relay sees them.
@@ -126,6 +148,7 @@ pub(super) async fn sites(shared: &Shared, visitor: &Visitor, here: Screen) -> R
     let site = |row: &Value| Site {
         hosts: list(row, "hosts").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         exit: text(row, "exit").to_owned(),
+        is_shut: row["is_shut"] == true,
         waiting: f.number(&number(row, "waiting")),
         connections: f.lang.say(
             "count-of",
@@ -160,6 +183,9 @@ fn exit(row: &Value, shared: &Shared, f: &Frame) -> Exit {
         addresses: list(configured, "addresses").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         hello: text(configured, "hello").to_owned(),
         is_configured: configured.is_object(),
+        paused: Some(&row["paused"])
+            .filter(|pause| pause.is_object())
+            .map(|pause| Paused { since: number(pause, "since"), note: text(pause, "note").to_owned() }),
         light: light(&row["score"], f),
         came: f.number(&(number(&row["sends"], "delivered") + number(&row["sends"], "failed"))),
         providers: providers.iter().take(PROVIDERS_MAX).map(provider).collect(),

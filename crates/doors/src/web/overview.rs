@@ -141,6 +141,7 @@ async fn waits(shared: &Shared, visitor: &Visitor, held: u64) -> Result<Vec<Wait
             path: match waiting.kind {
                 "sender" => "/senders".to_owned(),
                 "breaker" => "/alerts".to_owned(),
+                "exit" => "/exits".to_owned(),
                 _ => String::new(),
             },
             since: waiting.since.map(|at| said::ago(at, now, lang)).unwrap_or_default(),

@@ -51,10 +51,8 @@ struct Line {
 /// `GET /tail?org=`
 pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -> Result<Response, Response> {
     let org = query.given("org");
-    let now = visitor.ask_for(&shared, Screen::Tail, Request::Tail { after: None, org: org.clone() }).await?;
-    let next = number(&now, "next");
-    let after = Some(next.saturating_sub(SHOWN_MAX));
-    let found = visitor.ask_for(&shared, Screen::Tail, Request::Tail { after, org: org.clone() }).await?;
+    let request = Request::TailLast { org: org.clone(), limit: SHOWN_MAX };
+    let found = visitor.ask_for(&shared, Screen::Tail, request).await?;
     let f = visitor.frame(&shared, Screen::Tail);
     let page = Page {
         org: org.unwrap_or_default(),
@@ -118,6 +116,6 @@ fn line(row: &Value, f: &Frame) -> Line {
 /// A mail is in the queue for some days at most.
 const QUEUED_MAX_S: u64 = 7 * 86_400;
 /// A screen full and some more.
-const SHOWN_MAX: u64 = 200;
+const SHOWN_MAX: usize = 200;
 const NEXT: HeaderName = HeaderName::from_static("sm2tp-next");
 const SKIPPED: HeaderName = HeaderName::from_static("sm2tp-skipped");

@@ -23,6 +23,7 @@ use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
 use sm2tp_store::accounts::{Accounts, Scram};
 use sm2tp_store::alerts::Alerts;
 use sm2tp_store::dkim::DkimKeys;
+use sm2tp_store::exits::Paused;
 use sm2tp_store::federated::{Federated, Peer, PeerState, Publisher};
 use sm2tp_store::keys::Keys;
 use sm2tp_store::ledger::{self, SendLog};
@@ -307,6 +308,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         private_webhooks: Arc::new(|_| false),
         days: sm2tp_doors::control::Days::default(),
         exits: Arc::default(),
+        paused: Paused::open(data).unwrap(),
         settings: settings(),
         tokens: Tokens::load(alerting.clone()).await.unwrap(),
         federation,

@@ -105,6 +105,12 @@ impl ScheduledQueues {
         }
     }
 
+    /// The numbers of all, in order.
+    pub(super) fn ids(&self) -> Vec<QueueId> {
+        let numbers = (0_u32..).zip(&self.queues);
+        numbers.filter(|(_, queue)| queue.is_some()).map(|(number, _)| QueueId(number)).collect()
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Scheduled> {
         self.queues.iter_mut().flatten()
     }

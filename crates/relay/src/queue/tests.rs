@@ -449,7 +449,7 @@ fn a_clock_that_jumps_by_a_day_makes_no_mail_wait_longer_and_none_go_sooner() {
 #[test]
 fn a_person_sees_the_sites_with_what_waits_there_and_until_when_they_are_left_alone() {
     let mut place = Place::new(10, connections(3));
-    place.site = Arc::new(place.site.leaving_by("b").tls_waived());
+    place.site = Arc::new(place.site.leaving_by(&"b".into()).tls_waived());
     (1..=5).for_each(|id| _ = place.add(mail(id, "a", Stream::Bulk, &["a@x.example"])));
     let [seen] = &place.queue.sites(place.now)[..] else { panic!("{:?}", place.queue.sites(place.now)) };
     assert_eq!((&seen.hosts[..], seen.exit.as_deref()), (&["mx.example".to_owned()][..], Some("b")));
@@ -459,4 +459,60 @@ fn a_person_sees_the_sites_with_what_waits_there_and_until_when_they_are_left_al
     place.queue.unreachable(&site, place.now);
     let seen = place.queue.sites(place.now);
     assert!(seen.iter().all(|seen| seen.paused_until.is_some_and(|until| place.now < until)), "{seen:?}");
+}
+
+/// The sites that Todo::Connect names, in order.
+fn connected(todo: Vec<Todo>) -> Vec<String> {
+    let key = |todo| match todo {
+        Todo::Connect(site) => Some(site.key.to_string()),
+        _ => None,
+    };
+    todo.into_iter().filter_map(key).collect()
+}
+
+#[test]
+fn mail_of_an_exit_that_is_paused_moves_to_another_or_waits_and_comes_back() {
+    let mut place = Place::new(10, connections(1));
+    let (base, [a, b]) = (place.site.clone(), ["a", "b"].map(Arc::<str>::from));
+    // The org "own" has the exit a alone, the others have both.
+    let by = |exit: &Arc<str>, site: &Site| Arc::new(site.leaving_by(exit));
+    place.site = by(&a, &base);
+    for (id, org) in [(1, "own"), (2, "asso"), (3, "asso")] {
+        place.add(mail(id, org, Stream::Personal, &["jean@x.example"]));
+    }
+    let shut = Shut { exits: vec![a.clone()], only: false };
+    let instead = |site: &Arc<Site>, org: &str, _| by(if org == "own" { &a } else { &b }, site);
+    let todo = place.queue.exits_changed(shut, instead, 0);
+    assert_eq!(connected(todo), ["mx.example:25@b"]);
+    assert!(place.next().is_none(), "what has no other exit waits");
+    let seen = place.queue.sites(0);
+    let seen: Vec<_> = seen.iter().map(|seen| (seen.exit.as_deref().unwrap(), seen.is_shut, seen.waiting)).collect();
+    assert_eq!(seen, [("b", false, 2), ("a", true, 1)]);
+    // New mail finds its way by itself, or waits as well.
+    assert_eq!(place.add(mail(4, "own", Stream::Personal, &["jean@y.example"])), 0);
+    let back = place.queue.exits_changed(Shut::default(), |site, _, _| by(&a, site), 0);
+    // The connection that was open to a is counted still.
+    assert_eq!(connected(back), Vec::<String>::new());
+    assert_eq!(place.order().len(), 4);
+}
+
+#[test]
+fn the_only_exit_may_be_paused_too() {
+    let mut place = Place::new(10, SiteLimits::default());
+    let same = |site: &Arc<Site>, _: &str, _| site.clone();
+    place.queue.exits_changed(Shut { exits: vec!["a".into()], only: true }, same, 0);
+    assert_eq!(place.add(mail(1, "asso", Stream::Bulk, &["jean@x.example"])), 0);
+    place.now = 86_400;
+    let todo = place.queue.tick(place.now);
+    assert_eq!((place.locate(todo), place.next().is_none()), (0, true));
+    let todo = place.queue.exits_changed(Shut::default(), same, place.now);
+    assert_eq!((connected(todo).len(), place.order()), (1, vec![1]));
+}
+
+#[test]
+fn mail_that_need_not_be_encrypted_stays_apart_when_it_moves_to_another_exit() {
+    let site = site_with("mx.example", SiteLimits::default());
+    let (a, b) = (Arc::<str>::from("a"), Arc::<str>::from("b"));
+    let moved = site.leaving_by(&a).tls_waived().leaving_by(&b).tls_waived();
+    assert_eq!((moved.key.to_string().as_str(), moved.exit.as_ref()), ("mx.example:25@b+open", Some(&b)));
 }

@@ -11,6 +11,7 @@ use sm2tp_store::spool::Lane;
 
 use super::entry::Entry;
 use super::scheduled::{Place, QueueId, QueueKey, ScheduledQueues};
+use super::shut::Shut;
 use super::slow::{Party, SlowLane};
 use crate::route::Site;
 
@@ -67,13 +68,11 @@ impl Turns {
     }
 
     /// What a person sees of it.
-    pub(super) fn seen(&self, now: u64) -> SiteState {
-        // Between the name of the exit and the end there is at most the mark of mail that need not be encrypted.
-        let key = self.site.key.to_string();
-        let exit = key.split_once('@').map(|(_, exit)| exit.trim_end_matches("+open").to_owned());
+    pub(super) fn seen(&self, now: u64, shut: &Shut) -> SiteState {
         SiteState {
             hosts: self.site.hosts.iter().take(HOSTS_SHOWN_MAX).map(|host| host.name.clone()).collect(),
-            exit,
+            exit: self.site.exit.as_deref().map(str::to_owned),
+            is_shut: shut.holds(&self.site),
             waiting: self.ready,
             connections: self.connections,
             connections_max: self.pace.limit(now),

@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use flate2::read::GzDecoder;
 use sm2tp_proto::Domain;
 use sm2tp_rules::tls::{Asked, Sts};
+use sm2tp_store::exits::Paused;
 
 use super::*;
 use crate::connection::Patience;
@@ -362,7 +364,7 @@ async fn counted(tls_use: TlsUse, port: u16) -> (bool, Failure) {
         tls,
         tls_use,
         patience: Patience { connect: patience, answer: patience },
-        exits: Exits::new(vec![exit]),
+        exits: Exits::new(vec![exit], Paused::open(Path::new("/nowhere")).unwrap()),
         broken: Broken::default(),
         counting: counting.clone(),
     };

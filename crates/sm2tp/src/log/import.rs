@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use sm2tp_doors::control::{OldLog, OldResult, Request};
-use sm2tp_doors::logs;
-use sm2tp_proto::log::{Clock, Mails, Outcome, Writer};
+use sm2tp_doors::logs::{self, OldLines};
+use sm2tp_proto::log::{Clock, Writer};
 
-use super::{MAILS_MAX, READ_OCTETS, clock, unpacked};
+use super::{READ_OCTETS, clock, unpacked};
 use crate::ask::Node;
 use crate::config::{Config, LogFile, LogFormat, LogPlace};
 use crate::lists::Progress;
@@ -38,7 +38,7 @@ pub async fn import(
             .policy
             .as_ref()
             .map_or(sm2tp_rules::Stream::Personal, |policy| outward::stream_of(policy.stream)),
-        mails: Mails::new(MAILS_MAX),
+        old: OldLines::new(format),
         progress: Progress::new(Some(octets)),
         done: Done::default(),
     };
@@ -90,7 +90,7 @@ struct Importing<'a> {
     node: Node<'a>,
     followed: LogFile,
     stream: sm2tp_rules::Stream,
-    mails: Mails,
+    old: OldLines,
     progress: Progress,
     done: Done,
 }
@@ -102,36 +102,27 @@ impl Importing<'_> {
         let LogPlace::File(log) = &self.followed.place else { return Ok(()) };
         let source = logs::source(log, &input.first_line().map_err(unreadable)?);
         let writer = self.followed.format;
-        let (mut line, mut end, mut results, mut shown) = (Vec::new(), 0, Vec::new(), 0);
+        let (mut line, mut shown) = (Vec::new(), 0);
+        self.old.begin();
         // A line without its end is not written to the end yet: it is the follower's.
         while input.line(&mut line).map_err(unreadable)? && line.ends_with(b"\n") {
-            end += line.len() as u64;
             self.done.lines += 1;
-            let each = |outcome: Outcome<'_>| results.push(OldResult::new(end, &outcome));
-            let text = String::from_utf8_lossy(&line);
-            self.mails.line(writer, text.trim_end(), &input.clock, each);
-            if BATCH_RESULTS < results.len() {
-                self.tell(&source, writer, std::mem::take(&mut results)).await?;
+            if let Some(batch) = self.old.line(&line, &input.clock) {
+                self.tell(&source, writer, batch).await?;
                 let read = input.read.load(Ordering::Relaxed);
                 self.progress.show(read - shown, self.done.taken + self.done.known);
                 shown = read;
             }
         }
-        self.tell(&source, writer, results).await?;
+        let rest = self.old.rest();
+        self.tell(&source, writer, rest).await?;
         self.progress.show(input.read.load(Ordering::Relaxed) - shown, self.done.taken + self.done.known);
         Ok(())
     }
 
-    /// Hands results to the node, those of one line together: what it took of a line, it has taken whole.
-    async fn tell(&mut self, source: &str, writer: Writer, mut results: Vec<OldResult>) -> Result<(), Failure> {
+    async fn tell(&mut self, source: &str, writer: Writer, results: Vec<OldResult>) -> Result<(), Failure> {
         if results.is_empty() {
             return Ok(());
-        }
-        // One expiry may tell of a thousand recipients; a line is told whole, and a request has an end.
-        if BATCH_OCTETS_MAX < results.iter().map(|result| result.text.len()).sum() {
-            for result in &mut results {
-                result.text.truncate(result.text.floor_char_boundary(TEXT_OCTETS));
-            }
         }
         let log = OldLog {
             writer,
@@ -198,9 +189,3 @@ impl Read for Counted {
 
 /// A line; longer ones come in pieces.
 const LINE_OCTETS_MAX: u64 = 64 * 1024;
-/// Results in one request: some hundred kilobytes at most.
-const BATCH_RESULTS: usize = 100;
-/// Texts of one request; with addresses and quoting it stays below what the node reads (2 MiB).
-const BATCH_OCTETS_MAX: usize = 512 * 1024;
-/// What is left of a text then.
-const TEXT_OCTETS: usize = 400;

@@ -183,6 +183,61 @@ fn what_the_pages_show_and_do_a_program_can_ask_and_do() {
 }
 
 #[test]
+fn an_old_log_is_counted_once_however_often_it_is_sent() {
+    let node = node(&Sink::start());
+    let secret = token(&node, OWNER);
+    let line = |id: u32, to: &str, status: &str| {
+        format!(
+            "2026-11-20T10:00:0{}Z vm postfix/qmgr[2]: 4jX876{id}: from=<anna@asso.example>, size=272, nrcpt=1 (queue active)\n\
+             2026-11-20T10:00:0{}Z vm postfix/smtp[3]: 4jX876{id}: to=<{to}>, relay=mx.d.example[192.0.2.1]:25, delay=1, \
+             delays=0/0/0/1, {status}\n",
+            id, id
+        )
+    };
+    let dead = "dsn=5.1.1, status=bounced (host mx.d.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO command))";
+    let sent = "dsn=2.0.0, status=sent (250 2.0.0 ok)";
+    let log = [line(1, "gone@d.example", dead), line(2, "jean@d.example", sent), "2026-11-20T10:00:03Z vm cut".into()]
+        .concat();
+    let path = "/api/v1/logs?format=postfix&log=mx2%20mail.log";
+    let import =
+        |log: &str| call(node.http(), "POST", path).token(&secret).content("text/plain", log.as_bytes()).send();
+    let first = import(&log).json(200);
+    assert_eq!(first, json!({ "lines": 4, "taken": 2, "known": 0, "overtaken": 0 }));
+    assert_eq!(import(&log).json(200)["known"], 2, "what was counted once is known");
+    let longer = format!("{log} off\n{}", line(4, "late@d.example", sent));
+    assert_eq!(import(&longer).json(200), json!({ "lines": 7, "taken": 1, "known": 2, "overtaken": 0 }));
+    assert_ne!(node.decision("gone@d.example", "bulk")["decision"], "send");
+    // What is no log of a known form, is too long, or comes from who may not.
+    problem(&call(node.http(), "POST", path).token(&secret).json(&json!({})).send(), 415, "unsupported-media-type");
+    let wrong = call(node.http(), "POST", "/api/v1/logs?format=qmail&log=x").token(&secret);
+    problem(&wrong.content("text/plain", b"x").send(), 400, "invalid");
+    let long = call(node.http(), "POST", path).token(&secret).header("Content-Length", "9000000");
+    problem(&long.content("text/plain", b"x").send(), 413, "too-large");
+    let narrow = token(&node, &["--role", "operator", "--scope", "queue:write"]);
+    let refused = call(node.http(), "POST", path).token(&narrow).content("text/plain", log.as_bytes()).send();
+    problem(&refused, 403, "scope-missing");
+}
+
+#[test]
+fn what_is_kept_of_an_address_is_shown_and_removed_and_descriptors_go_out_and_come_in() {
+    let node = node(&Sink::start());
+    let secret = token(&node, OWNER);
+    let ask = |method, path: &str| call(node.http(), method, path).token(&secret);
+    node.ask(&["suppress", "add", "gone@x.example"]);
+    let erase =
+        |how: &str| ask("POST", "/api/v1/erase").json(&json!({ "address": "gone@x.example", "erasing": how })).send();
+    assert_eq!(erase("look").json(200)["erased"], false);
+    assert_ne!(node.decision("gone@x.example", "bulk")["decision"], "send");
+    assert_eq!(erase("erase").json(200)["erased"], true);
+    assert_eq!(node.decision("gone@x.example", "bulk")["decision"], "send");
+    problem(&ask("GET", "/api/v1/key/unsigned").send(), 404, "not-found");
+    let last = ask("GET", "/api/v1/key/unsigned?retired=true").send().json(200);
+    assert_eq!(last, node.ask(&["key", "export", "--retired"]));
+    let unsigned = json!({ "descriptor": last["payload"] });
+    problem(&ask("POST", "/api/v1/key/descriptor").json(&unsigned).send(), 422, "unprocessable");
+}
+
+#[test]
 fn a_token_of_one_org_ends_at_its_org() {
     let node = node(&Sink::start());
     for org in ["asso", "other"] {

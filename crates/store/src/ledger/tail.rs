@@ -114,6 +114,18 @@ impl Tail {
         found
     }
 
+    /// The last lines of an organisation or of all, `limit` at most, and none beyond [`PAGE_MAX`]. From now on lines are made for
+    /// a minute.
+    #[must_use]
+    pub fn last(&self, org: Option<&str>, limit: usize, now: u64) -> Since {
+        self.0.wanted_until.store(now.saturating_add(WANTED_S), Ordering::Relaxed);
+        let ring = self.ring();
+        let its = ring.lines.iter().rev().filter(|line| org.is_none_or(|org| org == line.org));
+        let mut lines: Vec<Line> = its.take(limit.min(PAGE_MAX)).cloned().collect();
+        lines.reverse();
+        Since { lines, next: ring.next - 1, skipped: 0 }
+    }
+
     /// Changes with each new line.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
@@ -181,6 +193,19 @@ mod tests {
         assert_eq!(of_b.lines.iter().map(|line| line.number).collect::<Vec<_>>(), [2]);
         tail.hear([told("a")].iter(), 161);
         assert!(tail.since(Some(2), None, 161).lines.is_empty());
+    }
+
+    #[test]
+    fn the_last_lines_of_an_organisation_are_its_own_however_many_others_came_between() {
+        let tail = Tail::default();
+        assert_eq!(tail.last(None, 9, 100), Since::default());
+        let lines = ["a", "b", "b", "a", "b"].map(told);
+        tail.hear(lines.iter(), 100);
+        let found = tail.last(Some("a"), 9, 100);
+        assert_eq!(found.lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 4]);
+        assert_eq!((found.next, found.skipped), (5, 0));
+        let found = tail.last(None, 2, 100);
+        assert_eq!(found.lines.iter().map(|line| line.number).collect::<Vec<_>>(), [4, 5]);
     }
 
     #[test]
