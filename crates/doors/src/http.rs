@@ -54,7 +54,7 @@ pub use self::words::Lang;
 use crate::acme::Challenges;
 use crate::patience::Patience;
 use crate::smtp::{self, Networks, Onward};
-use crate::web::{self, FirstRun, Listings, Logins, PublicUrl, Texts};
+use crate::web::{self, FirstRun, Listings, Logins, Names, PublicUrl};
 use crate::{House, api};
 
 /// How pages are shown.
@@ -67,7 +67,7 @@ pub struct Pages {
     /// Where browsers reach the pages of persons; none: on this machine alone.
     pub public: Option<PublicUrl>,
     /// What the DNS says.
-    pub texts: Texts,
+    pub names: Names,
     /// The addresses that mail leaves from, as far as they are known.
     pub exits: Vec<IpAddr>,
     /// What block lists say of the ways out.
@@ -93,7 +93,7 @@ pub(crate) struct Shared {
     /// Of pages for a browser that asks for none that we speak.
     pub lang: Lang,
     pub public: Option<PublicUrl>,
-    pub texts: Texts,
+    pub names: Names,
     pub exits: Vec<IpAddr>,
     pub listings: Listings,
     pub first_run: Option<FirstRun>,
@@ -127,7 +127,7 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    (Pages { lang, scores, public, texts, exits, listings, first_run }, Programs { metrics_from, mail }): (
+    (Pages { lang, scores, public, names, exits, listings, first_run }, Programs { metrics_from, mail }): (
         Pages,
         Programs,
     ),
@@ -142,7 +142,7 @@ pub async fn serve(
         challenges,
         lang,
         public,
-        texts,
+        names,
         exits,
         listings,
         first_run,

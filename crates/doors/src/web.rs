@@ -23,6 +23,7 @@ mod orgs;
 mod overview;
 mod programs;
 mod queue;
+mod records;
 mod senders;
 mod settings;
 mod start;
@@ -39,8 +40,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-pub use self::dns::Texts;
 pub use self::exits::{Listing, Listings, Says};
+pub use self::records::{Names, Wanted};
 pub use self::settings::Setting;
 pub use self::start::FirstRun;
 pub(crate) use self::visitor::Logins;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use sm2tp_proto::date::iso;
+
 /// Who writes under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
@@ -43,9 +45,39 @@ pub fn dmarc(domain: &str, contact: Option<&str>) -> String {
     format!("v=DMARC1; p=none; rua=mailto:{}", contact.filter(is_of_domain).unwrap_or(&postmaster))
 }
 
+/// The record that asks others for reports on how TLS to a domain's servers goes (RFC 8460 §3).
+#[must_use]
+pub fn tls_reports(domain: &str) -> String {
+    format!("v=TLSRPTv1; rua=mailto:postmaster@{domain}")
+}
+
+/// The record that says that a domain has an MTA-STS policy (RFC 8461 §3.1); its number is the day of `now` (unix seconds).
+#[must_use]
+pub fn mta_sts(now: u64) -> String {
+    format!("v=STSv1; id={}", iso(now / 86_400).replace('-', ""))
+}
+
+/// That policy for these servers, to begin with: whoever sends reports what would fail, and sends (RFC 8461 §3.2).
+#[must_use]
+pub fn mta_sts_policy(hosts: &[String]) -> String {
+    let hosts: String = hosts.iter().map(|host| format!("mx: {}\n", host.trim_end_matches('.'))).collect();
+    format!("version: STSv1\nmode: testing\n{hosts}max_age: 604800\n")
+}
+
 #[cfg(test)]
 mod tests {
+    use sm2tp_proto::mta_sts::Policy;
+
     use super::*;
+
+    #[test]
+    fn a_policy_is_one_that_senders_can_read() {
+        let hosts = ["mx1.asso.example.".to_owned(), "mx2.asso.example".to_owned()];
+        let policy = Policy::parse(mta_sts_policy(&hosts).as_bytes()).unwrap();
+        assert!(policy.covers("mx1.asso.example") && policy.covers("mx2.asso.example"));
+        assert_eq!(mta_sts(1_795_651_200), "v=STSv1; id=20261126");
+        assert_eq!(tls_reports("asso.example"), "v=TLSRPTv1; rua=mailto:postmaster@asso.example");
+    }
 
     #[test]
     fn a_domain_lets_its_servers_and_the_exits_send() {

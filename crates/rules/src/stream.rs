@@ -124,22 +124,27 @@ impl Volume {
     }
 }
 
+/// What told the kind of a mail, as a sentence about the mail.
+#[must_use]
+pub fn why(by: StreamBy) -> &'static str {
+    match by {
+        StreamBy::Login => "its login sends such mail",
+        StreamBy::Port => "it came in on the port for such mail",
+        StreamBy::Org => "its organisation sends such mail",
+        StreamBy::Network => "its network sends such mail",
+        StreamBy::Field => "it has a field SM2TP-Stream that says so",
+        StreamBy::ListUnsubscribe => "it has a field List-Unsubscribe",
+        StreamBy::ListId => "it has a field List-Id",
+        StreamBy::Precedence => "its field Precedence says so",
+        StreamBy::AutoSubmitted => "its field Auto-Submitted says that a program wrote it",
+        StreamBy::FeedbackId => "it has a field Feedback-ID, which programs write",
+        StreamBy::Volume => "its sender has had many recipients within the last hour",
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.by {
-            StreamBy::Login => "its login sends such mail",
-            StreamBy::Port => "it came in on the port for such mail",
-            StreamBy::Org => "its organisation sends such mail",
-            StreamBy::Network => "its network sends such mail",
-            StreamBy::Field => "it has a field SM2TP-Stream that says so",
-            StreamBy::ListUnsubscribe => "it has a field List-Unsubscribe",
-            StreamBy::ListId => "it has a field List-Id",
-            StreamBy::Precedence => "its field Precedence says so",
-            StreamBy::AutoSubmitted => "its field Auto-Submitted says that a program wrote it",
-            StreamBy::FeedbackId => "it has a field Feedback-ID, which programs write",
-            StreamBy::Volume => "its sender has had many recipients within the last hour",
-        };
-        write!(f, "{}: {why}", self.stream)
+        write!(f, "{}: {}", self.stream, why(self.by))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sm2tp_doors::http::{Lang, Pages, Scores};
-use sm2tp_doors::web::{FirstRun, Listings, PublicUrl, Texts};
+use sm2tp_doors::web::{FirstRun, Listings, Names, PublicUrl, Wanted};
 use sm2tp_relay::Lookups;
 use sm2tp_store::{Persons, keys};
 
@@ -30,20 +30,29 @@ pub fn of(config: &Config, first_run: Option<FirstRun>) -> Pages {
         },
         scores,
         public: config.http.as_ref().and_then(|http| PublicUrl::new(http.public_url.as_deref()?)),
-        texts: texts(config),
+        names: names(config),
         exits: exits::known(config),
         listings: listings(config),
         first_run,
     }
 }
 
-fn texts(config: &Config) -> Texts {
+fn names(config: &Config) -> Names {
     let resolvers = Arc::new(outward::resolvers(config));
-    Arc::new(move |name| {
+    Arc::new(move |wanted, name| {
         let resolvers = resolvers.clone();
         Box::pin(async move {
             let dns = Lookups::new(&resolvers).map_err(|error| error.to_string())?;
-            dns.texts(&name).await.map_err(|error| error.to_string())
+            match wanted {
+                Wanted::Texts => dns.texts(&name).await.map_err(|error| error.to_string()),
+                Wanted::Addresses => Ok(dns.addresses(&name).await.iter().map(ToString::to_string).collect()),
+                Wanted::Hosts => {
+                    let address = name.parse().map_err(|_| format!("{name} is no address"))?;
+                    dns.names(address).await.map_err(|error| error.to_string())
+                }
+                // A domain that takes no mail has no servers.
+                Wanted::MailHosts => Ok(dns.mail_hosts(&name).await.unwrap_or_default()),
+            }
         })
     })
 }

@@ -13,7 +13,10 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     let store = &house.federation.store;
     let peers = store.peers().await?;
     let mut behind: Vec<(NodeKey, Standing, Judgement, u64)> = store.look(|index| {
-        let introduced = index.origins().filter(|(_, standing, _)| standing.introducer.is_some());
+        // Peers have what this node said, and hand it back to one that was made of a copy: it is nobody behind them.
+        let own = house.federation.publisher.own;
+        let introduced =
+            index.origins().filter(|(origin, standing, _)| standing.introducer.is_some() && *origin != own);
         introduced.map(|(origin, standing, judgement)| (origin, standing, judgement, index.kept(&origin))).collect()
     });
     // Those of whom a person should know first.
@@ -68,7 +71,8 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
     let contradicts = store.look(|index| index.contradicts_itself(&peer.node));
     let parked = store.look(|index| index.parked().get(&peer.node).cloned());
     let (kept, judgement, behind) = store.look(|index| {
-        let behind = index.origins().filter(|(_, standing, _)| standing.introducer == Some(peer.node));
+        let behind = index.origins();
+        let behind = behind.filter(|(origin, standing, _)| standing.introducer == Some(peer.node) && *origin != own);
         let behind = behind.fold((0_u64, 0_u64), |sum, (origin, ..)| (sum.0 + 1, sum.1 + index.kept(&origin)));
         (index.kept(&peer.node), index.judgement(&peer.node), behind)
     });

@@ -28,6 +28,8 @@ struct Line {
     by: String,
     by_kind: String,
     what: String,
+    /// The same in words; empty where an older or newer program wrote the line.
+    words: String,
     org: String,
     about: String,
 }
@@ -49,6 +51,7 @@ fn line(row: &Value, f: &Frame) -> Line {
         by: text(row, "by").to_owned(),
         by_kind: f.w(&format!("audit-{}", text(row, "by_kind"))),
         what: text(row, "what").to_owned(),
+        words: f.lang.find(&format!("did-{}", text(row, "what"))).unwrap_or_default(),
         org: text(row, "org").to_owned(),
         about: text(row, "about").to_owned(),
     }

@@ -14,6 +14,9 @@ pub(super) struct Map {
     pub nodes: Vec<Node>,
     /// Nodes that did not find a place.
     pub left_out: u64,
+    /// What of the picture has something in it, from above.
+    pub top: String,
+    pub height: String,
 }
 
 /// What one node told another.
@@ -44,7 +47,9 @@ pub(super) fn map(value: &Value, f: &Frame) -> Map {
     let peers: Vec<&Value> = list(value, "peers").iter().filter(|peer| peer["state"] == "accepted").collect();
     let origins = list(value, "origins");
     let most = peers.iter().copied().chain(origins).map(|row| number(row, "events_in")).max().unwrap_or(0);
-    let mut map = Map { lines: Vec::new(), nodes: Vec::new(), left_out: 0 };
+    let (top, height) = (String::new(), String::new());
+    let mut map = Map { lines: Vec::new(), nodes: Vec::new(), left_out: 0, top, height };
+    let (mut highest, mut lowest) = (CENTER.1, CENTER.1);
     // A peer has as much of the circle as there is behind it.
     let behind = |peer: &Value| -> Vec<&Value> {
         origins.iter().filter(|origin| origin["introducer"] == peer["node"]).take(BEHIND_MAX).collect()
@@ -57,14 +62,19 @@ pub(super) fn map(value: &Value, f: &Frame) -> Map {
         let part = TAU * share(behind.len()) / whole.max(1.0);
         let at = place(turn + part / 2.0, INNER);
         map.add(peer, (CENTER, at), "", most, f);
+        (highest, lowest) = (highest.min(at.1), lowest.max(at.1));
         for (number, origin) in behind.iter().enumerate() {
             let angle = turn + part * (number as f64 + 1.0) / share(behind.len());
-            map.add(origin, (at, place(angle, OUTER)), text(peer, "name"), most, f);
+            let far = place(angle, OUTER);
+            map.add(origin, (at, far), text(peer, "name"), most, f);
+            (highest, lowest) = (highest.min(far.1), lowest.max(far.1));
         }
         turn += part;
     }
     let all = peers.len() as u64 + number(value, "origins_known");
     map.left_out = all.saturating_sub(map.nodes.len() as u64);
+    // Two peers stand beside this node: the room for others above and below would be empty.
+    (map.top, map.height) = (short(highest - ABOVE), short(lowest - highest + ABOVE + BELOW));
     map
 }
 
@@ -121,6 +131,9 @@ fn short(number: f64) -> String {
 const CENTER: (f64, f64) = (360.0, 200.0);
 const INNER: (f64, f64) = (170.0, 100.0);
 const OUTER: (f64, f64) = (300.0, 175.0);
+/// Room for a name and a circle.
+const ABOVE: f64 = 30.0;
+const BELOW: f64 = 40.0;
 /// More names lie on each other; the table has no more either, and says how many are left out.
 const PEERS_MAX: usize = 24;
 const BEHIND_MAX: usize = 12;

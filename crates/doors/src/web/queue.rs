@@ -5,7 +5,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
+use sm2tp_rules::StreamBy;
 use sm2tp_rules::access::Area;
+use sm2tp_rules::stream::why;
 
 use super::asks::{list, number, reply, rows, text};
 use super::exits::{self, Site};
@@ -127,7 +129,7 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
     let value = visitor.ask_for(&shared, Screen::Queue, request).await?;
     let rows: Vec<Row> = rows(&value).iter().map(|entry| row(entry, &f)).collect();
     let shown = Shown::of(&query);
-    let is_whole = after == 0 && shown.query().is_empty();
+    let is_whole = after == 0 && shown.is_all();
     let sums = match is_whole {
         true => visitor.ask_for(&shared, Screen::Queue, Request::QueueSums { org: None }).await?,
         false => Value::Null,
@@ -274,6 +276,11 @@ impl Shown {
         Self { domain: text("domain"), org: text("org"), lane: text("lane") }
     }
 
+    /// Nothing narrows it.
+    fn is_all(&self) -> bool {
+        self.domain.is_empty() && self.org.is_empty() && self.lane.is_empty()
+    }
+
     fn query(&self) -> String {
         let Self { domain, org, lane } = self;
         format!("domain={}&org={}&lane={}", encoded(domain), encoded(org), encoded(lane))
@@ -331,18 +338,27 @@ fn facts(value: &Value, f: &Frame) -> Vec<(String, String)> {
         (f.w("received-at"), f.time(&number(value, "received_at"))),
         (f.w("octets"), f.number(&number(value, "octets"))),
     ];
-    for (key, name) in [("login", "login"), ("message-id", "message_id"), ("stream-known-by", "stream_known_by")] {
+    for (key, name) in [("login", "login"), ("message-id", "message_id")] {
         if let Some(text) = value[name].as_str() {
             facts.push((f.w(key), text.to_owned()));
         }
     }
+    if let Some(text) = value["stream_known_by"].as_str() {
+        facts.push((f.w("stream-known-by"), known_by(text, f)));
+    }
     facts
+}
+
+/// What told the kind of a mail: the send log has it in the words of the rules.
+fn known_by(text: &str, f: &Frame) -> String {
+    let by = StreamBy::ALL.iter().find(|by| text.ends_with(why(**by)));
+    by.map_or_else(|| text.to_owned(), |by| f.w(&format!("known-by-{}", by.as_str())))
 }
 
 fn line(entry: &Value, f: &Frame) -> Line {
     let kind = text(entry, "kind");
     let stage = entry["stage"].as_str().map(|stage| format!("[{stage}]")).unwrap_or_default();
-    let reply = [stage, reply(entry)];
+    let reply = [stage, if kind == "accepted" { known_by(text(entry, "text"), f) } else { reply(entry) }];
     Line {
         at: number(entry, "at"),
         word: f.lang.find(&format!("kind-{kind}")).unwrap_or_else(|| kind.to_owned()),

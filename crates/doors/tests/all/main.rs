@@ -12,5 +12,6 @@ mod node;
 mod pages;
 mod signatures;
 mod web;
+mod web_hostile;
 mod web_more;
 mod web_pages;

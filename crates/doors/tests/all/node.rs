@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
-use sm2tp_doors::web::{FirstRun, Listing, Listings, PublicUrl, Says, Setting, Texts};
+use sm2tp_doors::web::{FirstRun, Listing, Listings, Names, PublicUrl, Says, Setting, Wanted};
 use sm2tp_doors::{Federation, House, control, follow, http, now};
 use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -88,7 +88,7 @@ impl Node {
                     lang: http::Lang::En,
                     scores: http::Scores::Off,
                     public: PublicUrl::new(PUBLIC),
-                    texts: texts(),
+                    names: names(),
                     exits: Vec::new(),
                     listings: listings(),
                     first_run: Some(FirstRun::new(FIRST_CODE, data.join("first-run-code"))),
@@ -307,7 +307,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         senders,
         private_webhooks: Arc::new(|_| false),
         days: sm2tp_doors::control::Days::default(),
-        exits: Arc::default(),
+        exits: Arc::new([exit(name)]),
         paused: Paused::open(data).unwrap(),
         settings: settings(),
         tokens: Tokens::load(alerting.clone()).await.unwrap(),
@@ -353,11 +353,18 @@ fn settings() -> Arc<[Setting]> {
     [setting("listen", Some("[\"127.0.0.1:0\"]")), setting("public_score", None)].into()
 }
 
-/// A DNS that knows one record.
-fn texts() -> Texts {
-    Arc::new(|name| {
-        let found = if name == "_dmarc.asso.example" { vec!["v=DMARC1; p=reject".to_owned()] } else { Vec::new() };
-        Box::pin(async { Ok(found) })
+/// A DNS that knows four records.
+fn names() -> Names {
+    Arc::new(|wanted, name| {
+        let found = match (wanted, &name[..]) {
+            (Wanted::Texts, "_dmarc.asso.example") => "v=DMARC1; p=reject",
+            (Wanted::Texts, "_mta-sts.asso.example") => "v=STSv1; id=7",
+            (Wanted::MailHosts, "asso.example") => "mx.asso.example",
+            (Wanted::Hosts, "192.0.2.1") => "a.example",
+            _ => "",
+        };
+        let found = Some(found.to_owned()).filter(|found| !found.is_empty());
+        Box::pin(async { Ok(found.into_iter().collect()) })
     })
 }
 
@@ -384,4 +391,13 @@ pub fn describe(
         retired: false,
     };
     descriptor::sign(described, node).unwrap()
+}
+
+/// The one way out that the configuration has.
+fn exit(name: &str) -> control::Exit {
+    control::Exit {
+        name: "default".into(),
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        hello: format!("{name}.example"),
+    }
 }

@@ -237,7 +237,35 @@ async fn the_first_page_is_small_and_its_light_has_today_in_it() {
         node.learns_dead(&format!("gone-{number}@example.org")).await;
     }
     let page = browser.get("/").await;
-    assert!(page.text.contains("<strong>100.00%</strong>"), "{}", page.text);
+    assert!(page.text.contains("<strong class=\"share\">100.00%</strong>"), "{}", page.text);
     assert!(page.text.len() < 60_000, "{} octets", page.text.len());
     tokio::time::timeout(Duration::from_secs(5), browser.get("/orgs")).await.unwrap();
+}
+
+#[tokio::test]
+async fn records_of_a_domain_and_of_the_machine_are_proposed_and_compared_with_the_dns() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let domain = sm2tp_proto::Domain::parse("asso.example").unwrap();
+    node.house.accounts.put_org("asso", vec![domain], Stream::Bulk, 1).await.unwrap();
+    let page = browser.get("/dns").await;
+    for record in [
+        "192.0.2.1 PTR a.example",
+        "a.example A 192.0.2.1",
+        "_smtp._tls.asso.example TXT",
+        "v=TLSRPTv1; rua=mailto:postmaster@asso.example",
+        "_mta-sts.asso.example TXT",
+        "mx: &#60;each server of its MX record&#62;",
+    ] {
+        assert!(page.text.contains(record), "{record}: {}", page.text);
+    }
+    assert!(!page.text.contains("It is there."), "nobody asked: {}", page.text);
+    let page = browser.get("/dns?check=asso.example").await;
+    assert!(page.text.contains("mx: mx.asso.example\n"), "{}", page.text);
+    // The MTA-STS record, whatever its number; of DMARC another one; SPF and TLSRPT are not there.
+    let count = |words: &str| page.text.matches(words).count();
+    assert_eq!((count("It is there."), count("There is another one: v=DMARC1; p=reject")), (1, 1), "{}", page.text);
+    assert_eq!(count("It is not there."), 2, "{}", page.text);
+    let page = browser.get("/dns?check=a.example").await;
+    assert_eq!((page.text.matches("It is there.").count(), page.text.matches("It is not there.").count()), (1, 1));
 }

@@ -1,4 +1,4 @@
-//! What the pages of mail, senders and addresses show and do, with hostile words in every field that strangers fill.
+//! What the pages of mail, senders and addresses show and do.
 
 use std::sync::Arc;
 
@@ -11,9 +11,10 @@ use sm2tp_store::senders::{Decision, SenderId};
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
 use super::node::{Node, TempDir, describe};
-use super::web::{Browser, encoded, logged_in};
+use super::web::{Browser, logged_in};
 
-const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
+/// What a stranger writes wherever he can.
+pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
 
 pub async fn start(dir: &TempDir) -> (Node, Browser) {
     let node = Node::start(dir, "a").await;
@@ -27,7 +28,7 @@ fn address(text: &str) -> Address {
 }
 
 /// A mail that waits, with hostile words wherever a sender or a server may put some.
-async fn waiting(node: &Node, org: &str, to: &str) -> u64 {
+pub async fn waiting(node: &Node, org: &str, to: &str) -> u64 {
     let recipient = NewRecipient {
         address: address(to),
         lane: Lane::Normal,
@@ -148,64 +149,8 @@ async fn organisations_and_logins_are_made_and_removed() {
     assert!(browser.get("/orgs").await.text.contains("No organisation yet."));
 }
 
-#[tokio::test]
-async fn hostile_words_are_text_on_all_pages_in_both_languages() {
-    let dir = TempDir::new();
-    let (node, mut browser) = start(&dir).await;
-    let keys = |n| ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
-    node.befriend(&describe(&keys(5), &keys(6), HOSTILE, "https://x.example/fed/v1")).await;
-    node.house.accounts.put_org(HOSTILE, vec![], Stream::Bulk, 1).await.unwrap();
-    let mail = waiting(&node, HOSTILE, "jean@example.org").await;
-    let id = SenderId { org: HOSTILE.into(), name: HOSTILE.into() };
-    node.house.senders.decide(&id, Decision::Block, HOSTILE, Stream::Bulk, sm2tp_doors::now());
-    node.learns_dead("gone@example.org").await;
-    let hostile = encoded(HOSTILE);
-    let pages = [
-        "/".to_owned(),
-        "/queue".to_owned(),
-        format!("/queue?org={hostile}&domain=&lane="),
-        format!("/queue/{mail}"),
-        format!("/queue/sure?what=hold&org={hostile}"),
-        "/senders?all=1".to_owned(),
-        format!("/senders/show?sender={hostile}&org={hostile}"),
-        format!("/senders/show?sender={hostile}"),
-        "/orgs".to_owned(),
-        format!("/orgs/show?name={hostile}"),
-        "/suppression".to_owned(),
-        format!("/suppression?address={hostile}"),
-        format!("/suppression?address=gone%40example.org&org={hostile}"),
-        "/figures".to_owned(),
-        format!("/figures?days=365&org={hostile}"),
-        "/federation".to_owned(),
-        format!("/federation/peer?who={hostile}"),
-        format!("/dns?check={hostile}"),
-        "/alerts".to_owned(),
-        "/audit".to_owned(),
-        "/settings".to_owned(),
-        "/exits?lists=1".to_owned(),
-        "/programs".to_owned(),
-        format!("/programs/dead?id={hostile}"),
-        "/suppression/lists".to_owned(),
-        format!("/queue/find?id={hostile}"),
-        format!("/tail/lines?org={hostile}&after=0"),
-        "/setup/next".to_owned(),
-    ];
-    for lang in ["en", "fr"] {
-        browser.post("/language", &[("language", lang)]).await;
-        for path in &pages {
-            let page = browser.get(path).await;
-            let is_part = path.starts_with("/tail/lines");
-            assert!(is_part || page.text.contains(&format!("<html lang=\"{lang}\">")), "{path}: {}", page.text);
-            for raw in ["<img", "<script", " onerror=alert(1)>", " style=", "javascript:"] {
-                assert!(!page.text.contains(raw), "{path} has {raw}: {}", page.text);
-            }
-            assert_eq!(unsaid(&page.text), Vec::<&str>::new(), "{path} shows keys that have no words");
-        }
-    }
-}
-
 /// Texts that are a key of words and no words: a key that has none stands for itself.
-fn unsaid(html: &str) -> Vec<&str> {
+pub fn unsaid(html: &str) -> Vec<&str> {
     let texts = html.split('>').filter_map(|part| part.split_once('<')).filter(|(_, tag)| !tag.starts_with("/code"));
     let is_key = |text: &&str| {
         text.contains('-')

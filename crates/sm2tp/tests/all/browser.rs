@@ -60,6 +60,12 @@ impl Browser {
             "goog:chromeOptions": { "args": args, "prefs": prefs } } } });
         let made = browser.call("POST", "/session", &asked);
         browser.session = made["sessionId"].as_str().unwrap().to_owned();
+        // A window of Chromium has a least width; what it shows has none.
+        if kind.width < WINDOW_WIDTH_MIN {
+            let size = json!({ "width": kind.width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+            let params = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
+            browser.ask("POST", "/goog/cdp/execute", &params);
+        }
         if kind.dark {
             let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
             browser.ask(
@@ -145,7 +151,7 @@ impl Browser {
         let ask = |_| {
             let path = format!("/session/{}/element/{}/{what}", self.session, self.find(css));
             let answer = self.answer(method, &path, body);
-            (answer["error"] != "stale element reference").then(|| checked(answer, method, &path, body))
+            (!is_stale(&answer)).then(|| checked(answer, method, &path, body))
         };
         (0..PAGES_MAX).find_map(ask).unwrap_or_else(|| panic!("{css}: one page follows the other"))
     }
@@ -199,6 +205,12 @@ impl Browser {
     }
 }
 
+/// The driver has two ways to say that the page of an element went away.
+fn is_stale(answer: &Value) -> bool {
+    let says = |word: &str| answer["message"].as_str().is_some_and(|message| message.contains(word));
+    answer["error"] == "stale element reference" || says("does not belong to the document")
+}
+
 #[track_caller]
 fn checked(value: Value, method: &str, path: &str, body: &Value) -> Value {
     assert!(value["error"].is_null(), "{method} {path} {body}: {}: {}", value["error"], value["message"]);
@@ -238,6 +250,7 @@ fn start_driver() -> Option<(Child, u16)> {
 }
 
 const STARTS: usize = 5;
+const WINDOW_WIDTH_MIN: u32 = 500;
 /// A click leads over two or three.
 const PAGES_MAX: usize = 10;
 

@@ -55,6 +55,7 @@ mod opensmtpd;
 mod other_mtas;
 mod outward;
 mod pages;
+mod pages_full;
 mod peers;
 mod policy;
 mod postfix;

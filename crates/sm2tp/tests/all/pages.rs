@@ -11,10 +11,10 @@ use crate::peers::federation;
 use crate::sink::Sink;
 use crate::wait::{free_address, wait_for};
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A node with an owner, an organisation and somebody on its list.
-fn node() -> Node {
+pub fn node() -> Node {
     let http = free_address();
     let config = "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\n[relay]\n";
     let node = Node::start(&format!("{config}[http]\nlisten = [\"{http}\"]\n{}", federation(http)));
@@ -24,7 +24,7 @@ fn node() -> Node {
     node
 }
 
-fn logged_in(node: &Node, kind: Kind) -> Browser {
+pub fn logged_in(node: &Node, kind: Kind) -> Browser {
     let browser = Browser::start(kind);
     browser.open(&at(node, "/login"));
     browser.write("#name", "anna");
@@ -35,7 +35,7 @@ fn logged_in(node: &Node, kind: Kind) -> Browser {
     browser
 }
 
-fn at(node: &Node, path: &str) -> String {
+pub fn at(node: &Node, path: &str) -> String {
     format!("http://{}{path}", node.http())
 }
 
@@ -216,6 +216,52 @@ fn two_nodes_become_peers_through_their_pages() {
     on_a.picture("federation-en");
 }
 
+/// Goes on until the button that sends this value has the focus, and presses it.
+#[track_caller]
+fn press(browser: &Browser, value: &str) {
+    for _ in 0..80 {
+        browser.keys(TAB);
+        if browser.run("return document.activeElement.value || ''") == value {
+            return browser.keys(ENTER);
+        }
+    }
+    panic!("no way to the button {value}");
+}
+
+#[test]
+fn the_keyboard_is_enough_for_a_peering_in_both_languages() {
+    // Anna asks in English and is answered in French; who answered her asks in French and is answered in English.
+    let nodes = [node(), node(), node()];
+    let browsers = ["en", "fr", "en"].map(|lang| Kind { lang, ..USUAL });
+    let browsers: Vec<_> = nodes.iter().zip(browsers).map(|(node, kind)| logged_in(node, kind)).collect();
+    for (asks, answers, request, invited, accepted) in [
+        (0, 1, "Un autre nœud demande à devenir pair", "The invitation is sent.", "La relation est établie."),
+        (1, 2, "Another node asks for a peering", "L’invitation est partie.", "The peering is made."),
+    ] {
+        let (from, to) = (&browsers[asks], &browsers[answers]);
+        from.open(&at(&nodes[asks], "/federation"));
+        let fingerprint = from.text("main code.large");
+        tab_to(from, "url");
+        from.keys(&format!("http://{}/fed/v1{TAB}à bientôt", nodes[answers].http()));
+        press(from, "invite");
+        assert_eq!(from.text("[role=status]"), invited);
+        to.open(&at(&nodes[answers], "/"));
+        tab_to(to, request);
+        to.keys(ENTER);
+        wait_for("who asks", PATIENCE, || to.url().contains("/federation/peer").then_some(()));
+        assert!(to.text("main").contains(&fingerprint) && to.text("main").contains("à bientôt"), "{}", to.text("main"));
+        tab_to(to, "compared");
+        to.keys(" ");
+        press(to, "accept");
+        assert_eq!(to.text("[role=status]"), accepted);
+        wait_for("the invitation is answered", PATIENCE, || {
+            let listed = nodes[asks].ask(&["peer", "list"]);
+            let peers = listed["peers"].as_array().unwrap();
+            peers.iter().all(|peer| peer["state"] == "accepted").then_some(())
+        });
+    }
+}
+
 #[test]
 fn the_keyboard_is_enough() {
     let node = node();
@@ -248,7 +294,7 @@ fn every_page_fits_a_telephone_and_is_kept_as_a_picture() {
     let pages: Vec<_> = pages.collect();
     for (name, kind) in [
         ("wide-en", USUAL),
-        ("narrow-fr", Kind { lang: "fr", width: 500, ..USUAL }),
+        ("narrow-fr", Kind { lang: "fr", width: 360, ..USUAL }),
         ("dark-fr", Kind { lang: "fr", dark: true, ..USUAL }),
     ] {
         let browser = logged_in(&node, kind);

@@ -123,3 +123,27 @@ fn pages_ask_nothing_that_programs_cannot() {
         asked.difference(&over).filter(|word| !NO_OPERATION.iter().any(|(known, _)| known == *word)).collect();
     assert!(missing.is_empty(), "only pages ask {missing:?}");
 }
+
+#[test]
+fn the_audit_log_has_words_in_both_languages_for_whatever_a_person_may_do() {
+    let about = read("crates/doors/src/control/about.rs");
+    let (_, looks) = about.split_once("pub fn changes(&self)").unwrap();
+    let (looks, _) = looks.split_once("=> false,").unwrap();
+    let looks = named(looks, &["Self::"]);
+    let changes = requests().into_iter().filter(|(name, word)| !looks.contains(name) && word != "account");
+    let persons = read("crates/doors/src/control/persons.rs");
+    let accounts = between(&persons, "=> \"account-", "\"").map(|word| format!("account-{word}")).collect::<Vec<_>>();
+    let pages = sources("crates/doors/src/web");
+    let own = between(&pages, "noted(&shared, &sent, \"", "\"").map(str::to_owned).collect::<Vec<_>>();
+    assert!(5 < accounts.len() && 1 < own.len(), "{accounts:?} {own:?}");
+    let words: Vec<String> =
+        changes.map(|(_, word)| word).chain(accounts).chain(own).chain(["test-mail".to_owned()]).collect();
+    for lang in ["en", "fr"] {
+        let locale = read(&format!("crates/doors/locales/{lang}.ftl"));
+        let known: BTreeSet<&str> = between(&locale, "\ndid-", " =").collect();
+        let missing: Vec<_> = words.iter().filter(|word| !known.contains(&word[..])).collect();
+        assert!(missing.is_empty(), "{lang}.ftl has no did-… for {missing:?}");
+        let left: Vec<_> = known.iter().filter(|known| !words.iter().any(|word| word == *known)).collect();
+        assert!(left.is_empty(), "{lang}.ftl has did-… for nothing: {left:?}");
+    }
+}
