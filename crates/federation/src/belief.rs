@@ -63,7 +63,8 @@ pub struct BeliefLimits {
     pub hard: Decay,
     pub domain_dead: Decay,
     pub soft: Decay,
-    /// What a fresh SOFT weighs beside a HARD: a full mailbox is emptied again, so that one witness alone holds no mail.
+    /// What a fresh SOFT weighs beside a HARD, once for each witness: a full mailbox is emptied again, so that one or two
+    /// witnesses hold no mail.
     pub soft_weight: f64,
     /// The weight of a direct peer, and of origins two and three hops away.
     pub hop_weights: [f64; HOP_MAX as usize],
@@ -155,7 +156,7 @@ fn last_words(votes: &[Vote]) -> impl Iterator<Item = &Vote> {
 /// In the order in which they come: the same votes give the same sum to the last bit on every node.
 fn sum<'a>(votes: impl Iterator<Item = &'a Vote>, now: u64, limits: &BeliefLimits) -> Believed {
     let mut believed = Believed::default();
-    let (mut sources, mut contradicting) = (BTreeSet::new(), BTreeSet::new());
+    let (mut sources, mut contradicting, mut soft) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
     for vote in votes {
         let (weight, age_s) = (weight(vote, limits), now.saturating_sub(u64::from(vote.hour) * 3600));
         let Some(decay) = limits.decay(vote.class).filter(|decay| age_s <= life_s(vote, decay)) else { continue };
@@ -170,11 +171,18 @@ fn sum<'a>(votes: impl Iterator<Item = &'a Vote>, now: u64, limits: &BeliefLimit
             contradicting.insert(witness);
             believed.contradicted_hour = believed.contradicted_hour.max(Some(vote.hour));
         } else {
-            believed.score += weight * (-(age_s as f64) / decay.half_life_s).exp2();
+            let score = weight * (-(age_s as f64) / decay.half_life_s).exp2();
+            if vote.class == Class::SOFT {
+                let most: &mut f64 = soft.entry(witness).or_default();
+                *most = most.max(score);
+            } else {
+                believed.score += score;
+            }
             sources.insert(witness);
             believed.newest_hour = believed.newest_hour.max(Some(vote.hour));
         }
     }
+    believed.score += soft.values().sum::<f64>();
     believed.sources_independent = u32::try_from(sources.len()).unwrap_or(u32::MAX);
     believed.contradicting = u32::try_from(contradicting.len()).unwrap_or(u32::MAX);
     believed
@@ -264,8 +272,8 @@ impl Default for BeliefLimits {
             hard: decay(180, 400),
             domain_dead: decay(30, 180),
             soft: decay(14, 60),
-            // Two witnesses hold (0.75), three refuse (1.5). Of this node's own, five full days are needed to stop mail.
-            soft_weight: 0.5,
+            // Three witnesses hold (0.75), five refuse (1.5). Of this node's own, five full days are needed to stop mail.
+            soft_weight: 0.3,
             // A far origin alone is enough to hold (0.75) for six weeks. With less, what most nodes of a large federation
             // learn is lost on most others; against liars agreement and quotas help, distance does not (decision 0048).
             hop_weights: [1.0, 0.9, 0.9],
@@ -357,8 +365,8 @@ mod tests {
         check(&[direct(1, Class::HARD, 401)], 0.0, 0);
         check(&[direct(1, Class::DOMAIN_DEAD, 30)], 0.5, 1);
         check(&[direct(1, Class::DOMAIN_DEAD, 181)], 0.0, 0);
-        check(&[direct(1, Class::SOFT, 0)], 0.5, 1);
-        check(&[direct(1, Class::SOFT, 28)], 0.125, 1);
+        check(&[direct(1, Class::SOFT, 0)], 0.3, 1);
+        check(&[direct(1, Class::SOFT, 28)], 0.075, 1);
         check(&[direct(1, Class::SOFT, 61)], 0.0, 0);
         check(&[Vote { ttl_weeks: 1, ..direct(1, Class::HARD, 8) }], 0.0, 0);
         check(&[Vote { ttl_weeks: 255, ..direct(1, Class::HARD, 401) }], 0.0, 0);
@@ -440,11 +448,14 @@ mod tests {
     }
 
     #[test]
-    fn a_soft_of_one_witness_does_not_hold_mail() {
+    fn two_witnesses_who_call_a_mailbox_full_do_not_hold_mail_however_many_stand_behind_them() {
         let soft = |n| direct(n, Class::SOFT, 0);
-        check(&[soft(1)], 0.5, 1);
-        check(&[soft(1), soft(2)], 1.0, 2);
-        check(&[soft(1), soft(2), soft(3)], 1.5, 3);
+        check(&[soft(1)], 0.3, 1);
+        check(&[soft(1), soft(2)], 0.6, 2);
+        check(&[soft(1), soft(2), soft(3)], 0.9, 3);
+        let invented: Vec<Vote> = (10..60).map(|n| through(1 + n % 2, soft(n))).collect();
+        check(&invented, 0.54, 2);
+        check(&[soft(1), direct(2, Class::HARD, 0)], 1.3, 2);
         let as_hard = BeliefLimits { soft_weight: 1.0, ..BeliefLimits::default() };
         assert_eq!(score(&[soft(1)], NOW, &as_hard).score, 1.0);
     }

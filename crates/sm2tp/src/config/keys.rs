@@ -173,7 +173,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("freeze_times", "5.0"),
             ("hard_half_life", r#""180d""#),
             ("domain_half_life", r#""30d""#),
-            ("soft_weight", "0.5"),
+            ("soft_weight", "0.3"),
             ("far_weight", "0.9"),
             ("witness", r#""introducer""#),
             ("full_weight_after", r#""30d""#),
