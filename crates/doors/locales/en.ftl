@@ -841,6 +841,7 @@ leave-address = no address that mail goes to
 leave-date = a date that is not understood
 leave-tag = a tag, a key or a domain that no node writes
 leave-not-stopped = the list says that this address is still written to
+leave-event = what happened stops nobody (sent, delivered, opened …), or is a word that is not known
 export = Export
 export-help = The list of this node as a table. It has tags, not addresses: the node keeps none. Another node with the same tag key can import it.
 export-csv = Download as CSV

@@ -841,6 +841,7 @@ leave-address = pas une adresse à laquelle on peut écrire
 leave-date = une date incompréhensible
 leave-tag = une empreinte, une clé ou un domaine qu’aucun nœud n’écrit
 leave-not-stopped = la liste dit qu’on écrit encore à cette adresse
+leave-event = ce qui s’est passé n’arrête personne (envoyé, remis, ouvert…), ou le mot n’est pas connu
 export = Exporter
 export-help = La liste de ce nœud, en tableau. Elle contient des empreintes et non des adresses : le nœud n’en garde pas. Un autre nœud avec la même clé peut l’importer.
 export-csv = Télécharger en CSV

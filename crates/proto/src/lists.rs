@@ -124,6 +124,8 @@ pub enum Fault {
     Tag,
     #[error("the list says that this address is still written to")]
     NotStopped,
+    #[error("what happened stops nobody (sent, delivered, opened …), or is a word that is not known")]
+    Event,
 }
 
 /// Reads a list piece by piece; holds one record and [`HEAD_OCTETS`] of it at most.

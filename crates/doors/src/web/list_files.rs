@@ -209,6 +209,7 @@ fn key_of(fault: Fault) -> &'static str {
         Fault::Date => "leave-date",
         Fault::Tag => "leave-tag",
         Fault::NotStopped => "leave-not-stopped",
+        Fault::Event => "leave-event",
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum Role {
     Status,
     /// The words of a server.
     Text,
+    /// What happened to a mail: of a log, where most of it is no reason to stop anybody.
+    Event,
     Date,
     /// Who asked for it.
     Origin,
@@ -48,6 +50,16 @@ pub(super) fn reason(word: &str) -> Option<Reason> {
     }
     let word = plain(word);
     REASONS.iter().find(|(_, words)| words.contains(&word.as_str())).map(|(reason, _)| *reason)
+}
+
+/// The reason that something which happened to a mail is; none where it stops nobody.
+pub(super) fn event(word: &str) -> Option<Reason> {
+    if plain(word) == "spam" { Some(Reason::Complaint) } else { reason(word) }
+}
+
+/// A word for what is no failure, which some lists have beside their failures.
+pub(super) fn is_no_failure(word: &str) -> bool {
+    word.len() <= REASON_OCTETS_MAX && NO_FAILURES.contains(&plain(word).as_str())
 }
 
 /// Whose list it is, by the names of its columns or keys.
@@ -91,6 +103,7 @@ const ROLES: &[(Role, &[&str])] = &[
         ],
     ),
     (Role::Reason, &["reason", "reasoncode", "suppressionreason", "type", "bouncetype", "motif", "raison", "category"]),
+    (Role::Event, &["event", "eventtype", "sttext", "evenement"]),
     (Role::Status, &["status", "code", "errorcode", "smtpcode", "bouncecode", "enhanced", "enhancedcode", "statut"]),
     (
         Role::Text,
@@ -129,6 +142,9 @@ const ROLES: &[(Role, &[&str])] = &[
             "lastbounce",
             "time",
             "at",
+            "ts",
+            "unsubscriptiondate",
+            "datededesinscription",
         ],
     ),
     (Role::Origin, &["origin"]),
@@ -163,6 +179,7 @@ const REASONS: &[(Reason, &[&str])] = &[
             "invalid",
             "invalidemail",
             "invalidemails",
+            "bademailaddress",
             "undeliverable",
             "rejetdefinitif",
             "adresseinvalide",
@@ -178,11 +195,11 @@ const REASONS: &[(Reason, &[&str])] = &[
             "spamcomplaints",
             "spamreport",
             "spamreports",
-            "spamnotification",
             "contactflaggedasspam",
             "markedasspam",
             "abuse",
             "plainte",
+            "signalecommespam",
         ],
     ),
     (
@@ -197,6 +214,7 @@ const REASONS: &[(Reason, &[&str])] = &[
             "optout",
             "optedout",
             "desinscrit",
+            "desinscrite",
             "desinscription",
             "desabonne",
             "desabonnement",
@@ -208,6 +226,7 @@ const REASONS: &[(Reason, &[&str])] = &[
             "manual",
             "manualsuppression",
             "manuallysuppressed",
+            "manuallydeactivated",
             "adminblocked",
             "listed",
             "suppress",
@@ -220,9 +239,80 @@ const REASONS: &[(Reason, &[&str])] = &[
     ),
     (
         Reason::Soft,
-        &["soft", "softbounce", "softbounced", "softbounces", "transient", "temporary", "mailboxfull", "boitepleine"],
+        &[
+            "soft",
+            "softbounce",
+            "softbounced",
+            "softbounces",
+            "transient",
+            "temporary",
+            "mailboxfull",
+            "dnserror",
+            "deferred",
+            "boitepleine",
+            "rejettemporaire",
+            "differe",
+            "differee",
+        ],
     ),
-    (Reason::Blocked, &["block", "blocks", "blocked", "spamblock", "content", "policy"]),
+    (
+        Reason::Blocked,
+        &[
+            "block",
+            "blocks",
+            "blocked",
+            "spamblock",
+            // Of Postmark: the server took it for spam; nobody complained.
+            "spamnotification",
+            "virusnotification",
+            "dmarcpolicy",
+            "smtpapierror",
+            "content",
+            "policy",
+            "bloque",
+            "bloquee",
+        ],
+    ),
+];
+
+/// What happens to mail beside failures, in English and French.
+const NO_FAILURES: &[&str] = &[
+    "sent",
+    "request",
+    "requests",
+    "requested",
+    "processed",
+    "accepted",
+    "delivered",
+    "open",
+    "opened",
+    "opens",
+    "uniqueopened",
+    "firstopening",
+    "proxyopen",
+    "loadedbyproxy",
+    "click",
+    "clicks",
+    "clicked",
+    "subscribe",
+    "subscribed",
+    "active",
+    "autoresponder",
+    "addresschange",
+    "challengeverification",
+    "openrelaytest",
+    "unconfirmed",
+    "envoye",
+    "envoyee",
+    "delivre",
+    "delivree",
+    "remis",
+    "ouvert",
+    "ouverte",
+    "premiereouverture",
+    "clique",
+    "cliquee",
+    "actif",
 ];
 
 /// The first that fits holds; what has many signs stands before what has few.
@@ -230,6 +320,8 @@ const SIGNS: &[(Format, &[&str])] = &[
     (Format::Own, &["tag", "keyid", "reason"]),
     (Format::Postmark, &["emailaddress", "suppressionreason"]),
     (Format::Ses, &["emailaddress", "reason"]),
+    (Format::Postmark, &["email", "bouncedat", "typecode"]),
+    (Format::Brevo, &["email", "sttext"]),
     (Format::Brevo, &["email", "blockedat"]),
     (Format::Brevo, &["email", "blocklisted"]),
     (Format::Brevo, &["email", "emailblacklisted"]),

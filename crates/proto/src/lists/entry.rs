@@ -27,6 +27,8 @@ pub(super) struct Fields<'a> {
     is_inactive: bool,
     has_ip: bool,
     has_tags: bool,
+    /// What happened stops nobody.
+    is_no_failure: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -40,6 +42,10 @@ impl<'a> Fields<'a> {
             Role::Address if value.contains("://") => {}
             Role::Address => _ = self.address.get_or_insert(value),
             Role::Reason | Role::Status | Role::Text => self.said(value),
+            Role::Event => match columns::event(value) {
+                Some(reason) => _ = self.reason.get_or_insert(reason),
+                None => self.is_no_failure = true,
+            },
             Role::Date => _ = self.date.get_or_insert(value),
             Role::Origin => _ = self.origin.get_or_insert(value),
             Role::Blocked => self.blocked = self.blocked.or_else(|| yes(value)),
@@ -72,6 +78,10 @@ impl<'a> Fields<'a> {
     fn said(&mut self, value: &'a str) {
         if let Some(reason) = columns::reason(value) {
             self.reason.get_or_insert(reason);
+            return;
+        }
+        if columns::is_no_failure(value) {
+            self.is_no_failure = true;
             return;
         }
         let code = value.get(..3).and_then(|digits| digits.parse().ok()).filter(|code| (400..600).contains(code));
@@ -123,6 +133,9 @@ impl<'a> Fields<'a> {
     }
 
     fn reason(&self, format: Format) -> Result<Reason, Fault> {
+        if self.is_no_failure && self.reason.is_none() {
+            return Err(Fault::Event);
+        }
         if self.blocked == Some(false) && self.reason.is_none() {
             return Err(Fault::NotStopped);
         }

@@ -64,6 +64,19 @@ fn amazon_lists_are_read() {
         Format::Ses,
         &["1 Bounce a@x.example", "2 Complaint b@x.example"],
     );
+    // As its guide shows it, with a blank and an empty line.
+    check(
+        b"a@x.example,BOUNCE\n\nb@x.example, COMPLAINT\n",
+        Format::Ses,
+        &["1 Bounce a@x.example", "3 Complaint b@x.example"],
+    );
+    // `aws sesv2 list-suppressed-destinations --output text`.
+    check_as(
+        Some(Format::Ses),
+        b"SUPPRESSEDDESTINATIONSUMMARIES\ta@x.example\t2020-04-10T21:03:05.077000+00:00\tBOUNCE\n",
+        Format::Ses,
+        &["1 Bounce a@x.example @1586552585"],
+    );
     check(
         b"Email address,Reason,Last update time\na@x.example,BOUNCE,2020-04-10T21:03:05Z\n",
         Format::Ses,
@@ -147,6 +160,51 @@ fn postmark_and_brevo_lists_are_read() {
           2;b@x.example;\"x;y\";false;05-02-2020\r\n",
         Format::Brevo,
         &["2 Unsubscribe a@x.example", "3 NotStopped"],
+    );
+}
+
+#[test]
+fn logs_of_providers_take_nobody_off_who_was_written_to() {
+    check(
+        "st_text,ts,sub,frm,email,tag,mid,link\n\
+         Hard bounce,21-01-2026 10:22:05,\"Lettre, janvier\",news@y.example,a@x.example,NA,<1@y.example>,NA\n\
+         Délivrée,21-01-2026 10:22:05,Lettre,news@y.example,b@x.example,NA,<2@y.example>,NA\n\
+         Première ouverture,21-01-2026 10:22:05,Lettre,news@y.example,b@x.example,NA,<2@y.example>,NA\n\
+         Soft bounce,21-01-2026 10:22:05,Lettre,news@y.example,c@x.example,NA,<3@y.example>,NA\n\
+         Bloquée,21-01-2026 10:22:05,Lettre,news@y.example,d@x.example,NA,<4@y.example>,NA\n\
+         Spam,21-01-2026 10:22:05,Lettre,news@y.example,e@x.example,NA,<5@y.example>,NA\n\
+         Richiesta invio,21-01-2026 10:22:05,Lettre,news@y.example,f@x.example,NA,<6@y.example>,NA\n"
+            .as_bytes(),
+        Format::Brevo,
+        &[
+            "2 Bounce a@x.example @1768990925",
+            "3 Event",
+            "4 Event",
+            "5 Soft c@x.example @1768990925",
+            "6 Blocked d@x.example @1768990925",
+            "7 Complaint e@x.example @1768990925",
+            "8 Event",
+        ],
+    );
+    check(
+        br#"{"TotalCount":3,"Bounces":[
+            {"RecordType":"Bounce","ID":1,"Type":"HardBounce","TypeCode":1,"Name":"Hard bounce","Tag":"Invitation",
+             "Description":"The server was unable to deliver your message (ex: unknown user, mailbox not found).",
+             "Details":"action: failed\r\n","Email":"a@x.example","From":"news@y.example",
+             "BouncedAt":"2019-12-17T08:58:33.6421112-05:00","DumpAvailable":true,"Inactive":true,"CanActivate":true},
+            {"Type":"AutoResponder","TypeCode":64,"Email":"b@x.example","BouncedAt":"2019-12-17T08:58:33-05:00"},
+            {"Type":"SpamNotification","TypeCode":512,"Email":"c@x.example","BouncedAt":"2019-12-17T08:58:33-05:00"}]}"#,
+        Format::Postmark,
+        &[
+            "1 Bounce a@x.example @1576591113 'The server was unable to deliver your message (ex: unknown user, mailbox not found).'",
+            "2 Event",
+            "3 Blocked c@x.example @1576591113",
+        ],
+    );
+    check(
+        b"email,status\na@x.example,active\nb@x.example,bounced\n",
+        Format::Csv,
+        &["2 Event", "3 Bounce b@x.example"],
     );
 }
 

@@ -3,6 +3,8 @@
 mod sentences;
 
 use serde_json::Value;
+use sm2tp_proto::date;
+use sm2tp_rules::imported::Imported;
 
 use self::sentences::SENTENCES;
 use super::{items, line, plain, time, word};
@@ -136,7 +138,13 @@ fn own(out: &mut String, words: &Words, value: &Value) {
             say(key, &[("at", &time(at))]);
         }
     }
-    if own["reply"].is_string() {
+    let imported = own["rule"].as_str().and_then(|rule| rule.parse::<Imported>().ok());
+    if let Some(Imported { from, day }) = imported {
+        say("imported", &[("list", from.as_str()), ("day", &date::iso(day.into()))]);
+        if own["reply"].is_string() {
+            say("list-said", &[("reply", &word(own, "reply").replace('\n', " "))]);
+        }
+    } else if own["reply"].is_string() {
         let who = match own["said_by"].as_str() {
             Some("smarthost") => "smarthost",
             Some(_) => "server",

@@ -86,6 +86,8 @@ pub const SENTENCES: Table = &[
     ("server", "the mail server said: {reply}", "le serveur a dit\u{a0}: {reply}"),
     ("somebody", "a mail server said: {reply}", "un serveur a dit\u{a0}: {reply}"),
     ("nobody", "this node found: {reply}", "ce nœud a constaté\u{a0}: {reply}"),
+    ("imported", "from the list of {list}, imported {day}", "de la liste de {list}, importée le {day}"),
+    ("list-said", "the list said: {reply}", "la liste disait\u{a0}: {reply}"),
     ("understood", "understood by rule {rule}", "compris par la règle {rule}"),
     (
         "soft",
