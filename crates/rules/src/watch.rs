@@ -397,7 +397,11 @@ impl Watch {
         self.strange_at = self.strange_at.min(now);
         self.last = now;
         self.recent.advance(now);
+        let day = self.usual.day;
         self.usual.advance(now);
+        if self.is_org && !self.is_settled {
+            self.usual.forget_new(self.usual.day.saturating_sub(day));
+        }
         // Once: a clock that starts in 1970 makes nobody a newcomer again.
         self.is_settled |= limits.warm_up_s <= now - self.born && ACTIVE_MIN <= self.usual.active;
     }

@@ -103,8 +103,9 @@ struct Takeovers {
     /// Seconds from the first mail until the (last) mailbox was slow, and blocked.
     slow_s: Spread,
     blocked_s: Spread,
-    /// Honest senders of the same organisation that became slow meanwhile.
+    /// Honest senders of the same organisation that became slow meanwhile, and blocked.
     beside: usize,
+    beside_blocked: usize,
     why: BTreeMap<String, usize>,
 }
 
@@ -230,6 +231,7 @@ struct Ended {
     slow_s: Option<u64>,
     blocked_s: Option<u64>,
     beside: usize,
+    beside_blocked: usize,
     why: Option<String>,
 }
 
@@ -237,30 +239,35 @@ fn takeover(abuse: Abuse, limits: &Limits, history: &Range<u64>, dice: &mut Dice
     let mut world = World::new(limits, Dice::new(dice.next(), 0), START);
     let victim = abuse.victim(dice);
     let mut people: Vec<Honest> = Vec::new();
-    for number in 0..abuse.mailboxes() + BESIDE {
-        let kind = if number < abuse.mailboxes() { victim } else { Kind::Person };
+    let kinds = std::iter::repeat_n(victim, abuse.mailboxes()).chain(BESIDE);
+    for (number, kind) in kinds.enumerate() {
         people.push(Honest::new(kind, &mut world, Dice::new(dice.next(), number as u64), 0));
     }
     let day = dice.within(history.start, history.end);
     live(&mut world, &mut people, 0..day);
-    let slowed_before: usize = people.iter().map(|person| world.fared(person.sender).slowed.len()).sum();
+    let wrongs = |world: &World<'_>, senders: &[usize]| {
+        let fared = senders.iter().map(|sender| world.fared(*sender));
+        fared.fold((0, 0), |(slowed, blocked), fared| (slowed + fared.slowed.len(), blocked + fared.blocked.len()))
+    };
     let start = START + day * DAY_S + dice.within(0, 24) * 3600;
     let (victims, beside) = people.split_at(abuse.mailboxes());
     abuse.strike(&mut world, victims, dice, start);
     let victims: Vec<usize> = victims.iter().map(|victim| victim.sender).collect();
     let beside: Vec<usize> = beside.iter().map(|person| person.sender).collect();
+    let before = wrongs(&world, &beside);
     live(&mut world, &mut people, day..day + 4);
     let fared = |sender: &usize| world.fared(*sender);
     let last = |of: fn(&world::Fared) -> Option<u64>| {
         let times: Option<Vec<u64>> = victims.iter().map(|sender| of(fared(sender))).collect();
         times.and_then(|times| times.into_iter().max()).map(|at| at.saturating_sub(start))
     };
-    let slowed_after: usize = victims.iter().chain(&beside).map(|sender| fared(sender).slowed.len()).sum();
+    let after = wrongs(&world, &beside);
     Ended {
         left: world.left,
         slow_s: last(|fared| fared.abuse_slowed),
         blocked_s: last(|fared| fared.abuse_blocked),
-        beside: slowed_after.saturating_sub(slowed_before),
+        beside: after.0 - before.0,
+        beside_blocked: after.1 - before.1,
         why: victims.first().and_then(|sender| fared(sender).why.clone()),
     }
 }
@@ -273,6 +280,7 @@ impl Takeovers {
         self.blocked_s.0.extend(ended.blocked_s);
         self.blocked += usize::from(ended.blocked_s.is_some());
         self.beside += ended.beside;
+        self.beside_blocked += ended.beside_blocked;
         let is_reached = match abuse.goal() {
             Goal::Left(most) => ended.left <= most,
             // Blocked in time, and nothing more left afterwards.
@@ -336,7 +344,7 @@ impl Figures {
         }
         let _ = writeln!(
             text,
-            "\n{:<13} {:>5} {:>10} {:>8} {:>8}  left: median, 95 %, most   blocked after: median, most   beside",
+            "\n{:<13} {:>5} {:>10} {:>8} {:>8}  left: median, 95 %, most   blocked after: median, most   beside: slow, blocked",
             "takeover", "count", "goal", "reached", "blocked"
         );
         for (name, takeovers) in &self.takeovers {
@@ -344,7 +352,7 @@ impl Figures {
             let time = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), time);
             let _ = writeln!(
                 text,
-                "{name:<13} {:>5} {:>10} {:>8} {:>8}  {:>12} {:>5} {:>6}   {:>22} {:>6} {:>8}",
+                "{name:<13} {:>5} {:>10} {:>8} {:>8}  {:>12} {:>5} {:>6}   {:>22} {:>6} {:>8} {:>8}",
                 takeovers.count,
                 takeovers.goal,
                 takeovers.reached,
@@ -355,6 +363,7 @@ impl Figures {
                 time(takeovers.blocked_s.at(50)),
                 time(takeovers.blocked_s.at(100)),
                 takeovers.beside,
+                takeovers.beside_blocked,
             );
         }
         text
@@ -372,8 +381,19 @@ fn time(seconds: u64) -> String {
 const DAY_S: u64 = 86_400;
 /// A Thursday, so that the days of the week are those of the world.
 const START: u64 = 20_454 * DAY_S;
-/// Honest people in the organisation of a takeover.
-const BESIDE: usize = 6;
+/// Who else sends in the organisation of a takeover.
+const BESIDE: [Kind; 10] = [
+    Kind::Person,
+    Kind::Person,
+    Kind::Person,
+    Kind::Person,
+    Kind::Person,
+    Kind::Person,
+    Kind::Association,
+    Kind::Shop,
+    Kind::Forwarder,
+    Kind::Form,
+];
 /// Seeds of takeovers begin after those of organisations.
 const TAKEOVERS: u64 = 1 << 32;
 /// Limits that the second curve tries, in hundredths.

@@ -71,7 +71,13 @@ fn shares(watch: &Watch, ask: &Question<'_>) -> Vec<Reason> {
 fn counted(watch: &Watch, ask: &Question<'_>, sign: Sign, what: Count, window: Window) -> Option<Reason> {
     let count = watch.recent.sum(what, window);
     let limits = ask.limits;
-    let full = f64::from(watch.floors(limits).of(sign, window));
+    // To an organisation that begins everybody is new, and how much is usual for it nobody knows.
+    let is_new_org = watch.is_org && !watch.is_settled;
+    if is_new_org && sign != Sign::Volume {
+        return None;
+    }
+    let room = if is_new_org { limits.usual_times } else { 1.0 };
+    let full = f64::from(watch.floors(limits).of(sign, window)) * room;
     let floor = full * watch.warm_up(limits);
     // Most senders stay below this for their whole life.
     if f64::from(count) <= floor * ask.percent / 100.0 {
@@ -173,29 +179,50 @@ fn networks(watch: &Watch, ask: &Question<'_>) -> Option<Reason> {
     Some(Reason { sign: Sign::Networks, window: Window::Day, count, of: count, limit, usual: 0, level: Level::Slow })
 }
 
-/// Its organisation is strange as a whole, and this sender writes to more new people than it ever does.
+/// Its organisation is strange as a whole, and this sender writes to more new people than it ever does: in all, or beside its
+/// busiest hour. An invitation to sixty is an hour of its year, and no reason why it should write to four strangers in every hour
+/// of a day.
 fn part_of_org(watch: &Watch, ask: &Question<'_>) -> Option<Reason> {
     if ask.org == Level::Normal {
         return None;
     }
     let [count, of] = [Count::New, Count::Asked].map(|what| watch.recent.sum(what, Window::Day));
-    let usual = watch.usual.high(Habit::New, Window::Day);
+    if !is_mostly_new(watch, ask, Window::Day) || !is_newer_than_usual(watch, count, of) {
+        return None;
+    }
+    let (usual, burst) = (watch.usual.high(Habit::New, Window::Day), watch.usual.high(Habit::New, Window::Minutes));
+    let beside = count - watch.recent.busiest_hour(Count::New).min(count);
+    let parts = [(count, usual), (beside, usual - burst)];
+    let parts = parts.into_iter().filter_map(|(counted, usual)| {
+        let limit = limit_of_part(watch, ask, usual);
+        let goes_on = limit.max(NEW_TODAY) * PART_BLOCKS < f64::from(counted);
+        let level = if goes_on { ask.org } else { Level::Slow };
+        let (is_above, limit, usual) = (limit * ask.percent / 100.0 < f64::from(counted), whole(limit), whole(usual));
+        let reason = Reason { sign: Sign::Org, window: Window::Day, count, of: of.max(count), limit, usual, level };
+        is_above.then_some(reason)
+    });
+    parts.max_by_key(|reason| reason.level)
+}
+
+/// People to whom a sender of a strange organisation may write for the first time within a day.
+fn limit_of_part(watch: &Watch, ask: &Question<'_>, usual: f64) -> f64 {
     let is_of_today = ask.now.saturating_sub(watch.born) < DAY_S;
     let own = f64::from(ask.limits.part_of_org).max(usual * PART_TIMES);
-    let limit = match ask.org {
+    match ask.org {
         // Senders that are invented one after the other are of today, and send one mail each.
         Level::Blocked if is_of_today => 0.0,
         Level::Blocked => own / 2.0,
         _ if is_of_today => NEW_TODAY,
         _ => own,
-    };
-    if f64::from(count) <= limit * ask.percent / 100.0 || u64::from(count) * 2 < u64::from(of) {
-        return None;
     }
-    let goes_on = limit.max(NEW_TODAY) * PART_BLOCKS < f64::from(count);
-    let level = if goes_on { ask.org } else { Level::Slow };
-    let (limit, usual) = (whole(limit), whole(usual));
-    Some(Reason { sign: Sign::Org, window: Window::Day, count, of: of.max(count), limit, usual, level })
+}
+
+/// The share of new ones is surely twice the usual one, or lies beyond the middle between that and all: what a thief sends is not
+/// hidden by how much its owner sends, and neither readers who joined since the last newsletter nor the customers of a shop
+/// are more than ever.
+fn is_newer_than_usual(watch: &Watch, count: u32, of: u32) -> bool {
+    let usual = watch.usual.permille(Count::New, Count::Asked) / 1000.0;
+    (usual * PART_TIMES).min(f64::midpoint(usual, 1.0)) < surely(count.into(), of.max(count).into())
 }
 
 /// The low end of what the share is likely to be; nothing of nothing.
@@ -224,7 +251,7 @@ const Z: f64 = 3.0;
 const DAY_S: u64 = 86_400;
 /// People to whom such a sender may write for the first time.
 const NEW_TODAY: f64 = 2.0;
-/// How many times the usual number of new people a sender may write to in a strange organisation.
+/// How many times the usual number, and share, of new people a sender may write to in a strange organisation.
 const PART_TIMES: f64 = 2.0;
 /// How many times its part of what is strange about an organisation blocks a sender: fifty that send a little are many.
 const PART_BLOCKS: f64 = 1.5;

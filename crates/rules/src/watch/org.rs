@@ -24,10 +24,14 @@ impl Org {
 
     /// Counts a recipient whom `sender` names, and says how it stands.
     pub fn attempt(&mut self, sender: &str, fact: &Attempt, limits: &Limits, now: u64) -> Level {
-        // A network is strange for a person; an organisation is everywhere.
-        let is_announced = self.sender(sender, fact.stream, now).is_announced(now);
+        let known = self.sender(sender, fact.stream, now);
+        let (is_announced, is_stopped) = (known.is_announced(now), known.level == Level::Blocked);
+        // What a thief still tries says nothing about the others. A network is strange for a person; an organisation is everywhere.
         let everywhere = Attempt { client: None, place: None, ..*fact };
-        let whole = self.whole.named(&everywhere, is_announced, Level::Normal, limits, now);
+        let whole = match is_stopped {
+            true => self.whole.level(Level::Normal, limits, now),
+            false => self.whole.named(&everywhere, is_announced, Level::Normal, limits, now),
+        };
         self.sender(sender, fact.stream, now).attempt(fact, whole, limits, now)
     }
 
@@ -139,13 +143,91 @@ mod tests {
     #[test]
     fn a_million_sender_addresses_take_bounded_memory_and_the_organisation_is_seen() {
         let (mut org, limits) = (Org::new(T0), Limits::default());
-        let mut slow = 0;
+        for n in 0..30_u64 {
+            let at = T0 + n * 86_400;
+            org.attempt("anna@x.example", &attempt(at, 1), &limits, at);
+        }
+        let (mut slow, start) = (0, T0 + 30 * 86_400);
         for n in 0..8_000_u64 {
-            let level = org.attempt(&format!("{n}@x.example"), &attempt(T0, n), &limits, T0 + n / 100);
+            let at = start + n / 100;
+            let level = org.attempt(&format!("{n}@x.example"), &attempt(at, 1000 + n), &limits, at);
             slow += u64::from(level != Level::Normal);
         }
         assert!(org.senders.len() <= SENDERS_MAX + 1);
         assert!(org.whole.level == Level::Blocked && 7_500 < slow, "{slow}");
+    }
+
+    #[test]
+    fn a_hundred_mailboxes_that_begin_on_one_day_are_no_attack_and_hide_none_afterwards() {
+        let (mut org, limits) = (Org::new(T0), Limits::default());
+        let day = 86_400;
+        // Twelve people each, of whom the second half is met on the second day.
+        for n in 0..20 * 100 * 6_u64 {
+            let (at, who, whom) = (T0 + n * 12, n % 100, n / 100 % 12);
+            let level = org.attempt(&format!("m{who}"), &attempt(at, who * 12 + whom), &limits, at);
+            assert_eq!((level, org.whole.level), (Level::Normal, Level::Normal), "{n}");
+        }
+        let start = T0 + 30 * day;
+        for n in 0..50 * 15_u64 {
+            let at = start + n * 20;
+            org.attempt(&format!("m{}", n % 50), &attempt(at, 10_000 + n), &limits, at);
+        }
+        let blocked = org.senders().filter(|(_, watch)| watch.level == Level::Blocked).count();
+        assert_eq!(blocked, 50);
+    }
+
+    #[test]
+    fn what_a_blocked_sender_still_tries_makes_nobody_else_strange() {
+        let (mut org, limits) = (Org::new(T0), Limits::default());
+        let day = 86_400;
+        for n in 0..30 * 12_u64 {
+            let (at, who) = (T0 + n * day / 12, n % 3);
+            org.attempt(&format!("m{who}"), &attempt(at, who), &limits, at);
+        }
+        let start = T0 + 30 * day;
+        for n in 0..5_000_u64 {
+            org.attempt("m0", &attempt(start + n, 1000 + n), &limits, start + n);
+        }
+        for n in 0..25_u64 {
+            let at = start + 5_000 + n;
+            assert_eq!(org.attempt("m1", &attempt(at, 90_000 + n), &limits, at), Level::Normal, "{n}");
+        }
+        assert_eq!((org.stood("m0"), org.whole.level), (Level::Blocked, Level::Normal));
+    }
+
+    #[test]
+    fn an_invitation_of_last_month_does_not_hide_what_goes_on_for_a_day_nor_does_a_busy_owner() {
+        #[track_caller]
+        fn check(guests: u64, own_a_day: u64) {
+            let (mut org, limits) = (Org::new(T0), Limits::default());
+            let day = 86_400;
+            let ordinary = |org: &mut Org, from: u64, days: u64| {
+                for n in 0..days * own_a_day {
+                    let at = from + n * day / own_a_day;
+                    org.attempt("anna", &attempt(at, n % 12), &limits, at);
+                }
+            };
+            ordinary(&mut org, T0, 30);
+            for n in 0..guests {
+                org.attempt("anna", &attempt(T0 + 30 * day, 500 + n), &limits, T0 + 30 * day);
+            }
+            ordinary(&mut org, T0 + 31 * day, 2);
+            let start = T0 + 33 * day;
+            let blocked = (0..72_u64).find(|n| {
+                let at = start + n * 1200;
+                // As many others keep it.
+                org.whole.set(Level::Blocked, "", at);
+                for m in 0..own_a_day / 72 {
+                    org.attempt("anna", &attempt(at, m % 12), &limits, at);
+                }
+                org.attempt("anna", &attempt(at, 1000 + n), &limits, at) == Level::Blocked
+            });
+            assert!(blocked.is_some_and(|n| n < 40), "{guests} guests, {own_a_day} a day: {blocked:?}");
+        }
+        check(0, 12);
+        check(55, 12);
+        check(0, 144);
+        check(55, 144);
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl Recent {
         }
     }
 
+    /// The most of an hour within the last day.
+    pub(super) fn busiest_hour(&self, what: Count) -> u32 {
+        self.hours.iter().map(|hour| hour.of(what)).max().unwrap_or_default()
+    }
+
     fn shift_back(&mut self, now: u64) {
         let by = self.now - now;
         let hours = self.now / SLOTS_AN_HOUR - now / SLOTS_AN_HOUR;

@@ -100,6 +100,13 @@ impl Usual {
         }
     }
 
+    /// Forgets so many days of new recipients faster than other habits: in the first weeks of an organisation those were new
+    /// because nobody was known, and months later they would hide fifty stolen mailboxes.
+    pub(super) fn forget_new(&mut self, days: u64) {
+        let fades = FIRST_WEEKS_FADE.powi(i32::try_from(days.min(DAYS_BACK_MAX)).unwrap_or(i32::MAX));
+        self.high[Habit::New as usize].iter_mut().for_each(|high| *high *= fades);
+    }
+
     /// A person said that what is counted now was in order.
     pub(super) fn accept(&mut self) {
         self.learn();
@@ -185,6 +192,8 @@ const HOURS_BACK_MAX: u64 = 24 * 7 * 26;
 const DAYS_BACK_MAX: u64 = 800;
 /// Half after 90 days: a newsletter that comes four times a year is still usual.
 const HIGH_FADES: f64 = 0.992_328;
+/// Half after two days.
+const FIRST_WEEKS_FADE: f64 = 0.7;
 /// Half after 60 days.
 const SUMS_FADE: f64 = 0.988_514;
 /// Half after 7 days.
