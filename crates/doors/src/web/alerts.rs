@@ -11,11 +11,11 @@ use sm2tp_store::ledger::Verdict;
 use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent};
 use super::frame::{Frame, Screen, show};
+use super::overview::title;
 use super::trouble;
 use super::visitor::Visitor;
-use crate::alerts::{Language, finding_title};
 use crate::control::Request;
-use crate::http::Door;
+use crate::http::{Door, Lang, Shared};
 
 #[derive(Template)]
 #[template(path = "web/alerts.html")]
@@ -54,7 +54,7 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
     let value = visitor.ask_for(&shared, Screen::Alerts, Request::AlertsList).await?;
     let tripped = visitor.ask_for(&shared, Screen::Alerts, Request::BreakerList).await?;
     let f = visitor.frame(&shared, Screen::Alerts).after(&query);
-    let all: Vec<Incident> = list(&value, "incidents").iter().map(|row| incident(row, f.lang.into())).collect();
+    let all: Vec<Incident> = list(&value, "incidents").iter().map(|row| incident(row, &shared, f.lang)).collect();
     let (open, mut over): (Vec<_>, Vec<_>) = all.into_iter().partition(|incident| incident.closed_at == 0);
     over.truncate(OVER_MAX);
     let targets = ["mail_domains", "webhooks"].into_iter().flat_map(|key| list(&value, key));
@@ -92,9 +92,9 @@ pub(super) async fn act(State(shared): Door, sent: Sent) -> Result<Response, Res
     }
 }
 
-fn incident(row: &Value, language: Language) -> Incident {
+fn incident(row: &Value, shared: &Shared, lang: Lang) -> Incident {
     let finding = serde_json::from_value(row["finding"].clone()).ok();
-    let title = finding.map(|finding| finding_title(&finding, number(row, "opened_at"), language));
+    let title = finding.map(|finding| title(finding, number(row, "opened_at"), shared, lang));
     Incident {
         // A finding that this version does not know has at least the words it was told with.
         title: title.unwrap_or_else(|| text(row, "title").to_owned()),

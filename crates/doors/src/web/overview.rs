@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use sm2tp_rules::access::Area;
+use sm2tp_rules::alerts::Finding;
 use sm2tp_store::federated::PeerState;
 use sm2tp_store::spool::Depth;
 
@@ -17,7 +18,7 @@ use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
 use crate::alerts::finding_title;
 use crate::control::Request;
-use crate::http::{Door, Refusal, Shared, open_page, said, waiting};
+use crate::http::{Door, Lang, Refusal, Shared, open_page, said, waiting};
 
 #[derive(Template)]
 #[template(path = "web/overview.html")]
@@ -170,7 +171,7 @@ async fn waits(shared: &Shared, visitor: &Visitor, held: u64) -> Result<Vec<Wait
     // These three are above already, with what there is to decide.
     let others = open.filter(|(key, _)| !["rules", "breaker", "sender"].iter().any(|kind| key.starts_with(kind)));
     found.extend(others.map(|(_, incident)| Waits {
-        word: finding_title(&incident.finding, incident.opened_at, lang.into()),
+        word: title(incident.finding, incident.opened_at, shared, lang),
         detail: String::new(),
         lang: "",
         path: "/alerts".to_owned(),
@@ -216,6 +217,14 @@ pub(super) fn provider_name(shared: &Shared, id: &str) -> String {
     let rules = shared.house.federation.publisher.classifier.rules();
     let named = rules.providers().iter().find(|provider| *provider.id == *id);
     named.map_or_else(|| id.to_owned(), |provider| provider.name.to_string())
+}
+
+/// The title of what is wrong, with providers as people call them.
+pub(super) fn title(mut finding: Finding, opened_at: u64, shared: &Shared, lang: Lang) -> String {
+    if let Finding::ExitRefused { provider, .. } | Finding::BreakerTripped { provider, .. } = &mut finding {
+        *provider = provider_name(shared, provider);
+    }
+    finding_title(&finding, opened_at, lang.into())
 }
 
 /// Class and words of the light of a score.

@@ -9,18 +9,24 @@ use toml::{Table, Value};
 pub fn settings(file: &str) -> Vec<Setting> {
     let given: Table = file.parse().unwrap_or_default();
     let (mut found, mut section, mut about) = (Vec::new(), String::new(), String::new());
+    // A sentence may be about several keys that follow it.
+    let mut is_example = false;
     for line in EXAMPLE.lines() {
         let line = line.trim_end();
         if line.is_empty() {
             about.clear();
+            is_example = false;
         } else if let Some(name) = header(line) {
             section = name.to_owned();
             about.clear();
+            is_example = false;
         } else if let Some(text) = line.strip_prefix("# ") {
             about = if about.is_empty() { text.to_owned() } else { format!("{about} {text}") };
         } else if let Some((key, value)) = key(line) {
-            // An example of what could be, as its sentence says, is no default.
-            let is_default = line.starts_with('#') && !about.contains("Example; by default");
+            if !about.is_empty() {
+                is_example = EXAMPLES.iter().any(|word| about.contains(word));
+            }
+            let is_default = line.starts_with('#') && !is_example;
             found.push(Setting {
                 given: lookup(&given, &section, key).map(shown),
                 default: is_default.then(|| value.to_owned()),
@@ -79,6 +85,8 @@ fn shown(value: &Value) -> String {
     out
 }
 
+/// How a sentence says that what follows could be, and is no default.
+const EXAMPLES: [&str; 4] = ["Example;", "Example.", "Examples;", "Examples."];
 /// The configuration with all its keys.
 pub const EXAMPLE: &str = include_str!("../../../../docs/sm2tp.toml.example");
 
@@ -101,7 +109,20 @@ mod tests {
             all.iter().find(|setting| setting.section == section && setting.key == key).unwrap().clone()
         };
         assert_eq!(of("http", "listen").default.as_deref(), Some("[\"127.0.0.1:8025\"]"));
-        assert_eq!(of("http", "public_url").default, None);
+        assert_eq!(of("smtp", "recipients_max").default.as_deref(), Some("1000"));
+        for (section, key) in [
+            ("http", "public_url"),
+            ("store", "database"),
+            ("store", "password_file"),
+            ("ldap", "servers"),
+            ("ldap", "base"),
+            ("ldap", "filter"),
+            ("ldap", "bind"),
+            ("logs.follow", "journal"),
+        ] {
+            let shown = all.iter().find(|setting| setting.section == section && setting.key == key);
+            assert_eq!(shown.and_then(|setting| setting.default.clone()), None, "[{section}] {key} is an example");
+        }
         assert!(of("http", "public_score").about.contains("everybody may see"));
     }
 
