@@ -16,7 +16,9 @@ pub(super) fn sums(out: &mut String, value: &Value) {
         line(out, &format!("{head:<40}{:>9}{:>9}{:>9}  since", "normal", "slow", "held"));
         for row in rows {
             let (name, since) = (word(row, "name"), time(row["oldest_at"].as_u64().unwrap_or_default()));
-            line(out, &format!("{name:<40}{:>9}{:>9}{:>9}  {since}", row["normal"], row["slow"], row["held"]));
+            // A value of JSON is printed without regard to a width.
+            let [normal, slow, held] = ["normal", "slow", "held"].map(|lane| row[lane].as_u64().unwrap_or_default());
+            line(out, &format!("{name:<40}{normal:>9}{slow:>9}{held:>9}  {since}"));
             if row["note"].is_string() {
                 line(out, &format!("    {}", in_a_line(&word(row, "note"))));
             }
@@ -83,4 +85,20 @@ pub(super) fn life(out: &mut String, value: &Value) {
 
 fn in_a_line(text: &str) -> String {
     text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_queue_stand_below_their_words() {
+        let row = |name: &str| serde_json::json!({ "name": name, "normal": 1, "slow": 0, "held": 12, "oldest_at": 951_782_400, "note": "busy\nnow" });
+        let mut out = String::new();
+        sums(&mut out, &serde_json::json!({ "domains": [row("x.example")], "orgs": [] }));
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines[0].find("slow").map(|at| at + 4), lines[1].find(" 0 ").map(|at| at + 2), "{out}");
+        assert!(lines[1].ends_with("        1        0       12  2000-02-29 00:00:00 UTC"), "{out}");
+        assert_eq!(lines[2], "    busy now");
+    }
 }
