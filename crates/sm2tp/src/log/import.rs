@@ -104,8 +104,7 @@ impl Importing<'_> {
         let writer = self.followed.format;
         let (mut line, mut shown) = (Vec::new(), 0);
         self.old.begin();
-        // A line without its end is not written to the end yet: it is the follower's.
-        while input.line(&mut line).map_err(unreadable)? && line.ends_with(b"\n") {
+        while input.line(&mut line).map_err(unreadable)? {
             self.done.lines += 1;
             if let Some(batch) = self.old.line(&line, &input.clock) {
                 self.tell(&source, writer, batch).await?;
@@ -167,10 +166,22 @@ impl Input {
         Ok(line)
     }
 
-    /// The next line with its end; a line that is too long comes in pieces. False at the end of the file.
+    /// The next line with its end. One that is too long is left out, all of it: what a stranger wrote behind so many octets must not
+    /// be taken for a line. False at the end of the file; a last line without its end is not written yet, and the follower's.
     fn line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
-        line.clear();
-        Ok(0 < Read::by_ref(&mut self.from).take(LINE_OCTETS_MAX).read_until(b'\n', line)?)
+        let mut passes_over = false;
+        loop {
+            line.clear();
+            let octets = Read::by_ref(&mut self.from).take(LINE_OCTETS_MAX).read_until(b'\n', line)?;
+            let is_whole = line.ends_with(b"\n");
+            if is_whole && !passes_over {
+                return Ok(true);
+            }
+            if !is_whole && (octets as u64) < LINE_OCTETS_MAX {
+                return Ok(false);
+            }
+            passes_over = !is_whole;
+        }
     }
 }
 
@@ -187,5 +198,31 @@ impl Read for Counted {
     }
 }
 
-/// A line; longer ones come in pieces.
+/// A line; longer ones are left out.
 const LINE_OCTETS_MAX: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::clock_at;
+
+    #[test]
+    fn a_line_that_is_too_long_is_left_out_with_its_tail_and_the_next_ones_are_read() {
+        let long = "x".repeat(LINE_OCTETS_MAX as usize);
+        for (text, want) in [
+            ("a\nb\nc", vec!["a\n", "b\n"]),
+            (&format!("a\n{long}tail\nb\n"), vec!["a\n", "b\n"]),
+            (&format!("{long}{long}\nb\n"), vec!["b\n"]),
+            (&format!("a\n{long}"), vec!["a\n"]),
+            ("", vec![]),
+        ] {
+            let (from, clock) = (Box::new(Cursor::new(text.as_bytes().to_vec())), clock_at(std::time::UNIX_EPOCH));
+            let mut input = Input { from, clock, read: Arc::default() };
+            let (mut line, mut read) = (Vec::new(), Vec::new());
+            while input.line(&mut line).unwrap() {
+                read.push(String::from_utf8(line.clone()).unwrap());
+            }
+            assert_eq!(read, want);
+        }
+    }
+}
