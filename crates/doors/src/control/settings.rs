@@ -23,6 +23,7 @@ pub(super) fn list(house: &House) -> Result<Value, Problem> {
             "default": setting.default,
             "source": source,
             "about": setting.about,
+            "about_fr": setting.about_fr,
         })
     });
     let mut all: Vec<Value> = of_file.collect();

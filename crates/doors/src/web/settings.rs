@@ -12,7 +12,7 @@ use super::form::encoded;
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
 use crate::control::Request;
-use crate::http::Door;
+use crate::http::{Door, Lang};
 
 /// One key of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,9 @@ pub struct Setting {
     pub given: Option<String>,
     /// What holds otherwise; none: nothing does.
     pub default: Option<String>,
-    /// What it means, in English, as the example of the configuration says it.
+    /// What it means, in English, as the example of the configuration says it, and in French.
     pub about: String,
+    pub about_fr: String,
 }
 
 #[derive(Template)]
@@ -73,16 +74,20 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor) -> Result<Respon
             sections.push(Section { name: name.to_owned(), settings: Vec::new() });
         }
         if let Some(section) = sections.last_mut() {
-            section.settings.push(of_file(row));
+            section.settings.push(of_file(row, visitor.lang));
         }
     }
     Ok(show(StatusCode::OK, visitor.lang, &Page { f, sections, own }))
 }
 
-fn of_file(row: &Value) -> Row {
+fn of_file(row: &Value, lang: Lang) -> Row {
+    let about = match lang {
+        Lang::En => "about",
+        Lang::Fr => "about_fr",
+    };
     Row {
         key: text(row, "key").to_owned(),
-        about: text(row, "about").to_owned(),
+        about: text(row, about).to_owned(),
         value: text(row, "value").to_owned(),
         default: text(row, "default").to_owned(),
         source: text(row, "source").to_owned(),

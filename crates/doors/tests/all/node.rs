@@ -349,6 +349,7 @@ fn settings() -> Arc<[Setting]> {
         given: given.map(str::to_owned),
         default: Some("\"off\"".into()),
         about: "What <b>it</b> means.".into(),
+        about_fr: "Ce que cela veut dire.".to_owned(),
     };
     [setting("listen", Some("[\"127.0.0.1:0\"]")), setting("public_score", None)].into()
 }

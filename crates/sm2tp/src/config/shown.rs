@@ -2,12 +2,15 @@
 //!
 //! The example of the configuration is the list: a test holds that it has every key and the defaults.
 
+use std::collections::HashMap;
+
 use sm2tp_doors::web::Setting;
 use toml::{Table, Value};
 
 /// All keys in the order of the example; `file` is a configuration that was read before without a fault.
 pub fn settings(file: &str) -> Vec<Setting> {
     let given: Table = file.parse().unwrap_or_default();
+    let french: HashMap<&str, &str> = FRENCH.lines().filter_map(|line| line.split_once('\t')).collect();
     let (mut found, mut section, mut about) = (Vec::new(), String::new(), String::new());
     // A sentence may be about several keys that follow it.
     let mut is_example = false;
@@ -33,6 +36,7 @@ pub fn settings(file: &str) -> Vec<Setting> {
                 section: section.clone(),
                 key: key.to_owned(),
                 about: std::mem::take(&mut about),
+                about_fr: french.get(format!("{section}.{key}").as_str()).copied().unwrap_or_default().to_owned(),
             });
         }
     }
@@ -87,6 +91,8 @@ fn shown(value: &Value) -> String {
 
 /// How a sentence says that what follows could be, and is no default.
 const EXAMPLES: [&str; 4] = ["Example;", "Example.", "Examples;", "Examples."];
+/// What the keys mean, in French: the key behind its section, a tab, the sentence.
+const FRENCH: &str = include_str!("about.fr.tsv");
 /// The configuration with all its keys.
 pub const EXAMPLE: &str = include_str!("../../../../docs/sm2tp.toml.example");
 
@@ -124,6 +130,18 @@ mod tests {
             assert_eq!(shown.and_then(|setting| setting.default.clone()), None, "[{section}] {key} is an example");
         }
         assert!(of("http", "public_score").about.contains("everybody may see"));
+    }
+
+    #[test]
+    fn what_a_key_means_is_said_in_french_where_it_is_said_in_english() {
+        let all = settings("");
+        let one_sided = all.iter().filter(|setting| setting.about.is_empty() != setting.about_fr.is_empty());
+        let one_sided: Vec<_> = one_sided.map(|setting| format!("{}.{}", setting.section, setting.key)).collect();
+        assert!(one_sided.is_empty(), "crates/sm2tp/src/config/about.fr.tsv: {one_sided:?}");
+        let keys: Vec<_> = FRENCH.lines().skip(1).map(|line| line.split_once('\t').unwrap().0).collect();
+        let is_known = |key: &&&str| all.iter().any(|setting| format!("{}.{}", setting.section, setting.key) == **key);
+        assert_eq!(keys.iter().filter(is_known).count(), keys.len(), "a key that there is no more");
+        assert!(!FRENCH.contains('\'') && FRENCH.contains("\u{a0};"), "’, and a no-break space before ; and :");
     }
 
     #[test]
