@@ -4,6 +4,7 @@
 
 use sm2tp_federation::feed::{HeadLine, heads_days};
 use sm2tp_federation::header::{HEADER_OCTETS, Header, HeaderError};
+use sm2tp_store::federated::Index;
 use tokio::time::Instant;
 
 use super::fetch::SEGMENT_MAX;
@@ -22,10 +23,13 @@ impl Poll<'_> {
         Ok(())
     }
 
-    /// Compares all heads once a day ([`heads_days`]), when the feed was read to its end. What is longer there is taken, what differs is proved.
+    /// Compares all heads once a day ([`heads_days`]), and when an origin that contradicted itself is let go on, when the feed was read to
+    /// its end. What is longer there is taken, what differs is proved.
     pub(super) async fn compare_heads(&mut self) -> Result<(), FollowError> {
         let now = crate::now();
-        if !self.memory.caught_up || now < self.memory.heads_at.saturating_add(self.memory.heads_days * DAY_S) {
+        let thaws = self.house.federation.store.look(Index::thaws);
+        let is_due = self.memory.heads_at.saturating_add(self.memory.heads_days * DAY_S) <= now;
+        if !self.memory.caught_up || !(is_due || self.memory.thaws != thaws) {
             return Ok(());
         }
         self.heads = None;
@@ -46,7 +50,7 @@ impl Poll<'_> {
                 Ok(()) => {}
             }
         }
-        (self.memory.heads_at, self.memory.heads_days) = (now, heads_days(lines.len()));
+        (self.memory.heads_at, self.memory.heads_days, self.memory.thaws) = (now, heads_days(lines.len()), thaws);
         Ok(())
     }
 

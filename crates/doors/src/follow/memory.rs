@@ -15,8 +15,10 @@ pub(super) struct Memory {
     pub keys_at: u64,
     /// Unix seconds when all logs were last compared.
     pub heads_at: u64,
-    /// The next time so many days later.
+    /// The next time so many days later, ...
     pub heads_days: u64,
+    /// ... or when an origin was let go on since: its newest was passed over.
+    pub thaws: u64,
     /// In the contact under way its feed was read to the end, and nothing was left.
     pub caught_up: bool,
     /// In the contact under way it has answered as the node that we know.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sm2tp_federation::feed::HeadLine;
 use sm2tp_federation::header::{Header, Position, Sealing};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record, Source};
@@ -164,6 +165,21 @@ fn whoever_signs_two_segments_for_one_place_is_stopped_with_a_proof_until_a_pers
     let record = Record::about(Class::HARD, Source(1), tag(9), now() - 7200);
     let anew = segment::seal(&sealing, &peer.log, &[record]).unwrap();
     peer.publishes(&[&one, &other, &next, &anew]);
+    let head = anew.header.header();
+    let line = HeadLine {
+        origin: peer.key(),
+        epoch: 1,
+        segno: 0,
+        last_sequence: head.next_sequence() - 1,
+        hash: head.hash(),
+        oldest_epoch: 0,
+        oldest_segno: 0,
+    };
+    let heads = serde_json::json!({ "heads": [line] }).to_string();
+    peer.answers("/fed/v1/heads", Answer::Octets(heads.into_bytes()));
+    // As it goes between people: the new epoch is there, and passed over, before ours hears of it.
+    wait_until("it is offered", LONG, || node.log().contains("segment 1.0 of node"));
+    assert_eq!(events(&node, &peer), 1);
     node.ask(&["peer", "trust", "two-faced", "--forgive"]);
     wait_until("its new epoch is taken", LONG, || events(&node, &peer) == 2);
     assert_eq!(peer.seen_by(&node)["contradicts_itself"], false);

@@ -66,6 +66,8 @@ pub struct Index {
     judged: HashMap<NodeKey, Judgement>,
     /// Those that signed two segments for one place (§8.10).
     contradicting: HashSet<NodeKey>,
+    /// How often one of them was let go on.
+    thaws: u64,
     /// Provider codes and hours in which they erred (§8.3).
     frozen: HashSet<(u8, u32)>,
     tags: Tags,
@@ -88,6 +90,7 @@ impl Index {
             standings: HashMap::new(),
             judged: HashMap::new(),
             contradicting: HashSet::new(),
+            thaws: 0,
             frozen: HashSet::new(),
             tags: Tags::default(),
             kept: HashMap::new(),
@@ -284,8 +287,23 @@ impl Index {
         &self.contradicting
     }
 
-    pub(super) fn contradicting_mut(&mut self) -> &mut HashSet<NodeKey> {
-        &mut self.contradicting
+    /// How often a person thought again: what was passed over until then is to be looked for.
+    #[must_use]
+    pub fn thaws(&self) -> u64 {
+        self.thaws
+    }
+
+    pub(super) fn freeze(&mut self, origin: NodeKey) {
+        self.contradicting.insert(origin);
+    }
+
+    pub(super) fn thaw(&mut self, origin: &NodeKey) {
+        self.thaws += u64::from(self.contradicting.remove(origin));
+    }
+
+    pub(super) fn set_contradicting(&mut self, frozen: HashSet<NodeKey>) {
+        self.thaws += u64::from(!self.contradicting.is_subset(&frozen));
+        self.contradicting = frozen;
     }
 
     /// What is thought of an origin; none for one that nobody vouches for.

@@ -20,7 +20,7 @@ impl Federated {
             proof = excluded.proof WHERE judged.proof IS NULL";
         let values = [origin.0[..].into(), octets[..].into()];
         let fresh = self.ledger.write(move |sql| Ok(sql.execute(put, &values)?)).await?;
-        self.write_index().contradicting_mut().insert(origin);
+        self.write_index().freeze(origin);
         Ok(fresh != 0)
     }
 
@@ -38,7 +38,7 @@ impl Federated {
         if self.ledger.write(move |sql| Ok(sql.execute(put, &values)?)).await? != 0 {
             tracing::error!(%node, "this node signed two descriptors with one number; nothing more is taken of it");
         }
-        self.write_index().contradicting_mut().insert(node);
+        self.write_index().freeze(node);
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Federated {
         let update = "UPDATE judged SET proof = NULL, epoch_min = $2 WHERE origin = $1";
         let values = [origin.0[..].into(), next.into()];
         self.ledger.write(move |sql| Ok(sql.execute(update, &values)?)).await?;
-        self.write_index().contradicting_mut().remove(&origin);
+        self.write_index().thaw(&origin);
         Ok(())
     }
 
@@ -91,10 +91,8 @@ impl Federated {
     }
 
     pub(super) async fn load_proofs(&self) -> Result<(), FederatedError> {
-        let frozen: Vec<NodeKey> = self.kept_proofs().await?.into_iter().map(|(origin, _)| origin).collect();
-        let mut index = self.write_index();
-        index.contradicting_mut().clear();
-        index.contradicting_mut().extend(frozen);
+        let frozen = self.kept_proofs().await?.into_iter().map(|(origin, _)| origin).collect();
+        self.write_index().set_contradicting(frozen);
         Ok(())
     }
 }
