@@ -111,11 +111,6 @@ impl<'a> Line<'a> {
             return Self::of_rfc5424(rest);
         }
         let (stamp, rest) = Stamp::read(line)?;
-        Self::behind(stamp, rest)
-    }
-
-    /// Reads what is behind the time of a line.
-    pub(crate) fn behind(stamp: Stamp, rest: &'a str) -> Option<Self> {
         let (host, rest) = word(rest.strip_prefix(' ')?)?;
         // `postfix/smtp[4631]: `, `exim: `. A program has no spaces in its name.
         let end = memchr::memchr3(b' ', b':', b'[', rest.as_bytes())?;

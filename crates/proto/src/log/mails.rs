@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stamp::Last;
 use super::under_way::{Mail, Name, UnderWay, Waiting};
 use super::{Aside, Attempt, Came, Clock, Line, Origin, Reach, Said, Stamp, aside, exim, postfix};
 use crate::delivery::{Delivery, What};
@@ -14,7 +13,6 @@ use crate::{Enhanced, Reply};
 #[derive(Debug)]
 pub struct Mails {
     under_way: UnderWay,
-    last: Option<Last>,
     pub seen: Seen,
 }
 
@@ -111,7 +109,7 @@ impl Mails {
     /// Some 300 octets for each mail that is under way.
     #[must_use]
     pub fn new(mails_max: usize) -> Self {
-        Self { under_way: UnderWay::new(mails_max), last: None, seen: Seen::default() }
+        Self { under_way: UnderWay::new(mails_max), seen: Seen::default() }
     }
 
     /// Reads a line of this program's log, of Exim's main log or by way of syslog; `each` gets the outcomes that it completes.
@@ -133,22 +131,17 @@ impl Mails {
     }
 
     fn hear_postfix(&mut self, line: &str, clock: &Clock, each: &mut impl FnMut(Heard<'_>)) {
-        let again = self.last.and_then(|last| Some((last, last.again(line, clock)?)));
-        let head = again.map_or_else(|| Line::read(line), |(last, rest)| Line::behind(last.stamp, rest));
-        let Some(head) = head else { return };
-        if again.is_none() {
-            self.last = Last::of(line, head.stamp, clock);
-        }
-        let at = || again.map_or_else(|| head.stamp.unix(clock), |(last, _)| last.at);
-        let read = postfix::read(head.text);
+        let Some(line) = Line::read(line) else { return };
+        let at = || line.stamp.unix(clock);
+        let read = postfix::read(line.text);
         // What is refused as a whole is gone, and has a reason.
         if matches!(read, None | Some((_, Said::Gone)))
-            && let Some(aside) = aside::by_postfix(head.program, head.text)
+            && let Some(aside) = aside::by_postfix(line.program, line.text)
         {
             each(Heard::Aside(at(), aside));
         }
         let Some((queue_id, said)) = read else { return };
-        let name = Name { host: head.host, instance: head.instance(), queue_id };
+        let name = Name { host: line.host, instance: line.instance(), queue_id };
         self.take(Writer::Postfix, name, said, at, each);
     }
 

@@ -23,30 +23,6 @@ pub struct Clock {
     pub offset_s: i64,
 }
 
-/// A time of syslog's old form with what it means. Most lines of a busy log say the one of the line before again.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Last {
-    octets: [u8; UNDATED_OCTETS],
-    clock: Clock,
-    pub stamp: Stamp,
-    /// Unix seconds.
-    pub at: u64,
-}
-
-impl Last {
-    /// The time at the start of `line`, which was read from it; none where it is of another form.
-    pub(super) fn of(line: &str, stamp: Stamp, clock: &Clock) -> Option<Self> {
-        let octets = line.as_bytes().first_chunk().filter(|first| first[0].is_ascii_alphabetic())?;
-        stamp.year.is_none().then(|| Self { octets: *octets, clock: *clock, stamp, at: stamp.unix(clock) })
-    }
-
-    /// What is behind it, where `line` begins with the same.
-    pub(super) fn again<'a>(&self, line: &'a str, clock: &Clock) -> Option<&'a str> {
-        let is_same = line.as_bytes().first_chunk() == Some(&self.octets) && *clock == self.clock;
-        is_same.then(|| &line[UNDATED_OCTETS..])
-    }
-}
-
 impl Stamp {
     /// Reads `Nov 21 23:15:08`, `2026-11-21T23:49:06.582466+01:00`, or Exim's `2026-11-22 00:13:10.123 +0100`; answers with the
     /// rest behind it.
@@ -164,9 +140,6 @@ fn zone(text: &str) -> (Option<i64>, &str) {
 
 const DAY_S: u64 = 86_400;
 
-/// `Nov 21 23:15:08`
-const UNDATED_OCTETS: usize = 15;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,20 +151,6 @@ mod tests {
     fn check(text: &str, want: Option<(u64, &str)>) {
         let clock = Clock { latest: NOW, offset_s: 3600 };
         assert_eq!(Stamp::read(text).map(|(stamp, rest)| (stamp.unix(&clock), rest)), want, "{text}");
-    }
-
-    #[test]
-    fn a_time_is_known_again_with_the_clock_by_which_it_was_read() {
-        let clock = |latest| Clock { latest, offset_s: 3600 };
-        let read = |line: &str| Last::of(line, Stamp::read(line).unwrap().0, &clock(NOW));
-        let last = read("Nov 21 23:15:08 vm x").unwrap();
-        assert_eq!(last.at, Stamp::read("Nov 21 23:15:08").unwrap().0.unix(&clock(NOW)));
-        assert_eq!(last.again("Nov 21 23:15:08 é", &clock(NOW)), Some(" é"));
-        for other in ["Nov 21 23:15:09 é", "Nov 21 23:15:0", "Nov  1 23:15:08 x", ""] {
-            assert_eq!(last.again(other, &clock(NOW)), None, "{other}");
-        }
-        assert_eq!(last.again("Nov 21 23:15:08 é", &clock(NOW + 400 * DAY_S)), None, "another year");
-        assert!(read("2026-11-21T23:49:06.582466+01:00 vm x").is_none());
     }
 
     #[test]

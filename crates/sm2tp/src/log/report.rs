@@ -1,11 +1,12 @@
 //! The answers to an administrator's questions about a log, as tables for a terminal or a page.
 
+use hashbrown::HashMap;
 use sm2tp_proto::date;
 use sm2tp_proto::log::Seen;
 use sm2tp_rules::Cause;
 
 use super::Counts;
-use super::table::{Row, Rows, TOP, Table, Traffic, Wrong, top};
+use super::table::{Row, TOP, Table, Traffic, Wrong, top};
 use super::titles::TITLES;
 use crate::config::Language;
 use crate::show;
@@ -134,12 +135,12 @@ fn hours(words: &Words, table: &Table) -> Section {
 }
 
 fn troubles(words: &Words, table: &Table) -> Section {
-    let mut troubles: Vec<(Cause, &str, u64, &str)> = Vec::new();
+    let mut troubles: Vec<(Cause, &String, u64, &str)> = Vec::new();
     for (cause, places) in &table.troubles {
         troubles.extend(places.iter().map(|(at, trouble)| (*cause, at, trouble.count, trouble.last.as_str())));
     }
     troubles.sort_by(|a, b| b.2.cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
-    let row = |(cause, at, count, last): (Cause, &str, u64, &str)| {
+    let row = |(cause, at, count, last): (Cause, &String, u64, &str)| {
         vec![text(&format!("{cause} {at}")), Cell::Count(count), text(last)]
     };
     let rows = troubles.into_iter().take(TOP).map(row).collect();
@@ -172,7 +173,12 @@ fn wrong(words: &Words, table: &Table) -> Section {
 }
 
 /// The largest rows of a map.
-fn rows(words: &Words, (title, name): (&str, &'static str), map: &Rows<Row>, cells: fn(&Row) -> Vec<Cell>) -> Section {
+fn rows(
+    words: &Words,
+    (title, name): (&str, &'static str),
+    map: &HashMap<String, Row>,
+    cells: fn(&Row) -> Vec<Cell>,
+) -> Section {
     let rows = top(map, |row| all(&row.results)).into_iter().map(|(name, row)| {
         let mut cells_of = vec![text(name)];
         cells_of.extend(cells(row));
@@ -184,7 +190,7 @@ fn rows(words: &Words, (title, name): (&str, &'static str), map: &Rows<Row>, cel
 fn by_size<V>(
     words: &Words,
     (title, name): (&str, &'static str),
-    rows: Vec<(&str, &V)>,
+    rows: Vec<(&String, &V)>,
     of: impl Fn(&V) -> (u64, u64),
 ) -> Section {
     let rows = rows.into_iter().map(|(name, value)| {
@@ -194,7 +200,7 @@ fn by_size<V>(
     section(words, title, &[name, "octets", "mails"], &[], rows.collect())
 }
 
-fn counted(words: &Words, (title, name): (&str, &'static str), rows: Vec<(&str, &u64)>) -> Section {
+fn counted(words: &Words, (title, name): (&str, &'static str), rows: Vec<(&String, &u64)>) -> Section {
     let rows = rows.into_iter().map(|(why, count)| vec![text(why), Cell::Count(*count)]).collect();
     section(words, title, &[name, "count"], &[], rows)
 }

@@ -4,40 +4,32 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
 use sm2tp_proto::log::{Aside, Outcome, Reach, Severity, Status};
 use sm2tp_rules::Cause;
 
 use super::{Counts, Meaning};
 
-/// The counts.
+/// The counts. Each map has [`ROWS_MAX`] rows at most; what comes later is counted together.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// Seconds east of Greenwich of the clock by which days and hours are told.
     offset_s: i64,
     pub days: BTreeMap<u64, Traffic>,
     pub hours: [Traffic; 24],
-    pub domains: Rows<Row>,
+    pub domains: HashMap<String, Row>,
     /// Servers and transports that mail was handed to.
-    pub hosts: Rows<Row>,
-    pub senders: Rows<Sender>,
-    pub recipients: Rows<Row>,
+    pub hosts: HashMap<String, Row>,
+    pub senders: HashMap<String, Sender>,
+    pub recipients: HashMap<String, Row>,
     /// By cause and provider or host, with the last words.
-    pub troubles: BTreeMap<Cause, Rows<Trouble>>,
+    pub troubles: BTreeMap<Cause, HashMap<String, Trouble>>,
     /// What was refused at the door, by stage and reason; what was held or thrown away, likewise.
-    pub refusals: Rows<u64>,
+    pub refusals: HashMap<String, u64>,
     /// By severity and program, with the text.
-    pub complaints: BTreeMap<Severity, Rows<u64>>,
+    pub complaints: BTreeMap<Severity, HashMap<String, u64>>,
     pub total: Total,
     /// The names of rows, put together.
     name: String,
-}
-
-/// Rows by their names, at most [`ROWS_MAX`]; what comes later is counted together.
-#[derive(Debug)]
-pub(super) struct Rows<V> {
-    named: HashMap<String, V>,
-    others: Option<V>,
 }
 
 /// The mail of a day or an hour.
@@ -100,18 +92,18 @@ impl Table {
         let domain = domain(outcome.recipient);
         let octets = outcome.octets.filter(|_| outcome.status == Status::Sent).unwrap_or(0);
         self.total.octets_sent += octets;
-        self.domains.row(&domain).add(outcome.status, octets);
-        self.recipients.row(outcome.recipient).add(outcome.status, octets);
+        named(&mut self.domains, &domain).add(outcome.status, octets);
+        named(&mut self.recipients, outcome.recipient).add(outcome.status, octets);
         let host = outcome.host.or(outcome.delivery.host);
         if let Some(host) = host {
-            self.hosts.row(host).add(outcome.status, octets);
+            named(&mut self.hosts, host).add(outcome.status, octets);
         }
         let cause = meaning.map(|meaning| meaning.cause);
         let is_first = outcome.first == Some(0);
         self.total.octets_came += outcome.octets.filter(|_| is_first).unwrap_or(0);
         // Reports have no sender of their own.
         if let Some(sender) = outcome.login.or(outcome.sender).filter(|sender| !sender.is_empty()) {
-            let sender = self.senders.row(sender);
+            let sender = named(&mut self.senders, sender);
             sender.results.add(outcome.status);
             sender.no_such_address += u64::from(cause == Some(Cause::Address) && outcome.status == Status::Bounced);
             sender.refused_content += u64::from(cause == Some(Cause::Content));
@@ -120,7 +112,7 @@ impl Table {
         }
         if let (Some(meaning), Reach::Server | Reach::Nobody) = (meaning, outcome.reach) {
             let at = meaning.provider.as_deref().or(host).unwrap_or(&domain);
-            let trouble = self.troubles.entry(meaning.cause).or_default().row(at);
+            let trouble = named(self.troubles.entry(meaning.cause).or_default(), at);
             trouble.count += 1;
             trouble.last.clear();
             trouble.last.push_str(cut(outcome.text));
@@ -145,14 +137,14 @@ impl Table {
             Aside::Trouble { severity, program, text } => {
                 self.total.complaints += 1;
                 put_together(&mut self.name, program, text);
-                *self.complaints.entry(*severity).or_default().row(&self.name) += 1;
+                *named(self.complaints.entry(*severity).or_default(), &self.name) += 1;
             }
         }
     }
 
     fn count_refusal(&mut self, stage: &str, why: &str) {
         put_together(&mut self.name, stage, why);
-        *self.refusals.row(&self.name) += 1;
+        *named(&mut self.refusals, &self.name) += 1;
     }
 
     /// The day and the hour of this time.
@@ -164,39 +156,10 @@ impl Table {
 
     /// Senders with shares that honest ones do not have.
     pub(super) fn wrong_senders(&self) -> Vec<(&str, Wrong)> {
-        let wrong = self.senders.iter().filter_map(|(name, sender)| Some((name, sender.looks_wrong()?)));
+        let wrong = self.senders.iter().filter_map(|(name, sender)| Some((name.as_str(), sender.looks_wrong()?)));
         let mut wrong: Vec<_> = wrong.collect();
         wrong.sort();
         wrong
-    }
-}
-
-impl<V> Default for Rows<V> {
-    fn default() -> Self {
-        Self { named: HashMap::new(), others: None }
-    }
-}
-
-impl<V: Default> Rows<V> {
-    /// The row of this name, or the one for all others. One look, because most of a large table is in no cache.
-    fn row(&mut self, name: &str) -> &mut V {
-        let has_room = self.named.len() < ROWS_MAX;
-        match self.named.entry_ref(name) {
-            EntryRef::Occupied(row) => row.into_mut(),
-            EntryRef::Vacant(row) if has_room => row.insert(V::default()),
-            EntryRef::Vacant(_) => self.others.get_or_insert_default(),
-        }
-    }
-}
-
-impl<V> Rows<V> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
-        let named = self.named.iter().map(|(name, row)| (name.as_str(), row));
-        named.chain(self.others.iter().map(|row| (OTHERS, row)))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.named.len() + usize::from(self.others.is_some())
     }
 }
 
@@ -225,9 +188,9 @@ impl Sender {
 }
 
 /// The largest rows; those of equal size by name.
-pub(super) fn top<V>(rows: &Rows<V>, size: impl Fn(&V) -> u64) -> Vec<(&str, &V)> {
-    let mut rows: Vec<_> = rows.iter().filter(|(_, value)| 0 < size(value)).collect();
-    let order = |(a, of_a): &(&str, &V), (b, of_b): &(&str, &V)| size(of_b).cmp(&size(of_a)).then(a.cmp(b));
+pub(super) fn top<V>(map: &HashMap<String, V>, size: impl Fn(&V) -> u64) -> Vec<(&String, &V)> {
+    let mut rows: Vec<_> = map.iter().filter(|(_, value)| 0 < size(value)).collect();
+    let order = |(a, of_a): &(&String, &V), (b, of_b): &(&String, &V)| size(of_b).cmp(&size(of_a)).then(a.cmp(b));
     // Sorting all of a hundred thousand took a tenth of the time that the log took.
     if TOP < rows.len() {
         rows.select_nth_unstable_by(TOP, order);
@@ -244,6 +207,12 @@ fn domain(recipient: &str) -> Cow<'_, str> {
         true => Cow::Owned(domain.to_ascii_lowercase()),
         false => Cow::Borrowed(domain),
     }
+}
+
+/// The row of this name, or the one for all others.
+fn named<'a, V: Default>(map: &'a mut HashMap<String, V>, name: &str) -> &'a mut V {
+    let has_room = map.len() < ROWS_MAX || map.contains_key(name);
+    map.entry_ref(if has_room { name } else { OTHERS }).or_default()
 }
 
 fn put_together(name: &mut String, first: &str, text: &str) {
