@@ -1,6 +1,8 @@
 //! The newest events of the tag index, in memory until there are enough for a run.
 
-use hashbrown::{HashMap, hash_map};
+use std::collections::HashMap;
+use std::collections::hash_map;
+
 use sm2tp_federation::tags::Tag;
 
 use super::gone::Place;
@@ -10,8 +12,7 @@ use super::run::Rows;
 /// Events by tag. Of one origin about one tag the newest is kept.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
-    /// The last slot of each tag. Tags are what strangers choose: hashbrown's own hash has a secret, and is several times as fast as that
-    /// of the standard library, which was a tenth of what taking a segment costs.
+    /// The last slot of each tag. Tags are what strangers choose, so that the hash is one with a secret.
     heads: HashMap<Tag, u32>,
     slots: Vec<Slot>,
     rows: Option<Rows>,
