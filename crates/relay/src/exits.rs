@@ -125,16 +125,19 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn each_exit_has_its_own_place_at_a_site() {
-        let exit = |name: &str, orgs: &[&str]| Exit {
+    fn exit(name: &str, orgs: &[&str]) -> Exit {
+        Exit {
             name: name.into(),
             addresses: Vec::new(),
             hello: "a.example.org".into(),
             weight: 1,
             orgs: orgs.iter().map(|&org| org.to_owned()).collect(),
             streams: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn each_exit_has_its_own_place_at_a_site() {
         let site = Arc::new(Site::found(Vec::new(), 25, crate::route::FoundBy::Dns));
         let new = |exits| Exits::new(exits, Paused::open(Path::new("/nowhere")).unwrap());
         let two = new(vec![exit("a", &[]), exit("b", &["asso"])]);
@@ -148,14 +151,6 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("sm2tp-exits-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let paused = Paused::open(&folder).unwrap();
-        let exit = |name: &str, orgs: &[&str]| Exit {
-            name: name.into(),
-            addresses: Vec::new(),
-            hello: "a.example.org".into(),
-            weight: 1,
-            orgs: orgs.iter().map(|&org| org.to_owned()).collect(),
-            streams: Vec::new(),
-        };
         let exits = Exits::new(vec![exit("a", &[]), exit("b", &[]), exit("own", &["asso"])], paused.clone());
         let names = |org: &str| {
             let mut names: Vec<_> = exits.order(org, Stream::Bulk).iter().map(|exit| exit.name.to_string()).collect();
@@ -177,12 +172,8 @@ mod tests {
     #[test]
     fn an_exit_sends_from_its_own_family_or_not_at_all() {
         let exit = |addresses: &[&str]| Exit {
-            name: "a".into(),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            hello: "a.example.org".into(),
-            weight: 1,
-            orgs: Vec::new(),
-            streams: Vec::new(),
+            ..exit("a", &[])
         };
         let (four, six): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
         assert_eq!(exit(&[]).source(six), Source::System);
