@@ -26,7 +26,7 @@ use tokio::time::sleep;
 pub use self::file::source;
 use self::file::{Following, Piece};
 use self::journal::{Entry, Journal};
-pub use self::old::OldLines;
+pub use self::old::{OldCounts, OldLines};
 pub(crate) use self::reading::Reading;
 use self::wake::Wake;
 use self::watching::Noted;

@@ -11,7 +11,7 @@ use super::operation::Given;
 use super::problem::Problem;
 use super::{Shared, asker};
 use crate::control::{self, OldLog, OldResult, Request};
-use crate::logs::{OldLines, source};
+use crate::logs::{OldCounts, OldLines, source};
 use crate::now;
 
 /// What was said of the log, checked by the table.
@@ -24,19 +24,11 @@ struct Asked {
     source: String,
 }
 
-/// What became of its results.
-#[derive(Default)]
-struct Done {
-    taken: u64,
-    known: u64,
-    overtaken: u64,
-}
-
 /// Counts the whole lines of `log`, batch by batch, as the asker may: a part that was counted is known when the rest comes again.
 pub(super) async fn import(shared: &Shared, token: &Token, given: &Given, log: &[u8]) -> Result<Value, Problem> {
     let first = log.split(|octet| *octet == b'\n').next().unwrap_or_default();
     let asked = Asked::of(given, first)?;
-    let (mut old, mut done, mut lines) = (OldLines::new(asked.writer), Done::default(), 0_u64);
+    let (mut old, mut done, mut lines) = (OldLines::new(asked.writer), OldCounts::default(), 0_u64);
     for line in log.split_inclusive(|octet| *octet == b'\n').filter(|line| line.ends_with(b"\n")) {
         lines += 1;
         if let Some(batch) = old.line(line, &asked.clock) {
@@ -52,7 +44,7 @@ async fn tell(
     token: &Token,
     asked: &Asked,
     results: Vec<OldResult>,
-    done: &mut Done,
+    done: &mut OldCounts,
 ) -> Result<(), Problem> {
     if results.is_empty() {
         return Ok(());
@@ -66,10 +58,7 @@ async fn tell(
     };
     let (house, onward) = (shared.house.clone(), shared.onward.clone());
     let said = control::answer_to(house, onward, asker(token), Request::LogImport { log }).await?;
-    let count = |key: &str| said[key].as_u64().unwrap_or(0);
-    done.taken += count("taken");
-    done.known += count("known");
-    done.overtaken += count("overtaken");
+    done.add(&said);
     Ok(())
 }
 

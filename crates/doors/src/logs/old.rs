@@ -1,5 +1,7 @@
 //! Lines of a log from before the node followed it, as results in batches that a control request can carry.
 
+use serde::Serialize;
+use serde_json::Value;
 use sm2tp_proto::log::{Clock, Mails, Outcome, Writer};
 
 use crate::control::OldResult;
@@ -11,6 +13,24 @@ pub struct OldLines {
     /// Octets of the file up to here.
     end: u64,
     results: Vec<OldResult>,
+}
+
+/// What became of the results of old lines.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct OldCounts {
+    pub taken: u64,
+    pub known: u64,
+    pub overtaken: u64,
+}
+
+impl OldCounts {
+    /// Adds what was said of a batch.
+    pub fn add(&mut self, said: &Value) {
+        let count = |key: &str| said[key].as_u64().unwrap_or(0);
+        self.taken += count("taken");
+        self.known += count("known");
+        self.overtaken += count("overtaken");
+    }
 }
 
 impl OldLines {

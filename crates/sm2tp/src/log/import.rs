@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use sm2tp_doors::control::{OldLog, OldResult, Request};
-use sm2tp_doors::logs::{self, OldLines};
+use sm2tp_doors::logs::{self, OldCounts, OldLines};
 use sm2tp_proto::log::{Clock, Writer};
 
 use super::{READ_OCTETS, clock, unpacked};
@@ -40,14 +40,15 @@ pub async fn import(
             .map_or(sm2tp_rules::Stream::Personal, |policy| outward::stream_of(policy.stream)),
         old: OldLines::new(format),
         progress: Progress::new(Some(octets)),
-        done: Done::default(),
+        lines: 0,
+        counts: OldCounts::default(),
     };
     for file in files {
         importing.file(file).await?;
     }
-    let Importing { progress, done, .. } = importing;
+    let Importing { progress, lines, counts, .. } = importing;
     drop(progress);
-    let Done { lines, taken, known, overtaken } = done;
+    let OldCounts { taken, known, overtaken } = counts;
     say(&match as_json {
         true => json!({ "lines": lines, "taken": taken, "known": known, "overtaken": overtaken }).to_string(),
         false => format!(
@@ -78,21 +79,14 @@ fn followed(config: &Config, format: LogFormat, log: Option<&Path>) -> Result<Lo
     }
 }
 
-#[derive(Default)]
-struct Done {
-    lines: u64,
-    taken: u64,
-    known: u64,
-    overtaken: u64,
-}
-
 struct Importing<'a> {
     node: Node<'a>,
     followed: LogFile,
     stream: sm2tp_rules::Stream,
     old: OldLines,
     progress: Progress,
-    done: Done,
+    lines: u64,
+    counts: OldCounts,
 }
 
 impl Importing<'_> {
@@ -105,17 +99,17 @@ impl Importing<'_> {
         let (mut line, mut shown) = (Vec::new(), 0);
         self.old.begin();
         while input.line(&mut line).map_err(unreadable)? {
-            self.done.lines += 1;
+            self.lines += 1;
             if let Some(batch) = self.old.line(&line, &input.clock) {
                 self.tell(&source, writer, batch).await?;
                 let read = input.read.load(Ordering::Relaxed);
-                self.progress.show(read - shown, self.done.taken + self.done.known);
+                self.progress.show(read - shown, self.counts.taken + self.counts.known);
                 shown = read;
             }
         }
         let rest = self.old.rest();
         self.tell(&source, writer, rest).await?;
-        self.progress.show(input.read.load(Ordering::Relaxed) - shown, self.done.taken + self.done.known);
+        self.progress.show(input.read.load(Ordering::Relaxed) - shown, self.counts.taken + self.counts.known);
         Ok(())
     }
 
@@ -131,10 +125,7 @@ impl Importing<'_> {
             results,
         };
         let said: Value = self.node.ask(&Request::LogImport { log }).await?;
-        let count = |key: &str| said[key].as_u64().unwrap_or(0);
-        self.done.taken += count("taken");
-        self.done.known += count("known");
-        self.done.overtaken += count("overtaken");
+        self.counts.add(&said);
         Ok(())
     }
 }
