@@ -136,7 +136,9 @@ impl Dns {
     /// # Errors
     /// [`LocalFailure::NoSuchDomain`] and [`LocalFailure::NullMx`] are final, [`LocalFailure::DnsFailure`] is not.
     pub async fn mail_hosts(&self, domain: &Domain) -> Result<MailHosts, LocalFailure> {
-        let name = absolute(domain.as_str())?;
+        // As the DNS has it: the name of a host is asked for in handshakes, too.
+        let domain = domain.to_ascii().ok_or(LocalFailure::NoSuchDomain)?;
+        let name = absolute(domain.as_str()).ok_or(LocalFailure::NoSuchDomain)?;
         // Without MX the host is the domain itself: whoever signs its addresses signs that there is no MX, too.
         let implicit = || MailHosts { hosts: vec![(0, domain.to_string())], secure: self.validates() };
         let found = match self.look_up(name, RecordType::MX).await {
@@ -174,7 +176,8 @@ impl Dns {
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse() {
             return Ok(Addresses { found: vec![address], secure: false, alias_of: None });
         }
-        let name = absolute(host)?;
+        // A name that no host has says nothing about the domain, which may have other hosts.
+        let name = absolute(host).ok_or(LocalFailure::NoMailHost)?;
         let asks = |family| self.ip.uses(family);
         let look_up = async |family, wanted: bool| match wanted {
             true => self.look_up(name.clone(), family).await,
@@ -201,7 +204,7 @@ impl Dns {
     /// # Errors
     /// [`Missing::Failure`]: whether there are any is not known.
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Vec<Tlsa>, Missing> {
-        let name = absolute(&format!("_{port}._tcp.{host}")).map_err(|_| Missing::Name)?;
+        let name = absolute(&format!("_{port}._tcp.{host}")).ok_or(Missing::Name)?;
         match self.look_up(name, RecordType::TLSA).await {
             Ok(found) if found.secure => Ok(found.records.iter().filter_map(tlsa).take(TLSA_MAX).collect()),
             Ok(_) | Err(Missing::Name | Missing::Records) => Ok(Vec::new()),
@@ -214,7 +217,7 @@ impl Dns {
     /// # Errors
     /// [`Missing`]; a name without TXT records has none, which is no error.
     pub async fn texts(&self, name: &str) -> Result<Vec<String>, Missing> {
-        let name = absolute(name).map_err(|_| Missing::Name)?;
+        let name = absolute(name).ok_or(Missing::Name)?;
         match self.look_up(name, RecordType::TXT).await {
             Ok(found) => Ok(found.records.iter().filter_map(text).take(TEXTS_MAX).collect()),
             Err(Missing::Failure) => Err(Missing::Failure),
@@ -305,11 +308,13 @@ fn name_server(server: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(server.ip(), true, connections.into())
 }
 
-/// A name with its final dot: the search list of the machine has no say about where mail goes.
-fn absolute(name: &str) -> Result<Name, LocalFailure> {
-    let mut name = Name::from_utf8(name).map_err(|_| LocalFailure::NoSuchDomain)?;
+/// A name with its final dot: the search list of the machine has no say about where mail goes. Only what needs it goes
+/// through IDNA, which refuses underscores: mail domains and mail hosts with one exist and resolve.
+fn absolute(name: &str) -> Option<Name> {
+    let name = if name.is_ascii() { Name::from_ascii(name) } else { Name::from_utf8(name) };
+    let mut name = name.ok()?;
     name.set_fqdn(true);
-    Ok(name)
+    Some(name)
 }
 
 /// RFC 5321 §5.1 lets a client bound the number of hosts that it tries.
@@ -369,6 +374,29 @@ mod tests {
             !matches!(round, Err(LocalFailure::NoSuchDomain)),
             "aliases in a ring are a mistake that may pass: {round:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn names_with_an_underscore_and_names_beyond_ascii_are_found_and_no_bad_name_condemns_a_domain() {
+        let dns = Zone::default()
+            .mx("my_shop.test", 10, "mail_1.shop.test")
+            .ip("mail_1.shop.test", "192.0.2.1")
+            .ip("xn--mnchen-3ya.test", "192.0.2.2")
+            .ip("xn--mnchen_a-65a.test", "192.0.2.3")
+            .serve(Trust::Nothing, IpUse::V4First);
+        for (name, host) in [
+            ("my_shop.test", "10 mail_1.shop.test"),
+            ("münchen.test", "0 xn--mnchen-3ya.test"),
+            ("münchen_a.test", "0 xn--mnchen_a-65a.test"),
+        ] {
+            assert_eq!(names(dns.mail_hosts(&domain(name)).await), Ok(vec![host.to_owned()]), "{name}");
+            let (_, host) = host.split_once(' ').unwrap();
+            assert_eq!(dns.addresses(host).await.map(|addresses| addresses.found.len()), Ok(1), "{name}");
+        }
+        let too_long = format!("{}.test", "a".repeat(64));
+        for bad in ["a b.test", "a..test", &too_long] {
+            assert_eq!(dns.addresses(bad).await, Err(LocalFailure::NoMailHost), "{bad}");
+        }
     }
 
     #[tokio::test]

@@ -305,6 +305,16 @@ fn a_site_that_is_down_at_all_of_its_many_addresses_is_tried_again_and_not_taken
 }
 
 #[test]
+fn a_domain_with_an_underscore_gets_its_mail() {
+    let sink = Sink::start();
+    let names = Names::serve("my_shop.test MX 10 mail_1.shop.test\nmail_1.shop.test A 127.0.0.1\n");
+    let node = node(sink.address.port(), "", &names);
+    send(node.smtp(), "anna@sender.test", &["bob@my_shop.test"], "underscores");
+    sink.mail_to("bob@my_shop.test");
+    node.wait_for_empty_queue();
+}
+
+#[test]
 fn a_password_file_that_others_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("password");
