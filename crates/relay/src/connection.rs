@@ -410,7 +410,8 @@ impl Wire {
                 tracing::info!(host = target.host, %error, "the TLS handshake failed");
                 Err(tls(TlsTrouble::of(&error)))
             }
-            Err(_) => Err(local(LocalFailure::Timeout)),
+            // Something on the way swallows it, as firewalls do with what they do not know.
+            Err(_) => Err(tls(TlsTrouble::Handshake)),
         }
     }
 }

@@ -290,6 +290,20 @@ fn broken_tls_is_remembered_and_not_tried_with_each_mail() {
 }
 
 #[test]
+fn a_handshake_that_is_never_answered_is_broken_tls_as_well() {
+    let rough = Rough::once(|wire| {
+        wire.greet("250-rough.test\r\n250 STARTTLS");
+        assert_eq!(wire.hear(), "STARTTLS\r\n");
+        wire.say("220 go ahead\r\n");
+        // Until the client has had enough.
+        let _ = wire.0.read_to_end(&mut Vec::new());
+    });
+    let node = rough.node_with("answer_timeout = \"1s\"");
+    rough.delivers_once(&node);
+    assert_eq!(rough.connections(), 2, "in clear at once, on a new connection");
+}
+
+#[test]
 fn answers_that_come_octet_by_octet_are_put_together() {
     let rough = Rough::once(|wire| {
         let slow = |wire: &mut Wire, text: &str| text.chars().for_each(|letter| wire.say(&letter.to_string()));
