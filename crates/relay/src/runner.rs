@@ -1,5 +1,7 @@
 //! The owner of the queue: one task that hears what happened and says who does what next.
 
+mod locating;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::locating::Locating;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::queue::{Queue, Ticket, Todo};
@@ -82,6 +85,7 @@ pub(crate) struct Runner {
     changed: HashSet<u64>,
     /// Up to which mail the spool of the start is loaded.
     loaded: u64,
+    locating: Locating,
     workers: JoinSet<()>,
     clock: Clock,
 }
@@ -120,6 +124,7 @@ impl Runner {
             out: HashMap::new(),
             changed: HashSet::new(),
             loaded: 0,
+            locating: Locating::default(),
             workers: JoinSet::new(),
             clock: Clock::new(now(), std::time::Instant::now()),
         }
@@ -164,15 +169,7 @@ impl Runner {
         let todo = match heard {
             News::Mail(queued, content) => self.queue.add(queued, content, now()),
             News::Stored { last, stubs } => self.stored(last, &stubs).await,
-            News::Located(domain, Ok(site)) => {
-                let (site, exits) = (Arc::new(site), &self.shared.opener.exits);
-                self.queue.located(&domain, |org, stream| exits.site(&site, org, stream), now())
-            }
-            News::Located(domain, Err(failure)) => {
-                let tickets = self.queue.unlocated(&domain);
-                self.record_failed(tickets, Failed { mx: None, relays: false, heard: settle::Heard::Local(failure) });
-                Vec::new()
-            }
+            News::Located(domain, found) => self.located(&domain, found),
             News::Next { site, may_wait, to } => self.next(site, may_wait, to),
             News::Settled { site, mail, left, taken, slowed } => {
                 if taken {
@@ -324,7 +321,11 @@ impl Runner {
     fn act(&mut self, todo: Vec<Todo>) {
         for todo in todo {
             match todo {
-                Todo::Locate(domain) => self.locate(domain),
+                Todo::Locate(domain) => {
+                    if let Some(domain) = self.locating.begin(domain) {
+                        self.look_up(domain);
+                    }
+                }
                 Todo::Connect(site) => self.connect(&site),
                 Todo::GiveBack(ticket) => {
                     *self.out.entry(ticket.mail).or_default() += 1;
@@ -334,7 +335,24 @@ impl Runner {
         }
     }
 
-    fn locate(&mut self, domain: Domain) {
+    fn located(&mut self, domain: &Domain, found: Result<Site, LocalFailure>) -> Vec<Todo> {
+        if let Some(next) = self.locating.ended() {
+            self.look_up(next);
+        }
+        match found {
+            Ok(site) => {
+                let (site, exits) = (Arc::new(site), &self.shared.opener.exits);
+                self.queue.located(domain, |org, stream| exits.site(&site, org, stream), now())
+            }
+            Err(failure) => {
+                let tickets = self.queue.unlocated(domain);
+                self.record_failed(tickets, Failed { mx: None, relays: false, heard: settle::Heard::Local(failure) });
+                Vec::new()
+            }
+        }
+    }
+
+    fn look_up(&mut self, domain: Domain) {
         let shared = self.shared.clone();
         self.workers.spawn(async move {
             let site = shared.routes.site(&domain).await;
@@ -385,7 +403,8 @@ impl Runner {
         let drained = timeout(DRAIN, async {
             loop {
                 tokio::select! {
-                    heard = self.heard.recv() => drop(heard),
+                    // Nothing comes any more once all is heard that was said before; that is no reason to ask again.
+                    Some(_) = self.heard.recv() => {}
                     ended = self.workers.join_next() => if ended.is_none() { return },
                 }
             }

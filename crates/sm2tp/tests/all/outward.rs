@@ -1,8 +1,9 @@
 //! What a recipient's domain asks of those who send to it, with real servers: MTA-STS, REQUIRETLS, exits, LMTP, logins.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -302,6 +303,53 @@ fn a_site_that_is_down_at_all_of_its_many_addresses_is_tried_again_and_not_taken
     for recipient in ["bob@down.test", "bob@half.test"] {
         waits_with(&node, recipient, "connection was refused");
     }
+}
+
+/// A name server that knows no name, and answers when nobody has asked for a moment. Beside its address, the most questions
+/// that waited at a time.
+fn names_when_all_have_asked() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (address, most) = (socket.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let seen = most.clone();
+    thread::spawn(move || {
+        let (mut question, mut waiting) = ([0; 1500], BTreeMap::new());
+        loop {
+            match socket.recv_from(&mut question) {
+                // What is asked again has the same name.
+                Ok((length, client)) => {
+                    let of = (question[12..length].to_vec(), client);
+                    waiting.insert(of, question[..length].to_vec());
+                }
+                Err(_) => {
+                    let names: BTreeSet<&Vec<u8>> = waiting.keys().map(|(name, _)| name).collect();
+                    seen.fetch_max(names.len(), Ordering::SeqCst);
+                    for ((_, client), mut answer) in std::mem::take(&mut waiting) {
+                        // A response that says NXDOMAIN (RFC 1035 §4.1.1).
+                        answer[2..4].copy_from_slice(&[0x81, 0x83]);
+                        drop(socket.send_to(&answer, client));
+                    }
+                }
+            }
+        }
+    });
+    (address, most)
+}
+
+#[test]
+fn a_thousand_domains_at_once_do_not_take_the_files_of_the_doors() {
+    let (names, most) = names_when_all_have_asked();
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\n[dns]\nservers = [\"{names}\"]\n"
+    ));
+    for mail in 0..10 {
+        let recipients: Vec<String> = (0..100).map(|n| format!("bob@d{mail}-{n}.test")).collect();
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        send(node.smtp(), "", &recipients, "to all");
+    }
+    node.wait_for_empty_queue();
+    assert!((1..=200).contains(&most.load(Ordering::SeqCst)), "{most:?}");
 }
 
 #[test]
