@@ -3,6 +3,7 @@
 //! The body is always canonicalized simply: with relaxed bodies this version signs wrongly what ends in lines of white
 //! space alone. We send the content octet by octet, so nothing is lost by it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use mail_auth::common::crypto::{
@@ -56,9 +57,15 @@ pub(super) fn sign(keys: &[Arc<Key>], names: &[&str], header: &[u8], content: &[
             domain: key.domain.clone(),
             why: error.to_string(),
         })?;
-        fields.extend_from_slice(signature.to_header().as_bytes());
+        fields.extend_from_slice(unfolded_end(&signature.to_header()).as_bytes());
     }
     Ok(fields.into())
+}
+
+/// The library breaks the line behind the signature where it is just full. White space there is not signed (RFC 6376 §3.5, `b=`),
+/// but not all who verify know that (dkimpy); and what fills a line once does so for each mail of a domain.
+fn unfolded_end(header: &str) -> Cow<'_, str> {
+    header.strip_suffix("\r\n\t;\r\n").map_or(header.into(), |whole| format!("{whole};\r\n").into())
 }
 
 /// The library takes a form feed for white space, which RFC 6376 §3.4.2 does not.

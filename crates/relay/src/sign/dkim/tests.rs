@@ -94,6 +94,18 @@ fn all_verify(name: &str, messages: &[Vec<u8>]) {
 }
 
 #[test]
+fn a_line_that_is_full_is_not_broken_behind_the_signature() {
+    // Each set of fields makes h= longer or shorter, and moves where the lines are full.
+    let some = |set: usize| {
+        let fields = IF_THERE.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
+        let fields: String = fields.map(|(_, name)| format!("{name}: x\r\n")).collect();
+        format!("From: anna@a.example\r\n{fields}\r\nhi\r\n").into_bytes()
+    };
+    let messages: Vec<_> = (0..256).map(|set| some(set * 257)).collect();
+    all_verify("lines", &messages);
+}
+
+#[test]
 fn bodies_verify_however_they_end() {
     let bodies: [&str; 22] = [
         "",
