@@ -148,12 +148,16 @@ fn undo(postfix: &Postfix<'_>, as_json: bool) -> Result<ExitCode, Failure> {
         let message = format!("{}: nothing was changed here by --apply", postfix.dir.display());
         return Err(Failure::new(Exit::Input, message));
     }
-    let (mut back, mut left) = (Vec::new(), Vec::new());
+    // All are looked at before the first is taken back: a list that no service names any more is not in what postconf shows.
+    let (mut ours, mut left) = (Vec::new(), Vec::new());
     for change in made.iter().rev() {
-        if postfix.get(&change.parameter)?.as_deref() != Some(change.new.as_str()) {
-            left.push(change.parameter.clone());
-            continue;
+        match postfix.get(&change.parameter)?.as_deref() == Some(change.new.as_str()) {
+            true => ours.push(change),
+            false => left.push(change.parameter.clone()),
         }
+    }
+    let mut back = Vec::new();
+    for change in ours {
         match &change.old {
             Some(old) => postfix.set(&change.parameter, old)?,
             None => postfix.unset(&change.parameter)?,
@@ -222,8 +226,23 @@ impl Postfix<'_> {
     }
 
     fn set(&self, parameter: &str, value: &str) -> Result<(), Failure> {
-        let flag = if parameter.contains('/') { "-P" } else { "-e" };
-        self.postconf(&[flag, &format!("{parameter}={value}")]).map(drop)
+        match parameter.rsplit_once('/') {
+            Some((service, name)) if value.contains(char::is_whitespace) => self.set_with_spaces(service, name, value),
+            Some(_) => self.postconf(&["-P", &format!("{parameter}={value}")]).map(drop),
+            None => self.postconf(&["-e", &format!("{parameter}={value}")]).map(drop),
+        }
+    }
+
+    /// `postconf -P` takes no spaces, though master.cf may have them in braces: then the whole entry is written. What stands
+    /// there now is ours, and has none.
+    fn set_with_spaces(&self, service: &str, name: &str, value: &str) -> Result<(), Failure> {
+        let ours = self.get(&format!("{service}/{name}"))?.unwrap_or_default();
+        let (entry, argument) = (self.postconf(&["-M", service])?, format!(" -o {name}={ours}"));
+        let Some((before, behind)) = entry.trim_end().split_once(&argument) else {
+            let message = format!("master.cf: -o {name} of {service} is not where it was; it was {name} = {value}");
+            return Err(Failure::new(Exit::Input, message));
+        };
+        self.postconf(&["-M", "-e", &format!("{service}={before} -o {{{name}={value}}}{behind}")]).map(drop)
     }
 
     fn unset(&self, parameter: &str) -> Result<(), Failure> {
@@ -232,7 +251,9 @@ impl Postfix<'_> {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        run_program(Command::new("postfix").arg("-c").arg(self.dir).arg("check")).map(drop)
+        // Unlike postconf it takes no path from where we are.
+        let dir = std::path::absolute(self.dir).map_err(|error| cannot(self.dir, &error))?;
+        run_program(Command::new("postfix").arg("-c").arg(dir).arg("check")).map(drop)
     }
 
     fn postconf(&self, args: &[&str]) -> Result<String, Failure> {
@@ -248,7 +269,9 @@ fn run_program(command: &mut Command) -> Result<String, Failure> {
     })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(Exit::Unavailable, format!("{program}: {}", said.trim())));
+        // Where nobody sits at a terminal, `postfix check` complains to the log alone.
+        let said = if said.trim().is_empty() { "it failed, and said why in the mail log" } else { said.trim() };
+        return Err(Failure::new(Exit::Unavailable, format!("{program}: {said}")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -150,6 +150,32 @@ fn postfix_is_set_up_by_one_command_and_put_back_by_another() {
 }
 
 #[test]
+fn lists_of_master_cf_with_spaces_in_them_come_back_as_they_were() {
+    let sockets = sockets("postfix");
+    let node = node(sockets.path());
+    let postfix = Postfix::start("relay.senders.test", "");
+    let dir = postfix.dir().display().to_string();
+    let master = postfix.dir().join("master.cf");
+    let submission = "submission inet n - n - - smtpd\n  -o syslog_name=postfix/submission\n  \
+        -o { smtpd_recipient_restrictions = permit_mynetworks,\n    check_policy_service { inet:127.0.0.1:9, default_action = 451 4.3.5 no }, reject }\n  \
+        -o smtpd_milters=\n";
+    std::fs::write(&master, format!("{}{submission}", std::fs::read_to_string(&master).unwrap())).unwrap();
+    let services = || run("postconf", &["-c", &dir, "-P"], "");
+    let before = services();
+    assert!(before.contains("submission/inet/smtpd_recipient_restrictions = permit_mynetworks, check"), "{before}");
+
+    let config = |more: &str| node.ask(&["postfix", "config", "--dir", &dir, more]);
+    assert_eq!(config("--apply")["applied"], true);
+    assert!(services().contains("submission/inet/smtpd_recipient_restrictions = $sm2tp_"), "{}", services());
+    let undone = config("--undo");
+    assert_eq!(undone["left"], serde_json::json!([]), "{undone}");
+    assert_eq!(services(), before);
+    let main = std::fs::read_to_string(postfix.dir().join("main.cf")).unwrap();
+    assert!(!main.contains("sm2tp_"), "{main}");
+    postfix.reload();
+}
+
+#[test]
 fn a_relay_of_its_own_is_made_and_taken_away_but_never_with_mail_in_it() {
     let (folder, node) = (folder(), Node::prepare("hostname = \"relay.example.org\"\n[policy]\n"));
     let at = |name: &str| folder.join(name).display().to_string();
