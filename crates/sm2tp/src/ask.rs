@@ -165,6 +165,9 @@ fn patience(request: &Request) -> Duration {
         | Request::LedgerRebuild
         | Request::Erase { .. }
         | Request::ReplayReplies { .. }
+        // What waits for an address or of a sender goes with it.
+        | Request::SuppressAdd { .. }
+        | Request::SenderDecide { .. }
         | Request::QueueRetry { which: Those(_) }
         | Request::QueueHold { which: Those(_) }
         | Request::QueueRelease { which: Those(_) }

@@ -259,7 +259,8 @@ pub fn offset_s() -> i64 {
 /// Standard input, a file, or a compressed one; and what its lines leave out of their times.
 fn open(file: &Path) -> Result<(Box<dyn Read>, Clock), Failure> {
     if file.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin()), clock_at(SystemTime::now())));
+        let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("standard input: {error}"));
+        return Ok((unpacked(io::stdin()).map_err(unreadable)?, clock_at(SystemTime::now())));
     }
     let unreadable = |error: io::Error| Failure::new(Exit::Input, format!("{}: {error}", file.display()));
     let opened = File::open(file).map_err(unreadable)?;
@@ -267,10 +268,18 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Clock), Failure> {
     Ok((unpacked(opened).map_err(unreadable)?, clock))
 }
 
-/// What is in a file, unpacked where it is compressed.
+/// What is in a file, unpacked where gzip compressed it, as Debian's logrotate does.
+///
+/// # Errors
+/// Also where another program did: read as it is, it would look like a log in which nothing happened.
 pub fn unpacked(file: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let mut input = BufReader::with_capacity(READ_OCTETS, file);
-    let is_gzip = input.fill_buf()?.starts_with(&GZIP);
+    let beginning = input.fill_buf()?;
+    if let Some((_, program)) = OTHERS.iter().find(|(magic, _)| beginning.starts_with(magic)) {
+        let why = format!("{program} compressed it, which is not read here; give what {program} -dc prints");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    let is_gzip = beginning.starts_with(&GZIP);
     Ok(if is_gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
 }
 
@@ -289,3 +298,5 @@ const WRITE_OCTETS: usize = 64 * 1024;
 /// Mails under way at a time, some 300 octets each. A large hoster's queue has tens of thousands.
 pub const MAILS_MAX: usize = 200_000;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// How files begin that others compressed.
+const OTHERS: [(&[u8], &str); 3] = [(b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd")];

@@ -102,6 +102,19 @@ fn the_page_is_one_file_in_the_language_of_the_terminal_and_strangers_write_noth
 }
 
 #[test]
+fn what_is_compressed_otherwise_is_not_taken_for_an_empty_log() {
+    let folder = Folder::new("logs");
+    let begins: [(&str, &[u8]); 3] =
+        [("xz", b"\xfd7zXZ\0..\n"), ("bzip2", b"BZh9..\n"), ("zstd", b"\x28\xb5\x2f\xfd..\n")];
+    for (program, octets) in begins {
+        let path = folder.join(program);
+        std::fs::write(&path, octets).unwrap();
+        let said = scan(&["--format", "postfix", &path.display().to_string()]);
+        assert!(said.exit == 65 && said.stderr.contains(&format!("{program} -dc")), "{said:?}");
+    }
+}
+
+#[test]
 fn a_compressed_log_and_standard_input_are_read_like_the_file() {
     let folder = Folder::new("logs");
     let (plain, packed) = (log("exim-4.96-mainlog.log"), folder.join("mainlog.2.gz"));
