@@ -55,6 +55,8 @@ pub struct Queue {
     /// Domains whose site is being looked up.
     locating: HashMap<Domain, Vec<QueueId>>,
     sites: HashMap<SiteKey, Turns>,
+    /// With so many of them it is time to forget some.
+    sites_max: usize,
     /// Sites that could not open a connection because too many were open.
     starved: VecDeque<SiteKey>,
     slow_lane: SlowLane,
@@ -109,6 +111,7 @@ impl Queue {
             queues: ScheduledQueues::default(),
             locating: HashMap::new(),
             sites: HashMap::new(),
+            sites_max: SITES_KEPT,
             starved: VecDeque::new(),
             slow_lane: SlowLane::default(),
             withdrawn: HashMap::new(),
@@ -174,6 +177,7 @@ impl Queue {
 
     /// The site of a domain is known; `site_of` says which one it is for an org and a stream, whose exit may be another.
     pub fn located(&mut self, domain: &Domain, site_of: impl Fn(&str, Stream) -> Arc<Site>, now: u64) -> Vec<Todo> {
+        self.forget_sites(now);
         let mut met = Vec::<SiteKey>::new();
         for id in self.locating.remove(domain).unwrap_or_default() {
             let Some(queue) = self.queues.find_mut(id) else { continue };
@@ -404,6 +408,21 @@ impl Queue {
         todo
     }
 
+    /// What a site thinks of us is remembered while nothing waits for it, but not for ever: misspelt domains lead to a new dead
+    /// one each. Those whose pause is over go first.
+    fn forget_sites(&mut self, now: u64) {
+        if self.sites.len() < self.sites_max {
+            return;
+        }
+        let is_used = |turns: &Turns| !turns.is_idle() || turns.connections != 0;
+        self.sites.retain(|_, turns| is_used(turns) || turns.pace.paused_until(now).is_some());
+        if SITES_KEPT <= self.sites.len() {
+            self.sites.retain(|_, turns| is_used(turns));
+        }
+        // Where more are in use, the next look waits until there are twice as many.
+        self.sites_max = SITES_KEPT.max(self.sites.len() * 2);
+    }
+
     /// Notes that a queue has been at its site for long; mail that flows without a pause would never see it move.
     fn look_for_move(&mut self, id: QueueId, now: u64) {
         let Some(queue) = self.queues.find_mut(id).filter(|queue| queue.place != Place::Nowhere) else { return };
@@ -484,5 +503,7 @@ const LOCATED_FOR_S: u64 = 300;
 
 #[cfg(test)]
 mod tests;
+/// Sites that are remembered though nothing waits for them: some kilobytes each at most.
+const SITES_KEPT: usize = 10_000;
 /// Sites that a person reads of.
 const SITES_SHOWN_MAX: usize = 100;

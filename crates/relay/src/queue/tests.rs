@@ -182,6 +182,29 @@ fn a_dead_site_gives_everything_back_and_is_asked_again_after_a_pause() {
 }
 
 #[test]
+fn dead_sites_without_end_are_forgotten_and_those_in_use_are_not() {
+    let mut place = Place::new(100_000, connections(1));
+    let used = place.site.clone();
+    place.add(mail(1, "a", Stream::Personal, &["a@x.example"]));
+    for second in [0, 1] {
+        for n in 0..12_000 {
+            place.now = n * second;
+            place.site = site_with(&format!("mx{n}.dead.example"), connections(1));
+            place.add(mail(n + 2, "a", Stream::Personal, &[&format!("a@d{n}.example")]));
+            let key = place.site.key.clone();
+            place.queue.unreachable(&key, place.now);
+            place.queue.closed(&key, place.now);
+            assert!(place.queue.sites.len() <= SITES_KEPT + 1, "{n}");
+        }
+        assert!(place.queue.sites.contains_key(&place.site.key), "what was just found is remembered");
+    }
+    assert_eq!(
+        (place.queue.connections(&used.key), place.queue.next(&used.key, 0).map(|ticket| ticket.mail)),
+        (1, Some(1))
+    );
+}
+
+#[test]
 fn mail_that_need_not_be_encrypted_does_not_share_the_fate_of_the_others_at_its_site() {
     let open = |mut queued: Queued| {
         Arc::get_mut(&mut queued.mail).unwrap().options.tls_waived = true;
