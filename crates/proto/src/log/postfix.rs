@@ -1,6 +1,6 @@
 //! What a line of Postfix (3.4 to 3.11) says of a mail.
 
-use super::{Attempt, Came, Origin, Reach, Said, Status, at_octet, comma, path, word};
+use super::{Attempt, Came, Origin, Reach, Said, Status, at_octet, comma, near, path, word};
 use crate::Enhanced;
 
 /// Reads the text behind the head of a line: the queue id, and what is said. None for the many lines that say nothing here.
@@ -82,7 +82,7 @@ fn result(rest: &str) -> Option<Attempt<'_>> {
     let mut result = Attempt { recipient, ..Attempt::default() };
     loop {
         rest = rest.strip_prefix(", ")?;
-        let at = memchr::memchr(b'=', rest.as_bytes())?;
+        let at = near(rest, |octet| octet == b'=')?;
         let (name, value) = (&rest[..at], &rest[at + 1..]);
         if name == "status" {
             let (of, text) = match word(value) {

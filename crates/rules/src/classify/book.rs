@@ -6,7 +6,9 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::conditions::CodeRange;
-use super::file::{self, CodeEntry, FullExample, ProviderEntry, RuleEntry, RuleFile, RuleOrigin, RulesError, Take};
+use super::file::{
+    self, CodeEntry, FullExample, Places, ProviderEntry, RuleEntry, RuleFile, RuleOrigin, RulesError, Take,
+};
 use super::plain::plain;
 use super::reading::STAGE_SIGNS;
 use super::wait::patience_signs;
@@ -118,13 +120,13 @@ pub(super) fn bind(sources: &[Source<'_>]) -> Result<Book, RulesError> {
     let mut binder = Binder::default();
     let mut files = Vec::new();
     for source in sources {
-        let name: Arc<str> = Arc::from(source.file);
-        let read = file::read(source, &name)?;
-        binder.providers(&read.provider, source.text, &name)?;
-        files.push((name, source.text, read));
+        let places = Places::of(source);
+        let read = file::read(source, &places)?;
+        binder.providers(&read.provider, &places)?;
+        files.push((places, read));
     }
-    for (name, text, read) in files {
-        binder.file(&name, text, read)?;
+    for (places, read) in files {
+        binder.file(&places, read)?;
     }
     binder.finish()
 }
@@ -147,9 +149,9 @@ struct Binder {
 
 impl Binder {
     /// Providers come first in all files: an administrator's rule may name a provider that we ship.
-    fn providers(&mut self, entries: &[ProviderEntry], text: &str, file: &Arc<str>) -> Result<(), RulesError> {
+    fn providers(&mut self, entries: &[ProviderEntry], places: &Places) -> Result<(), RulesError> {
         for entry in entries {
-            let at = file::origin(file, text, entry.id.span());
+            let at = places.origin(entry.id.span());
             let id = entry.id.as_ref();
             let index = self.provider(id).unwrap_or_else(|| {
                 let name = Arc::from(entry.name.as_deref().unwrap_or(id));
@@ -174,13 +176,13 @@ impl Binder {
         Ok(())
     }
 
-    fn file(&mut self, file: &Arc<str>, text: &str, read: RuleFile) -> Result<(), RulesError> {
+    fn file(&mut self, places: &Places, read: RuleFile) -> Result<(), RulesError> {
         let mut names = HashSet::new();
         for entry in read.provider {
-            self.tables(entry, file, text, &mut names)?;
+            self.tables(entry, places, &mut names)?;
         }
         for entry in read.rule {
-            let at = file::origin(file, text, entry.name.span());
+            let at = places.origin(entry.name.span());
             once(&mut names, entry.name.as_ref(), &at)?;
             if !self.replaced.contains(entry.name.as_ref()) {
                 self.rule(entry, at)?;
@@ -190,17 +192,11 @@ impl Binder {
         Ok(())
     }
 
-    fn tables(
-        &mut self,
-        entry: ProviderEntry,
-        file: &Arc<str>,
-        text: &str,
-        names: &mut HashSet<String>,
-    ) -> Result<(), RulesError> {
+    fn tables(&mut self, entry: ProviderEntry, places: &Places, names: &mut HashSet<String>) -> Result<(), RulesError> {
         let id = entry.id.into_inner();
         let owner = self.provider(&id);
         for table in entry.table {
-            let at = file::origin(file, text, table.prefix.span());
+            let at = places.origin(table.prefix.span());
             let index = self.tables.len();
             let keyed: Vec<usize> = if table.anywhere { Vec::new() } else { owner.into_iter().collect() };
             let prefix = table.prefix.into_inner();
@@ -209,7 +205,7 @@ impl Binder {
             self.literal(&format!("{edge}{prefix}"), What::Table(index), &at)?;
             self.tables.push(Table { take: table.take, codes: Vec::new() });
             for code in table.codes {
-                let at = file::origin(file, text, code.span());
+                let at = places.origin(code.span());
                 let code = code.into_inner();
                 let mut name = format!("{id}-{}-{}", table.name, code.is.first().map_or("", String::as_str));
                 code.code.iter().for_each(|said| name.extend(["-", said]));

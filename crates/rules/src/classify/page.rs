@@ -1,14 +1,13 @@
 //! `docs/providers.md` explains every code of the tables, and none that is not there.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::file::{self, Take};
 use super::{SHIPPED, book};
 
 /// The codes of all tables as the page writes them: `ofr_416`, `sfr_in_x01`; a long range by its two ends.
 fn in_tables() -> BTreeSet<String> {
-    let read = file::read(&SHIPPED, &Arc::from("replies.toml")).unwrap();
+    let read = file::read(&SHIPPED, &file::Places::of(&SHIPPED)).unwrap();
     let mut codes = BTreeSet::new();
     for table in read.provider.iter().flat_map(|provider| &provider.table) {
         let prefix = match table.take {
@@ -67,7 +66,7 @@ fn the_page_explains_every_code_of_the_tables_and_no_other() {
 #[test]
 fn the_page_names_every_provider_and_its_hosts() {
     let page = page();
-    let read = file::read(&SHIPPED, &Arc::from("replies.toml")).unwrap();
+    let read = file::read(&SHIPPED, &file::Places::of(&SHIPPED)).unwrap();
     for provider in &read.provider {
         let id = provider.id.as_ref();
         assert!(page.contains(&format!("provider={id}`")) || page.contains(&format!("(`{id}`)")), "{id}");

@@ -84,7 +84,8 @@ pub(super) enum Wrong {
 
 impl Table {
     pub(super) fn new(offset_s: i64) -> Self {
-        Self { offset_s, ..Self::default() }
+        // Room that is not used costs nothing, and a map that grows costs a tenth of the time.
+        Self { offset_s, recipients: HashMap::with_capacity(ROWS_MAX), ..Self::default() }
     }
 
     pub(super) fn add(&mut self, outcome: &Outcome<'_>, meaning: Option<&Meaning>) {
@@ -189,15 +190,17 @@ impl Sender {
 
 /// The largest rows; those of equal size by name.
 pub(super) fn top<V>(map: &HashMap<String, V>, size: impl Fn(&V) -> u64) -> Vec<(&String, &V)> {
-    let mut rows: Vec<_> = map.iter().filter(|(_, value)| 0 < size(value)).collect();
     let order = |(a, of_a): &(&String, &V), (b, of_b): &(&String, &V)| size(of_b).cmp(&size(of_a)).then(a.cmp(b));
-    // Sorting all of a hundred thousand took a tenth of the time that the log took.
-    if TOP < rows.len() {
-        rows.select_nth_unstable_by(TOP, order);
-        rows.truncate(TOP);
+    // Sorting all of a hundred thousand took a tenth of the time that the log took; nearly none is among the first.
+    let mut first: Vec<(&String, &V)> = Vec::with_capacity(TOP + 1);
+    for row in map.iter().filter(|(_, value)| 0 < size(value)) {
+        if first.len() < TOP || first.last().is_some_and(|last| order(&row, last).is_lt()) {
+            let at = first.partition_point(|before| order(before, &row).is_lt());
+            first.insert(at, row);
+            first.truncate(TOP);
+        }
     }
-    rows.sort_by(order);
-    rows
+    first
 }
 
 /// In lower case: `Gmail.com` is no other domain.
@@ -231,3 +234,20 @@ pub(super) const TOP: usize = 20;
 const TEXT_OCTETS_MAX: usize = 160;
 /// Fewer recipients say nothing about a sender.
 const JUDGED_MIN: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_rows_come_first_and_those_of_equal_size_by_name() {
+        let sizes = |number: u64| if number % 7 == 0 { number } else { number % 3 };
+        let map: HashMap<String, u64> = (0..500).map(|number| (format!("{number:03}"), sizes(number))).collect();
+        let mut want: Vec<_> = map.iter().filter(|(_, size)| 0 < **size).collect();
+        want.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        want.truncate(TOP);
+        assert_eq!(top(&map, |size| *size), want);
+        let few = HashMap::from_iter([("b".to_owned(), 1), ("a".to_owned(), 1), ("c".to_owned(), 0)]);
+        assert_eq!(top(&few, |size| *size), [(&"a".to_owned(), &1), (&"b".to_owned(), &1)]);
+    }
+}
