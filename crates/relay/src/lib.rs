@@ -136,13 +136,15 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
     #[error("{}: {why}", path.display())]
     Roots { path: PathBuf, why: String },
+    #[error("no thread can be started for signatures: {0}")]
+    Threads(std::io::Error),
 }
 
 impl Relay {
     /// Starts the relay on what the spool holds, which is read in the background: new mail need not wait for old.
     ///
     /// # Errors
-    /// [`StartError`] where the machine's resolver configuration is unreadable.
+    /// [`StartError`]: the machine's resolver configuration is unreadable, say.
     pub fn start(settings: Settings, tools: Tools) -> Result<Self, StartError> {
         let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
         let tls = TlsClient::new(settings.tls_roots.as_deref())?;
@@ -156,9 +158,12 @@ impl Relay {
             spool: tools.spool.clone(),
             to_runner: to_runner.clone(),
         };
+        let (hostname, signing) = (settings.hostname.clone(), settings.signing);
+        let signer = Signer::start(tools.dkim, tools.accounts.clone(), hostname, signing, dns.clone());
+        let signer = signer.map_err(StartError::Threads)?;
         let shared = Arc::new(Shared {
-            marking: Marking::new(tools.returning, tools.accounts.clone()),
-            signer: Signer::new(tools.dkim, tools.accounts, settings.hostname.clone(), settings.signing, dns.clone()),
+            marking: Marking::new(tools.returning, tools.accounts),
+            signer,
             spool: tools.spool,
             rulebook: tools.rulebook,
             seen: Seen::new(tools.breakers),

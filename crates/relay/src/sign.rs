@@ -7,7 +7,9 @@ mod arc;
 mod cache;
 mod canonical;
 mod dkim;
+mod threads;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,7 @@ use tokio::sync::Semaphore;
 use self::arc::Sealer;
 pub use self::arc::Sealing;
 use self::cache::Cache;
+use self::threads::Threads;
 use crate::body::Body;
 use crate::dns::Dns;
 use crate::now;
@@ -63,23 +66,33 @@ pub(crate) struct Signer {
     signing: Signing,
     sealer: Sealer,
     cache: Cache,
-    /// RSA takes the better part of a millisecond of one core; more at once than cores would only queue elsewhere.
+    threads: Threads,
+    /// Seals that are made; more at once than cores would only queue elsewhere.
     at_once: Semaphore,
     complained_at: AtomicU64,
 }
 
 impl Signer {
-    pub(crate) fn new(keys: DkimKeys, accounts: Accounts, hostname: String, signing: Signing, dns: Dns) -> Self {
-        Self {
+    /// # Errors
+    /// Where the system gives no thread.
+    pub(crate) fn start(
+        keys: DkimKeys,
+        accounts: Accounts,
+        hostname: String,
+        signing: Signing,
+        dns: Dns,
+    ) -> io::Result<Self> {
+        Ok(Self {
             sealer: Sealer::new(dns, signing.sealing.clone()),
             keys,
             accounts,
             hostname,
             signing,
             cache: Cache::default(),
+            threads: Threads::start()?,
             at_once: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
             complained_at: AtomicU64::new(0),
-        }
+        })
     }
 
     /// The fields to write before this content.
@@ -137,15 +150,9 @@ impl Signer {
         let author = fields.as_deref().filter(|_| names.is_some()).map_or(Author::Unclear, author);
         let (Ok(domain), Some(names)) = (self.domain(mail, &author), names) else { return Ok(Fields::default()) };
         let keys = self.keys(&domain);
-        let is_heavy = keys.iter().any(|key| key.algorithm() == Algorithm::Rsa) || INLINE_OCTETS_MAX < content.len();
-        if !is_heavy {
-            return dkim::sign(&keys, &names, header.as_deref().unwrap_or(content), content);
-        }
         let content = content.clone();
-        let _permit = self.at_once.acquire().await.map_err(|_| SignError::Task)?;
         let signing = move || dkim::sign(&keys, &names, header.as_deref().unwrap_or(&content), &content);
-        let signed = tokio::task::spawn_blocking(signing).await;
-        signed.map_err(|_| SignError::Task)?
+        self.threads.done(signing).await.ok_or(SignError::Task)?
     }
 
     fn domain(&self, mail: &Mail, author: &Author) -> Result<String, Unsigned> {
@@ -218,8 +225,5 @@ fn author(fields: &[Field<'_>]) -> Author {
     }
 }
 
-/// Up to here an Ed25519 signature with the hash of the body takes a fraction of a millisecond, less than handing it to
-/// another thread is worth.
-const INLINE_OCTETS_MAX: usize = 128 * 1024;
 /// Seconds between two complaints in the log.
 const COMPLAIN_S: u64 = 60;

@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_largest_rows_come_first_and_those_of_equal_size_by_name() {
-        let sizes = |number: u64| if number % 7 == 0 { number } else { number % 3 };
+        let sizes = |number: u64| if number.is_multiple_of(7) { number } else { number % 3 };
         let map: HashMap<String, u64> = (0..500).map(|number| (format!("{number:03}"), sizes(number))).collect();
         let mut want: Vec<_> = map.iter().filter(|(_, size)| 0 < **size).collect();
         want.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
