@@ -65,28 +65,27 @@ impl<'c> Meanings<'c> {
     }
 }
 
-/// Puts the text behind `key`, with `@` for the recipient where it stands in angle brackets. The classifier does the same with
-/// each address before it looks for words (`classify::plain`), so texts that differ in this alone mean the same. An address of
-/// other than the usual characters stays as it is.
+/// Puts the text behind `key`, with `@` for the recipient where it stands in angle brackets or between spaces. The classifier
+/// does the same with each address before it looks for words (`classify::plain`), so texts that differ in this alone mean the
+/// same. An address of other than the usual characters stays as it is.
 fn push_without(key: &mut String, text: &str, recipient: &str) {
     let usual = |octet: u8| octet.is_ascii_alphanumeric() || b".@-_+=".contains(&octet);
-    if recipient.bytes().all(usual) && recipient.bytes().filter(|octet| *octet == b'@').count() == 1 {
-        let mut from = 0;
-        for open in memchr::memchr_iter(b'<', text.as_bytes()) {
-            let named = text
-                .get(open + 1..)
-                .and_then(|rest| rest.strip_prefix(recipient))
-                .is_some_and(|rest| rest.starts_with('>'));
-            if named && from <= open {
-                key.push_str(&text[from..=open]);
+    let local = recipient.split_once('@').filter(|(_, domain)| !domain.contains('@') && recipient.bytes().all(usual));
+    let mut from = 0;
+    if let Some((local, _)) = local {
+        let octets = text.as_bytes();
+        for at in memchr::memchr_iter(b'@', octets).filter_map(|at| at.checked_sub(local.len())) {
+            let end = at + recipient.len();
+            let around = (at.checked_sub(1).map(|before| octets[before]), octets.get(end).copied());
+            let stands_alone = matches!(around, (Some(b'<'), Some(b'>')) | (Some(b' '), Some(b' ') | None));
+            if stands_alone && octets[at..].starts_with(recipient.as_bytes()) {
+                key.push_str(&text[from..at]);
                 key.push('@');
-                from = open + 1 + recipient.len();
+                from = end;
             }
         }
-        key.push_str(&text[from..]);
-    } else {
-        key.push_str(text);
     }
+    key.push_str(&text[from..]);
 }
 
 /// Longer ones are rare; asking costs microseconds.
@@ -136,6 +135,10 @@ mod tests {
                 "<R>: 550 5.1.1 User unknown",
                 "554 5.7.1 <R><R>: Message blocked as spam",
                 "452 4.2.2 <R> Mailbox full",
+                "452-4.2.2 The inbox of R is full 452 4.2.2 https://help.test/?p=R R",
+                "550 5.1.1 R",
+                "R",
+                "550 5.1.1 unknown or blocked: R, R. R",
             ] {
                 lines.push(line(recipient, &text.replace('R', recipient)));
             }
@@ -153,6 +156,9 @@ mod tests {
         check("550 <a@b>: no <a@b>", "a@b", "550 <@>: no <@>");
         check("550 <a@b.test>: no", "a@b", "550 <a@b.test>: no");
         check("550 a@b: <<a@b>", "a@b", "550 a@b: <<@>");
+        check("550 a@b is no a@b", "a@b", "550 @ is no @");
+        check("550 aa@b a@bb a@b. a@b@b", "a@b", "550 aa@b a@bb a@b. a@b@b");
         check("550 <é@b> <", "é@b", "550 <é@b> <");
+        check("550 <a@b@c> a@b@c", "a@b@c", "550 <a@b@c> a@b@c");
     }
 }

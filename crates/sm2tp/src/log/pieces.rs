@@ -90,7 +90,7 @@ pub fn lines(piece: &str) -> impl Iterator<Item = &str> {
 
 /// Small enough for the second cache of a core, large enough that asking for it costs nothing. Postfix cuts a text at 2 000
 /// octets, Exim does not cut.
-const PIECE_OCTETS: usize = 256 * 1024;
+const PIECE_OCTETS: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +110,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, want: &[&str]) {
-        for at_a_time in [7, 64 * 1024, usize::MAX] {
+        for at_a_time in [7, 128 * 1024, usize::MAX] {
             let (mut input, mut pieces, mut read) = (Slow(text.as_bytes(), at_a_time), Pieces::new(), Vec::new());
             while let Some(piece) = pieces.next(&mut input).unwrap() {
                 read.extend(lines(&piece).map(str::to_owned));
