@@ -16,10 +16,17 @@ pub(super) struct Counted(Mutex<Mails>);
 
 #[derive(Default)]
 struct Mails {
-    /// Their recipients, as hashes.
-    seen: HashMap<Box<str>, HashSet<u64>>,
+    seen: HashMap<Box<str>, Known>,
     /// Oldest first.
     order: VecDeque<Box<str>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// It counts among the mails of its sender.
+    begun: bool,
+    /// As hashes.
+    recipients: HashSet<u64>,
 }
 
 /// When slow senders may write again.
@@ -44,16 +51,7 @@ impl Counted {
             return (Heard::First, 0);
         }
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mails = &mut *mails;
-        if !mails.seen.contains_key(mail) {
-            while MAILS_MAX <= mails.order.len() {
-                let oldest = mails.order.pop_front();
-                oldest.and_then(|oldest| mails.seen.remove(&oldest));
-            }
-            mails.order.push_back(mail.into());
-            mails.seen.insert(mail.into(), HashSet::new());
-        }
-        let Some(recipients) = mails.seen.get_mut(mail) else { return (Heard::First, 0) };
+        let recipients = &mut mails.known(mail).recipients;
         let before = recipients.len();
         // Beyond that each question counts: too much rather than too little.
         match RECIPIENTS_MAX <= before || recipients.insert(hash(recipient)) {
@@ -65,9 +63,34 @@ impl Counted {
     /// This one was refused: who names it again in the same mail is asked about anew.
     pub(super) fn refused(&self, mail: &str, recipient: &Address) {
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(recipients) = mails.seen.get_mut(mail) {
-            recipients.remove(&hash(recipient));
+        if let Some(known) = mails.seen.get_mut(mail) {
+            known.recipients.remove(&hash(recipient));
         }
+    }
+
+    /// Whether this mail counts among those of its sender. One that may not begin does not, and each of its recipients is asked
+    /// about as if it were the first; one without a name is never counted.
+    pub(super) fn has_begun(&self, mail: &str) -> bool {
+        let mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        mail.is_empty() || mails.seen.get(mail).is_some_and(|known| known.begun)
+    }
+
+    pub(super) fn begun(&self, mail: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).known(mail).begun = true;
+    }
+}
+
+impl Mails {
+    /// The mail of this name, which may be a new one.
+    fn known(&mut self, mail: &str) -> &mut Known {
+        if !self.seen.contains_key(mail) {
+            while MAILS_MAX <= self.order.len() {
+                let oldest = self.order.pop_front();
+                oldest.and_then(|oldest| self.seen.remove(&oldest));
+            }
+            self.order.push_back(mail.into());
+        }
+        self.seen.entry(mail.into()).or_default()
     }
 }
 
@@ -127,6 +150,9 @@ mod tests {
         // Who has no names for mails.
         check(&counted, "", "a@x.example", Heard::First);
         check(&counted, "", "a@x.example", Heard::First);
+        assert!(!counted.has_begun("1.3") && !counted.has_begun("1.4") && counted.has_begun(""));
+        counted.begun("1.3");
+        assert!(counted.has_begun("1.3") && !counted.has_begun("1.2"));
         (0..2 * MAILS_MAX).for_each(|n| check(&counted, &format!("9.{n}"), "a@x.example", Heard::First));
         assert_eq!(counted.0.lock().unwrap().seen.len(), MAILS_MAX);
         check(&counted, "1.2", "a@x.example", Heard::First);

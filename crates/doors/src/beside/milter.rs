@@ -88,7 +88,7 @@ struct About {
     /// As the client estimates it.
     octets: Option<u64>,
     client: Option<IpAddr>,
-    /// Whether its limits were asked about.
+    /// It may begin, and counts among the mails of its sender.
     begun: bool,
     /// Recipients that were taken.
     count: usize,
@@ -166,9 +166,11 @@ impl Telling {
                 if path.is_none() || RECIPIENTS_KEPT_MAX <= mail.left_out.len() {
                     about.stopped = Reporting::Cannot;
                 }
-                let decided = self.shared.desk.within(move || shared.recipient(&about, &recipient)).await;
-                mail.about.begun = true;
-                decided.unwrap_or(Ok(Taken::Yes))
+                let decide = move || (shared.recipient(&mut about, &recipient), about.begun);
+                // Where it took too long, it may have counted.
+                let (decided, begun) = self.shared.desk.within(decide).await.unwrap_or((Ok(Taken::Yes), true));
+                mail.about.begun = begun;
+                decided
             }
             _ => Ok(Taken::Yes),
         };
@@ -253,10 +255,11 @@ impl Shared {
         })
     }
 
-    fn recipient(&self, about: &About, recipient: &Address) -> Result<Taken, No> {
+    fn recipient(&self, about: &mut About, recipient: &Address) -> Result<Taken, No> {
         let mail_from = about.sender.address();
         if !about.begun {
             self.desk.begins(&about.account, mail_from, about.octets)?;
+            about.begun = true;
         }
         let About { count: before, client, stopped, .. } = *about;
         let (heard, slow_lane) = (Heard::First, SlowLane::Missing);

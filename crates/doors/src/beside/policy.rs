@@ -54,12 +54,12 @@ impl Door {
     /// The answer to one request about a recipient, for other doors.
     pub(super) async fn ask(&self, request: Request) -> Action {
         let shared = self.0.clone();
-        self.0.desk.within(move || shared.decide(&request, Mail::Known)).await.unwrap_or(Action::Dunno)
+        self.0.desk.within(move || shared.decide(&request)).await.unwrap_or(Action::Dunno)
     }
 
     /// Serves one listener until `stop` is done.
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()> + Send) {
-        let begin = || Asking { reader: RequestReader::default(), shared: self.0.clone(), instance: String::new() };
+        let begin = || Asking { reader: RequestReader::default(), shared: self.0.clone() };
         super::serve(listener, "policy", begin, stop).await;
     }
 }
@@ -67,8 +67,6 @@ impl Door {
 struct Asking {
     reader: RequestReader,
     shared: Arc<Shared>,
-    /// The mail of the last request: an smtpd process speaks about one after the other.
-    instance: String,
 }
 
 impl Conversation for Asking {
@@ -80,30 +78,19 @@ impl Conversation for Asking {
 
     async fn answer(&mut self) -> Result<Next, PolicyError> {
         let Some(request) = self.reader.next_request()? else { return Ok(Next::More) };
-        // Exim has no instance; its mails are counted by their recipients alone.
-        let is_first = !request.instance.is_empty() && request.instance != self.instance;
-        self.instance.clone_from(&request.instance);
-        let mail = if is_first { Mail::New } else { Mail::Known };
         let shared = self.shared.clone();
-        let decided = self.shared.desk.within(move || shared.decide(&request, mail)).await;
+        let decided = self.shared.desk.within(move || shared.decide(&request)).await;
         let action = decided.unwrap_or(Action::Dunno);
         Ok(Next::Say(action.to_string().into_bytes()))
     }
 }
 
-/// Whether a request is the first about its mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mail {
-    New,
-    Known,
-}
-
 impl Shared {
-    fn decide(&self, request: &Request, mail: Mail) -> Action {
+    fn decide(&self, request: &Request) -> Action {
         let account = self.desk.account(request.login.as_deref(), request.client, &request.context);
         let Some(account) = account else { return Action::Dunno };
         let decided = match request.stage {
-            Stage::Rcpt => self.recipient(&account, request, mail),
+            Stage::Rcpt => self.recipient(&account, request),
             Stage::Data => Ok(self.trace(&account, request).unwrap_or(Action::Dunno)),
             Stage::EndOfMessage => self.way(&account, request),
             Stage::Other => Ok(Action::Dunno),
@@ -111,11 +98,13 @@ impl Shared {
         decided.unwrap_or_else(|No { code, enhanced, text }| Action::Refuse { code, enhanced, text })
     }
 
-    fn recipient(&self, account: &Account, request: &Request, mail: Mail) -> Result<Action, No> {
+    fn recipient(&self, account: &Account, request: &Request) -> Result<Action, No> {
         let Some(recipient) = request.recipient.address() else { return Ok(Action::Dunno) };
         let mail_from = request.sender.address();
-        if mail == Mail::New {
+        // Exim has no instance; its mails are counted by their recipients alone.
+        if !self.counted.has_begun(&request.instance) {
             self.desk.begins(account, mail_from, request.octets)?;
+            self.counted.begun(&request.instance);
         }
         // Postfix says at RCPT that a mail has no recipients yet.
         let (heard, before) = self.counted.heard(&request.instance, recipient);

@@ -150,6 +150,26 @@ fn what_a_mail_server_asks_twice_counts_once_against_limits() {
 }
 
 #[test]
+fn a_mail_that_may_not_begin_goes_to_none_of_its_recipients() {
+    let node = Node::start("hostname = \"relay.example.org\"\n[policy]\nlisten = [\"127.0.0.1:0\"]\n");
+    node.ask(&["org", "limits", "local", "--rate-mails", "1/d"]);
+    let ask = |mail: &str, state: &str, to: &str| {
+        format!(
+            "request=smtpd_access_policy\nprotocol_state={state}\ninstance={mail}\nclient_address=127.0.0.1\n\
+             sender=web@site.test\nrecipient={to}\n\n"
+        )
+    };
+    let go = "action=DUNNO\n\n";
+    // Some are asked at MAIL, too, and some about each recipient on another connection.
+    let first = ask("1.1", "MAIL", "") + &ask("1.1", "RCPT", "a@x.test") + &ask("1.1", "RCPT", "b@x.test");
+    assert_eq!(exchange(node.policy(), first.as_bytes()), go.repeat(3));
+    assert_eq!(exchange(node.policy(), ask("1.1", "RCPT", "c@x.test").as_bytes()), go);
+    let second = ask("1.2", "RCPT", "a@x.test") + &ask("1.2", "RCPT", "b@x.test");
+    let answers = exchange(node.policy(), second.as_bytes());
+    assert_eq!(answers.matches("action=450 4.7.1 your organisation may send 1 mails").count(), 2, "{answers}");
+}
+
+#[test]
 fn a_client_that_connects_too_often_is_told_to_wait_and_counted() {
     let certificate = Certificate::new("relay.example.org");
     let http = "[http]\nlisten = [\"127.0.0.1:0\"]";
