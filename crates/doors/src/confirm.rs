@@ -177,13 +177,13 @@ fn english(hostname: &str, who: &str, url: &str) -> (String, String) {
 }
 
 fn french(hostname: &str, who: &str, url: &str) -> (String, String) {
-    let subject = format!("{who} : voulez-vous de nouveau recevoir nos messages ?");
+    let subject = format!("{who}\u{a0}: voulez-vous de nouveau recevoir nos messages\u{a0}?");
     let text = format!(
         "Les messages de {who} à cette adresse sont bloqués, parce que des messages précédents sont\n\
          revenus ou parce que quelqu’un l’a demandé. Si cette adresse est la vôtre et que vous voulez\n\
-         de nouveau les recevoir, ouvrez cette page et appuyez sur le bouton :\n\n\
+         de nouveau les recevoir, ouvrez cette page et appuyez sur le bouton\u{a0}:\n\n\
          {url}\n\n\
-         La page reste disponible sept jours. Si vous n’en voulez pas, ne faites rien : rien ne change\n\
+         La page reste disponible sept jours. Si vous n’en voulez pas, ne faites rien\u{a0}: rien ne change\n\
          et personne n’en est averti. {hostname} vous pose cette question une fois par semaine au plus.\n"
     );
     (subject, text)

@@ -34,8 +34,8 @@ pub(super) fn body(hostname: &str, message: &Message, language: Language) -> Str
              What lasts is said once a day; at most ten such mails come in an hour.\n"
         ),
         Language::French => format!(
-            "-- \nSM2TP sur {hostname}. Tout ce qui est en cours : sm2tp alerts list\n\
-             Ce qui dure est rappelé une fois par jour ; au plus dix messages de ce genre par heure.\n"
+            "-- \nSM2TP sur {hostname}. Tout ce qui est en cours\u{a0}: sm2tp alerts list\n\
+             Ce qui dure est rappelé une fois par jour\u{a0}; au plus dix messages de ce genre par heure.\n"
         ),
     });
     text
@@ -78,8 +78,8 @@ pub(crate) fn title(part: &Part, language: Language) -> String {
         (_, Turn::Opened) => title,
         (Language::English, Turn::Still) => format!("Still: {title}"),
         (Language::English, Turn::Closed) => format!("Over: {title}"),
-        (Language::French, Turn::Still) => format!("Toujours : {title}"),
-        (Language::French, Turn::Closed) => format!("Terminé : {title}"),
+        (Language::French, Turn::Still) => format!("Toujours\u{a0}: {title}"),
+        (Language::French, Turn::Closed) => format!("Terminé\u{a0}: {title}"),
     }
 }
 
@@ -176,24 +176,28 @@ fn french(finding: &Finding) -> Words {
     let words = |title: String, more: String, todo: String| Words { title, more, todo };
     match finding {
         Finding::BreakerTripped { provider, parked } => words(
-            format!("{provider} répond « utilisateur inconnu » en masse et n’est pas cru"),
+            format!("{provider} répond «\u{a0}utilisateur inconnu\u{a0}» en masse et n’est pas cru"),
             format!(
                 "{parked} refus sont mis de côté, y compris pour des adresses qui recevaient du courrier il y a peu. Les \
                  messages concernés attendent dans la file."
             ),
             format!(
-                "S’il se trompe : sm2tp breaker forget {provider}. S’il a raison : sm2tp breaker believe {provider}. \
+                "S’il se trompe\u{a0}: sm2tp breaker forget {provider}. S’il a raison\u{a0}: sm2tp breaker believe {provider}. \
                  Sinon, cela cesse de soi-même au bout de deux jours."
             ),
         ),
         Finding::ExitRefused { exit, provider, count, reply, link } => words(
             format!("{provider} refuse {}", way_out(exit, Language::French)),
-            format!("{count} refus, sans qu’aucun message soit passé entre-temps. Sa réponse :\n  {reply}"),
+            format!("{count} refus, sans qu’aucun message soit passé entre-temps. Sa réponse\u{a0}:\n  {reply}"),
             match link {
                 Some(link) => {
-                    format!("Cette page dit pourquoi ; demandez le retrait une fois la cause disparue : {link}")
+                    format!(
+                        "Cette page dit pourquoi\u{a0}; demandez le retrait une fois la cause disparue\u{a0}: {link}"
+                    )
                 }
-                None => "Cherchez qui a trop envoyé, et à qui ; docs/providers.md dit à qui s’adresser.".to_owned(),
+                None => {
+                    "Cherchez qui a trop envoyé, et à qui\u{a0}; docs/providers.md dit à qui s’adresser.".to_owned()
+                }
             },
         ),
         Finding::DiskLow { free_octets, size_octets } => words(
@@ -209,7 +213,8 @@ fn french(finding: &Finding) -> Words {
         Finding::CertificateEnds { at } => words(
             "Le certificat de la porte SMTP arrive à expiration".to_owned(),
             format!("Il est valable jusqu’au {}.", utc(*at)),
-            "Le renouvellement n’a pas eu lieu : voyez le journal de certbot, ou celui du nœud avec [acme].".to_owned(),
+            "Le renouvellement n’a pas eu lieu\u{a0}: voyez le journal de certbot, ou celui du nœud avec [acme]."
+                .to_owned(),
         ),
         Finding::PeerSilent { peer, since, trouble } => nodes::silent_in_french(peer, *since, trouble.as_deref()),
         Finding::PeerUnusable { peer, trouble } => nodes::unusable_in_french(peer, trouble),
@@ -223,23 +228,31 @@ fn french(finding: &Finding) -> Words {
         Finding::RulesBroken { detail } => words(
             "Vos règles pour les réponses sont inutilisables".to_owned(),
             format!("Les règles précédentes restent en vigueur. {detail}"),
-            "sm2tp check dit où est l’erreur ; un fichier corrigé est pris en compte en quelques secondes.".to_owned(),
+            "sm2tp check dit où est l’erreur\u{a0}; un fichier corrigé est pris en compte en quelques secondes."
+                .to_owned(),
         ),
-        Finding::SenderBlocked { org, sender, observed, french, .. } => words(
-            match observed {
-                true => format!("L’émetteur {sender} ({org}) est inhabituel ; son courrier continue de partir"),
-                false => format!("L’émetteur {sender} ({org}) est bloqué"),
-            },
-            format!("{}.", french.join(".\n")),
-            format!(
-                "Demandez à la personne concernée ; un mot de passe volé doit être changé. sm2tp sender show {sender} montre \
-                 les faits, sm2tp sender release {sender} lui rend la main, avec --normal si tout était en ordre."
-            ),
-        ),
+        Finding::SenderBlocked { org, sender, observed, french, .. } => {
+            blocked_in_french(org, sender, *observed, french)
+        }
         Finding::Test => words(
             "Ceci est un essai".to_owned(),
             "Quelqu’un a lancé sm2tp alerts test. Tout va bien.".to_owned(),
             String::new(),
+        ),
+    }
+}
+
+/// Whose mail is stopped, or would be.
+fn blocked_in_french(org: &str, sender: &str, observed: bool, french: &[String]) -> Words {
+    Words {
+        title: match observed {
+            true => format!("L’émetteur {sender} ({org}) est inhabituel\u{a0}; son courrier continue de partir"),
+            false => format!("L’émetteur {sender} ({org}) est bloqué"),
+        },
+        more: format!("{}.", french.join(".\n")),
+        todo: format!(
+            "Demandez à la personne concernée\u{a0}; un mot de passe volé doit être changé. sm2tp sender show {sender} \
+             montre les faits, sm2tp sender release {sender} lui rend la main, avec --normal si tout était en ordre."
         ),
     }
 }

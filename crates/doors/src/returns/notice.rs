@@ -51,26 +51,26 @@ fn english(untold: &Untold, who: &[String]) -> (String, String) {
 }
 
 fn french(untold: &Untold, who: &[String]) -> (String, String) {
-    let subject = format!("{} : plaintes au sujet de vos messages", untold.org);
+    let subject = format!("{}\u{a0}: plaintes au sujet de vos messages", untold.org);
     let mut text = format!(
         "Depuis le dernier avis de ce genre, des destinataires des messages de {}\n\
-         - se sont plaints auprès de leur fournisseur : {}\n\
-         - se sont désinscrits par le lien : {}\n\n\
-         Ils ne reçoivent plus d’envois en nombre de votre part : ces envois sont refusés, avec la\n\
-         mention « the recipient complained about or opted out of mail of this sender ».\n\
+         - se sont plaints auprès de leur fournisseur\u{a0}: {}\n\
+         - se sont désinscrits par le lien\u{a0}: {}\n\n\
+         Ils ne reçoivent plus d’envois en nombre de votre part\u{a0}: ces envois sont refusés, avec la\n\
+         mention «\u{a0}the recipient complained about or opted out of mail of this sender\u{a0}».\n\
          Merci de les retirer de vos listes.\n",
         untold.org, untold.complaints, untold.optouts
     );
     list(
         &mut text,
-        "\nQui s’est plaint, pour autant que nous le sachions :\n",
+        "\nQui s’est plaint, pour autant que nous le sachions\u{a0}:\n",
         who,
         untold.complaints,
         "\net d’autres\n",
     );
     text.push_str(
         "\nOn se plaint de messages que l’on n’a pas demandés ou dont on n’arrive pas à se débarrasser.\n\
-         Au-delà de 0,1 % de plaintes, les fournisseurs classent tous vos messages en indésirables.\n",
+         Au-delà de 0,1\u{a0}% de plaintes, les fournisseurs classent tous vos messages en indésirables.\n",
     );
     (subject, text)
 }
@@ -101,8 +101,14 @@ mod tests {
         let who = ["jean@x.example".to_owned()];
         for (language, want) in [(Language::English, "and others"), (Language::French, "et d=E2=80=99autres")] {
             let mail = String::from_utf8(mail("relay.example.org", &untold, &who, language, 1_800_000_000)).unwrap();
-            let found =
-                ["To: <list@asso.example>", "provider: 2", "fournisseur : 2", "jean@x.example", want, "Auto-Submitted"];
+            let found = [
+                "To: <list@asso.example>",
+                "provider: 2",
+                "fournisseur=C2=A0: 2",
+                "jean@x.example",
+                want,
+                "Auto-Submitted",
+            ];
             let hits = found.iter().filter(|text| mail.contains(**text)).count();
             assert!(5 <= hits, "{mail}");
         }

@@ -68,39 +68,47 @@ impl Reason {
         let [share, own] = [limit, usual].map(|permille| percent(permille, ','));
         let seen = percent(permille(count, of), ',');
         match self.sign {
-            Sign::Volume => format!("{count} destinataires {when} ; limite : {limit}, d'habitude : {usual}"),
+            Sign::Volume => {
+                format!("{count} destinataires {when}\u{a0}; limite\u{a0}: {limit}, d’habitude\u{a0}: {usual}")
+            }
             Sign::New => format!(
-                "{count} destinataires {when} auxquels cet émetteur n'avait jamais écrit ; limite : {limit}, d'habitude : {usual}"
+                "{count} destinataires {when} auxquels cet émetteur n’avait jamais écrit\u{a0}; limite\u{a0}: {limit}, d’habitude\u{a0}: {usual}"
             ),
             Sign::Elsewhere => format!(
-                "{count} destinataires {when} depuis un réseau que cet émetteur n'utilisait pas ; limite : {limit}"
+                "{count} destinataires {when} depuis un réseau que cet émetteur n’utilisait pas\u{a0}; limite\u{a0}: {limit}"
             ),
             Sign::OddHours => {
-                format!("{count} destinataires {when} à des heures où cet émetteur n'écrit jamais ; limite : {limit}")
+                format!(
+                    "{count} destinataires {when} à des heures où cet émetteur n’écrit jamais\u{a0}; limite\u{a0}: {limit}"
+                )
             }
             Sign::LargeMails => {
-                format!("{count} destinataires {when} au-delà du nombre habituel par message ; limite : {limit}")
+                format!(
+                    "{count} destinataires {when} au-delà du nombre habituel par message\u{a0}; limite\u{a0}: {limit}"
+                )
             }
             Sign::Networks => {
-                format!("{count} réseaux {when} que cet émetteur n'avait jamais utilisés ; {limit} sont de trop")
+                format!("{count} réseaux {when} que cet émetteur n’avait jamais utilisés\u{a0}; {limit} sont de trop")
             }
             Sign::Dead => format!(
-                "{count} destinataires sur {of} {when} n'existent pas ({seen} %) ; limite : {share} %, d'habitude : {own} %"
+                "{count} destinataires sur {of} {when} n’existent pas ({seen}\u{a0}%)\u{a0}; limite\u{a0}: {share}\u{a0}%, d’habitude\u{a0}: {own}\u{a0}%"
             ),
             Sign::Suppressed => format!(
-                "{count} destinataires sur {of} {when} figurent sur la liste de blocage ({seen} %) ; limite : {share} %, \
-                 d'habitude : {own} %"
+                "{count} destinataires sur {of} {when} figurent sur la liste de blocage ({seen}\u{a0}%)\u{a0}; limite\u{a0}: {share}\u{a0}%, \
+                 d’habitude\u{a0}: {own}\u{a0}%"
             ),
             Sign::Refused => format!(
-                "le contenu de {count} messages sur {of} {when} a été refusé ({seen} %) ; limite : {share} %, \
-                 d'habitude : {own} %"
+                "le contenu de {count} messages sur {of} {when} a été refusé ({seen}\u{a0}%)\u{a0}; limite\u{a0}: {share}\u{a0}%, \
+                 d’habitude\u{a0}: {own}\u{a0}%"
             ),
             Sign::Complained => {
-                format!("{count} plaintes pour {of} messages {when} ({seen} %) ; limite : {share} %")
+                format!(
+                    "{count} plaintes pour {of} messages {when} ({seen}\u{a0}%)\u{a0}; limite\u{a0}: {share}\u{a0}%"
+                )
             }
             Sign::Org => format!(
-                "l'ensemble des émetteurs de l'organisation est inhabituel, et celui-ci a écrit {when} à {count} personnes \
-                 auxquelles il n'avait jamais écrit ; limite : {limit}"
+                "l’ensemble des émetteurs de l’organisation est inhabituel, et celui-ci a écrit {when} à {count} personnes \
+                 auxquelles il n’avait jamais écrit\u{a0}; limite\u{a0}: {limit}"
             ),
         }
     }
@@ -135,13 +143,13 @@ mod tests {
             Sign::Volume,
             Window::Hour,
             "12 recipients in an hour; 53 are in order, 10 are usual",
-            "12 destinataires en une heure ; limite : 53, d'habitude : 10",
+            "12 destinataires en une heure\u{a0}; limite\u{a0}: 53, d’habitude\u{a0}: 10",
         );
         check(
             Sign::Dead,
             Window::Day,
             "12 of 100 recipients in a day do not exist (12 %); 5.3 % are in order, 1 % are usual",
-            "12 destinataires sur 100 en un jour n'existent pas (12 %) ; limite : 5,3 %, d'habitude : 1 %",
+            "12 destinataires sur 100 en un jour n’existent pas (12\u{a0}%)\u{a0}; limite\u{a0}: 5,3\u{a0}%, d’habitude\u{a0}: 1\u{a0}%",
         );
         for sign in Sign::ALL {
             let reason =

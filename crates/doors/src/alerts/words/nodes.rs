@@ -21,16 +21,16 @@ pub(super) fn unusable(peer: &str, trouble: &str) -> Words {
 pub(super) fn silent_in_french(peer: &str, since: u64, trouble: Option<&str>) -> Words {
     words(
         format!("Le pair {peer} ne répond pas"),
-        format!("Dernière réponse le {}.{}", utc(since), reason(trouble, " Dernier essai : ")),
-        "Demandez à son administrateur ; sm2tp peer list montre les derniers essais.".to_owned(),
+        format!("Dernière réponse le {}.{}", utc(since), reason(trouble, " Dernier essai\u{a0}: ")),
+        "Demandez à son administrateur\u{a0}; sm2tp peer list montre les derniers essais.".to_owned(),
     )
 }
 
 pub(super) fn unusable_in_french(peer: &str, trouble: &str) -> Words {
     words(
         format!("Ce que dit le pair {peer} est inutilisable"),
-        format!("Il répond, mais : {trouble}"),
-        "Rien n’en a été retenu. Prévenez son administrateur ; sm2tp peer remove y met fin.".to_owned(),
+        format!("Il répond, mais\u{a0}: {trouble}"),
+        "Rien n’en a été retenu. Prévenez son administrateur\u{a0}; sm2tp peer remove y met fin.".to_owned(),
     )
 }
 
@@ -53,10 +53,10 @@ pub(super) fn quarantined_in_french(origin: &str, contradicted: u32, agreed: u32
         title: format!("Le nœud {origin} contredit nos propres remises et n’est plus cru"),
         more: format!(
             "Ce nœud a remis récemment du courrier à {contradicted} adresses et domaines que l’autre déclare inexistants ou pleins, \
-             et a constaté la même chose pour {agreed}. Ce que dit l’autre ne compte plus ; c’est conservé."
+             et a constaté la même chose pour {agreed}. Ce que dit l’autre ne compte plus\u{a0}; c’est conservé."
         ),
         todo: "Demandez à son administrateur ce qui s’est passé. Il sera cru à nouveau, de soi-même, dès que ses \
-               déclarations concorderont ; sm2tp peer list montre où il en est."
+               déclarations concorderont\u{a0}; sm2tp peer list montre où il en est."
             .to_owned(),
     }
 }
@@ -76,11 +76,11 @@ pub(super) fn contradicts(origin: &str, fingerprint: &str) -> Words {
 pub(super) fn contradicts_in_french(origin: &str, fingerprint: &str) -> Words {
     words(
         format!("Le nœud {origin} se contredit"),
-        "Il a signé deux segments différents pour une même place de son journal : une sauvegarde restaurée à son insu, ou \
+        "Il a signé deux segments différents pour une même place de son journal\u{a0}: une sauvegarde restaurée à son insu, ou \
          quelqu’un qui ne dit pas la même chose à tous. Plus rien de lui ne compte, et les pairs ont la preuve."
             .to_owned(),
         format!(
-            "Prévenez son administrateur. Quand il repart dans une nouvelle époque : sm2tp peer trust '{fingerprint}' \
+            "Prévenez son administrateur. Quand il repart dans une nouvelle époque\u{a0}: sm2tp peer trust '{fingerprint}' \
              --forgive le laisse continuer."
         ),
     )
@@ -104,11 +104,11 @@ pub(super) fn parked_in_french(origin: &str, fingerprint: &str, (segments, event
     words(
         format!("Le nœud {origin} en dit plus que d’habitude"),
         format!(
-            "{events} événements en {segments} segments n’ont pas été demandés : {bound}. Leurs en-têtes signés sont \
-             conservés ; ce qu’il dit des autres jours est pris comme avant."
+            "{events} événements en {segments} segments n’ont pas été demandés\u{a0}: {bound}. Leurs en-têtes signés sont \
+             conservés\u{a0}; ce qu’il dit des autres jours est pris comme avant."
         ),
         format!(
-            "Demandez à son administrateur si c’est normal. Si oui : sm2tp peer trust '{fingerprint}' --take-parked. \
+            "Demandez à son administrateur si c’est normal. Si oui\u{a0}: sm2tp peer trust '{fingerprint}' --take-parked. \
              Les quantités sont dans [belief]."
         ),
     )
