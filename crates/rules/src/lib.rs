@@ -50,6 +50,7 @@ pub mod classify;
 pub mod detour;
 pub mod evidence;
 pub mod exits;
+mod failures;
 pub mod guess;
 pub mod imported;
 #[macro_use]

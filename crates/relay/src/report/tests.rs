@@ -129,30 +129,30 @@ The header of your message is attached. Nobody reads answers to this report; ple
 fn a_french_report_is_french_throughout() {
     let text = read(Language::French, "Subject: =?utf-8?Q?l=27=C3=A9t=C3=A9?=\r\n", &nobody_spoke());
     let want = "\
-Votre message n'a pas pu être distribué aux destinataires suivants.
+Votre message n’a pas pu être distribué aux destinataires suivants.
 
-Objet\u{a0}: l'été
+Objet\u{a0}: l’été
 Envoyé le vendredi 15 janvier 2027 à 8\u{a0}h\u{a0}00 (UTC)
 
   nobody@nosuch.invalid
-    Il n'a pas pu être envoyé\u{a0}: le domaine n'existe pas (NXDOMAIN).
+    Il n’a pas pu être envoyé\u{a0}: le domaine n’existe pas (NXDOMAIN).
 
   jean@x.example
     Serveur\u{a0}: mx.x.example
-    Il n'a pas pu être distribué à temps\u{a0}; dernier incident\u{a0}: \
-le serveur n'a pas répondu à temps à la demande de connexion.
+    Il n’a pas pu être distribué à temps\u{a0}; dernier incident\u{a0}: \
+le serveur n’a pas répondu à temps à la demande de connexion.
 
   held@x.example
-    Il n'a pas été envoyé\u{a0}: d'autres hébergeurs de messagerie signalent que cette adresse n'existe plus\u{a0}; \
-il a donc été mis en attente et personne ne l'a libéré à temps.
+    Il n’a pas été envoyé\u{a0}: d’autres hébergeurs de messagerie signalent que cette adresse n’existe plus\u{a0}; \
+il a donc été mis en attente et personne ne l’a libéré à temps.
 
   kept@x.example
-    Il n'a pas été envoyé\u{a0}: un administrateur de ce serveur l'a mis en attente et il n'a pas été libéré à temps.
+    Il n’a pas été envoyé\u{a0}: un administrateur de ce serveur l’a mis en attente et il n’a pas été libéré à temps.
 
   listed@x.example
-    Il n'a pas été envoyé\u{a0}: un administrateur de ce serveur a bloqué tout envoi vers cette adresse.
+    Il n’a pas été envoyé\u{a0}: un administrateur de ce serveur a bloqué tout envoi vers cette adresse.
 
-L'en-tête de votre message est joint. \
+L’en-tête de votre message est joint. \
 Personne ne lit les réponses à ce rapport\u{a0}: adressez-vous à votre postmaster.
 ";
     assert_eq!(text, want);
@@ -198,7 +198,7 @@ fn the_server_is_named_before_its_words_and_a_smart_host_is_not_the_recipients()
     );
     check(
         &read(Language::French, "", std::slice::from_ref(&onward)),
-        &["Le serveur qui relaie notre courrier sortant l'a"],
+        &["Le serveur qui relaie notre courrier sortant l’a"],
     );
     check(
         &report(Language::French, "", CONTENT, onward),
@@ -253,7 +253,7 @@ fn a_delay_says_how_long_it_goes_on() {
     let text = report(Language::English, "", CONTENT, late());
     check(&text, &["Action: delayed\r\n", "Will-Retry-Until: Sat, 16 Jan 2027 11:46:40 +0000\r\n", "is delayed"]);
     check(&report(Language::French, "", CONTENT, late()), &["retard", "Inutile de le renvoyer"]);
-    let until = "    Nouveaux essais jusqu'au samedi 16 janvier 2027 à 11\u{a0}h\u{a0}46 (UTC)\n";
+    let until = "    Nouveaux essais jusqu’au samedi 16 janvier 2027 à 11\u{a0}h\u{a0}46 (UTC)\n";
     check(&read(Language::French, "", &[late()]), &[until]);
     let until = "    Delivery will be tried until: Saturday, 16 January 2027 at 11:46 UTC\n";
     check(&read(Language::English, "", &[late()]), &[until]);
