@@ -117,7 +117,8 @@ fn unknown_replies(out: &mut String, value: &Value) {
             .map(|key| word(reply, key))
             .collect();
         let alone = if reply["several"] == true { "" } else { "  (one recipient only)" };
-        line(out, &format!("{:>6} x  [{}] {}{alone}", reply["count"], said.join(" "), word(reply, "shape")));
+        let count = reply["count"].as_u64().unwrap_or_default();
+        line(out, &format!("{count:>6} x  [{}] {}{alone}", said.join(" "), word(reply, "shape")));
     }
     line(out, "");
     line(
@@ -135,7 +136,8 @@ fn replayed(out: &mut String, value: &Value) {
     }
     for change in items(value, "changes") {
         let (from, to, rule) = (word(change, "from"), word(change, "to"), word(change, "rule"));
-        line(out, &format!("{:>6} x  {from} -> {to}, by rule {rule}", change["count"]));
+        let count = change["count"].as_u64().unwrap_or_default();
+        line(out, &format!("{count:>6} x  {from} -> {to}, by rule {rule}"));
         for example in items(change, "examples") {
             line(out, &format!("          {}", plain(example.as_str().unwrap_or_default())));
         }

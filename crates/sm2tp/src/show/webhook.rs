@@ -42,7 +42,8 @@ pub(super) fn dead(out: &mut String, value: &Value) {
     for event in events {
         let at = time(event["at"].as_u64().unwrap_or_default());
         let kind = word(&event["event"], "type");
-        let text = format!("{:>6}  {at}  {kind}, {} tries: {}", event["id"], event["tries"], word(event, "why"));
+        let id = event["id"].as_u64().unwrap_or_default();
+        let text = format!("{id:>6}  {at}  {kind}, {} tries: {}", event["tries"], word(event, "why"));
         line(out, &plain(&text.replace('\n', " ")));
     }
 }
