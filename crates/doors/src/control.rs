@@ -19,6 +19,7 @@ mod orgs;
 mod peers;
 mod persons;
 mod queue;
+mod refusal;
 mod replies;
 mod returns;
 mod senders;
@@ -41,6 +42,7 @@ pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
 pub use self::persons::AccountChange;
 pub use self::queue::{Those, Which};
 pub(crate) use self::queue::{Waiting, of_sender};
+pub use self::refusal::Refusal;
 pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
 pub use self::socket::{ask, listen, serve};
 pub use self::stats::Days;
@@ -361,10 +363,15 @@ pub enum Reply {
 /// Why a request was not done, with the exit code that the command line ends with.
 #[derive(Debug, Error)]
 pub enum Problem {
+    #[error(transparent)]
+    Input(Refusal),
+    #[error(transparent)]
+    NotFound(Refusal),
+    /// Something of this machine, which who asked cannot put right.
     #[error("{0}")]
-    Input(String),
-    #[error("{0}")]
-    NotFound(String),
+    Failed(String),
+    #[error(transparent)]
+    Federated(#[from] FederatedError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
@@ -389,12 +396,6 @@ pub enum Problem {
     Forbidden(Why),
 }
 
-impl From<FederatedError> for Problem {
-    fn from(error: FederatedError) -> Self {
-        Self::NotFound(error.to_string())
-    }
-}
-
 impl Problem {
     /// sysexits: 65 for what was asked, 75 for what may work later, 77 for what is not allowed.
     #[must_use]
@@ -417,8 +418,14 @@ impl Problem {
             Self::Peering(error) => error.exit(),
             Self::Export(ExportError::Nothing) => 65,
             Self::Exits(PausedError::TooMany) => 65,
+            Self::Federated(FederatedError::Unknown(_) | FederatedError::NotKept { .. }) => 65,
             Self::Ledger(_) | Self::Spool(_) | Self::Export(_) | Self::Exits(_) => 75,
+            Self::Failed(_) | Self::Federated(_) => 75,
         }
+    }
+
+    fn ended_early(error: &tokio::task::JoinError) -> Self {
+        Self::Failed(format!("the task ended early: {error}"))
     }
 }
 
@@ -535,9 +542,9 @@ fn progress(house: &House) -> Value {
 }
 
 fn address(text: &str) -> Result<Address, Problem> {
-    Address::parse(text.trim()).map_err(|error| Problem::Input(format!("{text:?} is no address: {error}")))
+    Address::parse(text.trim()).map_err(|source| Problem::Input(Refusal::Address { text: text.to_owned(), source }))
 }
 
 fn share(weight: f64) -> Result<f64, Problem> {
-    if (0.0..=1.0).contains(&weight) { Ok(weight) } else { Err(Problem::Input("a weight is from 0 to 1".into())) }
+    if (0.0..=1.0).contains(&weight) { Ok(weight) } else { Err(Problem::Input(Refusal::Weight)) }
 }

@@ -24,10 +24,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 pub(crate) use self::fetch::Client;
-pub use self::fetch::{Api, FetchError};
-pub(crate) use self::guard::Guard;
+pub use self::fetch::{Api, ApiFault, FetchError};
+pub use self::guard::is_public;
+pub(crate) use self::guard::{Guard, Unresolved};
 use self::memory::Memory;
 use self::own::Own;
+pub(crate) use self::poll::FollowError;
 pub(crate) use self::take::freeze;
 use crate::House;
 

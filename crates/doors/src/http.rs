@@ -17,7 +17,7 @@ mod score;
 mod status;
 pub(crate) mod troubles;
 mod unsubscribe;
-mod words;
+pub(crate) mod words;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -50,11 +50,11 @@ pub(crate) use self::refusal::Refusal;
 pub use self::score::Scores;
 pub(crate) use self::status::waiting;
 pub(crate) use self::unsubscribe::language;
-pub use self::words::Lang;
+pub use self::words::{Lang, cause_in_words};
 use crate::acme::Challenges;
 use crate::patience::Patience;
 use crate::smtp::{self, Networks, Onward};
-use crate::web::{self, FirstRun, Listings, Logins, Names, PublicUrl};
+use crate::web::{self, AskSts, FirstRun, Listings, Logins, Names, PublicUrl};
 use crate::{House, api};
 
 /// How pages are shown.
@@ -68,6 +68,8 @@ pub struct Pages {
     pub public: Option<PublicUrl>,
     /// What the DNS says.
     pub names: Names,
+    /// How MTA-STS of a domain is.
+    pub sts: AskSts,
     /// The addresses that mail leaves from, as far as they are known.
     pub exits: Vec<IpAddr>,
     /// What block lists say of the ways out.
@@ -94,6 +96,7 @@ pub(crate) struct Shared {
     pub lang: Lang,
     pub public: Option<PublicUrl>,
     pub names: Names,
+    pub sts: AskSts,
     pub exits: Vec<IpAddr>,
     pub listings: Listings,
     pub first_run: Option<FirstRun>,
@@ -127,7 +130,7 @@ pub async fn serve(
     (house, onward): (House, Onward),
     authority: Vec<String>,
     challenges: Challenges,
-    (Pages { lang, scores, public, names, exits, listings, first_run }, Programs { metrics_from, mail }): (
+    (Pages { lang, scores, public, names, sts, exits, listings, first_run }, Programs { metrics_from, mail }): (
         Pages,
         Programs,
     ),
@@ -143,6 +146,7 @@ pub async fn serve(
         lang,
         public,
         names,
+        sts,
         exits,
         listings,
         first_run,

@@ -25,6 +25,7 @@ mod meters;
 mod outgoing;
 mod patience;
 pub mod peering;
+mod reason;
 pub mod returns;
 pub mod senders;
 pub mod smtp;

@@ -16,6 +16,7 @@ mod federation;
 mod figures;
 mod form;
 mod frame;
+mod incoming;
 mod list_files;
 mod login;
 mod map;
@@ -41,6 +42,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 pub use self::exits::{Listing, Listings, Says};
+pub use self::incoming::{AskSts, Sts};
 pub use self::records::{Names, Wanted};
 pub use self::settings::Setting;
 pub use self::start::FirstRun;

@@ -44,6 +44,36 @@ pub enum PolicyError {
     TooManyHosts,
 }
 
+/// Why a policy could not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FetchFailure {
+    #[error("the web server of the policy: {0}")]
+    Web(String),
+    #[error("the web server of the policy: it answered with status {0}")]
+    Status(u16),
+    #[error("the web server of the policy: what it sent is not text/plain")]
+    NotPlain,
+    /// Whoever wanted to know may not have this machine ask there.
+    #[error("the web server of the policy: none of its addresses is of the public Internet")]
+    NotPublic,
+    #[error("the certificate or the TLS of the web server: {0}")]
+    Tls(String),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+impl FetchFailure {
+    /// As RFC 8460 §4.3.2.2 names it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Web(_) | Self::Status(_) | Self::NotPlain | Self::NotPublic => "sts-policy-fetch-error",
+            Self::Tls(_) => "sts-webpki-invalid",
+            Self::Policy(_) => "sts-policy-invalid",
+        }
+    }
+}
+
 impl Policy {
     /// Reads the text of a policy (RFC 8461 §3.2). Keys that are not known are passed over; of a key that may stand
     /// once, the first counts.

@@ -64,7 +64,6 @@ pub use crate::route::{Credentials, NextHop, Own, Speaks};
 use crate::runner::{News, Runner};
 use crate::sign::Signer;
 pub use crate::sign::{Sealing, Signing};
-pub use crate::sts::FetchFailure;
 use crate::sts::Policies;
 use crate::tls::TlsClient;
 pub use crate::tls::{TlsUse, trusting};

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use sm2tp_proto::Domain;
-use sm2tp_proto::mta_sts::Policy;
+use sm2tp_proto::mta_sts::{FetchFailure, Policy};
 use sm2tp_rules::LocalFailure;
 use thiserror::Error;
 
 use crate::dns::{Dns, Missing, Resolvers};
-use crate::sts::{FetchFailure, Policies};
+use crate::sts::Policies;
 use crate::tls;
 
 /// Why something cannot be looked up.
@@ -58,14 +58,19 @@ impl Lookups {
         Ok(self.0.mail_hosts(&domain).await?.hosts.into_iter().map(|(_, host)| host).collect())
     }
 
-    /// The MTA-STS policy of a domain as its web server gives it now. The authorities of the system are trusted, and
-    /// those in the file `roots`.
+    /// The MTA-STS policy of a domain as its web server gives it now, at an address that `may` be asked. The authorities of
+    /// the system are trusted, and those in the file `roots`.
     ///
     /// # Errors
     /// [`FetchFailure`]: who sends to the domain has none.
-    pub async fn policy(&self, domain: &str, roots: Option<&Path>) -> Result<Policy, FetchFailure> {
+    pub async fn policy(
+        &self,
+        domain: &str,
+        roots: Option<&Path>,
+        may: impl Fn(IpAddr) -> bool,
+    ) -> Result<Policy, FetchFailure> {
         let tls = tls::trusting(roots).map_err(|error| FetchFailure::Tls(error.to_string()))?;
-        Policies::open(None, tls).fetch(domain, &self.0).await
+        Policies::open(None, tls).fetch(domain, &self.0, may).await
     }
 
     /// The names that the reverse DNS gives an address; empty where there are none.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect;
 use rustls::ClientConfig;
 use sm2tp_proto::Domain;
-use sm2tp_proto::mta_sts::{POLICY_OCTETS_MAX, Policy, PolicyError, record_id};
-use thiserror::Error;
+use sm2tp_proto::mta_sts::{FetchFailure, POLICY_OCTETS_MAX, Policy, PolicyError, record_id};
 
 use crate::dns::Dns;
 use crate::now;
@@ -40,29 +39,6 @@ struct Kept {
     id: String,
     fetched_at: u64,
     policy: Arc<Policy>,
-}
-
-/// Why a policy could not be fetched.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FetchFailure {
-    #[error("the web server of the policy: {0}")]
-    Web(String),
-    #[error("the certificate or the TLS of the web server: {0}")]
-    Tls(String),
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-}
-
-impl FetchFailure {
-    /// As RFC 8460 §4.3.2.2 names it.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Web(_) => "sts-policy-fetch-error",
-            Self::Tls(_) => "sts-webpki-invalid",
-            Self::Policy(_) => "sts-policy-invalid",
-        }
-    }
 }
 
 impl Policies {
@@ -99,7 +75,7 @@ impl Policies {
         if fresh || known.as_ref().is_some_and(|known| now() < known.next_fetch_at) {
             return kept.map(|kept| kept.policy);
         }
-        match self.fetch(&name, dns).await {
+        match self.fetch(&name, dns, |_| true).await {
             Ok(policy) => {
                 let policy = Arc::new(policy);
                 let kept = Kept { id, fetched_at: now(), policy: policy.clone() };
@@ -131,11 +107,20 @@ impl Policies {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(domain)?.failure.take()
     }
 
-    /// The policy as the web server of a domain gives it now.
-    pub(crate) async fn fetch(&self, domain: &str, dns: &Dns) -> Result<Policy, FetchFailure> {
+    /// The policy as the web server of a domain gives it now, from one of its addresses that `may` be asked.
+    pub(crate) async fn fetch(
+        &self,
+        domain: &str,
+        dns: &Dns,
+        may: impl Fn(IpAddr) -> bool,
+    ) -> Result<Policy, FetchFailure> {
         let host = format!("mta-sts.{domain}");
         let found = dns.addresses(&host).await.map_err(|failure| FetchFailure::Web(failure.to_string()))?;
-        let addresses: Vec<_> = found.found.iter().map(|address| SocketAddr::new(*address, HTTPS_PORT)).collect();
+        let asked = found.found.iter().copied().filter(|address| may(*address));
+        let addresses: Vec<_> = asked.map(|address| SocketAddr::new(address, HTTPS_PORT)).collect();
+        if addresses.is_empty() {
+            return Err(FetchFailure::NotPublic);
+        }
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured((*self.tls).clone())
             .resolve_to_addrs(&host, &addresses)
@@ -148,12 +133,12 @@ impl Policies {
         let mut answer = asked.map_err(|error| failure(&error))?;
         // RFC 8461 §3.3: 3xx is not followed, and counts as no policy.
         if answer.status() != reqwest::StatusCode::OK {
-            return Err(FetchFailure::Web(format!("it answered with status {}", answer.status().as_u16())));
+            return Err(FetchFailure::Status(answer.status().as_u16()));
         }
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("text/plain") {
-            return Err(FetchFailure::Web("what it sent is not text/plain".to_owned()));
+            return Err(FetchFailure::NotPlain);
         }
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {

@@ -46,6 +46,7 @@ mod setup;
 mod show;
 mod simulate;
 mod stats;
+mod sts;
 mod tail;
 mod take;
 mod words;

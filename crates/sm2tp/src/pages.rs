@@ -6,8 +6,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use sm2tp_doors::follow::is_public;
 use sm2tp_doors::http::{Lang, Pages, Scores};
-use sm2tp_doors::web::{FirstRun, Listings, Names, PublicUrl, Wanted};
+use sm2tp_doors::web::{AskSts, FirstRun, Listings, Names, PublicUrl, Sts, Wanted};
 use sm2tp_relay::Lookups;
 use sm2tp_store::{Persons, keys};
 
@@ -15,7 +16,7 @@ use crate::Failure;
 use crate::config::{self, Config};
 use crate::doctor::{exits, lists};
 use crate::open::unusable;
-use crate::outward;
+use crate::{beside, outward, sts};
 
 /// Of this configuration.
 pub fn of(config: &Config, first_run: Option<FirstRun>) -> Pages {
@@ -31,6 +32,7 @@ pub fn of(config: &Config, first_run: Option<FirstRun>) -> Pages {
         scores,
         public: config.http.as_ref().and_then(|http| PublicUrl::new(http.public_url.as_deref()?)),
         names: names(config),
+        sts: ask_sts(config),
         exits: exits::known(config),
         listings: listings(config),
         first_run,
@@ -53,6 +55,21 @@ fn names(config: &Config) -> Names {
                 // A domain that takes no mail has no servers.
                 Wanted::MailHosts => Ok(dns.mail_hosts(&name).await.unwrap_or_default()),
             }
+        })
+    })
+}
+
+/// Whose domain it is decides where the name of its web server leads, and who looks at the page need not be who runs this
+/// machine: what is not public is not asked, but where the configuration lets webhooks go.
+fn ask_sts(config: &Config) -> AskSts {
+    let resolvers = Arc::new(outward::resolvers(config));
+    let roots = config.relay.as_ref().and_then(|relay| relay.tls_roots.clone());
+    let private = beside::networks(config.http.as_ref().map_or(&[], |http| &http.private_webhooks));
+    Arc::new(move |domain| {
+        let (resolvers, roots, private) = (resolvers.clone(), roots.clone(), private.clone());
+        Box::pin(async move {
+            let Ok(dns) = Lookups::new(&resolvers) else { return Sts::Silent };
+            sts::look(&dns, &domain, roots.as_deref(), |ip| is_public(ip) || private(ip)).await
         })
     })
 }

@@ -18,9 +18,9 @@ use sm2tp_rules::suppress::OfOrg;
 use sm2tp_rules::{Stream, StreamBy, stream};
 use subtle::ConstantTimeEq;
 
-use crate::dkim;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{Sql, SqlError};
+use crate::{Refused, dkim};
 use limits::Kind;
 pub use limits::{Limits, LimitsChange};
 pub use returns::{ReturnPath, Unsubscribe, Untold, Wishes, WishesChange};
@@ -129,7 +129,7 @@ impl Accounts {
     /// [`LedgerError`] where it cannot be read.
     pub async fn load(ledger: Ledger, scram: Scram) -> Result<Self, LedgerError> {
         let mut salt = [0; 32];
-        getrandom::fill(&mut salt).map_err(|error| LedgerError::Refused(format!("no random bytes: {error}")))?;
+        getrandom::fill(&mut salt).map_err(|error| LedgerError::Failed(format!("no random bytes: {error}")))?;
         let accounts = Self {
             ledger,
             known: Arc::default(),
@@ -277,9 +277,7 @@ impl Accounts {
     pub async fn put_org(&self, name: &str, domains: Vec<Domain>, stream: Stream, now: u64) -> Result<(), LedgerError> {
         let name = name.to_owned();
         if name.is_empty() || name == LOCAL || NAME_OCTETS_MAX < name.len() || name.chars().any(char::is_control) {
-            return Err(LedgerError::Refused(format!(
-                "{name:?} is no name for an org: 1 to {NAME_OCTETS_MAX} characters, and not \"{LOCAL}\""
-            )));
+            return Err(Refused::OrgName { name, octets_max: NAME_OCTETS_MAX, taken: LOCAL }.into());
         }
         let domains = domains.iter().map(Domain::as_str).collect::<Vec<_>>().join(" ");
         self.ledger
@@ -304,7 +302,10 @@ impl Accounts {
                               OR kind = 'login' AND name IN (SELECT login FROM login WHERE org = $1)";
         const BESIDE: &str = "DELETE FROM org_returns WHERE org = $1";
         const SUPPRESSION: &str = "DELETE FROM org_suppression WHERE org = $1";
-        self.remove(&[FORGET, BESIDE, SUPPRESSION, "DELETE FROM org WHERE name = $1"], name, "org").await
+        self.remove(&[FORGET, BESIDE, SUPPRESSION, "DELETE FROM org WHERE name = $1"], name, |org| Refused::NoOrg {
+            org,
+        })
+        .await
     }
 
     /// Adds a login to an org, or gives it another password and stream.
@@ -320,9 +321,9 @@ impl Accounts {
         now: u64,
     ) -> Result<(), LedgerError> {
         self.known_org(org)?;
-        usable(login).map_err(LedgerError::Refused)?;
+        usable(login)?;
         if password.len() < PASSWORD_OCTETS_MIN {
-            return Err(LedgerError::Refused(format!("a password has at least {PASSWORD_OCTETS_MIN} characters")));
+            return Err(Refused::LoginPassword { characters_min: PASSWORD_OCTETS_MIN }.into());
         }
         let (plain, keeps) = (password.to_owned(), self.scram);
         let made = tokio::task::spawn_blocking(move || Ok::<_, LedgerError>((hash(&plain)?, scram_of(&plain, keeps)?)));
@@ -348,7 +349,7 @@ impl Accounts {
             answers.push(if self.account(login).is_some() || !seen.insert(login) {
                 Taken::There
             } else {
-                match usable(login).and_then(|()| imported::read(hash)) {
+                match usable(login).map_err(|refused| refused.to_string()).and_then(|()| imported::read(hash)) {
                     Ok(read) => {
                         let scram = read.scram.filter(|_| matches!(self.scram, Scram::Keep { .. }));
                         fresh.push(Fresh { login: login.clone(), hash: read.hash, scram });
@@ -367,7 +368,7 @@ impl Accounts {
     fn known_org(&self, org: &str) -> Result<(), LedgerError> {
         match self.known.read().unwrap_or_else(PoisonError::into_inner).orgs.contains_key(org) {
             true => Ok(()),
-            false => Err(LedgerError::Refused(format!("there is no org {org:?}"))),
+            false => Err(Refused::NoOrg { org: org.to_owned() }.into()),
         }
     }
 
@@ -398,11 +399,16 @@ impl Accounts {
     /// [`LedgerError::Refused`] where there is none of that name.
     pub async fn remove_login(&self, login: &str) -> Result<(), LedgerError> {
         const FORGET: &str = "DELETE FROM allowance WHERE kind = 'login' AND name = $1";
-        self.remove(&[FORGET, "DELETE FROM login WHERE login = $1"], login, "login").await
+        self.remove(&[FORGET, "DELETE FROM login WHERE login = $1"], login, |login| Refused::NoLogin { login }).await
     }
 
     /// Some statements; the last one says whether there was anything.
-    async fn remove(&self, statements: &'static [&'static str], name: &str, what: &str) -> Result<(), LedgerError> {
+    async fn remove(
+        &self,
+        statements: &'static [&'static str],
+        name: &str,
+        missing: fn(String) -> Refused,
+    ) -> Result<(), LedgerError> {
         let key = name.to_owned();
         let gone = self
             .ledger
@@ -415,7 +421,7 @@ impl Accounts {
             })
             .await?;
         if gone == 0 {
-            return Err(LedgerError::Refused(format!("there is no {what} {name:?}")));
+            return Err(missing(name.to_owned()).into());
         }
         self.reload().await
     }
@@ -510,20 +516,20 @@ fn limits_of(table: &limits::Table, kind: Kind, name: &str) -> Limits {
     table.get(&(kind, name.to_owned())).map_or_else(Limits::default, |limits| limits.as_ref().clone())
 }
 
-fn usable(login: &str) -> Result<(), String> {
+fn usable(login: &str) -> Result<(), Refused> {
     let fits = !login.is_empty() && login.len() <= NAME_OCTETS_MAX && !login.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(format!("a login has 1 to {NAME_OCTETS_MAX} printable characters")) }
+    if fits { Ok(()) } else { Err(Refused::LoginName { octets_max: NAME_OCTETS_MAX }) }
 }
 
 fn hash(password: &str) -> Result<String, LedgerError> {
-    hash::hash(password).map_err(|error| LedgerError::Refused(format!("the password: {error}")))
+    hash::hash(password).map_err(|error| LedgerError::Failed(format!("the password: {error}")))
 }
 
 /// The SCRAM keys of a new password as text; none where they are not kept, or where the password has no form there.
 fn scram_of(password: &str, keeps: Scram) -> Result<Option<String>, LedgerError> {
     let Scram::Keep { .. } = keeps else { return Ok(None) };
     let mut salt = [0; scram::SALT_OCTETS];
-    getrandom::fill(&mut salt).map_err(|error| LedgerError::Refused(format!("no random bytes: {error}")))?;
+    getrandom::fill(&mut salt).map_err(|error| LedgerError::Failed(format!("no random bytes: {error}")))?;
     Ok(scram::Keys::derive(password, &salt, SCRAM_ITERATIONS).ok().map(|keys| keys.to_string()))
 }
 

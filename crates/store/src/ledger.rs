@@ -60,6 +60,7 @@ pub use self::unknown::{UnknownReply, unknown_replies};
 pub use self::verify::{Verified, verify};
 pub use self::views::Views;
 use self::withdrawn::Withdrawn;
+use crate::refused::Refused;
 use crate::sql::{self, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What};
 use crate::webhooks::Hooks;
@@ -88,8 +89,11 @@ pub enum LedgerError {
     Closed,
     #[error("the ledger's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Something of this machine, which who asked cannot put right.
     #[error("{0}")]
-    Refused(String),
+    Failed(String),
 }
 
 impl LedgerError {

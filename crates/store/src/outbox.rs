@@ -75,7 +75,7 @@ impl Outbox {
     /// Carries one batch; answers with how many entries it had.
     async fn carry(&self) -> Result<usize, LedgerError> {
         let batch = self.spool.outbox(self.batch_max()).await;
-        let mut batch = batch.map_err(|error| LedgerError::Refused(error.to_string()))?;
+        let mut batch = batch.map_err(|error| LedgerError::Failed(error.to_string()))?;
         // Numbers of mails that no other machine of this node has.
         let base = self.ledger.mail_base();
         batch.iter_mut().for_each(|(_, told)| told.mail = told.mail.saturating_add(base));
@@ -96,7 +96,7 @@ impl Outbox {
             )
             .await?;
         self.senders.learn(&heard, crate::now());
-        self.spool.outbox_taken(last).await.map_err(|error| LedgerError::Refused(error.to_string()))?;
+        self.spool.outbox_taken(last).await.map_err(|error| LedgerError::Failed(error.to_string()))?;
         Ok(count)
     }
 }

@@ -14,6 +14,7 @@ use sm2tp_rules::access::Role;
 pub use self::factor::Factor;
 use self::sessions::{Held, Name};
 pub use self::sessions::{LIFE_S, Session};
+use crate::Refused;
 use crate::accounts::hash::{self, Checking};
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{Sql, SqlError, Value};
@@ -107,10 +108,10 @@ impl Persons {
         {
             let known = self.known();
             if known.persons.contains_key(name) {
-                return Err(LedgerError::Refused(format!("there is a person {name:?} already")));
+                return Err(Refused::PersonThere { name: name.to_owned() }.into());
             }
             if PERSONS_MAX <= known.persons.len() {
-                return Err(LedgerError::Refused(format!("there are {PERSONS_MAX} persons, which is the limit")));
+                return Err(Refused::ManyPersons { max: PERSONS_MAX }.into());
             }
         }
         let hash = hashed(password).await?;
@@ -217,10 +218,9 @@ impl Persons {
     /// [`LedgerError::Refused`] where there is no such person, or the code is another one.
     pub async fn set_factor(&self, name: &str, secret: &str, code: &str, now: u64) -> Result<(), LedgerError> {
         self.person(name)?;
-        let mut factor = Factor::from_text(secret).ok_or_else(|| LedgerError::Refused("this is no secret".into()))?;
+        let mut factor = Factor::from_text(secret).ok_or(Refused::NoSecret)?;
         let step = factor.step_of(code, now).filter(|step| factor.take(*step));
-        let step =
-            step.ok_or_else(|| LedgerError::Refused("this is not the code that belongs to the secret".into()))?;
+        let step = step.ok_or(Refused::WrongCode)?;
         let update = "UPDATE person SET factor = $2, factor_step = $3 WHERE name = $1";
         self.execute(update, vec![name.into(), secret.into(), step.into()]).await?;
         self.change(name, |kept| (kept.person.second_factor, kept.factor) = (true, Some(factor)));
@@ -246,7 +246,7 @@ impl Persons {
         let others = known.persons.values().filter(|kept| kept.person.role == Role::Owner && kept.person.name != name);
         let is_owner = known.persons.get(name).is_some_and(|kept| kept.person.role == Role::Owner);
         if is_owner && others.count() == 0 {
-            return Err(LedgerError::Refused(format!("{name:?} is the only owner: make another one first")));
+            return Err(Refused::OnlyOwner { name: name.to_owned() }.into());
         }
         Ok(())
     }
@@ -298,29 +298,28 @@ fn check_name(name: &str) -> Result<(), LedgerError> {
     let fits = !name.is_empty() && name.len() <= NAME_OCTETS_MAX && name.trim() == name;
     match fits && !name.chars().any(char::is_control) {
         true => Ok(()),
-        false => Err(LedgerError::Refused(format!(
-            "{name:?} is no name for a person: 1 to {NAME_OCTETS_MAX} printable characters, no space around them"
-        ))),
+        false => Err(Refused::PersonName { name: name.to_owned(), octets_max: NAME_OCTETS_MAX }.into()),
     }
 }
 
 fn check_password(password: &str) -> Result<(), LedgerError> {
     match password.chars().count() {
         PASSWORD_CHARACTERS_MIN.. if password.len() <= PASSWORD_OCTETS_MAX => Ok(()),
-        _ => Err(LedgerError::Refused(format!(
-            "a password for the pages has at least {PASSWORD_CHARACTERS_MIN} characters, and {PASSWORD_OCTETS_MAX} octets at most"
-        ))),
+        _ => {
+            let (characters_min, octets_max) = (PASSWORD_CHARACTERS_MIN, PASSWORD_OCTETS_MAX);
+            Err(Refused::PersonPassword { characters_min, octets_max }.into())
+        }
     }
 }
 
 async fn hashed(password: &str) -> Result<String, LedgerError> {
     let password = password.to_owned();
     let made = tokio::task::spawn_blocking(move || hash::hash(&password)).await.map_err(|_| LedgerError::Closed)?;
-    made.map_err(|error| LedgerError::Refused(format!("the password: {error}")))
+    made.map_err(|error| LedgerError::Failed(format!("the password: {error}")))
 }
 
 fn nobody(name: &str) -> LedgerError {
-    LedgerError::Refused(format!("there is no person {name:?}"))
+    Refused::NoPerson { name: name.to_owned() }.into()
 }
 
 const PERSONS: &str = "SELECT name, role, org, hash, added_at, factor, factor_step, last_login_at FROM person";

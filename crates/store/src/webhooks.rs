@@ -101,7 +101,7 @@ pub enum WebhookError {
     #[error("an event is one of {}, and not {name:?}", EVENTS.join(", "))]
     Event { name: String },
     #[error("{url:?} cannot be called: {why}")]
-    Url { url: String, why: String },
+    Url { url: String, why: UrlFault },
     #[error("an organisation has {HOOKS_MAX} webhooks at most")]
     TooMany,
     #[error("there is no webhook {0:?}")]
@@ -110,6 +110,23 @@ pub enum WebhookError {
     Random(String),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// What is wrong with the URL of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UrlFault {
+    #[error("it is no URL")]
+    NoUrl,
+    #[error("it is too long")]
+    TooLong,
+    #[error("it does not begin with https://")]
+    NotHttps,
+    #[error("it holds a login")]
+    HoldsLogin,
+    #[error("that address is not of the public Internet")]
+    Private,
+    #[error("that is this machine")]
+    ThisMachine,
 }
 
 impl Hooks {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use sm2tp_store::LedgerError;
-use sm2tp_store::webhooks::{Due, Tried, WebhookError, Webhooks};
+use sm2tp_store::webhooks::{Due, Tried, UrlFault, WebhookError, Webhooks};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,23 +24,23 @@ use crate::{House, now, outgoing};
 /// # Errors
 /// [`WebhookError::Url`] says what is wrong with it.
 pub(crate) fn usable(url: &str, private: &Networks) -> Result<(), WebhookError> {
-    let wrong = |why: &str| WebhookError::Url { url: url.chars().take(200).collect(), why: why.to_owned() };
-    let parsed = Url::parse(url).map_err(|_| wrong("it is no URL"))?;
+    let wrong = |why| WebhookError::Url { url: url.chars().take(200).collect(), why };
+    let parsed = Url::parse(url).map_err(|_| wrong(UrlFault::NoUrl))?;
     let ip = parsed.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
     let guard = Guard::strict(private.clone());
     match parsed.scheme() {
-        _ if URL_OCTETS_MAX < url.len() => Err(wrong("it is too long")),
+        _ if URL_OCTETS_MAX < url.len() => Err(wrong(UrlFault::TooLong)),
         "https" => Ok(()),
         "http" if ip.is_some_and(|ip| (private)(ip)) => Ok(()),
-        _ => Err(wrong("it does not begin with https://")),
+        _ => Err(wrong(UrlFault::NotHttps)),
     }?;
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(wrong("it holds a login"));
+        return Err(wrong(UrlFault::HoldsLogin));
     }
     match ip {
-        Some(ip) if !guard.allows(ip) => Err(wrong("that address is not of the public Internet")),
+        Some(ip) if !guard.allows(ip) => Err(wrong(UrlFault::Private)),
         None if parsed.host_str().is_none_or(|host| host.eq_ignore_ascii_case("localhost")) => {
-            Err(wrong("that is this machine"))
+            Err(wrong(UrlFault::ThisMachine))
         }
         _ => Ok(()),
     }

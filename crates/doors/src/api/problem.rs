@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sm2tp_rules::access::Why;
 use sm2tp_store::SpoolError;
 use sm2tp_store::dkim::DkimError;
+use sm2tp_store::federated::FederatedError;
 use sm2tp_store::tokens::TokenError;
 use sm2tp_store::webhooks::WebhookError;
 
@@ -117,6 +118,7 @@ impl From<control::Problem> for Problem {
             | P::Peering(PeeringError::Unknown(_))
             | P::Dkim(DkimError::NoKey(_))
             | P::Export(ExportError::Nothing)
+            | P::Federated(FederatedError::Unknown(_) | FederatedError::NotKept { .. })
             | P::Identity(IdentityError::Unknown(_)) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
             P::NotAsked(NotAsked::Strangers(after_s)) => Self::too_many(detail, after_s),
             P::NotAsked(_) | P::Token(TokenError::TooMany) | P::Webhook(WebhookError::TooMany) => {
@@ -153,10 +155,11 @@ const AGAIN_S: u64 = 30;
 
 #[cfg(test)]
 mod tests {
-    use sm2tp_store::LedgerError;
     use sm2tp_store::keys::KeysError;
+    use sm2tp_store::{LedgerError, Refused};
 
     use super::*;
+    use crate::control::Refusal;
 
     #[track_caller]
     fn check(problem: impl Into<control::Problem>, status: u16, code: &str) {
@@ -166,8 +169,13 @@ mod tests {
 
     #[test]
     fn whoever_can_put_it_right_is_told_what_is_wrong_and_nobody_else() {
-        check(control::Problem::Input("no".into()), 422, "unprocessable");
-        check(LedgerError::Refused("no".into()), 422, "unprocessable");
+        check(control::Problem::Input(Refusal::Weight), 422, "unprocessable");
+        check(control::Problem::NotFound(Refusal::NoReturns), 404, "not-found");
+        check(control::Problem::Failed("no".into()), 503, "unavailable");
+        check(FederatedError::Unknown("x".into()), 404, "not-found");
+        check(FederatedError::Refused("x".into()), 503, "unavailable");
+        check(LedgerError::Refused(Refused::WrongCode), 422, "unprocessable");
+        check(LedgerError::Failed("no".into()), 503, "unavailable");
         check(TokenError::Name, 422, "unprocessable");
         check(TokenError::Unknown("7".into()), 404, "not-found");
         check(TokenError::TooMany, 409, "conflict");

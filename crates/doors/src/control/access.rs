@@ -60,7 +60,7 @@ impl By {
 /// [`Problem::Forbidden`] where the role does not allow it; otherwise why it was not done.
 pub async fn answer_to(house: House, onward: Onward, asker: Asker, request: Request) -> Result<Value, Problem> {
     let running = tokio::spawn(async move { answered(&house, &onward, &asker, request).await });
-    running.await.map_err(|error| Problem::Input(format!("the task ended early: {error}")))?
+    running.await.map_err(|error| Problem::ended_early(&error))?
 }
 
 /// As [`answer_to`], for a task that ends by itself only.

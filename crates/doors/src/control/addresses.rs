@@ -11,7 +11,7 @@ use sm2tp_store::accounts::LOCAL;
 use sm2tp_store::ledger::Event;
 use sm2tp_store::sql::{self, Row, SqlError};
 
-use super::{Problem, address, queue};
+use super::{Problem, Refusal, address, queue};
 use crate::confirm::Asker;
 use crate::smtp::Onward;
 use crate::{House, now};
@@ -104,7 +104,7 @@ pub(super) async fn confirm(house: &House, onward: &Onward, text: &str, org: Opt
     let org = org.unwrap_or_else(|| LOCAL.to_owned());
     known(house, &org)?;
     let Some(confirm) = &house.confirm else {
-        return Err(Problem::Input("there is no page for it: [suppression] has no confirm_url".into()));
+        return Err(Problem::Input(Refusal::NoConfirmPage));
     };
     confirm.ask(house, onward, &address, (Some(&org), Asker::Member), now()).await?;
     Ok(json!({ "address": text, "org": org, "asked": true }))
@@ -117,7 +117,7 @@ impl Entry {
         if let Some(org) = &self.org {
             known(house, org)?;
         }
-        let nothing = || Problem::Input(format!("{:?} has no normal form, so nothing is kept about it", self.address));
+        let nothing = || Problem::Input(Refusal::NoNormalForm { text: self.address.clone() });
         let tag = house.book.tag(&address).ok_or_else(nothing)?;
         Ok((address, tag))
     }
@@ -135,7 +135,7 @@ pub(super) fn known(house: &House, org: &str) -> Result<(), Problem> {
     if house.accounts.has_org(org) {
         return Ok(());
     }
-    Err(Problem::Input(format!("there is no organisation {org:?}: see sm2tp org list")))
+    Err(Problem::Input(Refusal::NoOrg { org: org.to_owned() }))
 }
 
 /// What stands on the lists, newest first. Addresses are kept as tags only, so their domain is all that can be shown.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::House;
 use crate::alerts::{AlertError, Language, finding_title, test as send_test};
 use crate::smtp::Onward;
@@ -36,12 +36,12 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
 pub(super) async fn test(house: &House, onward: &Onward) -> Result<Value, Problem> {
     let targets = &house.alerts.targets;
     if targets.mail.is_empty() && targets.webhooks.is_empty() {
-        return Err(Problem::NotFound("nobody is to be told: [alerts] has neither mail nor webhook".into()));
+        return Err(Problem::NotFound(Refusal::NobodyToTell));
     }
     let tried = send_test(house, onward).await.map_err(|error| match error {
         AlertError::Ledger(error) => Problem::Ledger(error),
         AlertError::Spool(error) => Problem::Spool(error),
-        AlertError::Federated(error) => Problem::Input(error.to_string()),
+        AlertError::Federated(error) => Problem::Failed(error.to_string()),
     })?;
     Ok(json!(tried))
 }

@@ -8,7 +8,7 @@ use sm2tp_proto::Domain;
 use sm2tp_store::dkim::{Algorithm, DkimError, DkimKeys, Key, SIGNATURE_LIFE_S, Source, State, ascii};
 use tokio::task::spawn_blocking;
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::{House, now};
 
 pub(super) async fn new(
@@ -35,7 +35,7 @@ pub(super) async fn rotate(
 ) -> Result<Value, Problem> {
     let domain = parsed(domain)?;
     if WAIT_S_MAX < wait_s {
-        return Err(Problem::Input("new keys may wait a year at most".into()));
+        return Err(Problem::Input(Refusal::LongWait));
     }
     let now = now();
     change(house, move |keys| keys.rotate(&domain, selector.as_deref(), now, now + wait_s)).await
@@ -56,8 +56,7 @@ pub(super) async fn remove(house: &House, domain: &str, selector: String, which:
     let known = house.dkim.all().into_iter().find(|key| Some(&key.domain) == name.as_ref() && key.selector == selector);
     let state = known.as_ref().map(|key| key.state(now));
     if state == Some(State::Signing) && which == Removal::Unused {
-        let message = format!("{selector} signs now: make new keys with `sm2tp dkim rotate {domain}`, or say --now");
-        return Err(Problem::Input(message));
+        return Err(Problem::Input(Refusal::KeySigns { selector, domain: domain.to_string() }));
     }
     let (keys, of, gone) = (house.dkim.clone(), domain.clone(), selector.clone());
     run(move || keys.remove(&of, &gone)).await?;
@@ -92,7 +91,7 @@ async fn change(
 
 async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, DkimError> + Send + 'static) -> Result<T, Problem> {
     let done = spawn_blocking(work).await;
-    Ok(done.map_err(|error| Problem::Input(format!("the task ended early: {error}")))??)
+    Ok(done.map_err(|error| Problem::ended_early(&error))??)
 }
 
 /// A key as people see it; the secret half is shown to nobody.
@@ -117,7 +116,7 @@ fn shown(key: &Key) -> Result<Value, Problem> {
 }
 
 fn parsed(domain: &str) -> Result<Domain, Problem> {
-    Domain::parse(domain).map_err(|error| Problem::Input(format!("{domain:?}: {error}")))
+    Domain::parse(domain).map_err(|source| Problem::Input(Refusal::Domain { text: domain.to_owned(), source }))
 }
 
 const WAIT_S_MAX: u64 = 366 * 86_400;

@@ -11,7 +11,7 @@ use sm2tp_store::ledger::figures::Of;
 use sm2tp_store::ledger::refused_exits;
 use sm2tp_store::ledger::sends::{self, Named};
 
-use super::{Problem, stats};
+use super::{Problem, Refusal, stats};
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -76,9 +76,10 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
 pub(super) async fn pause(house: &House, onward: &Onward, exit: &str, note: &str) -> Result<Value, Problem> {
     let exit = exit.trim();
     if !house.exits.iter().any(|known| known.name == exit) {
-        let names: Vec<_> = house.exits.iter().map(|exit| exit.name.as_str()).collect();
-        let known = if names.is_empty() { "none: it relays no mail".to_owned() } else { names.join(", ") };
-        return Err(Problem::NotFound(format!("there is no exit {exit:?}; this node has {known}")));
+        let known: Vec<String> = house.exits.iter().map(|exit| exit.name.clone()).collect();
+        let exit = exit.to_owned();
+        let refusal = if known.is_empty() { Refusal::NoExits { exit } } else { Refusal::NoExit { exit, known } };
+        return Err(Problem::NotFound(refusal));
     }
     let note: String = note.trim().chars().take(NOTE_MAX).collect();
     let pause = house.paused.pause(exit, &note, now())?;
@@ -91,7 +92,7 @@ pub(super) async fn pause(house: &House, onward: &Onward, exit: &str, note: &str
 pub(super) async fn resume(house: &House, onward: &Onward, exit: &str) -> Result<Value, Problem> {
     let exit = exit.trim();
     let Some(pause) = house.paused.resume(exit)? else {
-        return Err(Problem::NotFound(format!("the exit {exit:?} is not paused")));
+        return Err(Problem::NotFound(Refusal::NotPaused { exit: exit.to_owned() }));
     };
     tell(onward);
     Ok(json!({ "exit": exit, "paused": null, "since": pause.since }))

@@ -10,7 +10,7 @@ use sm2tp_federation::header::Position;
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_store::keys::KeysError;
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::identity::{self, Closing, IdentityError};
 use crate::{House, now};
 
@@ -157,9 +157,9 @@ async fn show(house: &House) -> Result<Value, Problem> {
 /// The text as `sm2tp key sign` takes it: the payload in base64, so that no mail program breaks its lines differently.
 async fn export(house: &House, closing: Closing) -> Result<Value, Problem> {
     let Some(wanted) = identity::to_sign(house, closing).await? else {
-        return Err(Problem::NotFound("nothing waits to be signed".into()));
+        return Err(Problem::NotFound(Refusal::NothingToSign));
     };
-    let payload = serde_json::to_vec(&wanted).map_err(|error| Problem::Input(error.to_string()))?;
+    let payload = serde_json::to_vec(&wanted).map_err(|error| Problem::Failed(error.to_string()))?;
     Ok(json!({ "payload": STANDARD.encode(payload) }))
 }
 

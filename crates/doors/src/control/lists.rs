@@ -14,7 +14,7 @@ use sm2tp_store::ledger::Event;
 use sm2tp_store::sql::{self, Row, SqlError, Value as Column};
 use sm2tp_store::told::mask;
 
-use super::{Problem, address};
+use super::{Problem, Refusal, address};
 use crate::{House, now};
 
 /// A batch of a list.
@@ -94,12 +94,12 @@ struct Subject {
 /// Takes a batch: one transaction, so that what is interrupted was taken whole or not at all, and may be offered again.
 pub(super) async fn import(house: &House, import: Import) -> Result<Value, Problem> {
     if IMPORT_ENTRIES_MAX < import.entries.len() {
-        return Err(Problem::Input(format!("a batch has at most {IMPORT_ENTRIES_MAX} entries")));
+        return Err(Problem::Input(Refusal::ManyEntries { max: IMPORT_ENTRIES_MAX }));
     }
     let orgs: HashSet<String> = house.accounts.orgs().into_iter().map(|org| org.name).collect();
     let is_org = |org: &str| org == LOCAL || orgs.contains(org);
     if let Some(org) = import.org.as_deref().filter(|org| !is_org(org)) {
-        return Err(Problem::Input(format!("there is no organisation {org:?}: see sm2tp org list")));
+        return Err(Problem::Input(Refusal::NoOrg { org: org.to_owned() }));
     }
     let now = now();
     let (mut done, mut events, mut batch) = (Done::default(), Vec::new(), HashMap::new());
@@ -129,7 +129,7 @@ pub(super) async fn import(house: &House, import: Import) -> Result<Value, Probl
 
 /// What is suppressed, a page at a time, in the order of tags; with the place where the next page begins.
 pub(super) async fn export(house: &House, org: Option<String>, after: After) -> Result<Value, Problem> {
-    let tag = hex::decode(&after.tag).map_err(|_| Problem::Input("a page begins behind a tag".into()))?;
+    let tag = hex::decode(&after.tag).map_err(|_| Problem::Input(Refusal::PageBegin))?;
     let oldest = now().saturating_sub(house.book.limits(LOCAL).hard_expiry_s);
     // What this node knows of an address is no organisation's own.
     let lists = after.lists || org.is_some();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sm2tp_rules::Stream;
 use sm2tp_store::accounts::Taken;
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::{House, now};
 
 /// A line of another program's list.
@@ -38,7 +38,7 @@ pub(super) async fn take_over(
     stream: Option<Stream>,
 ) -> Result<Value, Problem> {
     if IMPORT_LOGINS_MAX < logins.len() {
-        return Err(Problem::Input(format!("at most {IMPORT_LOGINS_MAX} logins at once")));
+        return Err(Problem::Input(Refusal::ManyLogins { max: IMPORT_LOGINS_MAX }));
     }
     let lines: Vec<usize> = logins.iter().map(|login| login.line).collect();
     let logins: Vec<_> = logins.into_iter().map(|login| (login.login, login.hash)).collect();

@@ -8,7 +8,7 @@ use sm2tp_rules::Stream;
 use sm2tp_store::ledger::SendLog;
 use sm2tp_store::told::{Told, What};
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::House;
 use crate::logs::Reading;
 
@@ -91,10 +91,10 @@ impl OldResult {
 /// Counts a batch in one transaction. Nothing of it goes to peers, and no pair is kept: both are for what happens now.
 pub(super) async fn import(house: &House, log: OldLog) -> Result<Value, Problem> {
     if OLD_RESULTS_MAX < log.results.len() {
-        return Err(Problem::Input(format!("a batch has at most {OLD_RESULTS_MAX} results")));
+        return Err(Problem::Input(Refusal::ManyResults { max: OLD_RESULTS_MAX }));
     }
     if !log.source.starts_with("log ") {
-        return Err(Problem::Input("a log is named by its file".into()));
+        return Err(Problem::Input(Refusal::LogName));
     }
     let rules = house.federation.publisher.classifier.rules();
     let reading = Reading {

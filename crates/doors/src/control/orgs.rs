@@ -7,7 +7,7 @@ use sm2tp_rules::suppress::OfOrg;
 use sm2tp_store::Bounce;
 use sm2tp_store::accounts::LimitsChange;
 
-use super::{Problem, stats, webhooks};
+use super::{Problem, Refusal, stats, webhooks};
 use crate::{House, now};
 
 pub(super) async fn remove(house: &House, name: &str) -> Result<Value, Problem> {
@@ -40,8 +40,10 @@ pub(super) async fn add(
     let (known_domains, known_stream) =
         known.map_or((Vec::new(), Stream::Personal), |known| (known.domains, known.stream));
     let (domains, stream) = (domains.unwrap_or(known_domains), stream.unwrap_or(known_stream));
-    let parsed: Result<Vec<Domain>, _> = domains.iter().map(|text| Domain::parse(text)).collect();
-    let parsed = parsed.map_err(|error| Problem::Input(format!("{}: {error}", domains.join(", "))))?;
+    let parse = |text: &String| {
+        Domain::parse(text).map_err(|source| Problem::Input(Refusal::Domain { text: text.clone(), source }))
+    };
+    let parsed: Vec<Domain> = domains.iter().map(parse).collect::<Result<_, _>>()?;
     house.accounts.put_org(name, parsed, stream, now()).await?;
     Ok(json!({ "org": name, "domains": domains, "stream": stream }))
 }
@@ -65,7 +67,7 @@ pub(super) async fn suppression(house: &House, org: &str, change: OfOrg, reset: 
     let known = house.accounts.own_suppression(org)?;
     let settings = if reset { OfOrg::default() } else { known.clone() }.changed(change);
     if settings != known {
-        settings.over(&house.book.limits).check().map_err(|contradiction| Problem::Input(contradiction.to_string()))?;
+        settings.over(&house.book.limits).check().map_err(|contradiction| Problem::Input(contradiction.into()))?;
         house.accounts.put_suppression(org, settings.clone()).await?;
     }
     Ok(json!({ "org": org, "own": settings, "limits": limits_in_force(house, org) }))

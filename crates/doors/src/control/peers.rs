@@ -77,7 +77,7 @@ pub(super) async fn peer(peer: Peer, house: &House) -> Result<Value, Problem> {
         (index.kept(&peer.node), index.judgement(&peer.node), behind)
     });
     let backfill = store.backfill(&peer).map(|(here, there)| json!({ "here": here, "there": there }));
-    let mut value = serde_json::to_value(&peer).map_err(|error| Problem::Input(error.to_string()))?;
+    let mut value = serde_json::to_value(&peer).map_err(|error| Problem::Failed(error.to_string()))?;
     if let Value::Object(fields) = &mut value {
         fields.insert("fingerprint".into(), peer.node.fingerprint().into());
         fields.insert("own_fingerprint".into(), own_fingerprint(house).into());

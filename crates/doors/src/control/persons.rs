@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sm2tp_rules::access::Role;
 use sm2tp_store::persons::Person;
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::{House, now};
 
 /// What somebody decides about a person.
@@ -106,9 +106,9 @@ pub(super) async fn change(house: &House, change: AccountChange) -> Result<Value
 
 /// A role, of an organisation that there is where it is bound to one.
 fn place(house: &House, role: &str, org: Option<&str>) -> Result<Role, Problem> {
-    let role = Role::new(role, org).map_err(|error| Problem::Input(error.to_string()))?;
+    let role = Role::new(role, org).map_err(|error| Problem::Input(error.into()))?;
     match role.org().filter(|org| !house.accounts.has_org(org)) {
-        Some(org) => Err(Problem::NotFound(format!("there is no organisation {org}; sm2tp org list names them"))),
+        Some(org) => Err(Problem::NotFound(Refusal::NoOrg { org: org.to_owned() })),
         None => Ok(role),
     }
 }

@@ -14,7 +14,7 @@ use sm2tp_store::sql;
 use sm2tp_store::told::What;
 use tokio::sync::oneshot;
 
-use super::Problem;
+use super::{Problem, Refusal};
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -100,7 +100,7 @@ pub(super) async fn log(house: &House, mail: u64, since: u64, org: Option<String
 pub(super) async fn find(house: &House, message_id: &str, org: Option<String>) -> Result<Value, Problem> {
     let bare = message_id.trim().trim_start_matches('<').trim_end_matches('>').to_owned();
     if bare.is_empty() {
-        return Err(Problem::Input("a Message-ID is a word with an @, as the header of the mail has it".into()));
+        return Err(Problem::Input(Refusal::MessageId));
     }
     let org = org.map_or(sql::Value::Null, sql::Value::Text);
     let values = [format!("<{bare}>").into(), bare.into(), org, FOUND_MAX.into()];
@@ -340,9 +340,10 @@ async fn record(house: &House, onward: &Onward, changes: Vec<Change>, mails: Vec
 impl Those {
     fn filter(&self) -> Result<Filter, Problem> {
         let lane = self.lane.as_deref().map(str::parse::<Lane>).transpose();
-        let lane = lane.map_err(|_| Problem::Input("a lane is normal, slow or held".into()))?;
+        let lane = lane.map_err(|_| Problem::Input(Refusal::Lane))?;
         let domain = self.domain.as_deref().map(|text| {
-            let parsed = Domain::parse(text.trim()).map_err(|error| Problem::Input(format!("{text:?}: {error}")));
+            let parsed = Domain::parse(text.trim())
+                .map_err(|source| Problem::Input(Refusal::Domain { text: text.to_owned(), source }));
             parsed.map(|domain| domain.as_str().to_owned())
         });
         let domain = domain.transpose()?;

@@ -19,7 +19,7 @@ pub(super) async fn replay(house: &House, mode: Replay) -> Result<Value, Problem
     let version = rules.version().to_string();
     let book = house.book.clone();
     let replayed = house.ledger.replay(rules, mode, move |address| book.all_tags(address)).await?;
-    let mut value = serde_json::to_value(&replayed).map_err(|error| Problem::Input(error.to_string()))?;
+    let mut value = serde_json::to_value(&replayed).map_err(|error| Problem::Failed(error.to_string()))?;
     value["rules"] = version.into();
     value["applied"] = (mode == Replay::Apply).into();
     Ok(value)

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sm2tp_store::accounts::{ReturnPath, Unsubscribe, WishesChange};
 
-use super::{Problem, Request, address};
+use super::{Problem, Refusal, Request, address};
 use crate::returns::To;
 use crate::{House, now};
 
@@ -21,11 +21,11 @@ impl Request {
 pub(super) async fn wishes(house: &House, org: &str, change: WishesChange) -> Result<Value, Problem> {
     let back = house.returns.as_ref();
     if change.return_path == Some(ReturnPath::Node) && back.is_none() {
-        return Err(Problem::Input("this node takes no reports: its configuration has no [returns] domain".into()));
+        return Err(Problem::Input(Refusal::NoReturns));
     }
     let has_links = back.is_some_and(|back| back.unsubscribe_url.is_some());
     if change.unsubscribe == Some(Unsubscribe::On) && !has_links {
-        return Err(Problem::Input("there are no links to unsubscribe: [returns] has no unsubscribe_url".into()));
+        return Err(Problem::Input(Refusal::NoUnsubscribe));
     }
     let wishes = house.accounts.change_wishes(org, change).await?;
     Ok(json!({ "org": org, "returns": wishes }))
@@ -34,11 +34,13 @@ pub(super) async fn wishes(house: &House, org: &str, change: WishesChange) -> Re
 /// Keeps a report; it is counted by the node that runs, or by the next one.
 pub(super) async fn take(house: &House, recipient: Option<&str>, content: &str) -> Result<Value, Problem> {
     let Some(back) = &house.returns else {
-        return Err(Problem::NotFound("this node takes no reports: its configuration has no [returns] domain".into()));
+        return Err(Problem::NotFound(Refusal::NoReturns));
     };
-    let content = STANDARD.decode(content).map_err(|_| Problem::Input("the report is not base64".into()))?;
+    let content = STANDARD.decode(content).map_err(|_| Problem::Input(Refusal::NotBase64))?;
     let to = match recipient.map(address).transpose()?.filter(|address| back.is_ours(address)) {
-        Some(address) => back.recipient(&address, now()).map_err(|refusal| Problem::Input(refusal.text))?,
+        Some(address) => back
+            .recipient(&address, now())
+            .map_err(|refusal| Problem::Input(Refusal::NotOurReturns { said: refusal.text }))?,
         // Its header may say to whom it came.
         None => To::Everybody,
     };

@@ -8,8 +8,8 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::watch::{Level, NOTE_MAX, Release};
 use sm2tp_store::senders::{Decision, SenderId};
 
-use super::Problem;
 use super::queue::{self, Waiting};
+use super::{Problem, Refusal};
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -68,7 +68,7 @@ pub enum Only {
 pub(super) async fn show(house: &House, who: &Who) -> Result<Value, Problem> {
     let (id, _) = find(house, who)?;
     let Some((shown, whole)) = house.senders.show(&id, now()) else {
-        return Err(Problem::NotFound(format!("{} of {} has not written since it is watched", id.name, id.org)));
+        return Err(Problem::NotFound(Refusal::NotWritten { sender: id.name.to_string(), org: id.org.to_string() }));
     };
     let held = queue::held_with_sender(house, &id).await?;
     Ok(json!({
@@ -120,12 +120,10 @@ pub(super) async fn announce(
 ) -> Result<Value, Problem> {
     let now = now();
     if until <= now {
-        return Err(Problem::Input("the campaign would be over already".into()));
+        return Err(Problem::Input(Refusal::CampaignOver));
     }
     if now.saturating_add(ANNOUNCED_S_MAX) < until {
-        return Err(Problem::Input(
-            "a campaign is announced for 31 days at most: afterwards it is usual, or another one".into(),
-        ));
+        return Err(Problem::Input(Refusal::CampaignLong { days_max: ANNOUNCED_S_MAX / 86_400 }));
     }
     let (id, stream) = find(house, who)?;
     house.senders.announce(&id, recipients, until, checked(note)?, stream, now);
@@ -136,7 +134,7 @@ pub(super) async fn announce(
 fn checked(note: &str) -> Result<&str, Problem> {
     match note.len() {
         0..=NOTE_MAX => Ok(note),
-        _ => Err(Problem::Input(format!("a note has {NOTE_MAX} octets at most"))),
+        _ => Err(Problem::Input(Refusal::LongNote { octets_max: NOTE_MAX })),
     }
 }
 
@@ -148,7 +146,7 @@ fn find(house: &House, who: &Who) -> Result<(SenderId, Stream), Problem> {
     if let Some(org) = &who.org {
         return match house.accounts.has_org(org) || !house.senders.orgs_of(&name).is_empty() {
             true => Ok((SenderId { org: org.as_str().into(), name }, stream)),
-            false => Err(Problem::NotFound(format!("there is no organisation {org}"))),
+            false => Err(Problem::NotFound(Refusal::NoOrg { org: org.clone() })),
         };
     }
     let mut orgs = house.senders.orgs_of(&name);
@@ -157,10 +155,10 @@ fn find(house: &House, who: &Who) -> Result<(SenderId, Stream), Problem> {
     orgs.dedup();
     match &orgs[..] {
         [org] => Ok((SenderId { org: org.clone(), name }, stream)),
-        [] => Err(Problem::NotFound(format!("there is no login {name}, and nobody of this name has written"))),
+        [] => Err(Problem::NotFound(Refusal::NoSender { name: name.to_string() })),
         several => {
-            let several = several.join(", ");
-            Err(Problem::Input(format!("{name} is a sender of several organisations, name one with --org: {several}")))
+            let orgs = several.iter().map(|org| org.to_string()).collect();
+            Err(Problem::Input(Refusal::SeveralOrgs { name: name.to_string(), orgs }))
         }
     }
 }

@@ -11,7 +11,7 @@ use sm2tp_store::ledger::figures::Of;
 use sm2tp_store::ledger::sends::{self, By, Named};
 use sm2tp_store::{Ledger, LedgerError};
 
-use super::{Problem, address};
+use super::{Problem, Refusal, address};
 use crate::{House, now};
 
 /// What happened within `days`, of one organisation or of the node.
@@ -186,10 +186,10 @@ pub(crate) fn judged(sends: &Sends) -> Score {
 /// When the days of a question began, if it can be answered.
 fn asked(house: &House, org: Option<&str>, days: u64) -> Result<u64, Problem> {
     if !(1..=DAYS_MAX).contains(&days) {
-        return Err(Problem::Input(format!("days are from 1 to {DAYS_MAX}")));
+        return Err(Problem::Input(Refusal::Days { max: DAYS_MAX }));
     }
     if let Some(name) = org.filter(|name| !house.accounts.has_org(name)) {
-        return Err(Problem::NotFound(format!("there is no organisation {name}; sm2tp org list names them")));
+        return Err(Problem::NotFound(Refusal::NoOrg { org: name.to_owned() }));
     }
     Ok(since(days))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sm2tp_store::tokens::Wanted;
 
 use super::access::Asker;
-use super::{Problem, addresses};
+use super::{Problem, Refusal, addresses};
 use crate::{House, now};
 
 /// Makes one. Its secret is in the answer, and nowhere else.
@@ -18,8 +18,7 @@ pub(super) async fn new(house: &House, asker: &Asker, wanted: &Wanted) -> Result
         let account = house.accounts.account(login);
         let org = account.as_ref().map(|account| &*account.org);
         if org.is_none() || org != rights.role.org() {
-            let message = format!("{login:?} is no login of the organisation of the token");
-            return Err(Problem::Input(message));
+            return Err(Problem::Input(Refusal::TokenLogin { login: login.clone() }));
         }
     }
     let (token, secret) = house.tokens.make(wanted, &asker.name, now()).await?;

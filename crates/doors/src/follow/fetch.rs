@@ -11,7 +11,8 @@ use sm2tp_store::keys::{self, KeysError, LogSigner};
 use thiserror::Error;
 
 use super::guard::Guard;
-use crate::{House, outgoing};
+use crate::House;
+use crate::outgoing::{self, NoAnswer};
 
 /// Where the paths of a node begin: `https://host/fed/v1`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +39,9 @@ pub(crate) struct Answer {
 #[derive(Debug, Error)]
 pub enum FetchError {
     #[error("{text:?}: {why}")]
-    Url { text: String, why: &'static str },
+    Url { text: String, why: ApiFault },
     #[error("{host} cannot be reached: {why}")]
-    Unreachable { host: String, why: String },
+    Unreachable { host: String, why: NoAnswer },
     #[error("{host} is an address behind this machine; [federation] private_peers would allow it")]
     Private { host: String },
     #[error("{host} answered with {status}, which sends us elsewhere: that is not followed")]
@@ -63,25 +64,40 @@ pub enum FetchError {
     Sign(#[from] RequestError),
 }
 
+/// What is wrong with the address of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ApiFault {
+    #[error("it is no address of a server")]
+    NoServer,
+    #[error("it begins with neither https:// nor http://")]
+    Scheme,
+    #[error("http:// is for this machine alone; between machines the federation speaks https")]
+    Plain,
+    #[error("it has more than a server and a path")]
+    More,
+    #[error("it does not end in /fed/v1")]
+    Path,
+}
+
 impl Api {
     /// # Errors
     /// [`FetchError::Url`] says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, FetchError> {
         let wrong = |why| FetchError::Url { text: text.chars().take(200).collect(), why };
-        let url = Url::parse(text.trim_end_matches('/')).map_err(|_| wrong("it is no address of a server"))?;
+        let url = Url::parse(text.trim_end_matches('/')).map_err(|_| wrong(ApiFault::NoServer))?;
         let plain = match url.scheme() {
             "https" => false,
             "http" => true,
-            _ => return Err(wrong("it begins with neither https:// nor http://")),
+            _ => return Err(wrong(ApiFault::Scheme)),
         };
         if plain && !is_loopback(&url) {
-            return Err(wrong("http:// is for this machine alone; between machines the federation speaks https"));
+            return Err(wrong(ApiFault::Plain));
         }
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("it has more than a server and a path"));
+            return Err(wrong(ApiFault::More));
         }
         if !url.path().ends_with("/fed/v1") {
-            return Err(wrong("it does not end in /fed/v1"));
+            return Err(wrong(ApiFault::Path));
         }
         Ok(Self(url))
     }
@@ -131,7 +147,7 @@ impl Api {
 
     fn join(&self, path_and_query: &str) -> Result<Url, FetchError> {
         let text = format!("{}{path_and_query}", self.0);
-        Url::parse(&text).map_err(|_| FetchError::Url { text, why: "it is no address of a server" })
+        Url::parse(&text).map_err(|_| FetchError::Url { text, why: ApiFault::NoServer })
     }
 
     /// The document that names the `/fed/v1` of a server.
@@ -216,10 +232,7 @@ impl Client {
         if !self.guard.reaches(api) {
             return Err(FetchError::Private { host });
         }
-        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
-            host: host.clone(),
-            why: outgoing::chain(&error.without_url()),
-        };
+        let unreachable = |error: reqwest::Error| FetchError::Unreachable { host: host.clone(), why: error.into() };
         let mut answer = asked.header("accept-encoding", "gzip").send().await.map_err(unreachable)?;
         let path = path.split('?').next().unwrap_or_default().to_owned();
         match answer.status().as_u16() {

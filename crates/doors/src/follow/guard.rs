@@ -1,10 +1,11 @@
 //! Which addresses other nodes may have: none behind this machine, unless the administrator says so. Whoever names a server
 //! must not make this node ask the printer, the router or the metadata of a cloud.
 
-use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use thiserror::Error;
 
 use super::fetch::Api;
 use crate::smtp::Networks;
@@ -14,6 +15,15 @@ use crate::smtp::Networks;
 pub(crate) struct Guard {
     named: Networks,
     own: Own,
+}
+
+/// Why a name leads nowhere.
+#[derive(Debug, Error)]
+pub(crate) enum Unresolved {
+    #[error("{0}")]
+    System(io::Error),
+    #[error("it has no public address; [federation] private_peers would allow others")]
+    NoPublicAddress,
 }
 
 /// Whether `localhost` may be asked, because a person of this machine typed it.
@@ -47,14 +57,13 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(Unresolved::System)?;
             // A person typed this name: it is this machine and nothing else.
             let own = guard.own == Own::Yes && name.as_str() == "localhost";
             let allowed: Vec<SocketAddr> =
                 found.filter(|at| guard.allows(at.ip()) || own && at.ip().is_loopback()).collect();
             if allowed.is_empty() {
-                let error: Box<dyn Error + Send + Sync> = Box::from(NO_ADDRESS);
-                return Err(error);
+                return Err(Unresolved::NoPublicAddress.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -62,7 +71,8 @@ impl Resolve for Guard {
 }
 
 /// Whether an address is of the public Internet (the registries of special addresses, RFC 6890 and RFC 8190).
-fn is_public(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => is_public_v4(ip),
         IpAddr::V6(ip) => is_public_v6(ip),
@@ -105,8 +115,6 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
-
-const NO_ADDRESS: &str = "it has no public address; [federation] private_peers would allow others";
 
 #[cfg(test)]
 mod tests {

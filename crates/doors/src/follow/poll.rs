@@ -19,7 +19,7 @@ use crate::House;
 
 /// Why something of a peer was not taken.
 #[derive(Debug, Error)]
-pub(super) enum FollowError {
+pub(crate) enum FollowError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
@@ -344,13 +344,17 @@ const TROUBLE_MAX: usize = 300;
 mod tests {
     use super::*;
     use crate::http::troubles::in_french;
+    use crate::outgoing::{NoAnswer, Silence};
 
     #[test]
     fn each_trouble_with_a_peer_can_be_said_in_french() {
         let (host, path, node) = ("a.example".to_owned(), "/feed".to_owned(), NodeKey([7; 32]));
         let at = Position { epoch: 1, segno: 7 };
         let fetching = [
-            FetchError::Unreachable { host: host.clone(), why: "operation timed out".into() },
+            FetchError::Unreachable {
+                host: host.clone(),
+                why: NoAnswer { kind: Silence::Late, said: "operation timed out".into() },
+            },
             FetchError::Private { host: host.clone() },
             FetchError::Redirect { host: host.clone(), status: 302 },
             FetchError::Stranger { host: host.clone() },

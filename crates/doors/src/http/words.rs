@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use sm2tp_rules::Cause;
 use unic_langid::LanguageIdentifier;
 
 use crate::alerts::Language;
@@ -78,13 +79,19 @@ impl Lang {
     }
 
     fn words(self) -> &'static FluentBundle<FluentResource> {
-        static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle(Lang::En, EN));
-        static FRENCH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle(Lang::Fr, FR));
+        static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle(Lang::En, &[EN]));
+        static FRENCH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle(Lang::Fr, &[FR, FR_REASONS]));
         match self {
             Self::En => &ENGLISH,
             Self::Fr => &FRENCH,
         }
     }
+}
+
+/// A cause as all pages and reports say it.
+#[must_use]
+pub fn cause_in_words(cause: Cause, lang: Lang) -> String {
+    lang.word(&format!("cause-{cause}"))
 }
 
 impl From<Lang> for Language {
@@ -97,21 +104,25 @@ impl From<Lang> for Language {
 }
 
 /// The files are part of the program: what is wrong in them is a fault that a test finds, and a reader shall see the rest.
-fn bundle(lang: Lang, source: &str) -> FluentBundle<FluentResource> {
+fn bundle(lang: Lang, sources: &[&str]) -> FluentBundle<FluentResource> {
     // It chooses between one and several.
     let lang: LanguageIdentifier = lang.tag().parse().unwrap_or_default();
-    let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);
     let mut bundle = FluentBundle::new_concurrent(vec![lang]);
     // Both languages are written from left to right: marks around each value would only be in the way of who copies it.
     bundle.set_use_isolating(false);
-    if let Err(errors) = bundle.add_resource(resource) {
-        tracing::error!(?errors, "words of the pages are there twice");
+    for source in sources {
+        let resource = FluentResource::try_new((*source).to_owned()).unwrap_or_else(|(resource, _)| resource);
+        if let Err(errors) = bundle.add_resource(resource) {
+            tracing::error!(?errors, "words of the pages are there twice");
+        }
     }
     bundle
 }
 
 const EN: &str = include_str!("../../locales/en.ftl");
 const FR: &str = include_str!("../../locales/fr.ftl");
+/// Reasons say themselves in English (`crate::reason`).
+const FR_REASONS: &str = include_str!("../../locales/reasons.fr.ftl");
 /// Languages of one browser that are looked at; people who set them set three.
 const ASKED_MAX: usize = 32;
 
@@ -198,7 +209,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_line_breaks_before_a_sign_or_inside_a_time() {
-        for (lang, source) in [(Lang::En, EN), (Lang::Fr, FR)] {
+        for (lang, source) in [(Lang::En, EN), (Lang::Fr, FR), (Lang::Fr, FR_REASONS)] {
             for (key, text) in entries(source) {
                 for sign in [':', ';', '%', '?', '!', '»'] {
                     assert!(!text.contains(&format!(" {sign}")), "{key}: {text}");
@@ -211,7 +222,10 @@ pub(crate) mod tests {
                     let before = &text[..at];
                     let is_address =
                         text[at..].starts_with("://") || before.ends_with("sm2tp") || text[at..].starts_with("::");
-                    assert!(is_address || before.ends_with(['\u{a0}', '\u{202f}']), "{key}: {text}");
+                    // A scope, as queue:read.
+                    let is_inside = before.ends_with(|c: char| c.is_ascii_lowercase())
+                        && text[at + 1..].starts_with(|c: char| c.is_ascii_lowercase());
+                    assert!(is_address || is_inside || before.ends_with(['\u{a0}', '\u{202f}']), "{key}: {text}");
                 }
                 assert!(!text.contains('\''), "{key} has a typewriter's apostrophe: {text}");
             }

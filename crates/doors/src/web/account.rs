@@ -80,7 +80,7 @@ pub(super) async fn password(State(shared): Door, sent: Sent) -> Result<Response
 /// `GET /account/factor`: a secret that nothing keeps until a code shows that the telephone has it.
 pub(super) async fn factor(State(shared): Door, visitor: Visitor) -> Result<Response, Response> {
     let f = visitor.frame(&shared, Screen::Account);
-    let made = Factor::random().map_err(|error| LedgerError::Refused(error.to_string()));
+    let made = Factor::random().map_err(|error| LedgerError::Failed(error.to_string()));
     let secret = made.map_err(|error| trouble::problem(visitor.frame(&shared, Screen::Account), &error.into()))?.text();
     let (host, name) = (encoded(&f.hostname), encoded(&visitor.person.name));
     let uri = format!("otpauth://totp/{host}:{name}?secret={secret}&issuer={host}");

@@ -16,6 +16,7 @@ use super::trouble;
 use super::visitor::Visitor;
 use crate::control::Request;
 use crate::http::{Door, Lang, Shared};
+use crate::reason::Piece;
 
 #[derive(Template)]
 #[template(path = "web/alerts.html")]
@@ -85,8 +86,10 @@ pub(super) async fn act(State(shared): Door, sent: Sent) -> Result<Response, Res
     match failed {
         Some(tried) => {
             let frame = sent.visitor.frame(&shared, Screen::Alerts);
-            let detail = format!("{}: {}", without_query(text(tried, "target")), text(tried, "said"));
-            Err(trouble::page(StatusCode::BAD_GATEWAY, frame, "trouble-not-told", &detail))
+            let target = format!("{}: ", without_query(text(tried, "target")));
+            let said = Piece { text: text(tried, "said").to_owned(), lang: "en" };
+            let why = vec![Piece { text: target, lang: "" }, said];
+            Err(trouble::page(StatusCode::BAD_GATEWAY, frame, "trouble-not-told", why))
         }
         None => Ok(super::asks::after("/alerts", done)),
     }

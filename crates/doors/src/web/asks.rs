@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
+use sm2tp_rules::LocalFailure;
 use sm2tp_rules::access::Rights;
 
 use super::form::encoded;
@@ -9,7 +10,8 @@ use super::frame::Screen;
 use super::trouble;
 use super::visitor::Visitor;
 use crate::control::{self, Asker, By, Problem, Request};
-use crate::http::Shared;
+use crate::http::{Lang, Shared};
+use crate::reason::Piece;
 
 impl Visitor {
     /// What the node answers this person; where it was not done, the page says why.
@@ -48,13 +50,27 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// What a server said, as a line of the send log has it: code, enhanced code and text, each once.
-pub(super) fn reply(row: &Value) -> String {
+/// What a line of the send log has as an answer: what failed on our side in the language of the page, and otherwise what a
+/// server said, with code, enhanced code and text, each once.
+pub(super) fn reply(row: &Value, lang: Lang) -> Piece {
+    if let Some(failure) = text(row, "rule").strip_prefix("local-").and_then(|word| word.parse().ok()) {
+        return ours(failure, lang);
+    }
     let code = row["code"].as_u64().map(|code| code.to_string()).unwrap_or_default();
     let (enhanced, text) = (text(row, "enhanced"), text(row, "text"));
     // Most servers' texts begin with it.
     let enhanced = if text.starts_with(enhanced) { "" } else { enhanced };
-    [&code, enhanced, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let said = [&code, enhanced, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    Piece { text: said, lang: "mul" }
+}
+
+/// What failed where no server spoke.
+pub(super) fn ours(failure: LocalFailure, lang: Lang) -> Piece {
+    let words = match lang {
+        Lang::En => failure.english(),
+        Lang::Fr => failure.french(),
+    };
+    Piece { text: words.to_owned(), lang: "" }
 }
 
 /// A number of an answer; 0 where there is none.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::asks::{list, rows, text};
 use super::form::{Fields, encoded};
 use super::frame::{Frame, Screen, show};
+use super::incoming::{self, Found};
 use super::records::{self, Record};
 use super::visitor::Visitor;
 use crate::control::Request;
@@ -33,6 +34,8 @@ struct Domain {
     /// Of its own mail servers: how others are to meet them.
     incoming: Vec<Record>,
     policy: String,
+    /// How its MTA-STS is; none where it was not asked.
+    now: Option<Found>,
     is_asked: bool,
 }
 
@@ -66,15 +69,18 @@ async fn domain(name: &str, keys: &Value, (shared, f): (&Shared, &Frame), is_ask
     let mut records = records::keys(name, keys, f);
     let has_key = !records.is_empty();
     records.extend(records::sender(name, shared, f));
-    let (mut incoming, mut hosts) = (records::incoming(name, f), Vec::new());
+    let (mut incoming, mut hosts, mut now) = (records::incoming(name, f), Vec::new(), None);
     if is_asked {
-        records::look(&mut records, shared, f).await;
-        records::look(&mut incoming, shared, f).await;
-        hosts = records::mail_hosts(name, shared).await;
+        let records = async {
+            records::look(&mut records, shared, f).await;
+            records::look(&mut incoming, shared, f).await;
+            hosts = records::mail_hosts(name, shared).await;
+        };
+        now = Some(tokio::join!(records, incoming::look(name, shared, f)).1);
     }
     let policy = records::policy(&hosts, f);
     let path = format!("/dns?check={}", encoded(name));
-    Domain { name: name.to_owned(), path, records, has_key, incoming, policy, is_asked }
+    Domain { name: name.to_owned(), path, records, has_key, incoming, policy, now, is_asked }
 }
 
 /// A page of a few hundred records is read by nobody; the command line has all.

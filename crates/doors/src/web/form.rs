@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
@@ -67,7 +67,7 @@ impl FromRequest<Arc<Shared>> for Sent {
         let Fields(fields) = Fields::read(&String::from_utf8_lossy(&asked.body));
         Self::proved(visitor, fields, fine).map_err(|visitor| {
             let frame = visitor.frame(shared, super::frame::Screen::Account);
-            trouble::page(StatusCode::FORBIDDEN, frame, "trouble-form", "")
+            trouble::not_ours(frame)
         })
     }
 }

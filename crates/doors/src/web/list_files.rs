@@ -20,6 +20,7 @@ use crate::api::Lines;
 use crate::control::{After, IMPORT_ENTRIES_MAX, Import, ImportMode, Listed, Problem, Request};
 use crate::http::{Door, Shared};
 use crate::lists::{COLUMNS, Skip, judge, row};
+use crate::reason::{self, Piece};
 
 #[derive(Template)]
 #[template(path = "web/list-files.html")]
@@ -41,7 +42,7 @@ struct Done {
     known: String,
     /// Why entries were left out, how many, and the numbers of the first.
     left: Vec<(String, String, String)>,
-    trouble: String,
+    trouble: Vec<Piece>,
 }
 
 /// What became of the entries so far.
@@ -81,7 +82,7 @@ pub(super) async fn import(State(shared): Door, uploaded: Uploaded) -> Result<Re
         taken: f.number(&tally.taken),
         known: f.number(&tally.known),
         left: left.collect(),
-        trouble: trouble.map(|problem| problem.to_string()).unwrap_or_default(),
+        trouble: trouble.map(|problem| reason::said(&problem, f.lang)).unwrap_or_default(),
     };
     Ok(shown(&shared, visitor, Some(done)))
 }

@@ -5,11 +5,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
-use sm2tp_rules::StreamBy;
 use sm2tp_rules::access::Area;
 use sm2tp_rules::stream::why;
+use sm2tp_rules::{LocalFailure, StreamBy};
 
-use super::asks::{list, number, reply, rows, text};
+use super::asks::{list, number, ours, reply, rows, text};
 use super::exits::{self, Site};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
@@ -17,6 +17,7 @@ use super::trouble;
 use super::visitor::Visitor;
 use crate::control::{Request, Those, Which};
 use crate::http::Door;
+use crate::reason::Piece;
 
 #[derive(Template)]
 #[template(path = "web/queue.html")]
@@ -62,7 +63,7 @@ struct Sum {
     held: String,
     oldest: String,
     next: String,
-    note: String,
+    note: Piece,
 }
 
 #[derive(Template)]
@@ -106,7 +107,7 @@ struct Row {
     attempts: String,
     /// When it is tried again; a dash for what waits for a person.
     next: String,
-    note: String,
+    note: Piece,
     since: String,
 }
 
@@ -116,7 +117,7 @@ struct Line {
     word: String,
     recipient: String,
     server: String,
-    reply: String,
+    reply: Piece,
     rule: String,
     exit: String,
 }
@@ -319,11 +320,20 @@ fn sum(row: &Value, field: &str, f: &Frame) -> Sum {
 }
 
 /// Notes of ours in the language of the page; those of servers as they said them.
-fn note(note: &str, f: &Frame) -> String {
-    match note.split_once(": ") {
-        Some(("sender-blocked", _)) => f.w("note-sender-blocked"),
-        Some(("held", "by a person")) => f.w("note-held"),
-        _ => note.to_owned(),
+fn note(note: &str, f: &Frame) -> Piece {
+    if let Some(failure) = LocalFailure::noted(note) {
+        return ours(failure, f.lang);
+    }
+    // Before the colon stands why the rules stop it; a server's answer begins with its code.
+    let words = match note.split_once(": ") {
+        Some(("sender-blocked", _)) => Some(f.w("note-sender-blocked")),
+        Some(("held", "by a person")) => Some(f.w("note-held")),
+        Some((why, _)) => f.lang.find(&format!("stop-{}", why.trim_end_matches("-by-org"))),
+        None => None,
+    };
+    match words {
+        Some(text) => Piece { text, lang: "" },
+        None => Piece { text: note.to_owned(), lang: "mul" },
     }
 }
 
@@ -358,13 +368,18 @@ fn known_by(text: &str, f: &Frame) -> String {
 fn line(entry: &Value, f: &Frame) -> Line {
     let kind = text(entry, "kind");
     let stage = entry["stage"].as_str().map(|stage| format!("[{stage}]")).unwrap_or_default();
-    let reply = [stage, if kind == "accepted" { known_by(text(entry, "text"), f) } else { reply(entry) }];
+    let said = match kind {
+        "accepted" => Piece { text: known_by(text(entry, "text"), f), lang: "" },
+        _ => reply(entry, f.lang),
+    };
+    let parts = [stage, said.text].into_iter().filter(|part| !part.is_empty());
+    let reply = Piece { text: parts.collect::<Vec<_>>().join(" "), lang: said.lang };
     Line {
         at: number(entry, "at"),
         word: f.lang.find(&format!("kind-{kind}")).unwrap_or_else(|| kind.to_owned()),
         recipient: text(entry, "recipient").to_owned(),
         server: text(entry, "mx").to_owned(),
-        reply: reply.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+        reply,
         rule: text(entry, "rule").to_owned(),
         exit: text(entry, "exit").to_owned(),
     }

@@ -27,6 +27,7 @@ use super::visitor::{self, Visitor};
 use crate::api::Parts;
 use crate::control::{self, By, Problem, Request};
 use crate::http::{Door, Refusal, Shared};
+use crate::reason::{self, Piece};
 use crate::smtp::{HandedIn, NotTaken};
 
 /// What lets in the first person: a word in a file that the user of the node alone can read.
@@ -43,6 +44,7 @@ struct First {
     file: String,
     name: String,
     trouble: String,
+    why: Vec<Piece>,
 }
 
 #[derive(Template)]
@@ -72,7 +74,7 @@ struct Test {
     class: &'static str,
     word: String,
     server: String,
-    reply: String,
+    reply: Piece,
     cause: String,
 }
 
@@ -97,7 +99,7 @@ pub(super) async fn page(State(shared): Door, request: Asked) -> Result<Response
         return Ok(Redirect::to("/setup/next").into_response());
     }
     let lang = visitor::lang(&parts.headers, &shared);
-    Ok(first(&shared, Frame::of_nobody(&shared, lang), StatusCode::OK, "", ""))
+    Ok(first(&shared, Frame::of_nobody(&shared, lang), StatusCode::OK, "", ("", Vec::new())))
 }
 
 /// `POST /setup`: makes the first account, an owner, and logs it in.
@@ -106,25 +108,31 @@ pub(super) async fn begin(State(shared): Door, request: Asked) -> Result<Respons
     let (way, lang) = (visitor::way(&shared, &parts)?, visitor::lang(&parts.headers, &shared));
     let fields = form::read(Asked::from_parts(parts, body)).await?;
     let persons = &shared.house.persons;
-    let again = |key: &str, detail: &str| {
-        let f = Frame::of_nobody(&shared, lang);
-        let trouble = [f.w(key), detail.to_owned()].join(" ");
-        first(&shared, f, StatusCode::UNPROCESSABLE_ENTITY, fields.text("name"), trouble.trim())
+    let again = |key: &str, why: Vec<Piece>| {
+        first(
+            &shared,
+            Frame::of_nobody(&shared, lang),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            fields.text("name"),
+            (key, why),
+        )
     };
     let Some(first_run) = shared.first_run.as_ref().filter(|_| persons.is_empty()) else {
         return Ok(Redirect::to("/login").into_response());
     };
     if !first_run.is(fields.text("code")) {
         tracing::warn!("a wrong code for the first account");
-        return Ok(again("setup-wrong-code", ""));
+        return Ok(again("setup-wrong-code", Vec::new()));
     }
     if fields.whole("password") != fields.whole("again") {
-        return Ok(again("trouble-twice", ""));
+        return Ok(again("trouble-twice", Vec::new()));
     }
     let now = crate::now();
     let added = match persons.add(fields.text("name"), Role::Owner, fields.whole("password"), now).await {
         Ok(added) => added,
-        Err(LedgerError::Refused(why)) => return Ok(again("trouble-refused", &why)),
+        Err(LedgerError::Refused(refused)) => {
+            return Ok(again("trouble-refused", reason::said(&refused, lang)));
+        }
         Err(error) => return Err(Refusal::Trouble(error.to_string())),
     };
     // It has done what it was for; one that stays opens nothing any more.
@@ -192,10 +200,14 @@ async fn test(shared: &Arc<Shared>, sent: &Sent) -> Result<Response, Response> {
     let (visitor, fields) = (&sent.visitor, &sent.fields);
     let frame = || visitor.frame(shared, Screen::Start);
     let unfit = |problem: Problem| trouble::problem(frame(), &problem);
-    let input = |text: String| unfit(Problem::Input(text));
+    let input = |refusal: control::Refusal| unfit(Problem::Input(refusal));
+    let failed = |why: String| unfit(Problem::Failed(why));
+    let address =
+        |text: &str| Address::parse(text).map_err(|source| control::Refusal::Address { text: text.to_owned(), source });
     let Some(door) = shared.mail.clone() else { return Err(trouble::unfit(frame(), "test-no-door")) };
     let (from, to) = (fields.text("from"), fields.text("to"));
-    let sender = Address::parse(from).map_err(|error| input(format!("{from}: {error}")))?;
+    let sender = address(from).map_err(input)?;
+    address(to).map_err(input)?;
     let orgs = shared.house.accounts.orgs();
     let hosts = |domains: &[String]| domains.iter().any(|domain| *domain == *sender.domain().as_str());
     let org = orgs.iter().find(|org| hosts(&org.domains)).map(|org| org.name.clone());
@@ -209,11 +221,11 @@ async fn test(shared: &Arc<Shared>, sent: &Sent) -> Result<Response, Response> {
         "subject": f.s("test-subject", "host", &shared.house.hostname),
         "text": f.s("test-text", "host", &shared.house.hostname),
     });
-    let random = keys::random().map_err(|error| unfit(LedgerError::Refused(error.to_string()).into()))?;
-    let parts: Parts = serde_json::from_value(words).map_err(|error| input(error.to_string()))?;
+    let random = keys::random().map_err(|error| failed(error.to_string()))?;
+    let parts: Parts = serde_json::from_value(words).map_err(|error| failed(error.to_string()))?;
     let now = crate::now();
     let composed = parts.compose(&shared.house.hostname, &hex::encode(&random[..16]), now);
-    let composed = composed.map_err(|wrong| input(format!("{to}: {}", wrong.why)))?;
+    let composed = composed.map_err(|wrong| failed(wrong.why))?;
     let handed = HandedIn {
         account,
         client: visitor.client,
@@ -224,16 +236,18 @@ async fn test(shared: &Arc<Shared>, sent: &Sent) -> Result<Response, Response> {
     };
     // In a task of its own: who hangs up must not keep the relay from hearing of a mail that was taken.
     let taken = tokio::spawn(async move { door.hand_in(handed).await }).await;
-    let taken = taken.map_err(|error| input(error.to_string()))?;
+    let taken = taken.map_err(|error| failed(error.to_string()))?;
     match taken {
         Ok(taken) => {
             noted(shared, &visitor.person.name, "test-mail", format!("mail {}", taken.mail), Some(org)).await;
             Ok(Redirect::to(&format!("/setup/next?mail={}&since={now}#test", taken.mail)).into_response())
         }
-        Err(NotTaken::Mail(refusal)) => Err(input(format!("{} {}", refusal.code, refusal.text))),
+        Err(NotTaken::Mail(refusal)) => {
+            Err(input(control::Refusal::Mail { said: format!("{} {}", refusal.code, refusal.text) }))
+        }
         Err(NotTaken::Recipients(refusals)) => {
             let said = refusals.iter().map(|refusal| format!("{} {}", refusal.code, refusal.text));
-            Err(input(said.collect::<Vec<_>>().join("; ")))
+            Err(input(control::Refusal::Mail { said: said.collect::<Vec<_>>().join("; ") }))
         }
     }
 }
@@ -265,7 +279,7 @@ async fn became(shared: &Shared, visitor: &Visitor, mail: u64, since: u64, f: &F
         class,
         word: f.w(key),
         server: text(row, "mx").to_owned(),
-        reply: reply(row),
+        reply: reply(row, f.lang),
         cause: f.lang.find(&format!("cause-{}", text(row, "cause"))).unwrap_or_default(),
     })
 }
@@ -275,11 +289,12 @@ fn outcome(log: &Value) -> Option<&Value> {
     rows(log).iter().rev().find(|row| !matches!(text(row, "kind"), "accepted" | "report"))
 }
 
-fn first(shared: &Shared, f: Frame, status: StatusCode, name: &str, trouble: &str) -> Response {
+fn first(shared: &Shared, f: Frame, status: StatusCode, name: &str, (key, why): (&str, Vec<Piece>)) -> Response {
     let file = shared.first_run.as_ref().map(|first_run| first_run.file.display().to_string());
     let lang = f.lang;
     let f = Frame { here: Screen::Start, ..f };
-    let page = First { file: file.unwrap_or_default(), name: name.to_owned(), trouble: trouble.to_owned(), f };
+    let trouble = if key.is_empty() { String::new() } else { f.w(key) };
+    let page = First { file: file.unwrap_or_default(), name: name.to_owned(), trouble, why, f };
     show(status, lang, &page)
 }
 

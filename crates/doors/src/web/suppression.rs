@@ -9,13 +9,14 @@ use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::access::Area;
 
-use super::asks::{list, number, rows, text};
+use super::asks::{list, number, reply, rows, text};
 use super::form::{Fields, Sent, encoded};
 use super::frame::{Frame, Screen, show};
 use super::trouble;
 use super::visitor::Visitor;
 use crate::control::{Entry, Request};
 use crate::http::{Door, Shared, said};
+use crate::reason::Piece;
 
 #[derive(Template)]
 #[template(path = "web/suppression.html")]
@@ -72,7 +73,7 @@ struct Logged {
     org: String,
     word: String,
     mx: String,
-    reply: String,
+    reply: Piece,
 }
 
 /// One of those that were stopped last. Addresses are kept as tags, so that their domain is shown.
@@ -266,13 +267,12 @@ fn vote(row: &Value, f: &Frame) -> Vote {
 }
 
 fn logged(row: &Value, f: &Frame) -> Logged {
-    let reply = [row["code"].as_u64().map(|code| code.to_string()), row["text"].as_str().map(str::to_owned)];
     Logged {
         at: number(row, "at"),
         org: text(row, "org").to_owned(),
         word: f.lang.find(&format!("kind-{}", text(row, "kind"))).unwrap_or_else(|| text(row, "kind").to_owned()),
         mx: text(row, "mx").to_owned(),
-        reply: reply.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        reply: reply(row, f.lang),
     }
 }
 

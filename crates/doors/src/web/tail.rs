@@ -12,6 +12,7 @@ use super::frame::{Frame, Screen, rendered, show_live};
 use super::visitor::Visitor;
 use crate::control::Request;
 use crate::http::Door;
+use crate::reason::Piece;
 
 #[derive(Template)]
 #[template(path = "web/tail.html")]
@@ -44,7 +45,7 @@ struct Line {
     mail: u64,
     domain: String,
     server: String,
-    reply: String,
+    reply: Piece,
     cause: String,
 }
 
@@ -92,7 +93,8 @@ fn lines(found: &Value, f: &Frame) -> Vec<Line> {
 fn line(row: &Value, f: &Frame) -> Line {
     let kind = text(row, "kind");
     let stopped = f.lang.find(&format!("stop-{}", text(row, "text"))).filter(|_| kind.starts_with("stopped"));
-    let reply = stopped.unwrap_or_else(|| reply(row));
+    let stopped = stopped.map(|text| Piece { text, lang: "" });
+    let reply = stopped.unwrap_or_else(|| reply(row, f.lang));
     Line {
         at: number(row, "at"),
         since: number(row, "at").saturating_sub(QUEUED_MAX_S),

@@ -8,31 +8,36 @@ use sm2tp_store::SpoolError;
 
 use super::frame::{Frame, show};
 use crate::control::Problem;
+use crate::reason::{self, Piece};
 
 #[derive(Template)]
 #[template(path = "web/trouble.html")]
-struct Page<'a> {
+struct Page {
     f: Frame,
-    /// In the language of the page.
     word: String,
-    /// In the words of the program, which are English.
-    detail: &'a str,
+    /// Why, in the language of the page but for what the machine said.
+    why: Vec<Piece>,
 }
 
-/// A page that says why not: the key of its words, and what the program says about it.
-pub(super) fn page(status: StatusCode, f: Frame, key: &str, detail: &str) -> Response {
+/// A page that says why not: the key of its words, and the reason.
+pub(super) fn page(status: StatusCode, f: Frame, key: &str, why: Vec<Piece>) -> Response {
     let (lang, word) = (f.lang, f.w(key));
-    show(status, lang, &Page { f, word, detail })
+    show(status, lang, &Page { f, word, why })
 }
 
 /// There is no such thing, or nothing that is done so.
 pub(super) fn nothing(f: Frame) -> Response {
-    page(StatusCode::NOT_FOUND, f, "trouble-nothing", "")
+    page(StatusCode::NOT_FOUND, f, "trouble-nothing", Vec::new())
+}
+
+/// The form is not of this session.
+pub(super) fn not_ours(f: Frame) -> Response {
+    page(StatusCode::FORBIDDEN, f, "trouble-form", Vec::new())
 }
 
 /// What was sent does not do: a person can put it right.
 pub(super) fn unfit(f: Frame, key: &str) -> Response {
-    page(StatusCode::UNPROCESSABLE_ENTITY, f, key, "")
+    page(StatusCode::UNPROCESSABLE_ENTITY, f, key, Vec::new())
 }
 
 /// What a request was answered with where it was not done.
@@ -42,6 +47,8 @@ pub(super) fn problem(f: Frame, problem: &Problem) -> Response {
         Problem::Forbidden(_) => StatusCode::FORBIDDEN,
         // What a person can put right is told apart from what may work later (sysexits).
         other if other.exit() == 65 => StatusCode::UNPROCESSABLE_ENTITY,
+        // Another node does not answer, or not as it should: that is no trouble of this one.
+        other if other.exit() == 69 => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -52,5 +59,6 @@ pub(super) fn problem(f: Frame, problem: &Problem) -> Response {
         StatusCode::FORBIDDEN => "trouble-forbidden",
         _ => "trouble-refused",
     };
-    page(status, f, key, &problem.to_string())
+    let why = reason::said(problem, f.lang);
+    page(status, f, key, why)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use sm2tp_proto::multipart;
 
@@ -32,7 +32,7 @@ impl FromRequest<Arc<Shared>> for Uploaded {
         let (fields, file) = read(&headers, &asked.body);
         let frame = |visitor: &Visitor| visitor.frame(shared, Screen::Suppression);
         let sent = Sent::proved(visitor, fields, fine);
-        let sent = sent.map_err(|visitor| trouble::page(StatusCode::FORBIDDEN, frame(&visitor), "trouble-form", ""))?;
+        let sent = sent.map_err(|visitor| trouble::not_ours(frame(&visitor)))?;
         Ok(Self { sent, file })
     }
 }

@@ -15,3 +15,4 @@ mod web;
 mod web_hostile;
 mod web_more;
 mod web_pages;
+mod web_refusals;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sm2tp_doors::alerts::{Alerting, Language, Targets};
 use sm2tp_doors::turned_away::TurnedAway;
-use sm2tp_doors::web::{FirstRun, Listing, Listings, Names, PublicUrl, Says, Setting, Wanted};
+use sm2tp_doors::web::{AskSts, FirstRun, Listing, Listings, Names, PublicUrl, Says, Setting, Sts, Wanted};
 use sm2tp_doors::{Federation, House, control, follow, http, now};
 use sm2tp_federation::belief::BeliefLimits;
 use sm2tp_federation::descriptor::{self, Descriptor, LogKeyTerm, SignedDescriptor};
@@ -17,6 +17,7 @@ use sm2tp_federation::quota::QuotaLimits;
 use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
 use sm2tp_federation::tags::Tag;
 use sm2tp_proto::Address;
+use sm2tp_proto::mta_sts::FetchFailure;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::watch::Limits;
 use sm2tp_rules::{Cause, Classifier, Fate, Scope, Stream, Strength, suppress};
@@ -89,6 +90,7 @@ impl Node {
                     scores: http::Scores::Off,
                     public: PublicUrl::new(PUBLIC),
                     names: names(),
+                    sts: sts(),
                     exits: Vec::new(),
                     listings: listings(),
                     first_run: Some(FirstRun::new(FIRST_CODE, data.join("first-run-code"))),
@@ -366,6 +368,20 @@ fn names() -> Names {
         };
         let found = Some(found.to_owned()).filter(|found| !found.is_empty());
         Box::pin(async { Ok(found.into_iter().collect()) })
+    })
+}
+
+/// One domain whose policy cannot be had, one whose web server hangs, and others in order.
+fn sts() -> AskSts {
+    Arc::new(|domain| {
+        Box::pin(async move {
+            match &domain[..] {
+                "asso.example" => Sts::Unfetched(FetchFailure::Status(404)),
+                "hangs.example" => std::future::pending().await,
+                "listed.example" => Sts::OthersEnforced(vec!["mx2.listed.example".into()]),
+                _ => Sts::Fine,
+            }
+        })
     })
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::params::{MailOptions, RcptOptions};
-use sm2tp_rules::Stream;
 use sm2tp_rules::access::Role;
+use sm2tp_rules::{LocalFailure, Stream};
 use sm2tp_store::senders::{Decision, SenderId};
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
@@ -29,10 +29,15 @@ fn address(text: &str) -> Address {
 
 /// A mail that waits, with hostile words wherever a sender or a server may put some.
 pub async fn waiting(node: &Node, org: &str, to: &str) -> u64 {
+    waiting_because(node, org, to, &format!("450 4.2.0 {HOSTILE}")).await
+}
+
+/// The same, with what is noted of why it waits.
+async fn waiting_because(node: &Node, org: &str, to: &str, note: &str) -> u64 {
     let recipient = NewRecipient {
         address: address(to),
         lane: Lane::Normal,
-        note: Some(format!("450 4.2.0 {HOSTILE}")),
+        note: Some(note.to_owned()),
         stopped: false,
         canary: false,
         options: RcptOptions::default(),
@@ -168,6 +173,26 @@ fn keys_without_words_are_found() {
 }
 
 #[tokio::test]
+async fn what_failed_on_our_side_is_said_in_the_language_of_the_page_and_what_a_server_said_stays() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let failure = LocalFailure::DnsFailure;
+    for note in
+        [failure.english(), "federated: 1 other mail hoster(s) report this address as dead", "held: by a person"]
+    {
+        waiting_because(&node, "local", "jean@example.org", note).await;
+    }
+    waiting(&node, "local", "lea@example.org").await;
+    assert!(browser.get("/queue").await.text.contains(failure.english()));
+    browser.post("/language", &[("language", "fr")]).await;
+    let page = french_part(&browser.get("/queue").await.text);
+    for words in [failure.french(), "Signalée comme inexistante par d’autres nœuds", "retenu par une personne"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("450 4.2.0"), "it is marked as another language");
+}
+
+#[tokio::test]
 async fn no_english_word_stands_in_a_french_page() {
     let dir = TempDir::new();
     let (node, mut browser) = start(&dir).await;
@@ -199,7 +224,7 @@ async fn no_english_word_stands_in_a_french_page() {
 }
 
 /// What a page says in its own language: the text outside of elements that are marked as another, and outside of code.
-fn french_part(html: &str) -> String {
+pub fn french_part(html: &str) -> String {
     let (mut out, mut rest, mut inside) = (String::new(), html, None::<(String, usize)>);
     while let Some((text, after)) = rest.split_once('<') {
         let (tag, next) = after.split_once('>').unwrap();
@@ -257,10 +282,36 @@ const PAGES: &[&str] = &[
     "/account/factor",
 ];
 /// Words that are in nearly every English sentence, and in no French one.
-const ENGLISH: &[&str] = &[
+pub const ENGLISH: &[&str] = &[
     "the", "of", "and", "not", "with", "is", "are", "to", "from", "this", "that", "for", "your", "nothing", "was",
     "address", "sender", "mails", "nobody", "since", "yes", "no", "show", "has",
 ];
+
+#[tokio::test]
+async fn the_page_of_the_dns_says_how_a_policy_is_when_it_is_asked_and_waits_for_nobody() {
+    let dir = TempDir::new();
+    let (node, mut browser) = start(&dir).await;
+    let domains = ["asso.example", "fine.example", "hangs.example", "listed.example"];
+    let domains = domains.iter().map(|name| sm2tp_proto::Domain::parse(name).unwrap()).collect();
+    node.house.accounts.put_org("asso", domains, Stream::Bulk, 1).await.unwrap();
+    assert!(!browser.get("/dns").await.text.contains("The policy now"), "nobody asked");
+    browser.post("/language", &[("language", "fr")]).await;
+    for (domain, lamp, words) in [
+        ("asso.example", "light-slow", "Le serveur web répond par le statut 404."),
+        ("listed.example", "light-slow", "sans être dans la politique, donc n’en reçoivent pas"),
+        ("fine.example", "light-green", "Elle est là, en vigueur"),
+        ("hangs.example", "light-amber", "n’a pas répondu en quelques secondes"),
+    ] {
+        let page = browser.get(&format!("/dns?check={domain}")).await;
+        let (_, now) = page.text.split_once("La politique en ce moment").unwrap_or_else(|| panic!("{}", page.text));
+        assert!(now.split("</p>").next().unwrap().contains(words), "{domain}: {now}");
+        let (before, _) = page.text.split_once("La politique en ce moment").unwrap();
+        assert!(before.rsplit("<span").next().unwrap().contains(lamp), "{domain}");
+    }
+    // A name that is nobody's here is not asked about, whoever wishes it.
+    let page = browser.get("/dns?check=metadata.internal").await;
+    assert!(!page.text.contains("La politique en ce moment"), "{}", page.text);
+}
 
 #[tokio::test]
 async fn an_administrator_of_an_organisation_sees_its_mail_alone() {

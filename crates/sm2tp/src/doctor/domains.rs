@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use serde_json::Value;
-use sm2tp_proto::mta_sts::Mode;
+use sm2tp_doors::web::Sts;
 use sm2tp_relay::Lookups;
 use sm2tp_rules::proposed;
 use sm2tp_store::dkim::{Published, Record};
@@ -15,6 +15,7 @@ use super::exits::Way;
 use super::spf::{self, Verdict};
 use super::{Finding, Level};
 use crate::config::Config;
+use crate::sts;
 
 const PART: &str = "domain";
 
@@ -138,41 +139,22 @@ async fn policy(dns: &Lookups, domain: &str) -> Option<Finding> {
     }
 }
 
-/// MTA-STS (RFC 8461): whether mail to the domain is protected from who sits between.
+/// MTA-STS: whether mail to the domain is protected from who sits between. Whoever runs this may have this machine ask anywhere.
 async fn incoming(dns: &Lookups, domain: &str, roots: Option<&Path>) -> Option<Finding> {
-    let texts = dns.texts(&format!("_mta-sts.{domain}")).await.ok()?;
-    let records: Vec<&str> = texts.iter().map(String::as_str).filter(|text| text.starts_with("v=STSv1")).collect();
-    let host = format!("mta-sts.{domain}");
-    if records.is_empty() {
-        return Some(Finding::new(PART, Level::Note, "sts-absent", domain));
-    }
-    if sm2tp_proto::mta_sts::record_id(records.iter().copied()).is_none() {
-        return Some(Finding::new(PART, Level::Fault, "sts-broken", domain));
-    }
-    if dns.addresses(&host).await.is_empty() {
-        return Some(Finding::new(PART, Level::Fault, "sts-host", domain).with("host", host));
-    }
-    Some(published(dns, domain, roots).await)
-}
-
-/// The policy is there, means something, and names the servers that take the mail.
-async fn published(dns: &Lookups, domain: &str, roots: Option<&Path>) -> Finding {
     let finding = |level, key| Finding::new(PART, level, key, domain);
-    let policy = match dns.policy(domain, roots).await {
-        Ok(policy) => policy,
-        Err(why) => return finding(Level::Fault, "sts-fetch").with("why", why),
-    };
-    if policy.mode == Mode::None {
-        return finding(Level::Note, "sts-none");
-    }
-    let hosts = dns.mail_hosts(domain).await.unwrap_or_default();
-    let other: Vec<String> = hosts.into_iter().filter(|host| !policy.covers(host)).collect();
-    match (other.is_empty(), policy.mode) {
-        (false, Mode::Enforce) => finding(Level::Fault, "sts-mx").with("hosts", other.join(", ")),
-        (false, _) => finding(Level::Warning, "sts-mx").with("hosts", other.join(", ")),
-        (true, Mode::Testing) => finding(Level::Note, "sts-testing"),
-        (true, _) => finding(Level::Fine, "sts-fine"),
-    }
+    let others = |level, hosts: Vec<String>| finding(level, "sts-mx").with("hosts", hosts.join(", "));
+    Some(match sts::look(dns, domain, roots, |_| true).await {
+        Sts::Silent => return None,
+        Sts::Absent => finding(Level::Note, "sts-absent"),
+        Sts::Broken => finding(Level::Fault, "sts-broken"),
+        Sts::NoHost => finding(Level::Fault, "sts-host").with("host", sts::host(domain)),
+        Sts::Unfetched(why) => finding(Level::Fault, "sts-fetch").with("why", why),
+        Sts::Off => finding(Level::Note, "sts-none"),
+        Sts::OthersEnforced(hosts) => others(Level::Fault, hosts),
+        Sts::OthersInTest(hosts) => others(Level::Warning, hosts),
+        Sts::Testing => finding(Level::Note, "sts-testing"),
+        Sts::Fine => finding(Level::Fine, "sts-fine"),
+    })
 }
 
 /// A tag of a DMARC record.

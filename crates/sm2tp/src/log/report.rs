@@ -1,6 +1,7 @@
 //! The answers to an administrator's questions about a log, as tables for a terminal or a page.
 
 use hashbrown::HashMap;
+use sm2tp_doors::http::{Lang, cause_in_words};
 use sm2tp_proto::date;
 use sm2tp_proto::log::Seen;
 use sm2tp_rules::Cause;
@@ -141,10 +142,11 @@ fn troubles(words: &Words, table: &Table) -> Section {
     }
     troubles.sort_by(|a, b| b.2.cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
     let row = |(cause, at, count, last): (Cause, &String, u64, &str)| {
-        vec![text(&format!("{cause} {at}")), Cell::Count(count), text(last)]
+        let why = cause_in_words(cause, pages_language(words.lang));
+        vec![text(at), Cell::Count(count), text(&why), text(last)]
     };
     let rows = troubles.into_iter().take(TOP).map(row).collect();
-    section(words, "troubles", &["where", "count", "last"], &[], rows)
+    section(words, "troubles", &["where", "count", "cause", "last"], &[], rows)
 }
 
 fn senders(words: &Words, table: &Table) -> Section {
@@ -212,6 +214,11 @@ fn complaints(words: &Words, table: &Table) -> Section {
         texts.map(move |(said, count)| vec![text(&format!("{}: {said}", severity.as_str())), Cell::Count(*count)])
     });
     section(words, "complaints", &["text", "count"], &[], rows.take(TOP).collect())
+}
+
+/// The words of causes are those of the pages.
+fn pages_language(lang: Language) -> Lang {
+    if lang == Language::Fr { Lang::Fr } else { Lang::En }
 }
 
 fn section(words: &Words, title: &str, columns: &[&str], more: &[&str], rows: Vec<Vec<Cell>>) -> Section {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::browser::{Kind, USUAL};
 use crate::mta::Postfix;
 use crate::names::Names;
 use crate::node::Node;
 use crate::outward::{Web, roots};
+use crate::pages::{PASSWORD, at, logged_in};
 use crate::peers::{federation, peer};
 use crate::programs::Certificate;
 use crate::wait::{Folder, free_address, wait_until};
@@ -88,7 +90,11 @@ fn the_policy_that_is_announced_is_fetched_and_read() {
         web.address
     ));
     let config = |trusted: &str| format!("hostname = \"relay.example.org\"\n[relay]\n{trusted}\n{}", names.config());
-    let node = Node::start(&config(&format!("tls_roots = \"{}\"", roots(&folder, &[&certificate]))));
+    let trusted = format!("tls_roots = \"{}\"", roots(&folder, &[&certificate]));
+    let private = |networks: &str| {
+        format!("{trusted}\n[http]\nlisten = [\"{}\"]\nprivate_webhooks = [{networks}]", free_address())
+    };
+    let node = Node::start(&config(&private("\"127.0.0.0/8\"")));
     node.ask(&["org", "add", "asso", "--domain", "asso.test"]);
     for (mode, mx, want, level, words) in [
         ("enforce", "mx.asso.test", "sts-fine", "fine", "MTA-STS is there"),
@@ -101,6 +107,25 @@ fn the_policy_that_is_announced_is_fetched_and_read() {
         web.policy(mode, mx);
         check(&found(&node, "domain", &[]), want, level, words);
     }
+    // The page of the DNS says it too, and asks nobody behind this machine whom the configuration does not name.
+    node.ask_with(&["account", "add", "anna", "--role", "owner"], PASSWORD);
+    let browser = logged_in(&node, Kind { lang: "fr", ..USUAL });
+    let says = |words: &str| {
+        browser.open(&at(&node, "/dns?check=asso.test"));
+        assert!(browser.text("main").contains(words), "{}", browser.text("main"));
+    };
+    web.policy("enforce", "mx.asso.test");
+    says("Elle est là, en vigueur, et nomme tous les serveurs.");
+    web.policy("enforce", "old.asso.test");
+    says("sans être dans la politique, donc n’en reçoivent pas de qui la suit");
+    web.policy("nonsense", "mx.asso.test");
+    says("La politique n’a pas de mode connu.");
+    let careful = Node::start(&config(&private("\"192.0.2.0/24\"")));
+    careful.ask(&["org", "add", "asso", "--domain", "asso.test"]);
+    careful.ask_with(&["account", "add", "anna", "--role", "owner"], PASSWORD);
+    let browser = logged_in(&careful, Kind { lang: "fr", ..USUAL });
+    browser.open(&at(&careful, "/dns?check=asso.test"));
+    assert!(browser.text("main").contains("n’est de l’Internet public"), "{}", browser.text("main"));
     // Of an authority that nobody knows.
     web.policy("enforce", "mx.asso.test");
     let stranger = Node::start(&config(""));

@@ -8,6 +8,7 @@ use sm2tp_proto::Address;
 use sm2tp_rules::allowance::{Allowance, AllowanceChange, Whose};
 
 use super::{Account, Accounts, LOCAL};
+use crate::Refused;
 use crate::ledger::LedgerError;
 use crate::sql::{Row, Sql, SqlError, Value};
 
@@ -84,12 +85,10 @@ impl Accounts {
         limits.own_addresses_only = change.own_addresses_only.unwrap_or(limits.own_addresses_only);
         limits.allowance = change.allowance.apply(limits.allowance);
         if limits.own_addresses_only && kind == Kind::Org {
-            return Err(refused("only a login can be kept to its own addresses: name it with --login"));
+            return Err(Refused::NotOfALogin.into());
         }
         if limits.own_addresses_only && limits.addresses.is_empty() {
-            return Err(refused(
-                "a login that has no addresses of its own cannot be kept to them: name them with --address",
-            ));
+            return Err(Refused::NoOwnAddresses.into());
         }
         let kept = limits.clone();
         self.ledger.write(move |sql| Ok(store(sql, kind, &name, &kept)?)).await?;
@@ -101,10 +100,10 @@ impl Accounts {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match login {
             None if org == LOCAL || known.orgs.contains_key(org) => Ok((Kind::Org, org.to_owned())),
-            None => Err(refused(format!("there is no org {org:?}"))),
+            None => Err(Refused::NoOrg { org: org.to_owned() }.into()),
             Some(login) => match known.logins.get(login) {
                 Some(found) if *found.account.org == *org => Ok((Kind::Login, login.to_owned())),
-                _ => Err(refused(format!("org {org:?} has no login {login:?}"))),
+                _ => Err(Refused::NoLoginOf { org: org.to_owned(), login: login.to_owned() }.into()),
             },
         }
     }
@@ -112,11 +111,11 @@ impl Accounts {
 
 fn checked(addresses: Vec<String>) -> Result<Vec<String>, LedgerError> {
     if ADDRESSES_MAX < addresses.len() {
-        return Err(refused(format!("at most {ADDRESSES_MAX} addresses; allow their domain instead")));
+        return Err(Refused::ManyAddresses { max: ADDRESSES_MAX }.into());
     }
     let check = |text: String| match Address::parse(text.trim()) {
         Ok(_) => Ok(text.trim().to_owned()),
-        Err(error) => Err(refused(format!("{text:?} is no address: {error}"))),
+        Err(source) => Err(Refused::Address { text, source }.into()),
     };
     addresses.into_iter().map(check).collect()
 }
@@ -180,10 +179,6 @@ fn store(sql: &mut dyn Sql, kind: Kind, name: &str, limits: &Limits) -> Result<(
         ],
     )?;
     Ok(())
-}
-
-fn refused(why: impl Into<String>) -> LedgerError {
-    LedgerError::Refused(why.into())
 }
 
 /// Addresses of one organisation or login; each MAIL looks through them.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sm2tp_proto::Address;
 
 use super::Accounts;
+use crate::Refused;
 use crate::ledger::LedgerError;
 use crate::sql::{self, Sql, SqlError};
 
@@ -74,7 +75,7 @@ impl Accounts {
     /// [`LedgerError::Refused`] with a sentence where there is no such organisation, or no such address.
     pub async fn change_wishes(&self, org: &str, change: WishesChange) -> Result<Wishes, LedgerError> {
         if !self.has_org(org) {
-            return Err(LedgerError::Refused(format!("there is no org {org:?}")));
+            return Err(Refused::NoOrg { org: org.to_owned() }.into());
         }
         let before = self.wishes(org);
         if change == WishesChange::default() {
@@ -84,7 +85,7 @@ impl Accounts {
             None => before.contact,
             Some("") => None,
             Some(text) => {
-                let refused = |error| LedgerError::Refused(format!("{text:?} is no address: {error}"));
+                let refused = |source| Refused::Address { text: text.to_owned(), source };
                 Address::parse(text).map_err(refused)?;
                 Some(text.to_owned())
             }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use sm2tp_rules::suppress::{Limits, OfOrg};
 
 use super::{Accounts, LOCAL};
+use crate::Refused;
 use crate::ledger::LedgerError;
 use crate::sql::{Sql, SqlError};
 
@@ -24,7 +25,7 @@ impl Accounts {
     pub fn own_suppression(&self, org: &str) -> Result<OfOrg, LedgerError> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if org != LOCAL && !known.orgs.contains_key(org) {
-            return Err(LedgerError::Refused(format!("there is no org {org:?}")));
+            return Err(Refused::NoOrg { org: org.to_owned() }.into());
         }
         Ok(known.suppression.get(org).cloned().unwrap_or_default())
     }
@@ -35,7 +36,7 @@ impl Accounts {
     /// [`LedgerError::Refused`] where there is no such organisation.
     pub async fn put_suppression(&self, org: &str, settings: OfOrg) -> Result<(), LedgerError> {
         self.own_suppression(org)?;
-        let text = serde_json::to_string(&settings).map_err(|error| LedgerError::Refused(error.to_string()))?;
+        let text = serde_json::to_string(&settings).map_err(|error| LedgerError::Failed(error.to_string()))?;
         let org = org.to_owned();
         self.ledger
             .write(move |sql| {

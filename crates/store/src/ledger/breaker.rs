@@ -223,7 +223,7 @@ fn before(event: &Event, views: &Views) -> Evidence {
 pub(super) fn decide(sql: &mut dyn Sql, provider: &str, verdict: Verdict, now: u64) -> Result<Vec<Event>, LedgerError> {
     let known = "SELECT 1 FROM breaker WHERE provider = $1";
     if sql::first(sql, known, &[provider.into()], |row| row.int(0))?.is_none() {
-        return Err(LedgerError::Refused(format!("{provider} is believed: nothing was set aside")));
+        return Err(crate::Refused::Believed { provider: provider.to_owned() }.into());
     }
     let kind = if verdict == Verdict::Believe { "breaker-believed" } else { "breaker-forgotten" };
     let decided = Event { provider: Some(provider.to_owned()), ..Event::new(now, Subject::Site, kind) };

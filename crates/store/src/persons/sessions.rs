@@ -46,7 +46,7 @@ impl Persons {
     /// [`LedgerError`] where it cannot be kept.
     pub async fn begin(&self, person: &str, now: u64) -> Result<String, LedgerError> {
         self.person(person)?;
-        let random = keys::random().map_err(|error| LedgerError::Refused(error.to_string()))?;
+        let random = keys::random().map_err(|error| LedgerError::Failed(error.to_string()))?;
         let token = URL_SAFE_NO_PAD.encode(random);
         let name = name_of(&token);
         let gone: Vec<Name> = {
