@@ -212,6 +212,7 @@ not-key-here = La clé du nœud n’est pas ici : elle a été emportée avec �
 not-key-away = La clé du nœud est ici.
 not-key-of-node = { $path } n’est pas la clé de ce nœud.
 not-key-of-federation = La clé d’empreintes est celle d’une autre fédération ; la personne qui l’a fondée la change.
+not-tag-key = Aucune clé d’empreintes { $id } valable aujourd’hui n’est connue ici : sm2tp key show les montre.
 not-random = Il n’y a pas d’octets aléatoires ({ $why }).
 
 ## What fails on this machine

@@ -8,7 +8,7 @@ use sm2tp_federation::descriptor::{
 };
 use sm2tp_federation::header::Position;
 use sm2tp_federation::keys::{LogKey, NodeKey};
-use sm2tp_store::federated::{Federated, FederatedError, PeerState};
+use sm2tp_store::federated::{Ended, Federated, FederatedError, PeerState};
 use sm2tp_store::keys::{Keys, KeysError, OldLog};
 use thiserror::Error;
 
@@ -214,6 +214,20 @@ pub(crate) async fn look_after(house: &House) -> Result<(), IdentityError> {
         }
     }
     turn(house)
+}
+
+/// The tag key under which events are recorded, where its time is over and none came after it. `now` in unix seconds.
+pub(crate) fn ended(federation: &Federation, now: u64) -> Option<Ended> {
+    let keys = federation.keys();
+    let current = keys.tags.first().filter(|current| current.not_after < now)?;
+    Some(Ended { key_id: current.key.key_id(), at: current.not_after })
+}
+
+/// The same, from some weeks before on: when a person can still ask for the next key.
+pub(crate) fn lapses(federation: &Federation, now: u64) -> Option<Ended> {
+    let keys = federation.keys();
+    let current = keys.tags.first().filter(|current| current.lapses(&keys.tags, now))?;
+    Some(Ended { key_id: current.key.key_id(), at: current.not_after })
 }
 
 /// Uses the keys whose time has come, by what others know of this node.

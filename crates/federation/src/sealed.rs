@@ -155,12 +155,21 @@ impl TagKeyGrant {
 
     /// When the key after this one begins, where its founder is to make it now (unix seconds); none while that is early.
     ///
-    /// It is made two weeks before, because members ask for keys once a day and some are away for a holiday. Where the founder
-    /// was away itself and the year is over, it begins as soon as all can have heard of it.
+    /// It is made six weeks before, because members ask for keys once a day and some are away for a holiday, and so that there is
+    /// time to ask for it where its founder makes none ([`Self::lapses`]). Where the founder was away itself and the year is over,
+    /// it begins as soon as all can have heard of it.
     #[must_use]
     pub fn next_begins(&self, now: u64) -> Option<u64> {
         let is_due = self.not_after <= now.saturating_add(NEXT_NOTICE_S);
         is_due.then(|| self.not_after.max(now.saturating_add(NEXT_HEARD_S)))
+    }
+
+    /// Whether people are to be told that this key ends and none comes after it, among all `known` ones: from three weeks before
+    /// its end on, when the next one is three weeks late. `now` in unix seconds.
+    #[must_use]
+    pub fn lapses(&self, known: &[Self], now: u64) -> bool {
+        let follows = |next: &Self| next.federation == self.federation && self.not_after < next.not_after;
+        self.not_after <= now.saturating_add(LAPSE_NOTICE_S) && !known.iter().any(follows)
     }
 
     /// True where a node may publish under this key at `now` (unix seconds).
@@ -223,8 +232,10 @@ fn signed_bytes(key: &TagKey, not_before: u64, not_after: u64) -> Zeroizing<Vec<
 const BOX_OCTETS: usize = 32 + 16;
 /// A grant has about 330; more is no grant.
 const GRANT_OCTETS_MAX: usize = 4096;
-/// As `sm2tp key tag` waits.
-const NEXT_NOTICE_S: u64 = 14 * 86_400;
+/// Longer than a holiday, and than the notice of a lapse by as much again.
+const NEXT_NOTICE_S: u64 = 42 * 86_400;
+/// Time for a telephone call, and for all members to take another key.
+const LAPSE_NOTICE_S: u64 = 21 * 86_400;
 /// Members ask once a day; one day more for those who were away.
 const NEXT_HEARD_S: u64 = 2 * 86_400;
 const SIGNATURE_CONTEXT: &[u8] = b"sm2tp-tagkey-v1\n";
@@ -286,15 +297,32 @@ mod tests {
     }
 
     #[test]
-    fn the_next_key_is_made_two_weeks_before_a_year_ends_and_begins_where_it_ends() {
+    fn the_next_key_is_made_six_weeks_before_a_year_ends_and_begins_where_it_ends() {
         const DAY: u64 = 86_400;
         let grant = TagKeyGrant::sign(TagKey::new([1; 32]), 0, 366 * DAY, &log_key()).unwrap();
-        assert_eq!(grant.next_begins(351 * DAY), None);
-        assert_eq!(grant.next_begins(352 * DAY), Some(366 * DAY));
+        assert_eq!(grant.next_begins(323 * DAY), None);
+        assert_eq!(grant.next_begins(324 * DAY), Some(366 * DAY));
         assert_eq!(grant.next_begins(363 * DAY), Some(366 * DAY));
         // The founder was away.
         assert_eq!(grant.next_begins(365 * DAY), Some(367 * DAY));
         assert_eq!(grant.next_begins(500 * DAY), Some(502 * DAY));
+    }
+
+    #[test]
+    fn people_are_told_three_weeks_before_a_key_ends_that_has_no_next_one() {
+        const DAY: u64 = 86_400;
+        let federation = log_key();
+        let signed = |n: u8, days: [u64; 2], by: &SigningKey| {
+            TagKeyGrant::sign(TagKey::new([n; 32]), days[0] * DAY, days[1] * DAY, by).unwrap()
+        };
+        let current = signed(1, [0, 366], &federation);
+        let old = signed(2, [0, 10], &federation);
+        let of_others = signed(3, [300, 700], &SigningKey::from_bytes(&[9; 32]));
+        let alone = [current.clone(), old.clone(), of_others];
+        assert!(!current.lapses(&alone, 344 * DAY) && current.lapses(&alone, 345 * DAY));
+        assert!(current.lapses(&alone, 900 * DAY));
+        let followed = [current.clone(), old, signed(4, [366, 732], &federation)];
+        assert!(!current.lapses(&followed, 365 * DAY));
     }
 
     #[test]

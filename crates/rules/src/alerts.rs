@@ -30,6 +30,8 @@ pub enum Finding {
     OriginContradicts { origin: String, fingerprint: String },
     /// An origin told more than is usual; that waits for a person.
     OriginParked { origin: String, fingerprint: String, segments: u64, events: u64, bound: String },
+    /// The key under which this node publishes ends at `at` (unix seconds), or has ended, and none that comes after it is known.
+    TagKeyEnds { key_id: String, at: u64, over: bool },
     /// The administrator's rules for replies cannot be used.
     RulesBroken { detail: String },
     /// The watch blocked a sender, or would have if it were to enforce it; why, as sentences.
@@ -130,6 +132,7 @@ impl Finding {
             Self::OriginQuarantined { .. } => "origin-quarantined",
             Self::OriginContradicts { .. } => "origin-contradicts",
             Self::OriginParked { .. } => "origin-parked",
+            Self::TagKeyEnds { .. } => "tag-key-ends",
             Self::RulesBroken { .. } => "rules-broken",
             Self::SenderBlocked { .. } => "sender-blocked",
             Self::Test => "test",
@@ -146,6 +149,7 @@ impl Finding {
             Self::OriginQuarantined { fingerprint, .. }
             | Self::OriginContradicts { fingerprint, .. }
             | Self::OriginParked { fingerprint, .. } => fingerprint.clone(),
+            Self::TagKeyEnds { key_id, .. } => key_id.clone(),
             Self::SenderBlocked { org, sender, .. } => format!("{org} {sender}"),
             Self::DiskLow { .. } | Self::CertificateEnds { .. } | Self::RulesBroken { .. } | Self::Test => {
                 String::new()

@@ -62,6 +62,8 @@ fn wanted(command: &Key) -> Result<OfKeys, Failure> {
         Key::Rotate { wait, now } => OfKeys::Rotate { wait_s: wait_s(*wait, *now) },
         Key::Revoke { after } => OfKeys::Revoke { after: *after },
         Key::Tag { wait, now } => OfKeys::Tag { wait_s: wait_s(*wait, *now) },
+        Key::Found => OfKeys::Found,
+        Key::Join { key_id } => OfKeys::Join { key_id: key_id.clone() },
         Key::Offline { file } => OfKeys::Offline { file: whole(file)? },
         Key::Online { file } => OfKeys::Online { file: whole(file)? },
         Key::Export { retired } => OfKeys::Export { retired: *retired },
@@ -137,7 +139,19 @@ fn keys(value: &Value) -> String {
         let (id, state) = (word(&key["key_id"]), word(&key["state"]));
         line(format!("Tag key {id} ({state}): {} to {}", time(&key["not_before"]), time(&key["not_after"])));
     }
+    if let Some(at) = value["tag_key_lapses_at"].as_u64() {
+        _ = writeln!(out, "{}", lapses(at));
+    }
     out
+}
+
+/// That the federation has no next tag key.
+pub fn lapses(at: u64) -> String {
+    format!(
+        "No tag key is known for the time after {}: nothing new is told to others then. Its founder makes the next one; if that node \
+         does not come back, docs/node-keys.md says what to do.",
+        time(at)
+    )
 }
 
 /// A signed descriptor in JSON, and some white space.

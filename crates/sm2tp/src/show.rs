@@ -84,7 +84,11 @@ pub fn text(request: &Request, value: &Value) -> String {
 
 /// Whoever left still has the keys.
 fn removed(out: &mut String, value: &Value) {
-    fields(out, value);
+    line(out, &format!("The peering with {} ({}) has ended.", word(value, "name"), word(value, "fingerprint")));
+    line(
+        out,
+        "Nothing is read from it any more, and nothing given to it; what it said so far counts only where other peers stand behind it.",
+    );
     line(out, "It still has the tag keys: if this node founded the federation, change them with sm2tp key tag.");
 }
 
@@ -303,6 +307,9 @@ fn suppressed(out: &mut String, value: &Value) {
 
 fn peers(out: &mut String, value: &Value) {
     line(out, &format!("This node: {}", word(value, "fingerprint")));
+    if let Some(at) = value["tag_key_lapses_at"].as_u64() {
+        line(out, &crate::key::lapses(at));
+    }
     for entry in items(value, "peers") {
         line(out, "");
         peer(out, entry);

@@ -48,7 +48,7 @@ pub use self::judging::{Judgement, Turned};
 use self::machines::Followed;
 pub use self::parked::Waiting;
 pub use self::peers::{Contact, Peer, PeerState};
-pub use self::publish::{Publisher, Tick};
+pub use self::publish::{Ended, Publisher, Tick};
 pub use self::verify::verify_segments;
 use crate::ledger::{Ledger, LedgerError};
 use crate::sql::{self, Row, Sql, SqlError};

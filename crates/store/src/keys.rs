@@ -84,6 +84,8 @@ pub enum KeysError {
     Exists { path: PathBuf },
     #[error("the tag key is of another federation, whose founder changes it")]
     OtherFederation,
+    #[error("no tag key {key_id} that is of its time is known here: sm2tp key show lists them")]
+    NoSuchTag { key_id: String },
 }
 
 impl Keys {
@@ -280,6 +282,32 @@ impl Keys {
         self.tags.insert(0, next);
         self.write_tags(&self.log_key())?;
         Ok(true)
+    }
+
+    /// Founds a federation of this node's own: its new tag key is published under from `now` on (unix seconds), and others take it
+    /// with [`Self::join`]. The keys before stay for look-ups.
+    ///
+    /// # Errors
+    /// [`KeysError`] where it cannot be kept.
+    pub fn found(&mut self, now: u64) -> Result<TagKeyGrant, KeysError> {
+        let federation = signing_key(&self.dir.join(FEDERATION))?;
+        let grant = new_grant(&self.dir, now, &federation)?;
+        self.tags.insert(0, grant.clone());
+        self.drop_oldest_tags();
+        self.write_tags(&self.log_key())?;
+        Ok(grant)
+    }
+
+    /// Publishes under a tag key that is known for look-ups, of whatever federation: that is the one which this node joins. `now`
+    /// in unix seconds.
+    ///
+    /// # Errors
+    /// [`KeysError::NoSuchTag`] where it is unknown or not of its time; [`KeysError`] where it cannot be kept.
+    pub fn join(&mut self, key_id: &str, now: u64) -> Result<(), KeysError> {
+        let is_it = |grant: &TagKeyGrant| grant.key.key_id().to_string() == key_id && grant.publishes_at(now);
+        let place = self.tags.iter().position(is_it).ok_or(KeysError::NoSuchTag { key_id: key_id.to_owned() })?;
+        self.tags[..=place].rotate_right(1);
+        self.write_tags(&self.log_key())
     }
 
     /// Opens a tag key that was sealed to one of our log keys.
@@ -654,8 +682,8 @@ mod tests {
         let mut used = vec![(founder.tags[0].key.key_id(), 0)];
         for day in 1..4 * 366 {
             let now = day * DAY;
-            // The founder is away for the last month of the second year: then the third begins late.
-            let is_away = (700..740).contains(&day);
+            // The founder is away around the end of the second year: then the third begins late.
+            let is_away = (685..740).contains(&day);
             if !is_away {
                 founder.renew_tags(now).unwrap();
                 founder.turn_tags(now).unwrap();
@@ -675,6 +703,32 @@ mod tests {
             assert!(within.all(|id| founder.tags.iter().any(|grant| grant.key.key_id() == id)), "day {day}");
         }
         assert_eq!(used.iter().map(|(_, day)| *day).collect::<Vec<_>>(), [0, 366, 742, 1108]);
+    }
+
+    #[test]
+    fn a_federation_whose_founder_is_gone_goes_on_under_a_key_of_one_of_its_members() {
+        let (gone, one, other) = (TempDir::new(), TempDir::new(), TempDir::new());
+        let lost = Keys::open(gone.path(), 0).unwrap().tags[0].clone();
+        let mut members = [one.path(), other.path()].map(|dir| Keys::open(dir, 0).unwrap());
+        for keys in &mut members {
+            keys.add_tags(vec![lost.clone()], true).unwrap();
+        }
+        let now = lost.not_after + 1;
+        let [founder, member] = &mut members;
+        assert_eq!(founder.renew_tags(now).unwrap(), None, "it founded nothing that is in use");
+        let new = founder.found(now).unwrap();
+        assert!(new.publishes_at(now) && founder.tags[0] == new && founder.tags.contains(&lost));
+        let id = new.key.key_id().to_string();
+        assert!(matches!(member.join(&id, now), Err(KeysError::NoSuchTag { .. })));
+        member.add_tags(vec![new.clone()], false).unwrap();
+        assert_eq!(member.tags[0], lost, "nobody is taken over");
+        member.join(&id, now).unwrap();
+        assert!(matches!(member.join(&lost.key.key_id().to_string(), now), Err(KeysError::NoSuchTag { .. })));
+        assert_eq!(Keys::open(other.path(), now).unwrap().tags[..2], [new.clone(), lost]);
+        // From then on it has a new one each year.
+        let next = founder.renew_tags(new.not_after - 1).unwrap().unwrap();
+        member.add_tags(vec![next.clone()], false).unwrap();
+        assert!(member.turn_tags(next.not_before).unwrap() && member.tags[0] == next);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use sm2tp_rules::alerts::Finding;
 use sm2tp_rules::classify::Said;
 use sm2tp_rules::watch::{By, Level};
 use sm2tp_store::alerts::Space;
-use sm2tp_store::federated::{Peer, PeerState};
+use sm2tp_store::federated::{Ended, Peer, PeerState};
 use sm2tp_store::ledger::{RefusedExit, refused_exits};
 use sm2tp_store::senders::{Listed, Mode};
 
 use super::{AlertError, Watched};
-use crate::House;
 use crate::tls::renewed_by;
+use crate::{House, identity};
 
 /// All that is wrong at `now` (unix seconds).
 pub(super) async fn all(house: &House, watched: &Watched, now: u64) -> Result<Vec<Finding>, AlertError> {
@@ -27,6 +27,7 @@ pub(super) async fn all(house: &House, watched: &Watched, now: u64) -> Result<Ve
     found.extend(life.and_then(|life| certificate(life, now)));
     found.extend(house.federation.store.peers().await?.iter().filter_map(|known| peer(known, now)));
     found.extend(origins(house).await?);
+    found.extend(tag_key(house, now));
     Ok(found)
 }
 
@@ -65,6 +66,11 @@ async fn origins(house: &House) -> Result<Vec<Finding>, AlertError> {
         });
     }
     Ok(found)
+}
+
+fn tag_key(house: &House, now: u64) -> Option<Finding> {
+    let Ended { key_id, at } = identity::lapses(&house.federation, now)?;
+    Some(Finding::TagKeyEnds { key_id: key_id.to_string(), at, over: at < now })
 }
 
 fn rules(house: &House) -> Option<Finding> {

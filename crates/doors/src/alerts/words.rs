@@ -148,6 +148,7 @@ fn english(finding: &Finding) -> Words {
         Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
             nodes::parked(origin, fingerprint, (*segments, *events), bound)
         }
+        Finding::TagKeyEnds { key_id, at, over } => nodes::tag_key(key_id, *at, *over),
         Finding::RulesBroken { detail } => words(
             "Your rules for replies cannot be used".to_owned(),
             format!("The rules before them stay. {detail}"),
@@ -225,6 +226,7 @@ fn french(finding: &Finding) -> Words {
         Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
             nodes::parked_in_french(origin, fingerprint, (*segments, *events), bound)
         }
+        Finding::TagKeyEnds { key_id, at, over } => nodes::tag_key_in_french(key_id, *at, *over),
         Finding::RulesBroken { detail } => words(
             "Vos règles pour les réponses sont inutilisables".to_owned(),
             format!("Les règles précédentes restent en vigueur. {detail}"),
@@ -323,6 +325,8 @@ mod tests {
                 events: 24_576,
                 bound: "too many".into(),
             },
+            Finding::TagKeyEnds { key_id: "1b6156ef".into(), at: 1_800_000_000, over: false },
+            Finding::TagKeyEnds { key_id: "1b6156ee".into(), at: 1_700_000_000, over: true },
             Finding::RulesBroken { detail: "replies.toml:3: what".into() },
             Finding::SenderBlocked {
                 org: "asso".into(),
@@ -347,6 +351,8 @@ mod tests {
             "12",
             "eeee ffff",
             "24576",
+            "1b6156ef",
+            "2023-11-14",
             "replies.toml:3",
             "141",
             "sm2tp",
@@ -369,7 +375,7 @@ mod tests {
         let parts: Vec<Part> =
             all().into_iter().map(|finding| Part { turn: Turn::Opened, opened_at: 1_800_000_000, finding }).collect();
         let message = Message { id: 1, at: 1_800_000_000, parts };
-        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 12 alertes");
+        assert_eq!(subject("relay.example", &message, Language::French), "[relay.example] 14 alertes");
         let event: Value = serde_json::from_str(&event("relay.example", &message, Language::English)).unwrap();
         assert_eq!(
             (event["type"].as_str(), event["timestamp"].as_str()),

@@ -31,6 +31,12 @@ pub enum OfKeys {
     Tag {
         wait_s: u64,
     },
+    /// A new federation, of this node, whose tag key is published under at once.
+    Found,
+    /// Publish under a tag key of a peer that is known for look-ups.
+    Join {
+        key_id: String,
+    },
     /// The node key goes into this file.
     Offline {
         file: PathBuf,
@@ -62,6 +68,8 @@ impl OfKeys {
             Self::Revoke { after: None } => "the log key is revoked".to_owned(),
             Self::Revoke { after: Some((epoch, segno)) } => format!("the log key is revoked after {epoch}.{segno}"),
             Self::Tag { wait_s } => format!("a new tag key in {wait_s} s"),
+            Self::Found => "a federation is founded".to_owned(),
+            Self::Join { key_id } => format!("the federation of tag key {key_id} is joined"),
             Self::Offline { file } => format!("the node key goes to {}", file.display()),
             Self::Online { file } => format!("the node key comes from {}", file.display()),
             Self::Import { .. } => "a signed descriptor".to_owned(),
@@ -84,9 +92,15 @@ pub(super) async fn answer(house: &House, wanted: OfKeys) -> Result<Value, Probl
         OfKeys::Tag { wait_s } => {
             house.federation.keys().new_tag(now().saturating_add(wait_s))?;
             identity::look_after(house).await?;
-            // Looked up under at once: others may have it before us.
-            house.book.set_keys(&house.federation.keys().tags);
-            show(house).await
+            tags_changed(house).await
+        }
+        OfKeys::Found => {
+            house.federation.keys().found(now())?;
+            tags_changed(house).await
+        }
+        OfKeys::Join { key_id } => {
+            house.federation.keys().join(&key_id, now())?;
+            tags_changed(house).await
         }
         OfKeys::Offline { file } => {
             house.federation.keys().take_away(&file)?;
@@ -105,9 +119,16 @@ pub(super) async fn answer(house: &House, wanted: OfKeys) -> Result<Value, Probl
     }
 }
 
+/// Looked up under at once: others may have it before us.
+async fn tags_changed(house: &House) -> Result<Value, Problem> {
+    house.book.set_keys(&house.federation.keys().tags);
+    show(house).await
+}
+
 async fn show(house: &House) -> Result<Value, Problem> {
     let (signed, waits) = (house.federation.own(), identity::waits(&house.federation).await?);
     let said = signed.descriptor();
+    let lapses = identity::lapses(&house.federation, now());
     let keys = house.federation.keys();
     let revoked = |key| {
         let found = said.revoked.iter().find(|revoked| revoked.key == key);
@@ -130,6 +151,7 @@ async fn show(house: &House) -> Result<Value, Problem> {
     });
     let tags = keys.tags.iter().enumerate().map(|(place, grant)| {
         let state = match (place, grant.not_before <= now()) {
+            (0, _) if grant.not_after < now() => "ended",
             (0, _) => "published under",
             (_, false) => "next",
             (_, true) => "looked up",
@@ -151,6 +173,7 @@ async fn show(house: &House) -> Result<Value, Problem> {
         "waits_for_signature": waits,
         "log_keys": log.collect::<Vec<_>>(),
         "tag_keys": tags.collect::<Vec<_>>(),
+        "tag_key_lapses_at": lapses.map(|lapses| lapses.at),
     }))
 }
 

@@ -6,7 +6,7 @@ use sm2tp_federation::keys::NodeKey;
 use sm2tp_store::federated::{Judgement, Peer, Standing, Waiting};
 
 use super::{Problem, share};
-use crate::{House, now, peering};
+use crate::{House, identity, now, peering};
 
 /// All peers, and the origins that came through them.
 pub(super) async fn list(house: &House) -> Result<Value, Problem> {
@@ -47,7 +47,13 @@ pub(super) async fn list(house: &House) -> Result<Value, Problem> {
     for known in peers {
         list.push(peer(known, house).await?);
     }
-    Ok(json!({ "fingerprint": own_fingerprint(house), "peers": list, "origins": origins, "origins_known": all }))
+    Ok(json!({
+        "fingerprint": own_fingerprint(house),
+        "peers": list,
+        "origins": origins,
+        "origins_known": all,
+        "tag_key_lapses_at": identity::lapses(&house.federation, now()).map(|lapses| lapses.at),
+    }))
 }
 
 pub(super) async fn invite(

@@ -46,7 +46,7 @@ impl Own {
     /// Moves own events towards a segment, and seals it when its time has come.
     pub(super) async fn publish(&mut self, house: &House) {
         let (publisher, now) = (&house.federation.publisher, crate::now());
-        let moved = publisher.collect(now).await.map(|_| ());
+        let moved = publisher.collect(identity::ended(&house.federation, now), now).await.map(|_| ());
         // What others would refuse is not signed.
         let is_known = house.federation.own().descriptor().log_key_at(now) == Some(publisher.log_key.public());
         let sealed = match self.epoch {

@@ -162,6 +162,7 @@ impl From<&KeysError> for Reason {
             KeysError::OtherNode { path } => new("not-key-of-node").text("path", path.display()),
             KeysError::Exists { path } => new("not-file-there").text("path", path.display()),
             KeysError::OtherFederation => new("not-key-of-federation"),
+            KeysError::NoSuchTag { key_id } => new("not-tag-key").text("id", key_id),
         }
     }
 }

@@ -26,6 +26,8 @@ struct Page {
     peers: Vec<Peer>,
     origins: Vec<Origin>,
     origins_known: String,
+    /// When the key of the tags ends, where no next one is known.
+    tag_key_lapses: Option<String>,
     map: Map,
     may_change: bool,
 }
@@ -82,6 +84,7 @@ pub(super) async fn page(State(shared): Door, visitor: Visitor, query: Fields) -
         origins: list(&value, "origins").iter().map(|row| origin(row, &f)).collect(),
         map: map::map(&value, &f),
         origins_known: f.number(&number(&value, "origins_known")),
+        tag_key_lapses: value["tag_key_lapses_at"].as_u64().map(|at| f.time(&at)),
         may_change: visitor.may_change(Area::Peers),
         f,
     };

@@ -1,12 +1,15 @@
 //! What a peer publishes arrives; what it lies about does not; a restored node does not fork its log.
 
+use ed25519_dalek::SigningKey;
+use sm2tp_doors::control::{OfKeys, Request};
 use sm2tp_doors::{now, peering};
 use sm2tp_federation::header::HEADER_OCTETS;
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::quota::Parked;
 use sm2tp_federation::record::{Class, EraseTarget, Record, Source};
+use sm2tp_federation::sealed::TagKeyGrant;
 use sm2tp_federation::segment::{self, Opened, Segment};
-use sm2tp_federation::tags::Tag;
+use sm2tp_federation::tags::{Tag, TagKey};
 use sm2tp_proto::Domain;
 use sm2tp_rules::Stream;
 use sm2tp_rules::suppress::{Decision, Why};
@@ -261,7 +264,7 @@ async fn a_delivery_takes_back_what_was_told_of_the_address_and_of_its_domain() 
     let publisher = &node.house.federation.publisher;
     let domain = node.house.book.all_domain_tags(&Domain::parse("x.example").unwrap())[0].1;
     node.hears("jean@x.example", None, false).await;
-    publisher.collect(now()).await.unwrap();
+    publisher.collect(None, now()).await.unwrap();
     told_before(&node, domain, Class::DOMAIN_DEAD, 90_000).await;
     // Of a second address nothing was said, but that its domain is dead.
     node.hears("anna@x.example", None, true).await;
@@ -271,16 +274,61 @@ async fn a_delivery_takes_back_what_was_told_of_the_address_and_of_its_domain() 
     assert_eq!(waiting(&node).await, [(domain, Class::RETRACT, 3), (jean, Class::RETRACT, 3)], "once each");
 
     // Both leave; what is taken back twice in a day waits for the next, and is not lost.
-    assert_eq!(publisher.collect(now()).await.unwrap().due, 2);
+    assert_eq!(publisher.collect(None, now()).await.unwrap().due, 2);
     assert!(waiting(&node).await.is_empty());
     told_before(&node, jean, Class::RETRACT, 100).await;
     told_before(&node, jean, Class::HARD, 50).await;
     node.hears("jean@x.example", None, false).await;
     node.hears("jean@x.example", None, true).await;
-    publisher.collect(now()).await.unwrap();
+    publisher.collect(None, now()).await.unwrap();
     assert_eq!(waiting(&node).await, [(jean, Class::RETRACT, 3)]);
-    publisher.collect(now() + 90_000).await.unwrap();
+    publisher.collect(None, now() + 90_000).await.unwrap();
     assert!(waiting(&node).await.is_empty());
+}
+
+/// The node is a member of a federation whose founder made a key until `end` (unix seconds), and nothing more.
+fn publishes_until(node: &Node, end: u64) {
+    let grant = TagKeyGrant::sign(TagKey::new([5; 32]), 1000, end, &SigningKey::from_bytes(&[9; 32])).unwrap();
+    let mut keys = node.house.federation.keys();
+    keys.tags = vec![grant];
+    node.house.book.set_keys(&keys.tags);
+}
+
+/// `FEDERATION.md` §3, §6: after its end a tag key is for look-ups.
+#[tokio::test]
+async fn people_are_told_before_the_tag_key_ends_and_others_nothing_new_after_it() {
+    let dir = TempDir::new();
+    let node = Node::start(&dir, "a").await;
+    let lapses = async || node.answers(Request::PeerList).await["tag_key_lapses_at"].clone();
+    let state = async || {
+        let shown = node.answers(Request::Key { wanted: OfKeys::Show }).await;
+        shown["tag_keys"][0]["state"].as_str().unwrap().to_owned()
+    };
+    assert!(lapses().await.is_null(), "it founded its federation, and makes the next key");
+    publishes_until(&node, now() + 22 * 86_400);
+    assert!(lapses().await.is_null());
+    let end = now() + 20 * 86_400;
+    publishes_until(&node, end);
+    assert_eq!((lapses().await, state().await.as_str()), (end.into(), "published under"));
+
+    node.hears("before@y.example", None, false).await;
+    let end = now();
+    publishes_until(&node, end);
+    until("the end", async || (end < now()).then_some(())).await;
+    assert_eq!((lapses().await, state().await.as_str()), (end.into(), "ended"));
+    told_before(&node, node.domain_tag("x.example"), Class::DOMAIN_DEAD, 90_000).await;
+    node.hears("anna@x.example", None, true).await;
+    node.hears("after@y.example", None, false).await;
+    assert_eq!(waiting(&node).await.len(), 3);
+    node.follow();
+    until("all of it is told or dropped", async || waiting(&node).await.is_empty().then_some(())).await;
+    let query = "SELECT tag, class FROM published";
+    let read = |row: &sql::Row| Ok((row.octets(0)?, row.uint(1)?));
+    let told = node.house.ledger.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await.unwrap();
+    let is_told = |tag: Tag, class: Class| told.contains(&(tag.0, u64::from(class.0)));
+    assert!(is_told(node.tag("before@y.example"), Class::HARD), "{told:?}");
+    assert!(is_told(node.domain_tag("x.example"), Class::RETRACT), "what is wrong is taken back all the same");
+    assert!(!is_told(node.tag("after@y.example"), Class::HARD), "{told:?}");
 }
 
 /// As if it had been told `ago` seconds ago.

@@ -95,7 +95,7 @@ async fn a_segment_has_a_strong_tag_and_a_peer_never_gets_its_own() {
     let Two { a, b, _dirs } = two().await;
     b.learns_dead("gone@example.org").await;
     let publisher = &b.house.federation.publisher;
-    publisher.collect(now()).await.unwrap();
+    publisher.collect(None, now()).await.unwrap();
     assert_eq!(publisher.seal(now(), 0).await.unwrap(), 1);
     let path = format!("/fed/v1/log/{}/0/0", b.key());
     let answer = a.asks(&b, &path).await;

@@ -32,6 +32,14 @@ pub enum Key {
         #[arg(long, conflicts_with = "wait")]
         now: bool,
     },
+    /// Found the federation anew, because the node that founded it does not come back: this one makes its tag keys from now on. The
+    /// other members join it with `key join`.
+    Found,
+    /// Publish under a tag key of a peer, and so join its federation. `key show` lists those that are known for look-ups.
+    Join {
+        #[arg(value_name = "KEY_ID")]
+        key_id: String,
+    },
     /// Take the node key away from this machine. The node writes it to a file; carry that to a safe place.
     Offline {
         #[arg(value_name = "FILE")]

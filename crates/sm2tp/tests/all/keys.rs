@@ -68,6 +68,31 @@ fn nodes_go_on_telling_each_other_when_a_log_key_changes_and_who_joins_later_rea
 }
 
 #[test]
+fn a_member_founds_the_federation_anew_and_others_join_it() {
+    let (mut a, b, _sink) = two_nodes();
+    tells(&b, &a, "gone1@d.test");
+    let shown = b.ask(&["key", "found"]);
+    let id = shown["tag_keys"][0]["key_id"].as_str().unwrap().to_owned();
+    assert_eq!(shown["tag_keys"][0]["state"], "published under");
+    let unknown = a.run(&["key", "join", "0000000000000000"]);
+    assert_eq!(unknown.exit, 65, "{}", unknown.stderr);
+    // It asks for keys once a day, and at a start.
+    a.kill();
+    a.serve();
+    let has = |state: &str| {
+        let shown = a.ask(&["key", "show"]);
+        let keys = shown["tag_keys"].as_array().unwrap();
+        keys.iter().any(|key| key["key_id"] == id.as_str() && key["state"] == state)
+    };
+    wait_until("the key of the new federation is known", LONG, || has("looked up"));
+    tells(&b, &a, "gone2@d.test");
+    a.ask(&["key", "join", &id]);
+    assert!(has("published under"));
+    tells(&a, &b, "gone3@d.test");
+    assert!(holds(&a, "gone1@d.test"), "what was told under the old key goes on counting");
+}
+
+#[test]
 fn a_log_key_that_was_stolen_signs_nothing_more() {
     let (a, b, _sink) = two_nodes();
     tells(&a, &b, "gone1@d.test");

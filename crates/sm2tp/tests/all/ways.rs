@@ -21,7 +21,7 @@ const NO_COMMAND: &[(&str, &str)] = &[
 ];
 
 /// What of the keys is not done over HTTP: see docs/api.md.
-const NO_KEYS: &[&str] = &["offline", "online", "revoke"];
+const NO_KEYS: &[&str] = &["found", "join", "offline", "online", "revoke"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

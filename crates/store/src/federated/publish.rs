@@ -39,6 +39,13 @@ pub struct Tick {
     pub sealed: usize,
 }
 
+/// A tag key whose time is over, and since when (unix seconds): nothing more is told under it, but what is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    pub key_id: KeyId,
+    pub at: u64,
+}
+
 impl Publisher {
     /// Puts an event about a recipient on its way, if it is one to share (`FEDERATION.md` §4). Runs inside the
     /// transaction that keeps the event.
@@ -86,14 +93,19 @@ impl Publisher {
         self.contradict(sql, &address, key, source, event.at)
     }
 
-    /// Moves what is due towards a segment. `now` in unix seconds.
+    /// Moves what is due towards a segment. `ended`: the key that is recorded under, where its time is over; what was seen since
+    /// then is dropped, because none of its tags would ever be published under another key. `now` in unix seconds.
     ///
     /// # Errors
     /// [`FederatedError`]: nothing moved; it will be tried again.
-    pub async fn collect(&self, now: u64) -> Result<Tick, FederatedError> {
+    pub async fn collect(&self, ended: Option<Ended>, now: u64) -> Result<Tick, FederatedError> {
         let (views, hold_down_s) = (self.views.clone(), self.hold_down_s);
         let freeze = self.federated.belief().provider_freeze;
-        let tick = self.federated.ledger.write(move |sql| Ok(collect(sql, &views, (hold_down_s, freeze), now)?));
+        let tick = self.federated.ledger.write(move |sql| {
+            let late = ended.map_or(Ok(0), |ended| drop_late(sql, ended))?;
+            let tick = collect(sql, &views, (hold_down_s, freeze), now)?;
+            Ok(Tick { cancelled: tick.cancelled + late, ..tick })
+        });
         Ok(tick.await?)
     }
 
@@ -218,6 +230,12 @@ fn subject(class: Class, told: &Told, key: &TagKey) -> Option<Tag> {
         return key.tag_domain(address.domain()).ok();
     }
     key.tag_to_publish(&address).ok()?
+}
+
+/// `FEDERATION.md` §3: after its end a tag key is for look-ups. What is wrong must not stand for that.
+fn drop_late(sql: &mut dyn Sql, ended: Ended) -> Result<usize, SqlError> {
+    let values = [ended.key_id.0[..].into(), ended.at.into(), u32::from(Class::RETRACT.0).into()];
+    sql.execute("DELETE FROM publish WHERE key_id = $1 AND $2 < at AND class <> $3", &values)
 }
 
 fn collect(sql: &mut dyn Sql, views: &Views, (hold_down_s, freeze): (u64, Switch), now: u64) -> Result<Tick, SqlError> {

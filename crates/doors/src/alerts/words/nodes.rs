@@ -114,6 +114,59 @@ pub(super) fn parked_in_french(origin: &str, fingerprint: &str, (segments, event
     )
 }
 
+/// `is_over`: as the finding has it.
+pub(super) fn tag_key(key_id: &str, at: u64, is_over: bool) -> Words {
+    if is_over { key_ended(key_id, at) } else { key_ends(key_id, at) }
+}
+
+pub(super) fn tag_key_in_french(key_id: &str, at: u64, is_over: bool) -> Words {
+    if is_over { key_ended_in_french(key_id, at) } else { key_ends_in_french(key_id, at) }
+}
+
+fn key_ends(key_id: &str, at: u64) -> Words {
+    words(
+        "The tag key of the federation ends, and no next one is known".to_owned(),
+        format!("The key {key_id} is good until {}. {KEPT_TO_ITSELF}", utc(at)),
+        ANOTHER_KEY.to_owned(),
+    )
+}
+
+fn key_ended(key_id: &str, at: u64) -> Words {
+    words(
+        "The tag key of the federation has ended: this node tells the others nothing new".to_owned(),
+        format!("The key {key_id} was good until {}. {KEPT_TO_ITSELF}", utc(at)),
+        ANOTHER_KEY.to_owned(),
+    )
+}
+
+fn key_ends_in_french(key_id: &str, at: u64) -> Words {
+    words(
+        "La clé d’empreintes de la fédération arrive à son terme, et la suivante n’est pas connue".to_owned(),
+        format!("La clé {key_id} est valable jusqu’au {}. {KEPT_TO_ITSELF_IN_FRENCH}", utc(at)),
+        ANOTHER_KEY_IN_FRENCH.to_owned(),
+    )
+}
+
+fn key_ended_in_french(key_id: &str, at: u64) -> Words {
+    words(
+        "La clé d’empreintes de la fédération a pris fin : ce nœud n’apprend plus rien de nouveau aux autres"
+            .to_owned(),
+        format!("La clé {key_id} était valable jusqu’au {}. {KEPT_TO_ITSELF_IN_FRENCH}", utc(at)),
+        ANOTHER_KEY_IN_FRENCH.to_owned(),
+    )
+}
+
 fn words(title: String, more: String, todo: String) -> Words {
     Words { title, more, todo }
 }
+
+const KEPT_TO_ITSELF: &str = "Until there is another, what this node finds out after that is not told. What others said goes on \
+    counting.";
+const KEPT_TO_ITSELF_IN_FRENCH: &str = "Tant qu’il n’y en a pas d’autre, ce que ce nœud constate ensuite n’est pas transmis. Ce que \
+    les autres ont dit compte toujours.";
+const ANOTHER_KEY: &str = "The node that founded the federation makes the next one by itself, six weeks before: ask its \
+    administrator. If it does not come back, one member founds the federation anew with sm2tp key found, and a day later the \
+    others join it with sm2tp key join; docs/node-keys.md says how.";
+const ANOTHER_KEY_IN_FRENCH: &str = "Le nœud qui a fondé la fédération fait la suivante de lui-même, six semaines avant : demandez à \
+    son administrateur. S’il ne revient pas, un membre refonde la fédération avec sm2tp key found, et un jour plus tard les autres \
+    la rejoignent avec sm2tp key join ; docs/node-keys.md (en anglais) dit comment.";
