@@ -41,7 +41,7 @@ pub use self::logins::{HashedLogin, IMPORT_LOGINS_MAX};
 pub use self::logs::{OLD_RESULTS_MAX, OldLog, OldResult};
 pub use self::persons::AccountChange;
 pub use self::queue::{Those, Which};
-pub(crate) use self::queue::{Waiting, of_sender};
+pub(crate) use self::queue::{Waiting, let_go, of_sender};
 pub use self::refusal::Refusal;
 pub use self::senders::{Deciding, ItsMail, Only, Was, Who};
 pub use self::socket::{ask, listen, serve};

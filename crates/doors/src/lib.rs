@@ -16,6 +16,7 @@ pub mod exports;
 #[path = "../../../fuzz/src/feeds.rs"]
 mod feeds;
 pub mod follow;
+pub mod held;
 pub mod http;
 pub mod identity;
 pub mod lists;

@@ -12,7 +12,7 @@ use sm2tp_doors::directory::Directory;
 use sm2tp_doors::smtp::{Handed, Onward};
 use sm2tp_doors::stops::Stops;
 use sm2tp_doors::tls::{Again, Certificates};
-use sm2tp_doors::{House, api, control, follow, http, machines, returns, senders, smtp};
+use sm2tp_doors::{House, api, control, follow, held, http, machines, returns, senders, smtp};
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_relay::{Language, Relay, Returning, Settings, StartError, TlsReports, TlsUse, Tools};
 use sm2tp_rules::Stream;
@@ -223,7 +223,7 @@ fn start_doors(
     let (socket, stop) = (config.data_dir.join("control.sock"), until(stopped));
     let listener = control::listen(&socket)
         .map_err(|error| Failure::new(Exit::Unavailable, format!("{}: {error}", socket.display())))?;
-    let (at_control, to_senders, onward) = (house.clone(), onward.clone(), onward.clone());
+    let (at_control, to_senders, of_held, onward) = (house.clone(), onward.clone(), onward.clone(), onward.clone());
     doors.spawn(async move {
         tokio::select! {
             () = control::serve(listener, at_control, onward) => {}
@@ -231,6 +231,7 @@ fn start_doors(
         }
     });
     doors.spawn(senders::run(house.clone(), to_senders, stopped.clone()));
+    doors.spawn(held::run(house.clone(), of_held, stopped.clone()));
     doors.spawn(api::call_webhooks(house.clone(), house.private_webhooks.clone(), stopped.clone()));
     doors.spawn(machines::run(house.clone(), stopped.clone()));
     let (house, stop) = (house.clone(), stopped.clone());

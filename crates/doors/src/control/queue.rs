@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sm2tp_proto::{Address, Domain};
 use sm2tp_rules::Stream;
-use sm2tp_rules::suppress::Why;
-use sm2tp_store::Told;
+use sm2tp_rules::suppress::{self, Decision, Why};
 use sm2tp_store::senders::SenderId;
 use sm2tp_store::spool::{Change, Filter, Lane, Listed, Mail, Queued, Recipient};
 use sm2tp_store::sql;
 use sm2tp_store::told::What;
+use sm2tp_store::{Bounce, Told};
 use tokio::sync::oneshot;
 
 use super::{Problem, Refusal};
@@ -196,6 +196,23 @@ fn of_domain(address: &Address) -> Those {
 /// The same mailbox, however its address is written.
 fn is_same(house: &House, one: &Address, other: &Address) -> bool {
     one == other || house.book.tag(one).is_some_and(|tag| house.book.tag(other) == Some(tag))
+}
+
+/// Lets mail go that was held because of what other nodes said and would be sent today. Answers with how many recipients.
+pub(crate) async fn let_go(house: &House, onward: &Onward) -> Result<usize, Problem> {
+    let now = now();
+    let is_sent = |mail: &Mail, it: &Recipient| {
+        let (facts, limits) = (house.book.recipient(&it.address, &mail.org, now), house.book.limits(&mail.org));
+        // Who was no canary then is none now.
+        suppress::decide(&facts, mail.stream, &limits, now, 1.0) == Decision::Send
+    };
+    let goes = |mail: &Mail, it: &Recipient| {
+        // What is due was refused, and goes back to its sender.
+        let waits = it.lane == Lane::Held && now < it.next_at;
+        let by_others = it.note.as_deref().is_some_and(|note| note.starts_with(FEDERATED));
+        (waits && by_others && is_sent(mail, it)).then(|| moved(mail, it, Lane::Normal, now, None))
+    };
+    change_those(house, onward, &Those { lane: Some("held".to_owned()), ..Those::default() }, goes).await
 }
 
 /// What becomes of the mail of a sender that waits.
@@ -403,5 +420,7 @@ const LOOKED_AT_MAX: usize = 100_000;
 const HEADER_OCTETS_MAX: usize = 64 * 1024;
 /// Why mail is held whose sender is blocked: `queue list` shows it, and `sender release` knows it by it.
 const SENDER_BLOCKED: &str = "sender-blocked: its sender is blocked, see sm2tp sender show";
+/// How the note of mail begins that is held because of other nodes: `Why::as_str`.
+const FEDERATED: &str = "federated: ";
 /// Until a person decides; fits every column and clock.
 const FOREVER: u64 = 253_402_300_799;

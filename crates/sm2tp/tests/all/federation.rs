@@ -129,6 +129,22 @@ fn report(sink: &Sink, node: &str, about: &str) -> String {
 }
 
 #[test]
+fn held_mail_goes_by_itself_when_the_other_node_takes_back_what_it_said() {
+    let (a, b, _sink) = two_nodes();
+    for address in ["gone1@d.test", "gone2@d.test"] {
+        learns(&a, address);
+        wait_until("B has heard it", LONG, || holds(&b, address));
+    }
+    send(b.smtp(), "anna@s.test", &["gone1@d.test"], "newsletter");
+    send(b.smtp(), "anna@s.test", &["gone2@d.test"], "newsletter");
+    wait_until("both wait", LONG, || b.queue().iter().filter(|it| it["lane"] == "held").count() == 2);
+    a.ask(&["suppress", "remove", "gone1@d.test"]);
+    wait_until("B has tried it", LONG, || b.decision("gone1@d.test", "bulk")["rule"] == "own-hard");
+    let held = b.queue();
+    assert_eq!((held.len(), held[0]["recipient"].as_str()), (1, Some("gone2@d.test")), "{held:?}");
+}
+
+#[test]
 fn held_mail_goes_when_a_person_says_so() {
     let (a, b, sink) = two_nodes();
     learns(&a, "gone1@d.test");
