@@ -247,13 +247,17 @@ async fn connection(stream: TcpStream, client: SocketAddr, router: Router, mut c
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Client(client));
+        let for_nodes = request.uri().path().starts_with("/fed/v1/");
         let answer = routes.call(request);
         async move {
             let mut response: Response = match answer.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            headers(&mut response);
+            if !for_nodes {
+                headers(&mut response);
+            }
+            unkept(&mut response);
             Ok::<_, Infallible>(response)
         }
     });
@@ -281,7 +285,8 @@ fn note(ended: Result<(), hyper::Error>) {
     }
 }
 
-/// On every answer, refusals and "not found" too.
+/// On every answer that a browser may show, refusals and "not found" too. Nodes have no use for them: ten thousand segments a day would
+/// carry two megabytes of them.
 fn headers(response: &mut Response) {
     let always = [
         (
@@ -296,7 +301,12 @@ fn headers(response: &mut Response) {
         // Pages for persons say more.
         headers.entry(name).or_insert(axum::http::HeaderValue::from_static(value));
     }
-    headers.entry("cache-control").or_insert(axum::http::HeaderValue::from_static("no-store"));
+}
+
+/// No proxy hands an answer to somebody else.
+fn unkept(response: &mut Response) {
+    let no_store = axum::http::HeaderValue::from_static("no-store");
+    response.headers_mut().entry("cache-control").or_insert(no_store);
 }
 
 /// Ready where the queue and the ledger answer.

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::read::GzDecoder;
 use reqwest::{Method, Url};
 use sm2tp_federation::request::{self, RequestError, RequestParts, SignatureTerm};
@@ -26,10 +28,14 @@ pub(crate) struct Client {
     log_key: LogSigner,
 }
 
-/// What came back with a status that means yes, or with 410.
+/// What came back with a status that means yes, with 410, or with 304.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub gone: bool,
+    /// It is what we had (304), and not sent again.
+    pub same: bool,
+    /// Its `ETag`.
+    pub tag: Option<String>,
     /// `SM2TP-Cursor`.
     pub cursor: Option<String>,
     pub body: Vec<u8>,
@@ -178,6 +184,21 @@ impl Client {
         self.send(api, self.http.get(api.join(path)?), path, octets_max).await
     }
 
+    /// A public document, where it is another one than that with the tag `known`.
+    pub(crate) async fn open_other(
+        &self,
+        api: &Api,
+        path: &str,
+        known: Option<&str>,
+        octets_max: usize,
+    ) -> Result<Answer, FetchError> {
+        let mut asked = self.http.get(api.join(path)?);
+        if let Some(known) = known {
+            asked = asked.header("if-none-match", known);
+        }
+        self.send(api, asked, path, octets_max).await
+    }
+
     pub(crate) async fn well_known(&self, api: &Api) -> Result<Answer, FetchError> {
         self.send(api, self.http.get(api.well_known()), "/.well-known/sm2tp", SMALL_MAX).await
     }
@@ -200,7 +221,7 @@ impl Client {
         octets_max: usize,
     ) -> Result<Answer, FetchError> {
         let url = api.join(path)?;
-        let (created, nonce) = (crate::now(), hex::encode(&keys::random()?[..16]));
+        let (created, nonce) = (crate::now(), URL_SAFE_NO_PAD.encode(&keys::random()?[..16]));
         let parts = RequestParts {
             method: method.as_str(),
             authority: &api.authority(),
@@ -236,15 +257,16 @@ impl Client {
         let mut answer = asked.header("accept-encoding", "gzip").send().await.map_err(unreachable)?;
         let path = path.split('?').next().unwrap_or_default().to_owned();
         match answer.status().as_u16() {
-            200..=299 | 410 => {}
+            200..=299 | 304 | 410 => {}
             401 => return Err(FetchError::Stranger { host }),
             429 => return Err(FetchError::Busy { host }),
             status @ 300..=399 => return Err(FetchError::Redirect { host, status }),
             status => return Err(FetchError::Status { host, path, status }),
         }
-        let gone = answer.status().as_u16() == 410;
+        let (gone, same) = (answer.status().as_u16() == 410, answer.status().as_u16() == 304);
         let packed = answer.headers().get("content-encoding").is_some_and(|coding| coding == "gzip");
-        let cursor = answer.headers().get("sm2tp-cursor").and_then(|cursor| cursor.to_str().ok()).map(str::to_owned);
+        let field = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (cursor, tag) = (field("sm2tp-cursor"), field("etag").filter(|tag| tag.len() <= TAG_MAX));
         let mut body = Vec::new();
         // The announced length may be a lie or absent: what counts is what arrives.
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -256,7 +278,7 @@ impl Client {
         if packed {
             body = unpack(&body, octets_max).ok_or(FetchError::TooLong { host, path, octets_max })?;
         }
-        Ok(Answer { gone, cursor, body })
+        Ok(Answer { gone, same, tag, cursor, body })
     }
 }
 
@@ -298,6 +320,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(20);
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// Half of what the protocol allows: a request is signed when it is sent.
 const SIGNATURE_LIFE_S: u64 = 60;
+/// Octets of an `ETag` that is sent back: it is kept of each peer.
+const TAG_MAX: usize = 200;
 /// Octets of answers that are one short document.
 pub(crate) const SMALL_MAX: usize = 64 * 1024;
 /// Octets of one segment: 131 kB at most in version 1, with room for later ones.

@@ -11,6 +11,8 @@ pub(super) struct Memory {
     setbacks: HashMap<NodeKey, Setback>,
     /// Origins of which this peer was told that they contradict themselves.
     pub proofs_told: HashSet<NodeKey>,
+    /// The `ETag` of its descriptor that was taken last.
+    pub descriptor_tag: Option<String>,
     /// Unix seconds when its tag keys were last asked for.
     pub keys_at: u64,
     /// Unix seconds when all logs were last compared.

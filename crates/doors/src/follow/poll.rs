@@ -159,13 +159,18 @@ async fn pull(
 impl Poll<'_> {
     /// Its descriptor, in case it has a new name or log key.
     async fn descriptor(&mut self) -> Result<(), FollowError> {
-        let answer = self.client.open(&self.api, "/node", DESCRIPTOR_OCTETS_MAX).await?;
+        let known = self.memory.descriptor_tag.as_deref();
+        let answer = self.client.open_other(&self.api, "/node", known, DESCRIPTOR_OCTETS_MAX).await?;
+        if answer.same && known.is_some() {
+            return Ok(());
+        }
         let fresh = descriptor::parse(answer.text(&self.api)?)?;
         let found = fresh.descriptor().node;
         if found != self.peer.node {
             return Err(FollowError::OtherNode { found });
         }
         self.house.federation.store.take_descriptor(fresh, None, crate::now()).await?;
+        self.memory.descriptor_tag = answer.tag;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,10 +24,18 @@ pub(super) async fn well_known(State(shared): Door) -> Json<Value> {
     Json(json!({ "api": own.descriptor().api, "node": own.descriptor().node }))
 }
 
-/// `GET /fed/v1/node`
-pub(super) async fn node(State(shared): Door) -> Response {
-    let text = shared.house.federation.own().text().to_owned();
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+/// `GET /fed/v1/node`. Peers ask with each poll, and it hardly ever changes.
+pub(super) async fn node(State(shared): Door, headers: HeaderMap) -> Response {
+    let own = shared.house.federation.own();
+    // There is one text for each number (`FEDERATION.md` §2).
+    let tag = format!("\"{}\"", own.descriptor().seq);
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let same = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+    let fields = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    if same {
+        return (StatusCode::NOT_MODIFIED, fields).into_response();
+    }
+    (fields, [(header::CONTENT_TYPE, "application/json")], own.text().to_owned()).into_response()
 }
 
 /// `GET /fed/v1/nodes?after=`: descriptors as the texts that were signed, by node key; the cursor is the last of them.
