@@ -16,6 +16,7 @@ use sm2tp_federation::record::{Class, Record, Source};
 use sm2tp_federation::segment;
 use sm2tp_federation::tags::{Tag, TagKey};
 use sm2tp_proto::Address;
+use sm2tp_rules::Evidence;
 use sm2tp_store::federated::{Federated, Peer, PeerState, Size};
 use sm2tp_store::ledger::{self, Ledger};
 
@@ -36,6 +37,9 @@ pub struct FederationArgs {
     /// Look-ups of each kind.
     #[arg(long, default_value_t = 200_000)]
     looks: u64,
+    /// Addresses that this node delivered to, all of which are compared with what is said of them; half are called dead.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    own: u64,
     /// Where segments and index are made: the disk that is measured.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -67,6 +71,9 @@ struct Figures {
     /// Of the whole process, with the segments that are made for the measurement (35 MB).
     memory_peak_kib: u64,
     reopened_s: f64,
+    /// Comparing all own addresses with the index, as a node does again and again beside its work.
+    own: u64,
+    judged_s: f64,
     known: Times,
     unknown: Times,
     /// An address and its domain under three keys each: six tags are made and looked up.
@@ -97,7 +104,7 @@ pub async fn federation(args: FederationArgs, as_json: bool) -> Result<ExitCode,
 }
 
 async fn measure(args: &FederationArgs, dir: &Path) -> Result<Figures, Failure> {
-    let store = open(dir).await?;
+    let (_, store) = open(dir).await?;
     let mut origins = Vec::new();
     for number in 0..args.origins.max(1) {
         origins.push(origin(&store, number).await?);
@@ -124,10 +131,11 @@ async fn measure(args: &FederationArgs, dir: &Path) -> Result<Figures, Failure> 
     let (settled_s, cpu_s) = (began.elapsed().as_secs_f64(), own_cpu_s() - cpu - made_cpu_s);
     drop(store);
     let began = Instant::now();
-    let store = open(dir).await?;
+    let (ledger, store) = open(dir).await?;
     let reopened_s = began.elapsed().as_secs_f64();
     let Size { events, runs, filter_octets, disk_octets, .. } = store.look(|index| index.size());
     let (three_keys, three_keys_tags_mean_us) = three_keys(&store, args);
+    let judged_s = judge(&ledger, &store, args).await?;
     Ok(Figures {
         events: args.events,
         origins: args.origins,
@@ -144,6 +152,8 @@ async fn measure(args: &FederationArgs, dir: &Path) -> Result<Figures, Failure> 
         runs,
         memory_peak_kib: Usage::of(std::process::id()).memory_peak_kib,
         reopened_s,
+        own: args.own,
+        judged_s,
         known: looks(&store, args, |n| tag_of(spread(n, args.events))),
         unknown: looks(&store, args, |n| tag_of(args.events + n)),
         three_keys,
@@ -151,10 +161,24 @@ async fn measure(args: &FederationArgs, dir: &Path) -> Result<Figures, Failure> 
     })
 }
 
-async fn open(dir: &Path) -> Result<Federated, Failure> {
+async fn open(dir: &Path) -> Result<(Ledger, Federated), Failure> {
     let ledger = Ledger::open(&ledger::path(dir)).map_err(|error| trouble("the ledger", &error))?;
-    let opened = Federated::open(ledger, &dir.join("segments"), NodeKey([0; 32]), BeliefLimits::default()).await;
-    opened.map_err(|error| trouble("the segments", &error))
+    let opened =
+        Federated::open(ledger.clone(), &dir.join("segments"), NodeKey([0; 32]), BeliefLimits::default()).await;
+    Ok((ledger, opened.map_err(|error| trouble("the segments", &error))?))
+}
+
+/// Compares all own addresses; answers with the seconds that took.
+async fn judge(ledger: &Ledger, store: &Federated, args: &FederationArgs) -> Result<f64, Failure> {
+    let evidence = Evidence { delivered_at: NOW - 86_400, ..Evidence::default() };
+    let tag = |n: u64| if n.is_multiple_of(2) { tag_of(spread(n, args.events)) } else { tag_of(args.events + n) };
+    for first in (0..args.own).step_by(OWN_AT_ONCE) {
+        let some: Vec<_> = (first..args.own.min(first + OWN_AT_ONCE as u64)).map(|n| (tag(n), evidence)).collect();
+        ledger.views().restore(&some);
+    }
+    let began = Instant::now();
+    store.judge(NOW).await.map_err(|error| trouble("comparing", &error))?;
+    Ok(began.elapsed().as_secs_f64())
 }
 
 /// A peer of full weight.
@@ -335,7 +359,8 @@ fn words(figures: &Figures) -> String {
          taken: {} events of {} nodes in {:.1} s, {:.0} a second, {:.0} in a second of CPU with the index; then {:.1} s until \
          the index was at rest\n\
          segments {} MB, index {} MB ({:.1} octets for an event) in {} runs, its filter {} MB of memory; the process had {} MB \
-         at most; opened again in {:.2} s\n{}{}{}of that, making six tags {:.2} us",
+         at most; opened again in {:.2} s\n{}{}{}of that, making six tags {:.2} us\n{} own addresses compared \
+         in {:.2} s",
         figures.verified_per_cpu_s,
         figures.events,
         figures.origins,
@@ -353,12 +378,15 @@ fn words(figures: &Figures) -> String {
         look("a tag that is known", &figures.known),
         look("a tag that nobody told", &figures.unknown),
         look("an address and its domain under three keys", &figures.three_keys),
-        figures.three_keys_tags_mean_us
+        figures.three_keys_tags_mean_us,
+        figures.own,
+        figures.judged_s
     )
 }
 
 const NOW: u64 = 1_800_000_000;
 /// Segments that are made before they are taken, so that sealing is not measured: a million events.
 const BATCH: u64 = 256;
+const OWN_AT_ONCE: usize = 100_000;
 /// Events about tags of addresses.
 const ADDRESSED: u64 = 1_000_000;
