@@ -13,6 +13,8 @@ pub struct Vote {
     pub origin: NodeKey,
     /// The direct peer through which the origin became known; none for a direct peer itself.
     pub introducer: Option<NodeKey>,
+    /// The only node that names it ([`crate::standing::Place::named_by`]).
+    pub named_by: Option<NodeKey>,
     /// 1 for a direct peer; beyond [`HOP_MAX`] nothing counts.
     pub hop: u8,
     pub class: Class,
@@ -25,6 +27,9 @@ pub struct Vote {
     /// It came in a month in which much of what its origin said was wrong ([`crate::standing::Months::doubted`]): what it
     /// calls dead or full weighs nothing, what the origin said before and later does.
     pub doubted: bool,
+    /// It came here less than [`BeliefLimits::settle_s`] ago, by this node's own clock: it counts, but refuses nothing and overrules no
+    /// delivery yet.
+    pub fresh: bool,
     /// The place in the log of the origin, which says what a RETRACT voids: hours of one log may go backwards.
     pub epoch: u32,
     pub sequence: u64,
@@ -79,6 +84,9 @@ pub struct BeliefLimits {
     pub month_contradicted_min: u32,
     pub month_contradicted_share_max: f64,
     pub month_usual_times: f64,
+    /// So long a word must have been here before mail is refused, or an own delivery overruled, because of it. That is the time
+    /// in which liars are found out.
+    pub settle_s: u64,
     pub freeze_samples_min: u32,
     pub freeze_share_min: f64,
     pub freeze_factor: f64,
@@ -131,11 +139,15 @@ pub fn score(votes: &[Vote], now: u64, limits: &BeliefLimits) -> Believed {
 #[must_use]
 pub fn facts(votes: &[Vote], delivered_at: u64, now: u64, limits: &BeliefLimits) -> Federated {
     let all = score(votes, now, limits);
+    let settled = |vote: &&Vote| !vote.fresh;
     let later = |vote: &&Vote| vote.class == Class::HARD && delivered_at < u64::from(vote.hour) * 3600;
-    let overruling = sum(last_words(votes).filter(later), now, limits);
+    let overruling = sum(last_words(votes).filter(settled).filter(later), now, limits);
+    let settled = sum(last_words(votes).filter(settled), now, limits);
     Federated {
         score: all.score,
         sources: all.sources_independent,
+        settled_score: settled.score,
+        settled_sources: settled.sources_independent,
         newest_at: all.newest_hour.map_or(0, |hour| u64::from(hour) * 3600),
         sources_after_delivery: overruling.sources_independent,
     }
@@ -156,7 +168,8 @@ fn last_words(votes: &[Vote]) -> impl Iterator<Item = &Vote> {
 /// In the order in which they come: the same votes give the same sum to the last bit on every node.
 fn sum<'a>(votes: impl Iterator<Item = &'a Vote>, now: u64, limits: &BeliefLimits) -> Believed {
     let mut believed = Believed::default();
-    let (mut sources, mut contradicting, mut soft) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+    let (mut sources, mut namers) = (BTreeSet::new(), BTreeSet::new());
+    let (mut contradicting, mut soft) = (BTreeSet::new(), BTreeMap::new());
     for vote in votes {
         let (weight, age_s) = (weight(vote, limits), now.saturating_sub(u64::from(vote.hour) * 3600));
         let Some(decay) = limits.decay(vote.class).filter(|decay| age_s <= life_s(vote, decay)) else { continue };
@@ -179,11 +192,16 @@ fn sum<'a>(votes: impl Iterator<Item = &'a Vote>, now: u64, limits: &BeliefLimit
                 believed.score += score;
             }
             sources.insert(witness);
+            namers.insert(match limits.independence {
+                Independence::Introducer => vote.named_by.unwrap_or(vote.origin),
+                Independence::Origin => vote.origin,
+            });
             believed.newest_hour = believed.newest_hour.max(Some(vote.hour));
         }
     }
     believed.score += soft.values().sum::<f64>();
-    believed.sources_independent = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+    // Whom one node alone names it may have invented, and let in through several peers.
+    believed.sources_independent = u32::try_from(sources.len().min(namers.len())).unwrap_or(u32::MAX);
     believed.contradicting = u32::try_from(contradicting.len()).unwrap_or(u32::MAX);
     believed
 }
@@ -283,6 +301,7 @@ impl Default for BeliefLimits {
             month_contradicted_min: 4,
             month_contradicted_share_max: 0.30,
             month_usual_times: 2.0,
+            settle_s: 86_400,
             freeze_samples_min: 20,
             freeze_share_min: 0.10,
             freeze_factor: 5.0,
@@ -329,12 +348,14 @@ mod tests {
         Vote {
             origin: origin(n),
             introducer: None,
+            named_by: None,
             hop: 1,
             class,
             hour: ((NOW - days * DAY) / 3600) as u32,
             ttl_weeks: 0,
             provider_frozen: false,
             doubted: false,
+            fresh: false,
             epoch: 0,
             sequence: 1000 - days,
             weight_set: 1.0,
@@ -400,6 +421,14 @@ mod tests {
     }
 
     #[test]
+    fn those_whom_one_node_alone_names_are_one_witness_whichever_peers_they_came_through() {
+        let invented = |n, by| Vote { named_by: Some(origin(9)), ..through(by, direct(n, Class::HARD, 0)) };
+        check(&[invented(2, 1), invented(3, 4), invented(5, 6)], 2.7, 1);
+        check(&[invented(2, 1), direct(4, Class::HARD, 0)], 1.9, 2);
+        check(&[invented(2, 1), invented(3, 4), through(7, direct(8, Class::HARD, 0))], 2.7, 2);
+    }
+
+    #[test]
     fn weight_is_hop_and_standing_and_agreement() {
         let hard = direct(1, Class::HARD, 0);
         check(&[Vote { weight_set: 0.3, ..hard }], 0.3, 1);
@@ -445,6 +474,21 @@ mod tests {
         }
         // What an origin took back it does not say any more.
         check(&[direct(1, Class::HARD, 3), direct(1, Class::RETRACT, 1), direct(2, Class::HARD, 1)], 1, 1);
+    }
+
+    #[test]
+    fn what_came_lately_counts_and_neither_refuses_mail_nor_overrules_a_delivery() {
+        let fresh = |n| Vote { fresh: true, ..direct(n, Class::HARD, 1) };
+        let facts = |votes: &[Vote]| facts(votes, NOW - 5 * DAY, NOW, &BeliefLimits::default());
+        let both = facts(&[fresh(1), fresh(2)]);
+        assert!(1.9 < both.score && both.sources == 2, "{both:?}");
+        assert_eq!((both.settled_score, both.settled_sources, both.sources_after_delivery), (0.0, 0, 0));
+        let one = facts(&[direct(1, Class::HARD, 1), fresh(2)]);
+        assert_eq!((one.sources, one.settled_sources, one.sources_after_delivery), (2, 1, 1));
+        assert!(0.9 < one.settled_score && one.settled_score < 1.0, "{one:?}");
+        // Who takes back what had settled has nothing settled any more.
+        let back = facts(&[direct(1, Class::HARD, 3), Vote { fresh: true, ..direct(1, Class::RETRACT, 0) }]);
+        assert_eq!((back.sources, back.settled_sources), (0, 0));
     }
 
     #[test]

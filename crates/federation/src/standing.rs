@@ -1,7 +1,7 @@
 //! What a node thinks of an origin: how far away it is, by whom it was introduced, and how its words agree with what the
 //! node saw itself (`FEDERATION.md` §7, §8.4, §8.5).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use sm2tp_rules::Evidence;
 
@@ -41,6 +41,9 @@ pub enum OwnWord {
 pub struct Place {
     /// The direct peer behind which it stands; none for a direct peer itself.
     pub introducer: Option<NodeKey>,
+    /// The only node that names it, of those near enough to count; none where several do, or for a direct peer. All whom one
+    /// node alone names it may have invented, whichever peers they came through.
+    pub named_by: Option<NodeKey>,
     /// 1 for a direct peer; more than [`HOP_MAX`] is too far to count.
     pub hop: u8,
 }
@@ -76,6 +79,19 @@ pub fn month(received_at: u64) -> u32 {
     u32::try_from(received_at / MONTH_S).unwrap_or(u32::MAX)
 }
 
+/// Those who stand behind nodes in quarantine together: `small` are the tallies of origins that say too little to be judged each
+/// by itself, with who answers for each ([`Place::answers`]). Otherwise a liar with many names is never judged.
+#[must_use]
+pub fn together(small: impl Iterator<Item = (NodeKey, Tally)>, limits: &BeliefLimits) -> BTreeSet<NodeKey> {
+    let mut sums: BTreeMap<NodeKey, Tally> = BTreeMap::new();
+    for (by, tally) in small {
+        let sum = sums.entry(by).or_default();
+        *sum = sum.plus(tally);
+    }
+    sums.retain(|_, sum| sum.agreement(limits) == Agreement::Quarantine);
+    sums.into_keys().collect()
+}
+
 /// Finds for each node how many hops away it is, and through which direct peer. `links` are the `peers` of descriptors;
 /// `introduced` says through whom a node became known, which is kept where that peer still leads there: otherwise a
 /// newcomer could take over the origins of another by naming them.
@@ -93,7 +109,7 @@ pub fn places(
     // The shortest way; of several the one through the smallest key, so that every run says the same.
     for (peer, found) in &reached {
         for (node, hop) in found.iter().filter(|(node, _)| !direct.contains(node)) {
-            let place = Place { introducer: Some(*peer), hop: *hop };
+            let place = Place { introducer: Some(*peer), named_by: None, hop: *hop };
             let known = places.entry(*node).or_insert(place);
             if place.hop < known.hop {
                 *known = place;
@@ -104,15 +120,46 @@ pub fn places(
         let by_it = reached.get(introducer).and_then(|found| found.get(node)).copied();
         let names_nobody = links.get(introducer).is_none_or(Vec::is_empty);
         match (by_it, names_nobody) {
-            (Some(hop), _) => _ = places.insert(*node, Place { introducer: Some(*introducer), hop }),
-            (None, true) => _ = places.insert(*node, Place { introducer: Some(*introducer), hop: 2 }),
+            (Some(hop), _) => _ = places.insert(*node, Place { introducer: Some(*introducer), named_by: None, hop }),
+            (None, true) => _ = places.insert(*node, Place { introducer: Some(*introducer), named_by: None, hop: 2 }),
             (None, false) => {
-                places.entry(*node).or_insert(Place { introducer: Some(*introducer), hop: HOP_MAX + 1 });
+                let far = Place { introducer: Some(*introducer), named_by: None, hop: HOP_MAX + 1 };
+                places.entry(*node).or_insert(far);
             }
         }
     }
-    places.extend(direct.iter().map(|peer| (*peer, Place { introducer: None, hop: 1 })));
+    for (node, by) in named_by_one(direct, &reached, links) {
+        if let Some(place) = places.get_mut(&node) {
+            place.named_by = Some(by);
+        }
+    }
+    places.extend(direct.iter().map(|peer| (*peer, Place { introducer: None, named_by: None, hop: 1 })));
     places
+}
+
+/// Nodes behind the direct peers that one node alone names, with that one.
+fn named_by_one(
+    direct: &BTreeSet<NodeKey>,
+    reached: &BTreeMap<NodeKey, HashMap<NodeKey, u8>>,
+    links: &HashMap<NodeKey, Vec<NodeKey>>,
+) -> Vec<(NodeKey, NodeKey)> {
+    let near: HashSet<NodeKey> =
+        reached.values().flatten().filter(|(_, hop)| **hop < HOP_MAX).map(|(node, _)| *node).collect();
+    let mut named: HashMap<NodeKey, Option<NodeKey>> = HashMap::new();
+    for by in near {
+        for node in links.get(&by).into_iter().flatten().filter(|node| !direct.contains(node)) {
+            named.entry(*node).and_modify(|only| *only = only.filter(|only| *only == by)).or_insert(Some(by));
+        }
+    }
+    named.into_iter().filter_map(|(node, by)| Some((node, by?))).collect()
+}
+
+impl Place {
+    /// Who may have invented it: the only one that names it, or the peer through which it came. None for a direct peer.
+    #[must_use]
+    pub fn answers(&self) -> Option<NodeKey> {
+        self.named_by.or(self.introducer)
+    }
 }
 
 impl Tally {
@@ -320,6 +367,37 @@ mod tests {
             .collect();
         found.sort_unstable();
         assert_eq!(found, want);
+    }
+
+    #[test]
+    fn whom_one_node_alone_names_is_known() {
+        // 1 and 2 are peers; both name 3, which alone names 7 and 8; 9 is named by 3 and 4.
+        let links: &[(u8, &[u8])] = &[(1, &[3]), (2, &[3, 4]), (3, &[7, 8, 9]), (4, &[9])];
+        let keys = |all: &[u8]| all.iter().map(|n| key(*n)).collect::<Vec<_>>();
+        let links = links.iter().map(|(node, named)| (key(*node), keys(named))).collect();
+        // They came through different peers.
+        let introduced = BTreeMap::from([(key(7), key(1)), (key(8), key(2))]);
+        let found = places(&[key(1), key(2)].into(), &links, &introduced);
+        let named_by = |n: u8| found[&key(n)].named_by.map(|by| by.0[0]);
+        assert_eq!([1, 2, 3, 4, 7, 8, 9].map(named_by), [None, None, None, Some(2), Some(3), Some(3), None]);
+        assert_eq!((found[&key(7)].introducer, found[&key(8)].introducer), (Some(key(1)), Some(key(2))));
+        assert_eq!([1, 3, 7].map(|n| found[&key(n)].answers().map(|by| by.0[0])), [None, Some(1), Some(3)]);
+    }
+
+    #[test]
+    fn those_who_say_too_little_to_be_judged_are_judged_together() {
+        let tally = |contradicted, agreed| Tally { contradicted, agreed, open: 0 };
+        let small = |by: u8, each: Tally, count: usize| std::iter::repeat_n((key(by), each), count);
+        let limits = BeliefLimits::default();
+        let bad = |all: &mut dyn Iterator<Item = (NodeKey, Tally)>| {
+            together(all, &limits).into_iter().map(|by| by.0[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(bad(&mut small(3, tally(3, 1), 4)), [3]);
+        assert!(bad(&mut small(3, tally(3, 1), 3)).is_empty(), "nine contradictions are no proof");
+        assert!(bad(&mut small(3, tally(1, 4), 100)).is_empty(), "honest ones differ, too");
+        assert_eq!(bad(&mut small(3, tally(3, 1), 4).chain(small(4, tally(0, 9), 9))), [3]);
+        let off = BeliefLimits { agreement: Switch::Off, ..limits.clone() };
+        assert!(together(small(3, tally(9, 0), 9), &off).is_empty());
     }
 
     #[test]

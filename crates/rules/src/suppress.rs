@@ -59,9 +59,12 @@ pub struct Federated {
     pub score: f64,
     /// How many of them are independent of each other.
     pub sources: u32,
+    /// The same of the votes that have been here long enough to refuse mail.
+    pub settled_score: f64,
+    pub settled_sources: u32,
     /// Unix seconds of the newest vote; 0 = no vote.
     pub newest_at: u64,
-    /// Independent sources that are newer than the node's own last delivery.
+    /// Independent sources that are newer than the node's own last delivery, and have been here long enough.
     pub sources_after_delivery: u32,
 }
 
@@ -237,7 +240,9 @@ fn soft_life_s(count: u16, limits: &Limits) -> u64 {
 fn federated(word: Option<(About, &Federated)>, limits: &Limits, chance: f64) -> Decision {
     let Some((about, federated)) = word else { return Decision::Send };
     let why = Why::Federated { about, score: federated.score, sources: federated.sources };
-    if limits.suppressed_score <= federated.score && limits.suppressed_sources_min <= federated.sources {
+    let refuses = limits.suppressed_score <= federated.settled_score
+        && limits.suppressed_sources_min <= federated.settled_sources;
+    if refuses {
         Decision::Refuse(why, None)
     } else if federated.score < limits.held_score {
         Decision::Send
@@ -422,7 +427,14 @@ mod tests {
     }
 
     fn told(score: f64, sources: u32) -> Recipient {
-        let federated = Federated { score, sources, newest_at: NOW - DAY_S, sources_after_delivery: sources };
+        let federated = Federated {
+            score,
+            sources,
+            settled_score: score,
+            settled_sources: sources,
+            newest_at: NOW - DAY_S,
+            sources_after_delivery: sources,
+        };
         Recipient { federated, ..Recipient::default() }
     }
 
@@ -437,6 +449,17 @@ mod tests {
         }
         let canary = decide(&told(1.0, 1), Stream::Bulk, &Limits::default(), NOW, 0.019);
         assert!(matches!(canary, Decision::Canary(_)));
+    }
+
+    #[test]
+    fn words_that_came_lately_hold_mail_however_many_they_are() {
+        let mut all = told(9.0, 9);
+        (all.federated.settled_score, all.federated.settled_sources) = (0.9, 1);
+        check(&all, Stream::Bulk, "hold");
+        (all.federated.settled_score, all.federated.settled_sources) = (1.6, 1);
+        check(&all, Stream::Bulk, "hold");
+        all.federated.settled_sources = 2;
+        check(&all, Stream::Bulk, "refuse");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sm2tp_federation::belief::{self, HOP_MAX, Independence, Switch, Vote};
+use sm2tp_federation::belief::{self, Agreement, HOP_MAX, Independence, Switch, Vote};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::Class;
 use sm2tp_federation::standing::{OwnWord, own_word};
@@ -65,6 +65,8 @@ pub(super) async fn explain(
         "federated": {
             "score": facts.said().1.score,
             "sources": facts.said().1.sources,
+            "settled_score": facts.said().1.settled_score,
+            "settled_sources": facts.said().1.settled_sources,
             "newer_than_delivery": facts.federated.sources_after_delivery,
             "domain": asked.domain(),
             "held_from": limits.held_score,
@@ -201,6 +203,7 @@ impl Asked<'_> {
         let called = |node: &str| names.iter().find(|(known, _)| known == node).map(|(_, name)| name.clone());
         let store = &house.federation.store;
         let (judgement, standing) = store.look(|index| (index.judgement(&vote.origin), index.standing(&vote.origin)));
+        let agreement = judgement.agreement(&house.book.belief);
         let (weight, score) = (
             belief::weight(vote, &house.book.belief),
             belief::score(std::slice::from_ref(vote), self.now, &house.book.belief).score,
@@ -211,6 +214,7 @@ impl Asked<'_> {
             "fingerprint": vote.origin.fingerprint(),
             "introducer": vote.introducer.map(|node| node.to_string()),
             "introducer_name": vote.introducer.and_then(|node| called(&node.to_string())),
+            "named_by": vote.named_by.map(|node| node.to_string()),
             "hop": vote.hop,
             "class": vote.class.0,
             "at": u64::from(vote.hour) * 3600,
@@ -219,9 +223,11 @@ impl Asked<'_> {
             "agreement": peers::agreement(house, &judgement),
             "weight": weight,
             "score": score,
-            "left_out": match store.look(|index| index.contradicts_itself(&vote.origin)) {
-                true => Some("contradicts-itself"),
-                false => left_out(vote, weight, score).or_else(|| self.outweighed(vote)),
+            "fresh": vote.fresh && vote.class.is_against() && 0.0 < score,
+            "left_out": match store.look(|index| (index.contradicts_itself(&vote.origin), index.fails_together(&vote.origin))) {
+                (true, _) => Some("contradicts-itself"),
+                (_, true) if vote.agreement <= 0.0 && agreement == Agreement::Unknown => Some("together"),
+                _ => left_out(vote, weight, score).or_else(|| self.outweighed(vote)),
             },
         })
     }
@@ -316,6 +322,7 @@ fn rules_of_belief(house: &House, limits: &Limits) -> Value {
         "month_contradicted_min": belief.month_contradicted_min,
         "month_contradicted_share": belief.month_contradicted_share_max,
         "month_usual_times": belief.month_usual_times,
+        "settle_after_s": belief.settle_s,
         "provider_freeze": word(belief.provider_freeze),
         "freeze_samples": belief.freeze_samples_min,
         "freeze_share": belief.freeze_share_min,

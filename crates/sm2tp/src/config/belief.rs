@@ -31,6 +31,7 @@ pub(super) fn belief(section: &Section<'_>) -> Result<Belief, ConfigError> {
     };
     let [direct, ..] = limits.hop_weights;
     let far_weight = section.share("far_weight")?;
+    let settle = section.text("settle_after", duration(Duration::ZERO..=Duration::from_secs(2 * DAY)))?;
     let ramp = section.text("full_weight_after", duration(Duration::ZERO..=Duration::from_secs(400 * DAY)))?;
     Ok(Belief {
         limits: BeliefLimits {
@@ -44,6 +45,7 @@ pub(super) fn belief(section: &Section<'_>) -> Result<Belief, ConfigError> {
                 .unwrap_or(limits.month_contradicted_share_max),
             month_usual_times: section.score("month_usual_times")?.unwrap_or(limits.month_usual_times),
             provider_freeze: switch("provider_freeze")?,
+            settle_s: settle.map_or(limits.settle_s, |settle| settle.as_secs()),
             freeze_samples_min: count("freeze_samples", limits.freeze_samples_min)?,
             freeze_share_min: section.share("freeze_share")?.unwrap_or(limits.freeze_share_min),
             freeze_factor: section.score("freeze_times")?.unwrap_or(limits.freeze_factor),

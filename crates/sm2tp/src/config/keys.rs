@@ -167,6 +167,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("month_contradicted_min", "4"),
             ("month_contradicted_share", "0.3"),
             ("month_usual_times", "2.0"),
+            ("settle_after", r#""24h""#),
             ("provider_freeze", r#""on""#),
             ("freeze_samples", "20"),
             ("freeze_share", "0.1"),

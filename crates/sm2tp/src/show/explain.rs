@@ -28,7 +28,8 @@ pub(super) fn explain(out: &mut String, value: &Value, lang: Language) {
     own(out, &words, value);
     on_lists(out, &words, value);
     lists(out, &words, value);
-    votes(out, &words, &value["federated"]);
+    let settle_s = value["belief"]["settle_after_s"].as_u64().unwrap_or(0);
+    votes(out, &words, &value["federated"], &(settle_s / 3600).to_string());
     belief(out, &words, value);
     log(out, &words, value);
     waiting(out, &words, value, &address);
@@ -197,7 +198,7 @@ fn lists(out: &mut String, words: &Words, value: &Value) {
     }
 }
 
-fn votes(out: &mut String, words: &Words, federated: &Value) {
+fn votes(out: &mut String, words: &Words, federated: &Value, settle_hours: &str) {
     let votes = items(federated, "votes");
     if votes.is_empty() {
         return line(out, words.say("nothing-federated"));
@@ -212,6 +213,9 @@ fn votes(out: &mut String, words: &Words, federated: &Value) {
     line(out, &words.fill_with("others", &values));
     for said in votes {
         vote(out, words, said);
+        if said["fresh"] == true {
+            line(out, &format!("    {}", words.fill("came-lately", &[("hours", settle_hours)])));
+        }
     }
 }
 

@@ -209,7 +209,7 @@ fn run(args: &FederationArgs) -> Figures {
     };
     let mut world = World::new(args, people, peers, trouble);
     if let Some(lie) = args.lie.filter(|_| args.mails()) {
-        world.liars = lie.strike(&world.people, victim, strikes_at, &mut dice);
+        world.join(lie.strike(&world.people, victim, strikes_at, &mut dice));
     }
     let mut watch =
         Watch { honest: nodes - liars, wrong: BTreeSet::new(), doubted: BTreeSet::new(), weeks: Vec::new() };
@@ -251,7 +251,9 @@ impl Watch {
     fn pairs(&self, world: &World, which: impl Fn(&Judge) -> Vec<NodeKey>) -> Vec<(usize, usize)> {
         let judges = world.judges.iter().enumerate().take(self.honest);
         let of = |origin: NodeKey| world.node_of(origin).unwrap_or(usize::MAX);
-        judges.flat_map(|(by, judge)| which(judge).into_iter().map(move |origin| (by, of(origin)))).collect()
+        let all = judges.flat_map(|(by, judge)| which(judge).into_iter().map(move |origin| (by, of(origin))));
+        // A node and the origins that it invented are one.
+        all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn fared(&self, world: &World) -> Fared {
@@ -469,6 +471,14 @@ mod tests {
             let Quarantines { right, right_of, wrong, .. } = figures.quarantines;
             assert_eq!((figures.mail.refused, wrong), (0, 0), "{lie:?}: {}", figures.words());
             assert!(figures.mail.held_percent <= 0.01 && right_of <= right * 2, "{lie:?}: {}", figures.words());
+        }
+    }
+
+    #[test]
+    fn whoever_repeats_others_for_weeks_or_invents_origins_has_nobodys_mail_refused() {
+        for lie in [Lie::Parrots, Lie::Sybils] {
+            let figures = run(&FederationArgs { lie: Some(lie), ..args() });
+            assert_eq!((figures.mail.refused, figures.quarantines.wrong), (0, 0), "{lie:?}: {}", figures.words());
         }
     }
 

@@ -11,14 +11,14 @@ mod run;
 mod tags;
 pub(super) mod upkeep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use sm2tp_federation::belief::{self, BeliefLimits, Believed, Vote};
+use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Believed, Vote};
 use sm2tp_federation::header::Header;
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record};
 use sm2tp_federation::segment::Verified;
-use sm2tp_federation::standing::{Months, OwnWord, month};
+use sm2tp_federation::standing::{self, Months, OwnWord, month};
 use sm2tp_federation::tags::Tag;
 
 pub(super) use self::manifest::Manifest;
@@ -34,11 +34,20 @@ use super::parked::Waiting;
 pub struct Standing {
     /// The direct peer through which it became known; none for a direct peer.
     pub introducer: Option<NodeKey>,
+    /// The only node that names it, where one alone does.
+    pub named_by: Option<NodeKey>,
     pub hop: u8,
     /// Set by the administrator for a direct peer.
     pub weight: f64,
     /// Unix seconds.
     pub known_since: u64,
+}
+
+impl Standing {
+    /// Who may have invented it, as [`standing::Place::answers`].
+    fn answers(&self) -> Option<NodeKey> {
+        self.named_by.or(self.introducer)
+    }
 }
 
 /// What the index takes.
@@ -64,6 +73,8 @@ pub struct Index {
     numbers: HashMap<NodeKey, u32>,
     standings: HashMap<NodeKey, Standing>,
     judged: HashMap<NodeKey, Judgement>,
+    /// Nodes of whom those that say too little to be judged are not believed (§8.4).
+    together: BTreeSet<NodeKey>,
     /// Those that signed two segments for one place (§8.10).
     contradicting: HashSet<NodeKey>,
     /// How often one of them was let go on.
@@ -77,6 +88,8 @@ pub struct Index {
     oldest: HashMap<NodeKey, Place>,
     /// The first place in each log that came in each month, in order.
     months: HashMap<NodeKey, Vec<(u32, Place)>>,
+    /// The first place in each log that came in each of the last hours (since 1970), in order.
+    lately: HashMap<NodeKey, VecDeque<(u32, Place)>>,
     parked: HashMap<NodeKey, Waiting>,
 }
 
@@ -89,6 +102,7 @@ impl Index {
             numbers: HashMap::new(),
             standings: HashMap::new(),
             judged: HashMap::new(),
+            together: BTreeSet::new(),
             contradicting: HashSet::new(),
             thaws: 0,
             frozen: HashSet::new(),
@@ -96,6 +110,7 @@ impl Index {
             kept: HashMap::new(),
             oldest: HashMap::new(),
             months: HashMap::new(),
+            lately: HashMap::new(),
             parked: HashMap::new(),
         }
     }
@@ -115,6 +130,20 @@ impl Index {
         if months.last().is_none_or(|(last, begins)| *last < month && *begins < place) {
             months.push((month, place));
         }
+        let (hour, lately) = (hour(received_at), self.lately.entry(header.origin()).or_default());
+        if lately.back().is_none_or(|(last, begins)| *last < hour && *begins < place) {
+            lately.push_back((hour, place));
+        }
+        while LATELY_MAX < lately.len() {
+            lately.pop_front();
+        }
+    }
+
+    /// Whether a place of a log came less than so long ago. `settle_s` in seconds.
+    fn is_fresh(&self, origin: &NodeKey, place: Place, settle_s: u64, now: u64) -> bool {
+        let since = hour(now.saturating_sub(settle_s));
+        let lately = self.lately.get(origin).into_iter().flatten().rev();
+        lately.take_while(|(hour, _)| since < *hour).any(|(_, begins)| *begins <= place)
     }
 
     /// The month in which a place of a log came.
@@ -129,6 +158,7 @@ impl Index {
         self.kept.remove(origin);
         self.oldest.remove(origin);
         self.months.remove(origin);
+        self.lately.remove(origin);
         headers.iter().for_each(|(header, received_at)| self.count(header, *received_at));
     }
 
@@ -317,6 +347,19 @@ impl Index {
         self.standings.iter().map(|(origin, standing)| (*origin, *standing, self.judgement(origin)))
     }
 
+    /// Whether an origin that says too little to be judged stands with others that together contradict this node.
+    #[must_use]
+    pub fn fails_together(&self, origin: &NodeKey) -> bool {
+        self.standings.get(origin).and_then(Standing::answers).is_some_and(|by| self.together.contains(&by))
+    }
+
+    /// Judges those together that say too little to be judged each by itself.
+    pub(super) fn judge_together(&mut self, limits: &BeliefLimits) {
+        let small = self.judged.iter().filter(|(_, judged)| judged.agreement(limits) == Agreement::Unknown);
+        let small = small.filter_map(|(origin, judged)| Some((self.standings.get(origin)?.answers()?, judged.tally())));
+        self.together = standing::together(small, limits);
+    }
+
     #[must_use]
     pub fn judgement(&self, origin: &NodeKey) -> Judgement {
         self.judged.get(origin).cloned().unwrap_or_default()
@@ -354,18 +397,21 @@ impl Index {
         Some(Vote {
             origin,
             introducer: standing.introducer,
+            named_by: standing.named_by,
             hop: standing.hop,
             class: mark.class,
             hour: mark.hour,
             ttl_weeks: mark.ttl_weeks,
             provider_frozen: self.frozen.contains(&(mark.provider, mark.hour)),
             doubted: judged.is_some_and(|judged| judged.doubts(|| self.month_of(&origin, mark.place()))),
+            fresh: self.is_fresh(&origin, mark.place(), limits.settle_s, now),
             epoch: mark.epoch,
             sequence: mark.sequence,
             weight_set: standing.weight,
-            agreement: match self.contradicts_itself(&origin) {
-                true => 0.0,
-                false => judged.map_or(1.0, |judged| judged.agreement(limits).factor()),
+            agreement: match judged.map_or(Agreement::Unknown, |judged| judged.agreement(limits)) {
+                _ if self.contradicts_itself(&origin) => 0.0,
+                Agreement::Unknown if self.fails_together(&origin) => 0.0,
+                found => found.factor(),
             },
             origin_age_s: now.saturating_sub(standing.known_since),
         })
@@ -382,6 +428,13 @@ impl Index {
     }
 }
 
+/// By the hour is exact enough for what waits a day.
+fn hour(at: u64) -> u32 {
+    u32::try_from(at / 3600).unwrap_or(u32::MAX)
+}
+
+/// Hours with something new that are remembered of each origin: as many as the longest `[belief] settle_after` has.
+const LATELY_MAX: usize = 2 * 24 + 1;
 /// `belief::BeliefLimits`: a HARD is dropped at 400 days.
 const HARD_HOURS: u32 = 400 * 24;
 /// Events in memory that become a run: about 40 MB with what is being written beside them. A start reads as many again.

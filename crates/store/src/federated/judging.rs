@@ -148,6 +148,7 @@ impl Federated {
                     changed.push((*origin, kept));
                 }
             }
+            index.judge_together(&self.belief);
         }
         if !changed.is_empty() {
             let written = changed.clone();
@@ -186,6 +187,7 @@ impl Federated {
                 let Tally { contradicted, agreed, .. } = judgement.tally();
                 tracing::warn!(%origin, contradicted, agreed, "an origin contradicts our own deliveries");
             }
+            index.judge_together(&self.belief);
         }
     }
 
@@ -244,6 +246,7 @@ impl Federated {
                 index.judged_mut().insert(origin, Judgement::of_past(past, quarantined_since, doubted));
             }
         }
+        index.judge_together(&self.belief);
         if self.belief.provider_freeze == Switch::On {
             index.set_frozen(hours);
         }

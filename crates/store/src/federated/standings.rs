@@ -65,12 +65,14 @@ fn standings(nodes: &Nodes, links: &HashMap<NodeKey, Vec<NodeKey>>) -> HashMap<N
     let places = standing::places(&direct, links, &introduced);
     let mut standings: HashMap<NodeKey, Standing> = HashMap::with_capacity(places.len());
     for (node, known_since, _) in &nodes.known {
-        if let Some(Place { introducer: introducer @ Some(_), hop }) = places.get(node).copied() {
-            standings.insert(*node, Standing { introducer, hop, weight: 0.0, known_since: *known_since });
+        if let Some(Place { introducer: introducer @ Some(_), named_by, hop }) = places.get(node).copied() {
+            let standing = Standing { introducer, named_by, hop, weight: 0.0, known_since: *known_since };
+            standings.insert(*node, standing);
         }
     }
     for peer in accepted() {
-        let standing = Standing { introducer: None, hop: 1, weight: peer.weight, known_since: peer.added_at };
+        let known_since = peer.added_at;
+        let standing = Standing { introducer: None, named_by: None, hop: 1, weight: peer.weight, known_since };
         standings.insert(peer.node, standing);
     }
     standings

@@ -162,6 +162,11 @@ pub const SENTENCES: Table = &[
     ),
     ("own-contradicts", "this node's own deliveries contradict it", "les remises de ce nœud disent le contraire"),
     ("own-agrees", "this node saw the same", "ce nœud a constaté la même chose"),
+    (
+        "came-lately",
+        "it came less than {hours} h ago: it holds mail, and refuses none yet",
+        "reçu il y a moins de {hours} h\u{a0}: retient le courrier, sans encore le faire refuser",
+    ),
     ("left-out", "does not count: {why}", "ne compte pas\u{a0}: {why}"),
     (
         "left-out-provider-freeze",
@@ -182,6 +187,11 @@ pub const SENTENCES: Table = &[
         "left-out-quarantine",
         "what this node says contradicts our own deliveries too often",
         "ce que dit ce nœud contredit trop souvent nos propres remises",
+    ),
+    (
+        "left-out-together",
+        "it says too little to be judged alone, and those it stands with contradict our own deliveries too often",
+        "il en dit trop peu pour être jugé seul, et ceux avec qui il se tient contredisent trop souvent nos propres remises",
     ),
     (
         "left-out-contradicts-itself",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Vote};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record};
-use sm2tp_federation::standing::{Months, OwnWord, Place, month, own_word};
+use sm2tp_federation::standing::{self, Months, OwnWord, Place, month, own_word};
 use sm2tp_federation::tags::Tag;
 use sm2tp_rules::Evidence;
 use sm2tp_rules::suppress::Federated;
@@ -23,6 +23,8 @@ pub(super) struct Judge {
     pub introduced: BTreeMap<NodeKey, NodeKey>,
     known_since: BTreeMap<NodeKey, u64>,
     judged: BTreeMap<NodeKey, Judged>,
+    /// Nodes of whom those that say too little to be judged are not believed.
+    together: BTreeSet<NodeKey>,
     /// Provider and hour in which it erred.
     pub frozen: HashSet<(u8, u32)>,
 }
@@ -32,7 +34,8 @@ struct Mark {
     origin: NodeKey,
     sequence: u64,
     record: Record,
-    /// The month in which it came.
+    /// When it came (unix seconds), and in which month.
+    heard_at: u64,
     month: u32,
 }
 
@@ -63,7 +66,7 @@ impl Judge {
             if !self.is_frozen(record) && seen.insert(*address) {
                 tally.add(month, word(record, own.get(address), now));
             }
-            let mark = Mark { origin, sequence: *sequence, record: *record, month };
+            let mark = Mark { origin, sequence: *sequence, record: *record, heard_at: now, month };
             let marks = self.votes.entry(*address).or_default();
             match marks.iter_mut().find(|known| known.origin == origin) {
                 Some(known) => *known = mark,
@@ -73,6 +76,9 @@ impl Judge {
         let judged = self.judged.entry(origin).or_default();
         judged.months.extend(&tally);
         judged.doubted = judged.months.doubted(limits);
+        if !tally.is_empty() {
+            self.judge_together(limits);
+        }
     }
 
     /// Compares everything again.
@@ -90,6 +96,14 @@ impl Judge {
             judged.months = tallies.remove(origin).unwrap_or_default();
             judged.doubted = judged.months.doubted(limits);
         }
+        self.judge_together(limits);
+    }
+
+    fn judge_together(&mut self, limits: &BeliefLimits) {
+        let small = self.judged.iter().filter(|(_, judged)| judged.agreement(limits) == Agreement::Unknown);
+        let small =
+            small.filter_map(|(origin, judged)| Some((self.places.get(origin)?.answers()?, judged.months.whole())));
+        self.together = standing::together(small, limits);
     }
 
     /// What the rules of suppression are told of an address or a domain.
@@ -119,16 +133,21 @@ impl Judge {
         Some(Vote {
             origin: mark.origin,
             introducer: place.introducer,
+            named_by: place.named_by,
             hop: place.hop,
             class: mark.record.class,
             hour: mark.record.hour,
             ttl_weeks: mark.record.ttl_weeks,
             provider_frozen: self.is_frozen(&mark.record),
+            fresh: now < mark.heard_at + limits.settle_s,
             epoch: 0,
             sequence: mark.sequence,
             weight_set: 1.0,
             doubted: judged.is_some_and(|judged| judged.doubted.contains(&mark.month)),
-            agreement: judged.map_or(1.0, |judged| judged.agreement(limits).factor()),
+            agreement: match judged.map_or(Agreement::Unknown, |judged| judged.agreement(limits)) {
+                Agreement::Unknown if place.answers().is_some_and(|by| self.together.contains(&by)) => 0.0,
+                found => found.factor(),
+            },
             origin_age_s: now.saturating_sub(self.known_since.get(&mark.origin).copied().unwrap_or(now)),
         })
     }

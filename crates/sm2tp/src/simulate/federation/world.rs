@@ -102,6 +102,17 @@ impl World {
         world
     }
 
+    /// Liars join, and with them the origins that they invent.
+    pub(super) fn join(&mut self, mut liars: Vec<Liar>) {
+        for liar in &mut liars {
+            for (number, puppet) in liar.puppets.iter_mut().enumerate() {
+                puppet.origin = self.logs.join(&format!("p{number}"), START);
+                self.node_of.insert(self.logs.origins[puppet.origin].key, liar.node);
+            }
+        }
+        self.liars = liars;
+    }
+
     fn first_polls(&mut self) {
         for node in 0..self.readers.len() {
             for link in 0..self.readers[node].links.len() {
@@ -148,6 +159,10 @@ impl World {
             return;
         }
         let took = reader::pull(&mut self.readers, &mut self.logs, (node, link), &self.quotas, now);
+        if let Some(liar) = self.liars.iter_mut().find(|liar| liar.node == node) {
+            let heard = took.iter().flat_map(|segment| &self.logs.sealed[*segment as usize].events);
+            liar.hear(heard.map(|(_, record)| *record));
+        }
         if node < self.judges.len() {
             let by = self.logs.origins[self.identity[peer]].key;
             for segment in took {
@@ -174,17 +189,31 @@ impl World {
         } else {
             self.invent(node, now);
         }
-        if self.trouble.lies_from <= now
-            && let Some(liar) = self.liars.iter_mut().find(|liar| liar.node == node)
-            && let Some(records) = liar.tell(now)
-        {
-            self.seal(node, &records, now);
+        if let Some(number) = self.liars.iter().position(|liar| liar.node == node) {
+            self.lie(number, now);
         }
         let silent = Judge::default();
         let judge = self.judges.get(node).unwrap_or(&silent);
         let rules = self.seal.among(self.logs.origins.len());
         if let Some(records) = self.senders[node].publish(judge, &rules, now) {
             self.seal(node, &records, now);
+        }
+    }
+
+    /// What a liar and its puppets say beside what it finds out as everybody does.
+    fn lie(&mut self, number: usize, now: u64) {
+        let (liar, time_has_come) = (&mut self.liars[number], self.trouble.lies_from <= now);
+        let node = liar.node;
+        let said = if time_has_come { liar.tell(now) } else { liar.repeat(now) };
+        let mut all: Vec<(usize, Vec<Record>)> =
+            said.map(|records| (self.identity[node], records)).into_iter().collect();
+        for puppet in &mut liar.puppets {
+            let said = if time_has_come { puppet.lie(now) } else { puppet.greet(now) };
+            all.extend(said.map(|records| (puppet.origin, records)));
+        }
+        for (origin, records) in all {
+            let segment = self.logs.seal(origin, &records, now);
+            self.readers[node].keep_own(&self.logs, segment);
         }
     }
 
@@ -240,8 +269,13 @@ impl World {
         let origins = self.logs.origins.len();
         self.readers.iter_mut().for_each(|reader| reader.compare_heads(origins, now / 86_400));
         let key = |node: &usize| self.logs.origins[self.identity[*node]].key;
-        let links: HashMap<NodeKey, Vec<NodeKey>> =
+        let mut links: HashMap<NodeKey, Vec<NodeKey>> =
             (0..self.peers.len()).map(|node| (key(&node), self.peers[node].iter().map(key).collect())).collect();
+        // Whoever invents origins names them as its peers.
+        for liar in &self.liars {
+            let puppets = liar.puppets.iter().map(|puppet| self.logs.origins[puppet.origin].key);
+            links.entry(key(&liar.node)).or_default().extend(puppets);
+        }
         for node in 0..self.judges.len() {
             let direct: BTreeSet<NodeKey> = self.peers[node].iter().map(key).collect();
             self.judges[node].places = standing::places(&direct, &links, &self.judges[node].introduced);
