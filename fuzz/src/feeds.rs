@@ -1,7 +1,7 @@
 //! What the programs beside a node say to it in JSON: `journalctl`, and callers of the local API.
 
 #[cfg(not(test))]
-use crate::read::{call, entry};
+use crate::{call, entry};
 #[cfg(test)]
 use crate::{beside::local::call, logs::journal::entry};
 
