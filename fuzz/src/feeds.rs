@@ -1,9 +1,9 @@
 //! What the programs beside a node say to it in JSON: `journalctl`, and callers of the local API.
 
-#[cfg(not(test))]
-use crate::{call, entry};
 #[cfg(test)]
 use crate::{beside::local::call, logs::journal::entry};
+#[cfg(not(test))]
+use crate::{call, entry};
 
 /// An entry is one line of syslog with a name of a journal that can be said again on a command line, or there is none.
 pub fn journal(bytes: &[u8]) {
