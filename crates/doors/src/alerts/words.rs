@@ -148,7 +148,8 @@ fn english(finding: &Finding) -> Words {
         Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
             nodes::parked(origin, fingerprint, (*segments, *events), bound)
         }
-        Finding::TagKeyEnds { key_id, at, over } => nodes::tag_key(key_id, *at, *over),
+        Finding::TagKeyEnds { key_id, at, over: false } => nodes::tag_key_ends(key_id, *at),
+        Finding::TagKeyEnds { key_id, at, over: true } => nodes::tag_key_ended(key_id, *at),
         Finding::RulesBroken { detail } => words(
             "Your rules for replies cannot be used".to_owned(),
             format!("The rules before them stay. {detail}"),
@@ -226,7 +227,8 @@ fn french(finding: &Finding) -> Words {
         Finding::OriginParked { origin, fingerprint, segments, events, bound } => {
             nodes::parked_in_french(origin, fingerprint, (*segments, *events), bound)
         }
-        Finding::TagKeyEnds { key_id, at, over } => nodes::tag_key_in_french(key_id, *at, *over),
+        Finding::TagKeyEnds { key_id, at, over: false } => nodes::tag_key_ends_in_french(key_id, *at),
+        Finding::TagKeyEnds { key_id, at, over: true } => nodes::tag_key_ended_in_french(key_id, *at),
         Finding::RulesBroken { detail } => words(
             "Vos règles pour les réponses sont inutilisables".to_owned(),
             format!("Les règles précédentes restent en vigueur. {detail}"),

@@ -136,11 +136,16 @@ fn a_person_reads_totals_troubles_and_senders() {
         "11 repeat an older answer",
         "2026-11-21",
         "dest.test",
-        "content 127.0.0.1",
+        "The message was refused as unwanted",
         "alice@relay.test",
     ] {
         assert!(said.stdout.contains(part), "{part} is missing in\n{}", said.stdout);
     }
+    let postfix = log("postfix-3.7.11.log");
+    let args = ["log", "scan", "--format", "postfix"];
+    let french = crate::node::said(Command::new(SM2TP).args(args).arg(postfix).env("LC_ALL", "fr_FR.UTF-8"), "");
+    assert!(french.stdout.contains("Message refusé comme indésirable"), "{}", french.stdout);
+    assert!(!french.stdout.contains("unwanted"), "{}", french.stdout);
     let missing = scan(&["--format", "postfix", "/nonexistent/mail.log"]);
     assert_eq!(missing.exit, 65);
     assert!(missing.stderr.contains("/nonexistent/mail.log"), "{}", missing.stderr);

@@ -115,15 +115,7 @@ pub(super) fn parked_in_french(origin: &str, fingerprint: &str, (segments, event
 }
 
 /// `is_over`: as the finding has it.
-pub(super) fn tag_key(key_id: &str, at: u64, is_over: bool) -> Words {
-    if is_over { key_ended(key_id, at) } else { key_ends(key_id, at) }
-}
-
-pub(super) fn tag_key_in_french(key_id: &str, at: u64, is_over: bool) -> Words {
-    if is_over { key_ended_in_french(key_id, at) } else { key_ends_in_french(key_id, at) }
-}
-
-fn key_ends(key_id: &str, at: u64) -> Words {
+pub(super) fn tag_key_ends(key_id: &str, at: u64) -> Words {
     words(
         "The tag key of the federation ends, and no next one is known".to_owned(),
         format!("The key {key_id} is good until {}. {KEPT_TO_ITSELF}", utc(at)),
@@ -131,7 +123,7 @@ fn key_ends(key_id: &str, at: u64) -> Words {
     )
 }
 
-fn key_ended(key_id: &str, at: u64) -> Words {
+pub(super) fn tag_key_ended(key_id: &str, at: u64) -> Words {
     words(
         "The tag key of the federation has ended: this node tells the others nothing new".to_owned(),
         format!("The key {key_id} was good until {}. {KEPT_TO_ITSELF}", utc(at)),
@@ -139,7 +131,7 @@ fn key_ended(key_id: &str, at: u64) -> Words {
     )
 }
 
-fn key_ends_in_french(key_id: &str, at: u64) -> Words {
+pub(super) fn tag_key_ends_in_french(key_id: &str, at: u64) -> Words {
     words(
         "La clé d’empreintes de la fédération arrive à son terme, et la suivante n’est pas connue".to_owned(),
         format!("La clé {key_id} est valable jusqu’au {}. {KEPT_TO_ITSELF_IN_FRENCH}", utc(at)),
@@ -147,7 +139,7 @@ fn key_ends_in_french(key_id: &str, at: u64) -> Words {
     )
 }
 
-fn key_ended_in_french(key_id: &str, at: u64) -> Words {
+pub(super) fn tag_key_ended_in_french(key_id: &str, at: u64) -> Words {
     words(
         "La clé d’empreintes de la fédération a pris fin : ce nœud n’apprend plus rien de nouveau aux autres"
             .to_owned(),
