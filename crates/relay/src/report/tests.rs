@@ -131,7 +131,7 @@ fn a_french_report_is_french_throughout() {
     let want = "\
 Votre message n’a pas pu être distribué aux destinataires suivants.
 
-Objet\u{a0}: l’été
+Objet\u{a0}: l'été
 Envoyé le vendredi 15 janvier 2027 à 8\u{a0}h\u{a0}00 (UTC)
 
   nobody@nosuch.invalid
