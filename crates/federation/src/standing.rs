@@ -106,10 +106,11 @@ pub fn places(
     let reached: BTreeMap<NodeKey, HashMap<NodeKey, u8>> =
         direct.iter().map(|peer| (*peer, within(*peer, links))).collect();
     let mut places: HashMap<NodeKey, Place> = HashMap::new();
+    let behind = |introducer: &NodeKey, hop| Place { introducer: Some(*introducer), named_by: None, hop };
     // The shortest way; of several the one through the smallest key, so that every run says the same.
     for (peer, found) in &reached {
         for (node, hop) in found.iter().filter(|(node, _)| !direct.contains(node)) {
-            let place = Place { introducer: Some(*peer), named_by: None, hop: *hop };
+            let place = behind(peer, *hop);
             let known = places.entry(*node).or_insert(place);
             if place.hop < known.hop {
                 *known = place;
@@ -120,12 +121,9 @@ pub fn places(
         let by_it = reached.get(introducer).and_then(|found| found.get(node)).copied();
         let names_nobody = links.get(introducer).is_none_or(Vec::is_empty);
         match (by_it, names_nobody) {
-            (Some(hop), _) => _ = places.insert(*node, Place { introducer: Some(*introducer), named_by: None, hop }),
-            (None, true) => _ = places.insert(*node, Place { introducer: Some(*introducer), named_by: None, hop: 2 }),
-            (None, false) => {
-                let far = Place { introducer: Some(*introducer), named_by: None, hop: HOP_MAX + 1 };
-                places.entry(*node).or_insert(far);
-            }
+            (Some(hop), _) => _ = places.insert(*node, behind(introducer, hop)),
+            (None, true) => _ = places.insert(*node, behind(introducer, 2)),
+            (None, false) => _ = places.entry(*node).or_insert(behind(introducer, HOP_MAX + 1)),
         }
     }
     for (node, by) in named_by_one(direct, &reached, links) {

@@ -10,10 +10,8 @@ mod dkim;
 mod threads;
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::available_parallelism;
 
 use sm2tp_proto::Domain;
 use sm2tp_proto::header::{self, Field};
@@ -23,7 +21,6 @@ use sm2tp_store::accounts::Accounts;
 use sm2tp_store::dkim::{Algorithm, DkimKeys, Key, ascii};
 use sm2tp_store::spool::Mail;
 use thiserror::Error;
-use tokio::sync::Semaphore;
 
 use self::arc::Sealer;
 pub use self::arc::Sealing;
@@ -67,8 +64,6 @@ pub(crate) struct Signer {
     sealer: Sealer,
     cache: Cache,
     threads: Threads,
-    /// Seals that are made; more at once than cores would only queue elsewhere.
-    at_once: Semaphore,
     complained_at: AtomicU64,
 }
 
@@ -90,7 +85,6 @@ impl Signer {
             signing,
             cache: Cache::default(),
             threads: Threads::start()?,
-            at_once: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
             complained_at: AtomicU64::new(0),
         })
     }
@@ -174,7 +168,7 @@ impl Signer {
     async fn seal(&self, mail: &Mail, content: &Arc<Body>, signed: Fields) -> Result<Fields, SignError> {
         let (default, owner) = (self.signing.default.as_ref(), |domain: &str| self.owner(domain, mail));
         let sealed = match self.sealer.key(&self.keys, default, &self.hostname, owner) {
-            Ok(key) => self.sealer.seal(key, self.hostname.clone(), content, &signed, &self.at_once).await?,
+            Ok(key) => self.sealer.seal(key, self.hostname.clone(), content, &signed).await?,
             Err(why) => Err(why),
         };
         match sealed {

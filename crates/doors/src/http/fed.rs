@@ -16,7 +16,7 @@ use sm2tp_store::keys;
 use tokio::time::{Instant, interval};
 
 use super::refusal::Refusal;
-use super::{Door, Shared};
+use super::{Door, Shared, logs};
 
 /// `GET /.well-known/sm2tp`
 pub(super) async fn well_known(State(shared): Door) -> Json<Value> {
@@ -30,7 +30,7 @@ pub(super) async fn node(State(shared): Door, headers: HeaderMap) -> Response {
     // There is one text for each number (`FEDERATION.md` §2).
     let tag = format!("\"{}\"", own.descriptor().seq);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let same = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+    let same = logs::has(known, &tag);
     let fields = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
     if same {
         return (StatusCode::NOT_MODIFIED, fields).into_response();

@@ -109,13 +109,17 @@ fn tagged(asked: &Asked, media: &'static str, cache: &'static str, octets: &[u8]
     let form = if takes_gzip(asked) { "-gzip" } else { "" };
     // Half of a hash is enough to tell bodies of one segment apart, and this goes out with each.
     let tag = format!("\"{}{form}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(octets)[..16]));
-    let known = asked.header(header::IF_NONE_MATCH);
-    let same = known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag));
+    let same = has(asked.header(header::IF_NONE_MATCH), &tag);
     let headers = [(header::ETAG, tag), (header::CACHE_CONTROL, cache.to_owned())];
     if same {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, [(header::CONTENT_TYPE, media)]).into_response()
+}
+
+/// Whether whoever sent this `If-None-Match` has what the tag is of (RFC 9110 §13.1.2).
+pub(super) fn has(known: Option<&str>, tag: &str) -> bool {
+    known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag))
 }
 
 /// The answer with its body, packed where the asker takes that: tags are random, the rest of an event is not.

@@ -33,8 +33,7 @@ impl Locating {
 }
 
 /// Each takes up to four sockets while nobody answers, of the files that all doors share, and a resolver lets fall what is too
-/// much at once: the mail would be
-/// deferred for want of an answer.
+/// much at once: the mail would be deferred for want of an answer.
 const LOOKUPS_MAX: usize = 200;
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 mod arrival;
 mod set;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use mail_auth::MessageAuthenticator;
@@ -44,6 +46,8 @@ pub(super) struct Sealer {
     library: MessageAuthenticator,
     sealing: Sealing,
     patience: Duration,
+    /// More at once than cores would only queue elsewhere.
+    at_once: Semaphore,
 }
 
 /// A seal, or why there is none.
@@ -53,7 +57,8 @@ impl Sealer {
     pub(super) fn new(dns: Dns, sealing: Sealing) -> Self {
         // The library never asks it (see `arrival`).
         let library = MessageAuthenticator(dns.resolver());
-        Self { dns, library, sealing, patience: ANSWERS }
+        let at_once = Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get));
+        Self { dns, library, sealing, patience: ANSWERS, at_once }
     }
 
     /// The key that seals: RSA, the one kind that all who verify chains understand.
@@ -85,7 +90,6 @@ impl Sealer {
         hostname: String,
         content: &Arc<Body>,
         signed: &Fields,
-        at_once: &Semaphore,
     ) -> Result<Sealed, SignError> {
         let read = content.clone();
         let wanted = aside(move || Ok(arrival::wanted(&read).ok_or(Unsealed::Unreadable))).await?;
@@ -94,7 +98,7 @@ impl Sealer {
             Err(why) => return Ok(Err(why)),
         };
         let (library, content, signed) = (self.library.clone(), content.clone(), signed.clone());
-        let _permit = at_once.acquire().await.map_err(|_| SignError::Task)?;
+        let _permit = self.at_once.acquire().await.map_err(|_| SignError::Task)?;
         let handle = Handle::current();
         // All its answers are there: it never waits.
         aside(move || handle.block_on(set(&key, &hostname, &content, &signed, &keys, &library))).await

@@ -46,7 +46,8 @@ pub struct Standing {
 impl Standing {
     /// Who may have invented it, as [`standing::Place::answers`].
     fn answers(&self) -> Option<NodeKey> {
-        self.named_by.or(self.introducer)
+        let Self { introducer, named_by, hop, .. } = *self;
+        standing::Place { introducer, named_by, hop }.answers()
     }
 }
 

@@ -121,7 +121,7 @@ impl World {
         let key = sealer.key(&self.keys, None, "relay.node.example", |_| Owner::Nobody)?;
         let (body, signed) = (Body::read(message.to_vec()), Fields::default());
         let hostname = "relay.node.example".to_owned();
-        let set = sealer.seal(key, hostname, &body, &signed, &Semaphore::new(1)).await.unwrap()?;
+        let set = sealer.seal(key, hostname, &body, &signed).await.unwrap()?;
         let mut whole = [&set, message].concat();
         // What the server sees: the last line always ends.
         if !whole.ends_with(b"\r\n") {
