@@ -155,7 +155,11 @@ impl Dns {
                 _ => None,
             })
             .collect();
-        if hosts.iter().any(|(_, host)| host == ".") {
+        // RFC 7505 §3: a domain that takes no mail has no other MX. One that has both errs in one of them, and to try what
+        // may be a server does less harm than to call its addresses dead.
+        let named = hosts.len();
+        hosts.retain(|(_, host)| host != ".");
+        if hosts.is_empty() && 0 < named {
             return Err(LocalFailure::NullMx);
         }
         hosts.iter_mut().for_each(|(_, host)| host.truncate(host.trim_end_matches('.').len()));
@@ -348,6 +352,8 @@ mod tests {
             .mx("many.test", 10, "a.many.test")
             .mx("many.test", 10, "a.many.test")
             .mx("null.test", 0, ".")
+            .mx("both.test", 0, ".")
+            .mx("both.test", 10, "mx.both.test")
             .ip("implicit.test", "192.0.2.1")
             .alias("alias.test", "middle.test")
             .alias("middle.test", "many.test")
@@ -365,6 +371,7 @@ mod tests {
         assert_eq!(hosts("alias.test").await, Ok(many), "the domain may be an alias");
         assert_eq!(hosts("implicit.test").await, Ok(vec!["0 implicit.test".to_owned()]));
         assert_eq!(hosts("null.test").await, Err(LocalFailure::NullMx));
+        assert_eq!(hosts("both.test").await, Ok(vec!["10 mx.both.test".to_owned()]), "a null MX has to be alone");
         assert_eq!(hosts("nothing.test").await, Err(LocalFailure::NoSuchDomain));
         assert_eq!(hosts("dangling.test").await, Err(LocalFailure::NoSuchDomain));
         assert_eq!(hosts("broken.test").await, Err(LocalFailure::DnsFailure));

@@ -179,7 +179,7 @@ impl Relay {
                 tls: settings.tls,
                 dns: dns.clone(),
                 policies: policies.clone(),
-                own: settings.own,
+                own: settings.own.clone(),
                 sites: settings.sites,
             },
             opener: Opener {
@@ -191,6 +191,7 @@ impl Relay {
                 broken: Broken::default(),
                 policies,
                 counting: counting.clone(),
+                own: settings.own,
             },
             to_runner: to_runner.clone(),
         });

@@ -15,7 +15,7 @@ use crate::connection::{Connection, Patience, Target, Trouble};
 use crate::dane::Tlsa;
 use crate::dns::{Addresses, Dns};
 use crate::exits::{Exit, Exits, Source};
-use crate::route::{FoundBy, MxHost, NextHop, Site, Speaks};
+use crate::route::{FoundBy, MxHost, NextHop, Own, Site, Speaks};
 use crate::sts::Policies;
 use crate::tally::{Failure, Kind, Policy};
 use crate::tls::{TlsClient, TlsTrouble, TlsUse};
@@ -32,6 +32,7 @@ pub(crate) struct Opener {
     pub broken: Broken,
     pub policies: Policies,
     pub counting: Counting,
+    pub own: Own,
 }
 
 /// For whom a connection is opened.
@@ -92,11 +93,18 @@ impl Opener {
     }
 
     async fn look_up<'a>(&self, site: &Site, mx: &'a MxHost) -> Result<Host<'a>, LocalFailure> {
-        let addresses = self.dns.addresses(&mx.name).await.map_err(|failure| match site.found {
+        let mut addresses = self.dns.addresses(&mx.name).await.map_err(|failure| match site.found {
             // A person named this host: a mistake there says nothing about the recipients, and can be mended.
             FoundBy::Person(_) => LocalFailure::DnsFailure,
             FoundBy::Dns | FoundBy::Dnssec => failure,
         })?;
+        if site.hop().is_none() {
+            // Asked now, and not only when the site was found: the DNS may have said something else a moment ago.
+            addresses.found.retain(|address| !self.own.forbids(*address, site.port));
+            if addresses.found.is_empty() {
+                return Err(LocalFailure::Loop);
+            }
+        }
         let mut host = Host { mx, tls_name: mx.name.clone(), addresses, dane: Dane::Absent, records: Vec::new() };
         if site.found != FoundBy::Dnssec || !host.addresses.secure {
             return Ok(host);
@@ -359,7 +367,7 @@ fn worse(known: Option<Trouble>, new: Trouble) -> Trouble {
         Trouble::Refused { .. } => 3,
         Trouble::Local { failure: LocalFailure::RequireTls, .. } => 0,
         // Final, and true of a domain only where it is true of all its hosts.
-        Trouble::Local { failure: LocalFailure::NoMailHost, .. } => 0,
+        Trouble::Local { failure: LocalFailure::NoMailHost | LocalFailure::Loop, .. } => 0,
         Trouble::Local { failure: LocalFailure::StsFailure | LocalFailure::DaneFailure, .. } => 2,
         Trouble::Local { .. } | Trouble::Tls { .. } => 1,
     };

@@ -38,8 +38,8 @@ pub enum Todo {
     Locate(Domain),
     /// Open one more connection to this site.
     Connect(Arc<Site>),
-    /// Waited for a person long enough: give it back to its sender.
-    GiveBack(Ticket),
+    /// These waited for a person long enough: give them back to their senders, then call [`Queue::given_back`].
+    GiveBack(Vec<Ticket>),
 }
 
 /// All mail that this node has taken on.
@@ -60,6 +60,7 @@ pub struct Queue {
     /// Sites that could not open a connection because too many were open.
     starved: VecDeque<SiteKey>,
     slow_lane: SlowLane,
+    overdue: Overdue,
     /// Mails that were changed: their entries up to this serial are void.
     withdrawn: HashMap<u64, u64>,
     /// Domains that have been at their site for long.
@@ -71,6 +72,14 @@ pub struct Queue {
 enum Waiting {
     Mail(Entry),
     Site(SiteKey),
+}
+
+/// Held mail whose time is over. A newsletter of a million that was held is all due in one second.
+#[derive(Debug, Default)]
+struct Overdue {
+    entries: VecDeque<Entry>,
+    /// Some are being given back.
+    under_way: bool,
 }
 
 /// What entries of one mail share.
@@ -114,6 +123,7 @@ impl Queue {
             sites_max: SITES_KEPT,
             starved: VecDeque::new(),
             slow_lane: SlowLane::default(),
+            overdue: Overdue::default(),
             withdrawn: HashMap::new(),
             moved: Vec::new(),
             shut: Shut::default(),
@@ -172,7 +182,32 @@ impl Queue {
                 Waiting::Mail(entry) => todo.extend(self.become_due(entry, now)),
             }
         }
+        todo.extend(self.give_back());
         todo
+    }
+
+    /// What was given back is recorded; answers with what comes next.
+    pub fn given_back(&mut self) -> Option<Todo> {
+        self.overdue.under_way = false;
+        self.give_back()
+    }
+
+    fn give_back(&mut self) -> Option<Todo> {
+        while !self.overdue.under_way && !self.overdue.entries.is_empty() {
+            let some = self.overdue.entries.len().min(GIVEN_BACK_AT_ONCE);
+            let entries: Vec<Entry> = self.overdue.entries.drain(..some).collect();
+            for entry in &entries {
+                if let Some(queue) = self.queues.find_mut(entry.queue) {
+                    queue.later = queue.later.saturating_sub(1);
+                }
+            }
+            let tickets = self.tickets(entries);
+            if !tickets.is_empty() {
+                self.overdue.under_way = true;
+                return Some(Todo::GiveBack(tickets));
+            }
+        }
+        None
     }
 
     /// The site of a domain is known; `site_of` says which one it is for an org and a stream, whose exit may be another.
@@ -302,6 +337,12 @@ impl Queue {
         }
     }
 
+    /// Whether a mail was changed lately.
+    #[must_use]
+    pub fn is_withdrawn(&self, mail: u64) -> bool {
+        self.withdrawn.contains_key(&mail)
+    }
+
     /// Connections that are open to a site, or being opened.
     #[must_use]
     pub fn connections(&self, site: &SiteKey) -> usize {
@@ -344,9 +385,15 @@ impl Queue {
     fn become_due(&mut self, entry: Entry, now: u64) -> Vec<Todo> {
         let (id, is_void) = (entry.queue, self.is_void(&entry));
         let Some(queue) = self.queues.find_mut(id) else { return Vec::new() };
+        if !is_void && queue.key.lane == Lane::Held {
+            self.overdue.entries.push_back(entry);
+            return Vec::new();
+        }
         queue.later = queue.later.saturating_sub(1);
-        if is_void || queue.key.lane == Lane::Held {
-            return self.tickets(vec![entry]).into_iter().map(Todo::GiveBack).collect();
+        if is_void {
+            // No ticket comes of it, but what it held is counted off.
+            self.tickets(vec![entry]);
+            return Vec::new();
         }
         queue.due.push_back(entry);
         match &queue.place {
@@ -463,7 +510,8 @@ impl Queue {
         for turns in self.sites.values_mut() {
             turns.clear();
         }
-        let due = self.queues.iter_mut().flat_map(Scheduled::reset).map(|entry| (0, entry)).collect::<Vec<_>>();
+        let due = self.queues.iter_mut().flat_map(Scheduled::reset).chain(self.overdue.entries.drain(..));
+        let due = due.map(|entry| (0, entry)).collect::<Vec<_>>();
         let (mails, sites): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, waiting)| matches!(waiting, Waiting::Mail(_)));
         self.waiting.extend(sites);
@@ -495,6 +543,8 @@ impl From<&Stub> for Together {
 /// Mails that are held whole until their first attempt; each costs about half a kilobyte besides its content. More are
 /// read from the spool in their turn.
 const FRESH_MAX: usize = 20_000;
+/// Held mails that are given back in one step of the disk, with a report each; the others wait for its end.
+const GIVEN_BACK_AT_ONCE: usize = 200;
 /// Changed mails that are remembered before the queue is swept: 4 MB.
 const WITHDRAWN_MAX: usize = 100_000;
 /// After so many seconds of mail without a pause the site of a domain is looked up again. The DNS cache answers until

@@ -160,7 +160,20 @@ impl Routes {
 }
 
 impl Own {
+    /// Whether mail for a domain must not be taken to this address. On the port of recipients' servers an address of the
+    /// loopback network is no server of anybody but this machine: whoever publishes one would have mail of ours go to a mail
+    /// server beside us, which trusts what comes from there (decision 0087). On another port the DNS is the administrator's.
+    pub(crate) fn forbids(&self, address: IpAddr, port: u16) -> bool {
+        let address = address.to_canonical();
+        let is_here = match address {
+            IpAddr::V4(v4) => v4.is_loopback() || v4.octets()[0] == 0,
+            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified(),
+        };
+        is_here && port == SMTP_PORT || self.is(address)
+    }
+
     fn is(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         let all = |own: &IpAddr| own.is_unspecified() && (own.is_ipv6() || address.is_ipv4());
         self.listens.contains(&address) || (self.listens.iter().any(all) && is_local(address))
     }
@@ -251,6 +264,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Where servers of recipients listen (RFC 5321 §4.5.4.2).
+const SMTP_PORT: u16 = 25;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +322,23 @@ mod tests {
         let own = Own { names: vec!["relay.example.org".into()], listens: Vec::new() };
         let routes = self::routes(zone(), Trust::Nothing, own);
         assert_eq!(site(&routes, "backup.test").await.unwrap().hosts.len(), 4);
+    }
+
+    #[test]
+    fn nobody_elses_server_is_in_the_loopback_network() {
+        #[track_caller]
+        fn check(address: &str, port: u16, want: bool) {
+            assert_eq!(Own::default().forbids(address.parse().unwrap(), port), want, "{address}:{port}");
+        }
+        for address in ["127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "::1", "::", "::ffff:127.0.0.1", "::ffff:0:0"] {
+            check(address, 25, true);
+            check(address, 2525, false);
+        }
+        for address in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            check(address, 25, false);
+        }
+        let own = Own { names: Vec::new(), listens: vec!["192.0.2.1".parse().unwrap()] };
+        assert!(own.forbids("::ffff:192.0.2.1".parse().unwrap(), 25), "the same address in other words");
     }
 
     #[tokio::test]

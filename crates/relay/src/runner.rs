@@ -1,6 +1,7 @@
 //! The owner of the queue: one task that hears what happened and says who does what next.
 
 mod locating;
+mod rereading;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::locating::Locating;
+use self::rereading::Rereading;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::queue::{Queue, Ticket, Todo};
@@ -55,8 +57,12 @@ pub(crate) enum News {
     },
     /// Jobs that were out of the queue are recorded without any connection: for each its mail, and what is left of it.
     Recorded(Vec<(u64, Option<Queued>)>),
+    /// Held mail went back to its senders.
+    GivenBack(Vec<u64>),
     /// A person changed these mails: the spool knows better than we do.
     Changed(Vec<u64>),
+    /// What the spool has of mails that were changed.
+    Reread(Vec<Stub>),
     /// A person paused an exit, or lets mail leave by it again.
     Exits,
     /// A person looks at the sites.
@@ -86,6 +92,7 @@ pub(crate) struct Runner {
     /// Up to which mail the spool of the start is loaded.
     loaded: u64,
     locating: Locating,
+    rereading: Rereading,
     workers: JoinSet<()>,
     clock: Clock,
 }
@@ -125,6 +132,7 @@ impl Runner {
             changed: HashSet::new(),
             loaded: 0,
             locating: Locating::default(),
+            rereading: Rereading::default(),
             workers: JoinSet::new(),
             clock: Clock::new(now(), std::time::Instant::now()),
         }
@@ -144,7 +152,7 @@ impl Runner {
                         let _ = done.send(());
                         return;
                     }
-                    Some(heard) => self.hear(heard).await,
+                    Some(heard) => self.hear(heard),
                     None => return,
                 },
                 () = sleep_until(Instant::now() + wake) => {
@@ -164,11 +172,13 @@ impl Runner {
         }
     }
 
-    async fn hear(&mut self, heard: News) {
+    fn hear(&mut self, heard: News) {
         self.look_at_clock();
         let todo = match heard {
+            // A person was faster than the door that took it.
+            News::Mail(queued, _) if self.queue.is_withdrawn(queued.mail.id) => self.changed(vec![queued.mail.id]),
             News::Mail(queued, content) => self.queue.add(queued, content, now()),
-            News::Stored { last, stubs } => self.stored(last, &stubs).await,
+            News::Stored { last, stubs } => self.stored(last, &stubs),
             News::Located(domain, found) => self.located(&domain, found),
             News::Next { site, may_wait, to } => self.next(site, may_wait, to),
             News::Settled { site, mail, left, taken, slowed } => {
@@ -178,17 +188,30 @@ impl Runner {
                 if slowed {
                     self.queue.slowed(&site, now());
                 }
-                self.back(mail, left).await
+                self.back(mail, left)
             }
             News::Recorded(done) => {
                 let mut todo = Vec::new();
                 for (mail, left) in done {
-                    todo.extend(self.back(mail, left).await);
+                    todo.extend(self.back(mail, left));
                 }
                 todo
             }
-            News::Unreachable { site, mail, left, why } => self.unreachable(&site, mail, left, why).await,
-            News::Changed(mails) => self.changed(mails).await,
+            News::GivenBack(mails) => {
+                let mut todo = Vec::new();
+                for mail in mails {
+                    todo.extend(self.back(mail, None));
+                }
+                todo.extend(self.queue.given_back());
+                todo
+            }
+            News::Unreachable { site, mail, left, why } => self.unreachable(&site, mail, left, why),
+            News::Changed(mails) => self.changed(mails),
+            News::Reread(mut stubs) => {
+                self.rereading.ended(&mut stubs);
+                self.read_changed();
+                self.queue.add_stubs(&stubs, now())
+            }
             News::Exits => self.exits_changed(),
             News::Sites(to) => {
                 // Whoever asked may have gone.
@@ -205,7 +228,7 @@ impl Runner {
         self.queue.exits_changed(exits.shut(), |site, org, stream| exits.site(site, org, stream), now())
     }
 
-    async fn unreachable(&mut self, site: &SiteKey, mail: u64, left: Option<Queued>, why: Failed) -> Vec<Todo> {
+    fn unreachable(&mut self, site: &SiteKey, mail: u64, left: Option<Queued>, why: Failed) -> Vec<Todo> {
         // While other connections to the site work, the door is not shut: it only has enough of them.
         if self.queue.connections(site) < 2 {
             let tickets = self.queue.unreachable(site, now());
@@ -213,7 +236,7 @@ impl Runner {
         } else {
             self.queue.slowed(site, now());
         }
-        let mut todo = self.back(mail, left).await;
+        let mut todo = self.back(mail, left);
         todo.extend(self.queue.closed(site, now()));
         todo
     }
@@ -252,7 +275,7 @@ impl Runner {
     }
 
     /// A mail's job is back: what is left of it waits again, unless a person changed it meanwhile.
-    async fn back(&mut self, mail: u64, left: Option<Queued>) -> Vec<Todo> {
+    fn back(&mut self, mail: u64, left: Option<Queued>) -> Vec<Todo> {
         if let Some(count) = self.out.get_mut(&mail) {
             *count -= 1;
             if *count == 0 {
@@ -264,26 +287,26 @@ impl Runner {
                 return Vec::new();
             }
             self.changed.remove(&mail);
-            return self.reread(&[mail]).await;
+            self.reread(&[mail]);
+            return Vec::new();
         }
         left.map(|left| self.queue.add_stored(&left, now())).unwrap_or_default()
     }
 
     /// A page of what the spool held at start. Mails of it that a person changed before they were here are read again.
-    async fn stored(&mut self, last: u64, stubs: &[Stub]) -> Vec<Todo> {
+    fn stored(&mut self, last: u64, stubs: &[Stub]) -> Vec<Todo> {
         self.loaded = last;
-        let mut todo = self.queue.add_stubs(stubs, now());
-        let mut changed: Vec<u64> =
+        let todo = self.queue.add_stubs(stubs, now());
+        let changed: Vec<u64> =
             self.changed.iter().filter(|mail| **mail <= last && !self.out.contains_key(mail)).copied().collect();
-        changed.sort_unstable();
         for mail in &changed {
             self.changed.remove(mail);
         }
-        todo.extend(self.reread(&changed).await);
+        self.reread(&changed);
         todo
     }
 
-    async fn changed(&mut self, mut mails: Vec<u64>) -> Vec<Todo> {
+    fn changed(&mut self, mut mails: Vec<u64>) -> Vec<Todo> {
         let (loaded, to_load) = (self.loaded, self.shared.spool.last_at_start());
         mails.retain(|mail| {
             let later = self.out.contains_key(mail) || loaded < *mail && *mail <= to_load;
@@ -292,29 +315,21 @@ impl Runner {
             }
             !later
         });
-        mails.sort_unstable();
-        self.reread(&mails).await
+        self.reread(&mails);
+        Vec::new()
     }
 
-    /// Forgets what the queue has of these mails, which are in order, and takes over what the spool has.
-    async fn reread(&mut self, mails: &[u64]) -> Vec<Todo> {
-        let (Some(first), Some(last)) = (mails.first(), mails.last()) else { return Vec::new() };
+    /// Forgets what the queue has of these mails, and has read what the spool has.
+    fn reread(&mut self, mails: &[u64]) {
         mails.iter().for_each(|mail| self.queue.withdraw(*mail));
-        let (mut after, mut todo) = (first.saturating_sub(1), Vec::new());
-        loop {
-            match self.shared.spool.stubs(after, *last, PAGE_MAILS).await {
-                Ok(Some((page_last, mut stubs))) => {
-                    stubs.retain(|stub| mails.binary_search(&stub.mail).is_ok());
-                    todo.extend(self.queue.add_stubs(&stubs, now()));
-                    after = page_last;
-                }
-                Ok(None) => return todo,
-                // Without its rows a mail would wait for the next start: better to wait for the disk.
-                Err(error) => {
-                    tracing::error!(%error, "changed mails cannot be read; the queue waits");
-                    sleep(LOAD_AGAIN).await;
-                }
-            }
+        self.rereading.want(mails.iter().copied());
+        self.read_changed();
+    }
+
+    fn read_changed(&mut self) {
+        if let Some(mails) = self.rereading.begin() {
+            let reading = rereading::read(self.shared.spool.clone(), mails, self.shared.to_runner.clone());
+            self.workers.spawn(reading);
         }
     }
 
@@ -327,9 +342,11 @@ impl Runner {
                     }
                 }
                 Todo::Connect(site) => self.connect(&site),
-                Todo::GiveBack(ticket) => {
-                    *self.out.entry(ticket.mail).or_default() += 1;
-                    self.workers.spawn(worker::give_back(self.shared.clone(), ticket));
+                Todo::GiveBack(tickets) => {
+                    for ticket in &tickets {
+                        *self.out.entry(ticket.mail).or_default() += 1;
+                    }
+                    self.workers.spawn(worker::give_back(self.shared.clone(), tickets));
                 }
             }
         }

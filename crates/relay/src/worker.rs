@@ -13,7 +13,7 @@ use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::tls::Asked;
 use sm2tp_store::SpoolError;
-use sm2tp_store::spool::{Change, Queued, Recipient, Spool};
+use sm2tp_store::spool::{Change, Lane, Queued, Recipient, Spool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -266,14 +266,19 @@ pub(crate) async fn record_failed(shared: Arc<Shared>, tickets: Vec<Ticket>, why
     }
 }
 
-/// Returns mail that waited for a person long enough.
-pub(crate) async fn give_back(shared: Arc<Shared>, ticket: Ticket) {
-    let mail = ticket.mail;
-    if let Some(job) = shared.job(ticket).await {
-        let settled = shared.reported(&job, shared.rules(false, |rules| rules.give_back(&job))).await;
-        shared.record(settled.changes).await;
+/// Returns mail that waited for a person long enough, all of it in one step of the disk.
+pub(crate) async fn give_back(shared: Arc<Shared>, tickets: Vec<Ticket>) {
+    let (mut changes, mut mails) = (Vec::new(), Vec::new());
+    for ticket in tickets {
+        mails.push(ticket.mail);
+        if let Some(mut job) = shared.job(ticket).await {
+            // A person may have freed it a moment ago.
+            job.recipients.retain(|recipient| recipient.lane == Lane::Held && recipient.next_at <= now());
+            changes.extend(shared.reported(&job, shared.rules(false, |rules| rules.give_back(&job))).await.changes);
+        }
     }
-    shared.say(News::Recorded(vec![(mail, None)])).await;
+    shared.record(changes).await;
+    shared.say(News::GivenBack(mails)).await;
 }
 
 impl Shared {
@@ -361,7 +366,7 @@ impl Shared {
             .map(|recipient| Change::Move {
                 mail: job.mail.id,
                 index: recipient.index,
-                lane: sm2tp_store::spool::Lane::Held,
+                lane: Lane::Held,
                 next_at: u64::from(u32::MAX),
                 note: Some(error.to_string()),
             })

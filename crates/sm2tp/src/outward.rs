@@ -136,7 +136,9 @@ pub fn resolvers(config: &Config) -> Resolvers {
 /// Where this node takes mail itself on the port of recipients' servers. On another port it is nobody's mail host.
 pub fn own(config: &Config) -> Own {
     let (Some(smtp), Some(relay)) = (&config.smtp, &config.relay) else { return Own::default() };
-    let listens = smtp.listen.iter().filter(|listen| listen.port() == relay.port).map(|listen| listen.ip()).collect();
+    let doors =
+        smtp.listen.iter().chain(&smtp.listen_slow).chain(smtp.listen_for.iter().flat_map(|(_, listen)| listen));
+    let listens = doors.filter(|listen| listen.port() == relay.port).map(|listen| listen.ip()).collect();
     let hellos = relay.exits.iter().filter_map(|exit| exit.hello.clone());
     Own { names: hellos.chain([config.hostname.clone()]).collect(), listens }
 }

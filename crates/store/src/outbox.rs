@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::book::Book;
 use crate::federated::Publisher;
@@ -24,18 +24,25 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Carries until `stop` turns true, and then what is left.
+    /// Carries until `stop` turns true, and then what is left, for as long as it may.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = false;
+        let mut ending = Ending::default();
         let mut prune = interval(PRUNE_EVERY);
         loop {
             let carried = self.carry().await;
             trouble &= carried.is_err();
+            let stops = *stop.borrow();
+            let is_over = stops && ending.is_over(Instant::now());
             match carried {
-                Ok(0) if *stop.borrow() => return,
-                Ok(count) if count == self.batch_max() || *stop.borrow() => {}
+                Ok(0) if stops => return,
+                Ok(_) if is_over => {
+                    tracing::info!("some happenings wait in the spool; the ledger takes them after the next start");
+                    return;
+                }
+                Ok(count) if count == self.batch_max() || stops => {}
                 // A ledger that took each happening by itself would sync as often as the spool.
                 Ok(_) => {
                     tokio::select! {
@@ -49,7 +56,7 @@ impl Outbox {
                     if !std::mem::replace(&mut trouble, true) {
                         tracing::error!(%error, "the ledger cannot be written; happenings wait in the spool");
                     }
-                    if *stop.borrow() {
+                    if stops {
                         return;
                     }
                     sleep(AGAIN).await;
@@ -101,6 +108,20 @@ impl Outbox {
     }
 }
 
+/// Since when it ends.
+#[derive(Default)]
+struct Ending(Option<Instant>);
+
+impl Ending {
+    /// Whether it has ended for long enough.
+    fn is_over(&mut self, now: Instant) -> bool {
+        EMPTYING_MAX <= now.saturating_duration_since(*self.0.get_or_insert(now))
+    }
+}
+
+/// How long it goes on after it was told to stop: with what doors and the relay take to end, less than the 90 s after which
+/// systemd kills. What is left then is as safe in the spool as it was, and is carried after the next start.
+const EMPTYING_MAX: Duration = Duration::from_secs(20);
 /// Entries of one transaction of the ledger.
 const BATCH_MAX: usize = 1000;
 /// Where each statement is a question over a network, and other machines wait for the end of the transaction.
@@ -109,3 +130,16 @@ const SHARED_BATCH_MAX: usize = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_stops_carries_on_for_so_long_and_no_longer() {
+        let (mut ending, began) = (Ending::default(), Instant::now());
+        assert!(!ending.is_over(began), "the time runs from the first look on");
+        assert!(!ending.is_over(began + EMPTYING_MAX - Duration::from_millis(1)));
+        assert!(ending.is_over(began + EMPTYING_MAX));
+    }
+}

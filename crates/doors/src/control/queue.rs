@@ -153,7 +153,9 @@ pub(super) async fn hold(house: &House, onward: &Onward, which: Which) -> Result
 
 pub(super) async fn release(house: &House, onward: &Onward, which: Which) -> Result<Value, Problem> {
     let now = now();
-    let free = |mail: &Mail, it: &Recipient| (it.lane == Lane::Held).then(|| moved(mail, it, Lane::Normal, now, None));
+    let free = |mail: &Mail, it: &Recipient| {
+        (it.lane == Lane::Held).then(|| moved(mail, it, Lane::Normal, now, Some(RELEASED)))
+    };
     change(house, onward, which, free).await
 }
 
@@ -210,7 +212,7 @@ pub(crate) async fn let_go(house: &House, onward: &Onward) -> Result<usize, Prob
         // What is due was refused, and goes back to its sender.
         let waits = it.lane == Lane::Held && now < it.next_at;
         let by_others = it.note.as_deref().is_some_and(|note| note.starts_with(FEDERATED));
-        (waits && by_others && is_sent(mail, it)).then(|| moved(mail, it, Lane::Normal, now, None))
+        (waits && by_others && is_sent(mail, it)).then(|| moved(mail, it, Lane::Normal, now, Some(LET_GO)))
     };
     change_those(house, onward, &Those { lane: Some("held".to_owned()), ..Those::default() }, goes).await
 }
@@ -246,7 +248,7 @@ pub(crate) async fn of_sender(
             Waiting::Slow if it.lane == Lane::Normal => {
                 Some(moved(mail, it, Lane::Slow, it.next_at, it.note.as_deref()))
             }
-            Waiting::Send if is_held => Some(moved(mail, it, Lane::Normal, now, None)),
+            Waiting::Send if is_held => Some(moved(mail, it, Lane::Normal, now, Some(RELEASED))),
             Waiting::Send | Waiting::NoLongerSlow if is_slow => {
                 Some(moved(mail, it, Lane::Normal, it.next_at, it.note.as_deref()))
             }
@@ -420,6 +422,9 @@ const LOOKED_AT_MAX: usize = 100_000;
 const HEADER_OCTETS_MAX: usize = 64 * 1024;
 /// Why mail is held whose sender is blocked: `queue list` shows it, and `sender release` knows it by it.
 const SENDER_BLOCKED: &str = "sender-blocked: its sender is blocked, see sm2tp sender show";
+/// What is not held any more says so until its next try: why it was held is not true of it.
+const RELEASED: &str = "released: by a person";
+const LET_GO: &str = "released: other nodes do not doubt the address any more";
 /// How the note of mail begins that is held because of other nodes: `Why::as_str`.
 const FEDERATED: &str = "federated: ";
 /// Until a person decides; fits every column and clock.

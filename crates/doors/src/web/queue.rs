@@ -328,6 +328,8 @@ fn note(note: &str, f: &Frame) -> Piece {
     let words = match note.split_once(": ") {
         Some(("sender-blocked", _)) => Some(f.w("note-sender-blocked")),
         Some(("held", "by a person")) => Some(f.w("note-held")),
+        Some(("released", "by a person")) => Some(f.w("note-released")),
+        Some(("released", _)) => Some(f.w("note-let-go")),
         Some((why, _)) => f.lang.find(&format!("stop-{}", why.trim_end_matches("-by-org"))),
         None => None,
     };

@@ -177,16 +177,24 @@ async fn what_failed_on_our_side_is_said_in_the_language_of_the_page_and_what_a_
     let dir = TempDir::new();
     let (node, mut browser) = start(&dir).await;
     let failure = LocalFailure::DnsFailure;
-    for note in
-        [failure.english(), "federated: 1 other mail hoster(s) report this address as dead", "held: by a person"]
-    {
+    for note in [
+        failure.english(),
+        "federated: 1 other mail hoster(s) report this address as dead",
+        "held: by a person",
+        "released: by a person",
+    ] {
         waiting_because(&node, "local", "jean@example.org", note).await;
     }
     waiting(&node, "local", "lea@example.org").await;
     assert!(browser.get("/queue").await.text.contains(failure.english()));
     browser.post("/language", &[("language", "fr")]).await;
     let page = french_part(&browser.get("/queue").await.text);
-    for words in [failure.french(), "Signalée comme inexistante par d’autres nœuds", "retenu par une personne"] {
+    for words in [
+        failure.french(),
+        "Signalée comme inexistante par d’autres nœuds",
+        "retenu par une personne",
+        "libéré par une personne",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains("450 4.2.0"), "it is marked as another language");

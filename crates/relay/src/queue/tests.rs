@@ -79,7 +79,7 @@ impl Place {
                     connects += self.locate(more);
                 }
                 Todo::Connect(_) => connects += 1,
-                Todo::GiveBack(ticket) => panic!("{ticket:?}"),
+                Todo::GiveBack(tickets) => panic!("{tickets:?}"),
             }
         }
         connects
@@ -244,7 +244,34 @@ fn in_lane(id: u64, lane: Lane, next_at: u64) -> Queued {
 fn held_mail_is_given_back_when_its_time_is_over() {
     let mut queue = Queue::new(10);
     assert!(queue.add(in_lane(1, Lane::Held, 50), None, 0).is_empty());
-    assert!(matches!(&queue.tick(50)[..], [Todo::GiveBack(ticket)] if ticket.mail == 1));
+    assert_eq!(given_back(queue.tick(50)), [1]);
+    assert_eq!(queue.queues.len(), 0);
+}
+
+fn given_back(todo: impl IntoIterator<Item = Todo>) -> Vec<u64> {
+    let tickets = todo.into_iter().flat_map(|todo| match todo {
+        Todo::GiveBack(tickets) => tickets,
+        other => panic!("{other:?}"),
+    });
+    tickets.map(|ticket| ticket.mail).collect()
+}
+
+#[test]
+fn held_mail_that_is_due_together_is_given_back_in_small_steps_and_what_a_person_frees_meanwhile_is_not() {
+    let mut queue = Queue::new(10);
+    let all = GIVEN_BACK_AT_ONCE as u64 + 5;
+    (1..=all).for_each(|id| _ = queue.add(in_lane(id, Lane::Held, 50), None, 0));
+    let first = given_back(queue.tick(50));
+    assert_eq!((first.len(), first[0], *first.last().unwrap()), (GIVEN_BACK_AT_ONCE, 1, GIVEN_BACK_AT_ONCE as u64));
+    assert!(queue.tick(51).is_empty(), "one step at a time");
+    queue.add(in_lane(all + 1, Lane::Held, 50), None, 52);
+    assert_eq!(queue.queues.len(), 1, "its queue lasts as long as something waits in it");
+    queue.withdraw(all);
+    // Changes are forgotten in between, and what they made void stays so.
+    queue.sweep();
+    assert!(queue.tick(53).is_empty());
+    assert_eq!(given_back(queue.given_back()), (all - 4..all).chain([all + 1]).collect::<Vec<_>>());
+    assert!(queue.given_back().is_none());
     assert_eq!(queue.queues.len(), 0);
 }
 

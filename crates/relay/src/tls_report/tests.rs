@@ -15,7 +15,7 @@ use crate::connection::Patience;
 use crate::dns::{IpUse, Trust};
 use crate::exits::{Exit, Exits};
 use crate::opening::{Broken, Opener, Wish};
-use crate::route::{FoundBy, MxHost, Site};
+use crate::route::{FoundBy, MxHost, Own, Site};
 use crate::sts::Policies;
 use crate::tally::Kind;
 use crate::testing::Zone;
@@ -367,6 +367,7 @@ async fn counted(tls_use: TlsUse, port: u16) -> (bool, Failure) {
         exits: Exits::new(vec![exit], Paused::open(Path::new("/nowhere")).unwrap()),
         broken: Broken::default(),
         counting: counting.clone(),
+        own: Own::default(),
     };
     let host = MxHost { name: "mx.old.test".into(), rank: 0, sts: Sts::Absent };
     let site = Site::found(vec![host], port, FoundBy::Dns);

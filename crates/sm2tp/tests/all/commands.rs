@@ -378,6 +378,8 @@ fn a_person_moves_mail_of_a_node_that_is_down() {
     assert_eq!(entry(&node, "held")["lane"], "held");
     node.kill();
     node.ask(&["queue", "release", &number(&node, "held")]);
+    let released = entry(&node, "held");
+    assert_eq!((&released["lane"], &released["note"]), (&"normal".into(), &"released: by a person".into()));
     node.serve();
     node.wait_for_empty_queue();
     assert!(is_there(&sink, "held") && !is_there(&sink, "dropped"));

@@ -275,6 +275,23 @@ fn a_mail_for_our_own_address_comes_back_and_says_why() {
 }
 
 #[test]
+fn a_mail_host_in_the_loopback_network_is_not_the_mail_server_beside_us() {
+    let sink = Sink::start();
+    let names = Names::serve("trap.test MX 10 mx.trap.test\nmx.trap.test A 127.0.0.1\nmx.trap.test A 0.0.0.0\n");
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nport = 25\nroutes = {{ \"sender.test\" = \"{}\" }}\n{}",
+        sink.address,
+        names.config()
+    ));
+    send(node.smtp(), "anna@sender.test", &["bob@trap.test"], "to whoever listens here");
+    let report = sink.mail_to("anna@sender.test").text();
+    assert!(report.contains("Status: 5.4.6"), "{report}");
+    node.wait_for_empty_queue();
+    assert!(node.ask(&["explain", "bob@trap.test"])["decision"] != "refuse", "it says nothing about bob");
+}
+
+#[test]
 fn a_smart_host_that_the_dns_does_not_know_bounces_nothing() {
     let names = Names::serve("known.test A 127.0.0.1\n");
     let node = Node::start(&format!(
