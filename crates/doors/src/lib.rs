@@ -7,6 +7,7 @@ pub mod api;
 pub mod beside;
 pub mod confirm;
 pub mod control;
+mod detoured;
 pub mod directory;
 #[cfg(test)]
 #[path = "../../../fuzz/src/drive.rs"]
@@ -51,6 +52,7 @@ use tokio::sync::watch;
 
 pub use sm2tp_store::now;
 
+pub use self::detoured::Detoured;
 pub use self::meters::Meters;
 use self::turned_away::TurnedAway;
 
@@ -81,6 +83,8 @@ pub struct House {
     pub federation: Federation,
     pub turned_away: TurnedAway,
     pub meters: Arc<Meters>,
+    /// Mail that a mail server beside us sends here by another way, counted already.
+    pub detoured: Arc<Detoured>,
     /// Mail that comes back; none: none does.
     pub returns: Option<returns::Back>,
     /// Who is told of what goes wrong.

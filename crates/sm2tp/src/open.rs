@@ -88,6 +88,7 @@ pub async fn open(config: &Config, config_file: &Path) -> Result<Opened, Failure
     let tokens = Tokens::load(ledger.clone()).await.map_err(|error| unusable(&file, &error))?;
     let meters = Arc::new(if ledger.is_shared() { Meters::shared() } else { Meters::default() });
     let house = House {
+        detoured: Arc::default(),
         hostname: config.hostname.as_str().into(),
         spool,
         ledger,

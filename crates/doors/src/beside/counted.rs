@@ -2,13 +2,13 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use sm2tp_proto::Address;
 use sm2tp_rules::admit::{self, Refusal};
 use sm2tp_rules::rate::Gcra;
 use sm2tp_store::senders::SenderId;
+
+use crate::detoured::Pair;
 
 /// The mails about which a mail server asks.
 #[derive(Default)]
@@ -25,8 +25,7 @@ struct Mails {
 struct Known {
     /// It counts among the mails of its sender.
     begun: bool,
-    /// As hashes.
-    recipients: HashSet<u64>,
+    recipients: HashSet<Pair>,
 }
 
 /// When slow senders may write again.
@@ -41,12 +40,14 @@ pub(super) enum Heard {
     Again,
     /// The first one here; with its sender it counted when the mail came in.
     Elsewhere,
+    /// The same, and it counted against limits, too.
+    Detoured,
 }
 
 impl Counted {
     /// Whether this recipient of the mail was asked about already, and how many others were and are taken. A mail without a
     /// name is asked about by a server that asks once (Exim).
-    pub(super) fn heard(&self, mail: &str, recipient: &Address) -> (Heard, usize) {
+    pub(super) fn heard(&self, mail: &str, recipient: Pair) -> (Heard, usize) {
         if mail.is_empty() {
             return (Heard::First, 0);
         }
@@ -54,18 +55,24 @@ impl Counted {
         let recipients = &mut mails.known(mail).recipients;
         let before = recipients.len();
         // Beyond that each question counts: too much rather than too little.
-        match RECIPIENTS_MAX <= before || recipients.insert(hash(recipient)) {
+        match RECIPIENTS_MAX <= before || recipients.insert(recipient) {
             true => (Heard::First, before),
             false => (Heard::Again, before - 1),
         }
     }
 
     /// This one was refused: who names it again in the same mail is asked about anew.
-    pub(super) fn refused(&self, mail: &str, recipient: &Address) {
+    pub(super) fn refused(&self, mail: &str, recipient: Pair) {
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = mails.seen.get_mut(mail) {
-            known.recipients.remove(&hash(recipient));
+            known.recipients.remove(&recipient);
         }
+    }
+
+    /// The recipients of the mail that were taken; none of one without a name.
+    pub(super) fn recipients(&self, mail: &str) -> Vec<Pair> {
+        let mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        mails.seen.get(mail).map(|known| known.recipients.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Whether this mail counts among those of its sender. One that may not begin does not, and each of its recipients is asked
@@ -114,12 +121,6 @@ impl Turns {
     }
 }
 
-fn hash(recipient: &Address) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    recipient.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Postfix speaks about one mail with each of its processes, of which it has a hundred unless it is told otherwise.
 const MAILS_MAX: usize = 2000;
 /// As many as Postfix takes for a mail (`smtpd_recipient_limit` is 1000) and some: 80 kB for each such mail.
@@ -129,6 +130,8 @@ const SLOW_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
+    use sm2tp_proto::Address;
+
     use super::*;
 
     #[test]
@@ -136,15 +139,19 @@ mod tests {
         let counted = Counted::default();
         #[track_caller]
         fn check(counted: &Counted, mail: &str, recipient: &str, want: Heard) {
-            assert_eq!(counted.heard(mail, &Address::parse(recipient).unwrap()).0, want, "{mail} {recipient}");
+            assert_eq!(counted.heard(mail, pair(recipient)).0, want, "{mail} {recipient}");
+        }
+        fn pair(recipient: &str) -> Pair {
+            Pair::new(None, &Address::parse(recipient).unwrap())
         }
         check(&counted, "1.2", "a@x.example", Heard::First);
         check(&counted, "1.2", "b@x.example", Heard::First);
         check(&counted, "1.2", "a@x.example", Heard::Again);
-        let third = Address::parse("c@x.example").unwrap();
-        assert_eq!(counted.heard("1.2", &third), (Heard::First, 2));
-        assert_eq!(counted.heard("1.2", &third), (Heard::Again, 2), "it is none of those before it");
-        counted.refused("1.2", &Address::parse("b@x.example").unwrap());
+        let third = pair("c@x.example");
+        assert_eq!(counted.heard("1.2", third), (Heard::First, 2));
+        assert_eq!(counted.heard("1.2", third), (Heard::Again, 2), "it is none of those before it");
+        assert_eq!(counted.recipients("1.2").len(), 3);
+        counted.refused("1.2", pair("b@x.example"));
         check(&counted, "1.2", "b@x.example", Heard::First);
         check(&counted, "1.3", "a@x.example", Heard::First);
         // Who has no names for mails.

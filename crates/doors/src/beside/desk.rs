@@ -153,6 +153,11 @@ impl Desk {
         self.measure(account, |holders| admit::mail(&asked, octets, holders, now_us()))
     }
 
+    /// The same of a mail that was counted when it came in.
+    pub(super) fn goes_on(&self, account: &Account, mail_from: Option<&Address>) -> Result<(), No> {
+        admit::sender(&self.sender(account, mail_from)).map_err(|refusal| self.stop(account, &refusal))
+    }
+
     /// May this recipient be written to?
     pub(super) fn recipient(&self, account: &Account, named: &Naming<'_>) -> Result<Taken, No> {
         let Naming { mail_from, recipient, before, .. } = *named;
@@ -177,7 +182,7 @@ impl Desk {
         }
         let taken = self.watched(account, named, &decided).and(decided);
         let taken = taken.map_err(|refusal| self.stop(account, &refusal))?;
-        if named.heard != Heard::Again {
+        if !matches!(named.heard, Heard::Again | Heard::Detoured) {
             self.measure(account, |holders| admit::counted(before, holders, now_us()))?;
         }
         Ok(taken)

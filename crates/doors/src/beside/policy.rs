@@ -13,6 +13,7 @@ use sm2tp_store::accounts::{Account, ReturnPath};
 use super::counted::{Counted, Heard};
 use super::desk::{Desk, Held, Members, Naming, No, Reporting, SlowLane, Taken};
 use super::{Conversation, Listener, Next};
+use crate::detoured::Pair;
 use crate::returns::Leaving;
 use crate::stops::Stops;
 use crate::{House, now};
@@ -101,15 +102,25 @@ impl Shared {
     fn recipient(&self, account: &Account, request: &Request) -> Result<Action, No> {
         let Some(recipient) = request.recipient.address() else { return Ok(Action::Dunno) };
         let mail_from = request.sender.address();
+        let (pair, is_relay) = (Pair::new(mail_from, recipient), request.context == RELAY);
+        let detoured = &self.desk.house.detoured;
         // Exim has no instance; its mails are counted by their recipients alone.
         if !self.counted.has_begun(&request.instance) {
-            self.desk.begins(account, mail_from, request.octets)?;
+            if is_relay && detoured.is_from(mail_from) {
+                self.desk.goes_on(account, mail_from)?;
+            } else {
+                self.desk.begins(account, mail_from, request.octets)?;
+            }
             self.counted.begun(&request.instance);
         }
         // Postfix says at RCPT that a mail has no recipients yet.
-        let (heard, before) = self.counted.heard(&request.instance, recipient);
+        let (heard, before) = self.counted.heard(&request.instance, pair);
         // A relay beside the mail server asks about what was counted with its sender when it came in.
-        let heard = if heard == Heard::First && request.context == RELAY { Heard::Elsewhere } else { heard };
+        let heard = match heard {
+            Heard::First if is_relay && detoured.came(pair) => Heard::Detoured,
+            Heard::First if is_relay => Heard::Elsewhere,
+            heard => heard,
+        };
         let slow_lane = match self.detour(account, Way::Slow) {
             Some(_) => SlowLane::There,
             None => SlowLane::Missing,
@@ -117,13 +128,13 @@ impl Shared {
         let (client, stopped) = (request.client, Reporting::Cannot);
         let named = Naming { mail_from, recipient, before, client, heard, slow_lane, stopped };
         let taken = self.desk.recipient(account, &named);
-        let taken = taken.inspect_err(|_| self.counted.refused(&request.instance, recipient))?;
+        let taken = taken.inspect_err(|_| self.counted.refused(&request.instance, pair))?;
         match (taken, self.settings.held) {
             // Of a door that cannot report the desk gets no report to make.
             (Taken::Yes | Taken::Reported(_), _) => Ok(Action::Dunno),
             (Taken::Held(why), Held::Hold) => Ok(Action::Hold(format!("sm2tp: {why}"))),
             (Taken::Held(why), Held::Later) => {
-                self.counted.refused(&request.instance, recipient);
+                self.counted.refused(&request.instance, pair);
                 Err(No::held(&why))
             }
         }
@@ -148,7 +159,9 @@ impl Shared {
         if request.context == RELAY {
             return Ok(Action::Dunno);
         }
-        Ok(self.detour(account, way).map_or(Action::Dunno, |to| Action::Filter(to.to_owned())))
+        let Some(to) = self.detour(account, way) else { return Ok(Action::Dunno) };
+        self.desk.house.detoured.left(self.counted.recipients(&request.instance), now());
+        Ok(Action::Filter(to.to_owned()))
     }
 
     fn detour(&self, account: &Account, way: Way) -> Option<&str> {

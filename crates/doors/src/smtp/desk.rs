@@ -1,5 +1,6 @@
 //! Who may send what to whom: turns what the session asks into facts, asks the rules, and keeps accepted mail.
 
+mod counting;
 mod hand_in;
 mod spoken;
 
@@ -12,7 +13,7 @@ use sm2tp_proto::smtp::{MailOptions, RECEIVED_MAX, RcptOptions, Refusal, Secret,
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::Stream;
 use sm2tp_rules::admit::{self, Sender, Verdict, Way};
-use sm2tp_rules::allowance::{self, Holder};
+use sm2tp_rules::allowance;
 use sm2tp_rules::guess;
 use sm2tp_rules::stream::{self, Kind, Looks};
 use sm2tp_rules::suppress::Why;
@@ -231,16 +232,6 @@ impl Desk {
         stream::told(account.kind, self.port.stream)
     }
 
-    /// Asks the rules with what the account may do and has used.
-    fn measure(
-        &self,
-        account: &Account,
-        ask: impl FnOnce(&mut [Holder<'_>]) -> Result<(), admit::Refusal>,
-    ) -> Result<(), Answer> {
-        let asked = self.shared.house.meters.ask(&self.shared.house.accounts, account, ask);
-        asked.map_err(|refusal| self.stop(account, &refusal))
-    }
-
     fn wrong(&self, login: &str) -> Answer {
         tracing::info!(client = %self.client.address(), login = %login.escape_debug(), "a login failed");
         no(535, Enhanced(5, 7, 8), "Login or password wrong")
@@ -268,7 +259,7 @@ impl Desk {
         }
         let standing = self.stands(&account, path.as_ref());
         let asked = asked(&account, path.as_ref(), self.told(&account).stream, standing);
-        if let Err(answer) = self.measure(&account, |holders| admit::mail(&asked, octets, holders, now_us())) {
+        if let Err(answer) = self.begins(&account, &asked, octets) {
             return answer;
         }
         self.sender = path;
@@ -288,13 +279,14 @@ impl Desk {
             return no(452, Enhanced(4, 5, 3), "A report goes to one address, send the rest separately");
         }
         let decided = self.decide(&account, self.told(&account).stream, path, options);
-        let watched = self.watched(&account, path, &decided);
+        let is_counted = self.is_counted(&account, path);
+        let watched = if is_counted { Ok(()) } else { self.watched(&account, path, &decided) };
         let recipient = match watched.and(decided) {
             Ok(recipient) => recipient,
             Err(refusal) => return self.stop(&account, &refusal),
         };
         let named = self.recipients.len();
-        if let Err(answer) = self.measure(&account, |holders| admit::counted(named, holders, now_us())) {
+        if !is_counted && let Err(answer) = self.measure(&account, |holders| admit::counted(named, holders, now_us())) {
             return answer;
         }
         // The session asks about no recipient twice.

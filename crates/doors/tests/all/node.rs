@@ -316,6 +316,7 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         federation,
         turned_away,
         meters: Arc::default(),
+        detoured: Arc::default(),
         returns: None,
         alerts: Alerting::new(Alerts::new(alerting), Targets::default(), Language::English),
         confirm: None,

@@ -89,6 +89,31 @@ fn mail_of_a_slow_sender_leaves_postfix_by_the_slow_lane_of_the_relay() {
 }
 
 #[test]
+fn a_mail_that_postfix_sends_through_the_relay_counts_once_against_limits() {
+    let (sockets, sink, smtp) = (sockets("postfix"), Sink::start(), free_address());
+    let node = Node::start(&format!(
+        "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"{smtp}\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
+         [relay]\nsmarthost = \"{}\"\n[policy]\nlisten = [\"unix:{}/policy.sock\"]\n\
+         filter = [{{ to = \"smtp:[127.0.0.1]:{}\", orgs = [\"local\"] }}]\n",
+        sink.address,
+        sockets.path().display(),
+        smtp.port()
+    ));
+    node.ask(&["org", "limits", "local", "--rate-mails", "2/d", "--rate-recipients", "2/d"]);
+    let postfix = postfix(sockets.path(), &sink);
+    for to in ["anna@recipients.test", "bob@recipients.test"] {
+        send(&postfix, to);
+        let mail = sink.mail_to(to).text();
+        assert!(mail.contains("by relay.example.org (SM2TP)"), "{mail}");
+    }
+    let said = refusal(&postfix.address.to_string(), "carl@recipients.test");
+    assert!(said.contains("may send 2 mails a day"), "{said}");
+    // Who comes to the relay without Postfix is counted there.
+    let mut direct = Client::greet(smtp).unwrap();
+    direct.say("MAIL FROM:<a@senders.test>", "450 4.7.1").unwrap();
+}
+
+#[test]
 fn a_prepended_token_is_in_the_delivered_mail_and_brings_the_bounce_home() {
     let (sockets, sink) = (sockets("postfix"), Sink::start());
     let postfix = postfix(sockets.path(), &sink);
