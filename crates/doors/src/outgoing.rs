@@ -33,15 +33,16 @@ pub enum Silence {
 
 /// A client without its time limits, which whoever asks knows.
 pub(crate) fn client() -> ClientBuilder {
+    nameless().user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The same for those who are known by their signature, and ask ten thousand times a day.
+pub(crate) fn nameless() -> ClientBuilder {
     // The command installs it at start; asking again costs nothing and spares a panic to whoever embeds this.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
-    reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(1)
-        .user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
+    reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().pool_max_idle_per_host(1)
 }
 
 impl From<reqwest::Error> for NoAnswer {

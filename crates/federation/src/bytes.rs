@@ -45,6 +45,11 @@ pub(crate) fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
+/// Any number of bytes. The caller has bounded the text.
+pub(crate) fn from_base64url_any(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 /// Hex in JSON documents for hashes that people compare.
 pub(crate) mod hex_array {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

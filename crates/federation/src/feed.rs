@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Hash;
-use crate::bytes::u64_at;
+use crate::bytes::{base64url, from_base64url_any, u64_at};
 use crate::header::{HEADER_OCTETS, Header, HeaderError, Position};
 use crate::keys::NodeKey;
 
@@ -82,6 +82,34 @@ pub enum FeedError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a cursor is <feed-uuid>:<number>, not {0:?}")]
 pub struct CursorError(pub String);
+
+/// Names a segment to somebody who has it or will: the beginning of its header's hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mark([u8; 4]);
+
+impl Mark {
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let [a, b, c, d, ..] = header.hash();
+        Self([a, b, c, d])
+    }
+}
+
+/// The value of `has` in a question for a feed: what the asker got elsewhere and need not be told. Marks beyond
+/// [`MARKS_MAX`] are left out, and told.
+#[must_use]
+pub fn write_marks(marks: &[Mark]) -> String {
+    let octets: Vec<u8> = marks.iter().take(MARKS_MAX).flat_map(|mark| mark.0).collect();
+    base64url(&octets)
+}
+
+/// Reads `has`. None where it is no base64url of whole marks, or of more than [`MARKS_MAX`].
+#[must_use]
+pub fn read_marks(text: &str) -> Option<Vec<Mark>> {
+    let octets = (text.len() <= MARKS_MAX * 6).then(|| from_base64url_any(text)).flatten()?;
+    let (marks, rest) = octets.as_chunks::<4>();
+    (rest.is_empty() && marks.len() <= MARKS_MAX).then(|| marks.iter().copied().map(Mark).collect())
+}
 
 impl FeedId {
     /// A UUID of version 4 from 16 random bytes.
@@ -226,6 +254,8 @@ impl FromStr for Cursor {
 pub const FEED_OCTETS_MAX: usize = 1_000_000;
 /// The entries that fit into an answer.
 pub const FEED_ENTRIES_MAX: usize = FEED_OCTETS_MAX / ENTRY_OCTETS;
+/// What one question says that its asker has: 2 700 characters, well below what proxies take for an address.
+pub const MARKS_MAX: usize = 500;
 /// §6: a bulk answer or `/heads` after decompression.
 pub const BULK_OCTETS_MAX: usize = 8_000_000;
 const ENTRY_OCTETS: usize = 8 + HEADER_OCTETS;
@@ -244,6 +274,19 @@ pub const LOGS_MANY: usize = 2000;
 mod tests {
     use super::*;
     use crate::segment::tests::segment;
+
+    #[test]
+    fn marks_are_read_as_they_were_written_and_no_more_of_them_than_agreed() {
+        let marks = |count: u32| (0..count).map(|n| Mark(n.to_be_bytes())).collect::<Vec<Mark>>();
+        for count in [0, 1, 2, 3, 500] {
+            assert_eq!(read_marks(&write_marks(&marks(count))), Some(marks(count)));
+        }
+        assert_eq!(read_marks(&write_marks(&marks(501))), Some(marks(500)));
+        assert_eq!(write_marks(&marks(2)), "AAAAAAAAAAE");
+        for wrong in ["AAA", "AAAAAAAA", "AAAAAA==", "AA AAA", &"AAAA".repeat(501), &"A".repeat(1 << 20)] {
+            assert_eq!(read_marks(wrong), None, "{}", wrong.len());
+        }
+    }
 
     #[track_caller]
     fn check_cursor(text: &str, want: Option<u64>) {

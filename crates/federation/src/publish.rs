@@ -164,7 +164,7 @@ impl Default for SealRules {
             busy_after_s: 3600,
             busy_count: 64,
             quiet_after_s: 6 * 3600,
-            quiet_among_many_s: 18 * 3600,
+            quiet_among_many_s: 22 * 3600,
         }
     }
 }
@@ -213,10 +213,11 @@ mod tests {
         let default = SealRules::default();
         check(default, 1999, 1, 6, true);
         check(default, 2000, 1, 6, false);
-        check(default, 2000, 1, 18, true);
+        check(default, 2000, 1, 21, false);
+        check(default, 2000, 1, 22, true);
         check(default, 2000, 64, 1, true);
         check(SealRules::after(3600), 10_000, 1, 1, true);
-        check(SealRules::after(30 * 3600), 10_000, 1, 18, false);
+        check(SealRules::after(30 * 3600), 10_000, 1, 22, false);
     }
 
     #[test]

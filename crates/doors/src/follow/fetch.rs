@@ -173,7 +173,7 @@ impl Client {
     /// [`FetchError::Client`] where this machine has no certificates of authorities.
     pub(crate) fn new(house: &House) -> Result<Self, FetchError> {
         let (guard, log_key) = (house.federation.guard(), house.federation.keys().signer());
-        let http = outgoing::client().dns_resolver(guard.clone());
+        let http = outgoing::nameless().dns_resolver(guard.clone());
         let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX).build();
         let http = http.map_err(|error| FetchError::Client(outgoing::chain(&error)))?;
         Ok(Self { http, guard, log_key })
@@ -221,7 +221,7 @@ impl Client {
         octets_max: usize,
     ) -> Result<Answer, FetchError> {
         let url = api.join(path)?;
-        let (created, nonce) = (crate::now(), URL_SAFE_NO_PAD.encode(&keys::random()?[..16]));
+        let (created, nonce) = (crate::now(), URL_SAFE_NO_PAD.encode(&keys::random()?[..NONCE_OCTETS]));
         let parts = RequestParts {
             method: method.as_str(),
             authority: &api.authority(),
@@ -320,6 +320,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(20);
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// Half of what the protocol allows: a request is signed when it is sent.
 const SIGNATURE_LIFE_S: u64 = 60;
+/// A nonce is told apart from others of the same key within two minutes.
+const NONCE_OCTETS: usize = 9;
 /// Octets of an `ETag` that is sent back: it is kept of each peer.
 const TAG_MAX: usize = 200;
 /// Octets of answers that are one short document.

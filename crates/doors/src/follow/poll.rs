@@ -133,14 +133,22 @@ async fn pull(
         said: 0,
         ends_at,
     };
-    poll.descriptor().await?;
-    poll.memory.answered = true;
+    // Whoever does not answer as usual may be another one, or have another key: without a good end it is asked the next time.
+    let descriptor_in = std::mem::take(&mut poll.memory.descriptor_in);
+    if descriptor_in == 0 {
+        poll.descriptor().await?;
+        poll.memory.answered = true;
+    }
     poll.tag_keys().await?;
     poll.proofs().await?;
     if let Err(error) = poll.measure().await {
         poll.say(&format!("it does not say how much it has: {error}"));
     }
     let mut read = poll.feed().await;
+    if read.is_ok() {
+        poll.memory.descriptor_in = descriptor_in.checked_sub(1).unwrap_or(DESCRIPTOR_EVERY - 1);
+        poll.memory.answered = true;
+    }
     if read.is_ok() {
         read = poll.compare_heads().await;
     }
@@ -212,12 +220,15 @@ impl Poll<'_> {
     /// Reads pages until there is no more, or the time of this contact is over.
     async fn feed(&mut self) -> Result<(), FollowError> {
         let mut reading = self.cursor;
+        let mut has = self.has().await?;
         for _ in 0..PAGES_MAX {
             let after = reading.map_or_else(String::new, |cursor| format!("after={cursor}&"));
-            let answer = self.client.get(&self.api, &format!("/feed?{after}limit={PAGE}"), FEED_OCTETS_MAX).await?;
+            let path = format!("/feed?{after}limit={PAGE}{}", std::mem::take(&mut has));
+            let answer = self.client.get(&self.api, &path, FEED_OCTETS_MAX).await?;
             if answer.gone {
                 // Its numbers mean other headers now. What we have is known by its place and costs nothing again.
                 tracing::info!(peer = %self.peer.node, "the feed of a peer is a new one; it is read from its beginning");
+                self.descriptor().await?;
                 (reading, self.cursor) = (None, None);
                 continue;
             }
@@ -232,7 +243,9 @@ impl Poll<'_> {
             if self.held.is_empty() {
                 self.cursor = Some(Cursor { after: next.after.max(last.unwrap_or(0)), ..next });
             }
-            let Some(last) = last else {
+            // Who was once at the end and is told a little is there again; what a peer with short pages keeps back comes the next time.
+            let is_end = lines.len() < LITTLE && self.peer.caught_up_at.is_some();
+            let Some(last) = last.filter(|_| !is_end) else {
                 self.memory.caught_up = self.held.is_empty();
                 return Ok(());
             };
@@ -240,6 +253,19 @@ impl Poll<'_> {
             self.note_progress().await?;
         }
         Ok(())
+    }
+
+    /// What this node got from others since it last asked this peer, and the peer was not told: it need not tell us.
+    async fn has(&mut self) -> Result<String, FollowError> {
+        let federation = &self.house.federation;
+        let newest = federation.store.newest().await?;
+        let Some(before) = self.memory.newest_told.replace(newest) else { return Ok(String::new()) };
+        let after = before.max(self.peer.read_to.unwrap_or(0));
+        if newest <= after {
+            return Ok(String::new());
+        }
+        let marks = federation.store.marks_for(self.peer.node, federation.publisher.own, after).await?;
+        Ok(if marks.is_empty() { String::new() } else { format!("&has={}", feed::write_marks(&marks)) })
     }
 
     /// Takes a page; false where this contact must end before the page did.
@@ -333,8 +359,12 @@ fn shorten(text: String) -> String {
     if text.len() <= TROUBLE_MAX { text } else { text.chars().take(TROUBLE_MAX).collect() }
 }
 
+/// Of so many contacts one asks for the descriptor: once an hour, and after each that failed.
+const DESCRIPTOR_EVERY: u8 = 12;
 /// Headers asked for at once.
 const PAGE: usize = 1000;
+/// Entries of an answer behind which nothing more is looked for at once. Few enough that whoever catches up is not slowed.
+const LITTLE: usize = 100;
 /// Pages of one contact; the next one goes on from there. A node that joins reads 20 000 segments at once.
 const PAGES_MAX: usize = 20;
 /// The time of one contact: a peer that answers one octet at a time must not keep its place for ever.

@@ -24,7 +24,7 @@ pub(super) async fn well_known(State(shared): Door) -> Json<Value> {
     Json(json!({ "api": own.descriptor().api, "node": own.descriptor().node }))
 }
 
-/// `GET /fed/v1/node`. Peers ask with each poll, and it hardly ever changes.
+/// `GET /fed/v1/node`. Peers ask once an hour, and it hardly ever changes.
 pub(super) async fn node(State(shared): Door, headers: HeaderMap) -> Response {
     let own = shared.house.federation.own();
     // There is one text for each number (`FEDERATION.md` §2).
@@ -58,7 +58,7 @@ pub(super) async fn nodes(State(shared): Door, request: Request) -> Result<Json<
     Ok(Json(json!({ "nodes": texts, "cursor": last.map(|node| node.to_string()) })))
 }
 
-/// `GET /fed/v1/feed?after=CURSOR&limit=[&wait=]`
+/// `GET /fed/v1/feed?after=CURSOR&limit=[&wait=][&has=]`
 pub(super) async fn feed(State(shared): Door, request: Request) -> Result<Response, Refusal> {
     let (peer, _, asked) = shared.peer(request, 0).await?;
     let limit = asked.number("limit", FEED_PAGE)?.clamp(1, FEED_PAGE);
@@ -66,6 +66,11 @@ pub(super) async fn feed(State(shared): Door, request: Request) -> Result<Respon
     let after = position(&shared, asked.param("after")).await?;
     if peer.read_to != Some(after) || peer.read_at.is_none_or(|at| at.saturating_add(NOTED_S) <= crate::now()) {
         shared.house.federation.store.note_read(peer.node, after, crate::now()).await?;
+    }
+    if let Some(text) = asked.param("has") {
+        let marks = feed::read_marks(text)
+            .ok_or(Refusal::Bad("has is base64url of 4 octets for each of 500 segments at most"))?;
+        shared.house.federation.store.note_said(peer.node, marks);
     }
     let until = Instant::now() + wait;
     // Without a free place the answer comes at once, as from a node that does not wait.

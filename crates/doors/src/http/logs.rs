@@ -35,12 +35,7 @@ pub(super) async fn segment(
         _ => return Err(Refusal::Bad("a place is two numbers")),
     };
     let octets = shared.house.federation.store.segment(node(&origin)?, at).await?;
-    Ok(packed(
-        &asked,
-        tagged(&asked, "application/octet-stream", "private, max-age=31536000, immutable", &octets),
-        octets,
-    )
-    .await)
+    Ok(packed(&asked, tagged(&asked, None, "private, max-age=31536000, immutable", &octets), octets).await)
 }
 
 /// `GET /fed/v1/log/{origin}?from=E.S&max_bytes=`: at least one segment, however long it is.
@@ -76,7 +71,7 @@ pub(super) async fn heads(State(shared): Door, request: Request) -> Result<Respo
     let (_, _, asked) = shared.peer(request, 0).await?;
     let heads = Heads { heads: shared.house.federation.store.heads().await? };
     let json = serde_json::to_vec(&heads).map_err(|error| Refusal::Trouble(error.to_string()))?;
-    Ok(packed(&asked, tagged(&asked, "application/json", "private, no-cache", &json), json).await)
+    Ok(packed(&asked, tagged(&asked, Some("application/json"), "private, no-cache", &json), json).await)
 }
 
 /// `POST /fed/v1/proofs`: two headers that their origin should not both have signed.
@@ -103,8 +98,8 @@ fn position(text: &str) -> Option<Position> {
     Some(Position { epoch: epoch.parse().ok()?, segno: segno.parse().ok()? })
 }
 
-/// The head of an answer with a strong ETag, or 304 where the asker has it.
-fn tagged(asked: &Asked, media: &'static str, cache: &'static str, octets: &[u8]) -> Response {
+/// The head of an answer with a strong ETag, or 304 where the asker has it. Octets of no other kind need no media type (RFC 9110 §8.3).
+fn tagged(asked: &Asked, media: Option<&'static str>, cache: &'static str, octets: &[u8]) -> Response {
     // Other octets go over the wire where they are packed.
     let form = if takes_gzip(asked) { "-gzip" } else { "" };
     // Half of a hash is enough to tell bodies of one segment apart, and this goes out with each.
@@ -114,7 +109,11 @@ fn tagged(asked: &Asked, media: &'static str, cache: &'static str, octets: &[u8]
     if same {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, [(header::CONTENT_TYPE, media)]).into_response()
+    let mut answer = headers.into_response();
+    if let Some(media) = media {
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    }
+    answer
 }
 
 /// Whether whoever sent this `If-None-Match` has what the tag is of (RFC 9110 §13.1.2).

@@ -5,6 +5,7 @@
 //! between nodes, and counts.
 
 mod charts;
+mod fields;
 mod judge;
 mod liars;
 mod log;
@@ -23,6 +24,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use sm2tp_federation::keys::NodeKey;
 
+use self::fields::Fields;
 use self::judge::Judge;
 use self::liars::Lie;
 use self::people::{Census, People};
@@ -140,10 +142,12 @@ struct Spread {
     median_s: u64,
     p99_s: u64,
     most_s: u64,
+    /// The same from when the first event of a segment could leave.
+    event_most_s: u64,
 }
 
 /// A day, in megabytes.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Octets {
     received_mean: f64,
     /// Of it: headers of segments that were known already, and lines of heads.
@@ -153,6 +157,7 @@ struct Octets {
     sent_most: f64,
     /// Fields of HTTP, beside the others.
     http_mean: f64,
+    fields: Fields,
     events_day: f64,
     segments_day: f64,
     parked_events: u64,
@@ -275,11 +280,13 @@ fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Fig
     let at_the_end = watch.quarantined(world);
     let right = at_the_end.iter().filter(|(_, of)| watch.honest <= *of).count();
     let (spread, spread_s) = spread(world, end);
-    let days = args.days.max(1) as f64;
+    let days = args.days.saturating_sub(args.warm_up).max(1) as f64;
+    let counted_from = START + args.warm_up * DAY_S;
+    let counted = || world.logs.sealed.iter().filter(|sealed| counted_from <= sealed.header.header().sealed_at());
     let mb = |octets: u64| octets as f64 / days / 1e6;
     let received: Vec<f64> = world.readers.iter().map(|reader| mb(reader.traffic.received)).collect();
     let mean = |all: &mut dyn Iterator<Item = f64>| all.sum::<f64>() / world.readers.len() as f64;
-    let events: usize = world.logs.sealed.iter().map(|sealed| sealed.events.len()).sum();
+    let events: usize = counted().map(|sealed| sealed.events.len()).sum();
     Figures {
         seed: args.seed,
         nodes: args.nodes,
@@ -314,8 +321,9 @@ fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Fig
             received_most: received.iter().copied().fold(0.0, f64::max),
             sent_most: world.readers.iter().map(|reader| mb(reader.traffic.sent)).fold(0.0, f64::max),
             http_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.http))),
+            fields: Fields::new(),
             events_day: events as f64 / days,
-            segments_day: world.logs.sealed.len() as f64 / days,
+            segments_day: counted().count() as f64 / days,
             parked_events: world.readers.iter().map(|reader| reader.traffic.parked_events).sum(),
         },
         weeks: watch.weeks.clone(),
@@ -335,7 +343,16 @@ fn spread(world: &World, end: u64) -> (Spread, Vec<u64>) {
     times.sort_unstable();
     let at = |percent: usize| times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
     let segments = world.logs.sealed.iter().filter(old).count();
-    let spread = Spread { segments, everywhere: times.len(), median_s: at(50), p99_s: at(99), most_s: at(100) };
+    let all = |sealed: &&log::Sealed| sealed.holders as usize == world.readers.len();
+    let waited = world.logs.sealed.iter().filter(old).filter(all).map(|sealed| sealed.last_at - sealed.since);
+    let spread = Spread {
+        segments,
+        everywhere: times.len(),
+        median_s: at(50),
+        p99_s: at(99),
+        most_s: at(100),
+        event_most_s: waited.max().unwrap_or(0),
+    };
     (spread, times)
 }
 
@@ -386,9 +403,9 @@ impl Figures {
         let _ = writeln!(
             text,
             "quarantines: liars {} of {}; honest origins {} at some time, {} at the end; a month doubted: liars {}, honest {}\n\
-             spread: {} of {} segments everywhere; median {}, 99 % {}, most {}\n\
+             spread: {} of {} segments everywhere; median {}, 99 % {}, most {}; with the wait for the seal, most {}\n\
              octets a day: {:.2} MB received (headers of what was known {:.2}, heads {:.2}), {:.2} by the busiest, {:.2} sent by the busiest; \
-             HTTP fields {:.2} more; parked {} events",
+             fields of HTTP {:.2} more, {:.2} in all; parked {} events",
             quarantines.right,
             quarantines.right_of,
             quarantines.wrong,
@@ -400,12 +417,14 @@ impl Figures {
             super::time(spread.median_s),
             super::time(spread.p99_s),
             super::time(spread.most_s),
+            super::time(spread.event_most_s),
             octets.received_mean,
             octets.known_mean,
             octets.heads_mean,
             octets.received_most,
             octets.sent_most,
             octets.http_mean,
+            octets.received_mean + octets.http_mean,
             octets.parked_events,
         );
         text

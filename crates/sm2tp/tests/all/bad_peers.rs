@@ -277,7 +277,8 @@ fn a_feed_without_an_end_is_left_after_some_pages_and_others_have_their_turn() {
     peer.befriends(&node);
     // Read to its end once: on a slow machine the first contact would else go on into the feed without one.
     wait_until("its event is there", LONG, || events(&node, &peer) == 1 && peer.seen_by(&node)["lag_s"].is_u64());
-    let headers = vec![*one.header.header(); 20];
+    // So many that the next page is asked for at once.
+    let headers = vec![*one.header.header(); 120];
     peer.answers("/fed/v1/feed", Answer::Treadmill(headers));
     wait_until("it is read over and over", LONG, || 40 <= peer.asked("/fed/v1/feed"));
     goes_on(&node);

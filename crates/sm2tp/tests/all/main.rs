@@ -51,6 +51,7 @@ mod milter;
 mod mta;
 mod names;
 mod node;
+mod octets;
 mod opensmtpd;
 mod other_mtas;
 mod outward;

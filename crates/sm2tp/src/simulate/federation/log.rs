@@ -25,6 +25,8 @@ pub(super) struct Sealed {
     pub octets: u64,
     /// Sequence numbers and records, as a reader found them.
     pub events: Vec<(u64, Record)>,
+    /// When its first event could leave.
+    pub since: u64,
     /// Nodes that have it, and when the last of them got it.
     pub holders: u32,
     pub last_at: u64,
@@ -103,7 +105,7 @@ impl Logs {
         by.log.push(number);
         let octets = packed(&sealed.encode());
         let place = sealing.position.segno;
-        self.sealed.push(Sealed { header, origin, place, head, octets, events, holders: 1, last_at: now });
+        self.sealed.push(Sealed { header, origin, place, head, octets, events, since: now, holders: 1, last_at: now });
         number
     }
 }

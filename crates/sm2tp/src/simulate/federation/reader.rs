@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use sm2tp_federation::chain::{self, Known, Step};
-use sm2tp_federation::feed::heads_days;
+use sm2tp_federation::feed::{MARKS_MAX, heads_days};
 use sm2tp_federation::header::HEADER_OCTETS;
 use sm2tp_federation::quota::{self, Quota, QuotaLimits, Usage};
 use sm2tp_store::federated::History;
 
+use super::fields::Fields;
 use super::log::Logs;
 
 /// One node's copy.
-#[derive(Default)]
 pub(super) struct Reader {
     pub links: Vec<Link>,
     /// How many segments of each origin it has, from the first on.
@@ -21,11 +21,14 @@ pub(super) struct Reader {
     feed_from: u64,
     /// Segments that a peer was seen to hold since it asked last: it need not be told of them.
     held_by: HashMap<usize, HashSet<u32>>,
+    /// Segments that a peer said it has, the newest question first.
+    said_by: HashMap<usize, VecDeque<HashSet<u32>>>,
     /// What is kept of each origin, for its quota; not kept by nodes that only relay.
     histories: Option<BTreeMap<usize, History>>,
     /// Origins over their quota, until when (unix seconds).
     parked: BTreeMap<usize, u64>,
     pub traffic: Traffic,
+    fields: Fields,
 }
 
 /// The way to one peer.
@@ -33,6 +36,10 @@ pub(super) struct Reader {
 pub(super) struct Link {
     pub peer: usize,
     cursor: u64,
+    /// What the peer had read of this node's feed when it asked last but one: it has confirmed that by asking on.
+    confirmed: u64,
+    /// Up to where in this node's feed the peer was told what it has.
+    told: Option<u64>,
 }
 
 /// Octets of headers and segments, and of the HTTP around them; and what was not taken.
@@ -50,9 +57,20 @@ pub(super) struct Traffic {
 impl Reader {
     /// `judges`: whether it keeps what quotas need.
     pub(super) fn new(peers: &[usize], judges: Judges) -> Self {
-        let links = peers.iter().map(|peer| Link { peer: *peer, cursor: 0 }).collect();
+        let links = peers.iter().map(|peer| Link { peer: *peer, cursor: 0, confirmed: 0, told: None }).collect();
         let histories = (judges == Judges::Yes).then(BTreeMap::new);
-        Self { links, histories, ..Self::default() }
+        Self {
+            links,
+            taken: Vec::new(),
+            feed: VecDeque::new(),
+            feed_from: 0,
+            held_by: HashMap::new(),
+            said_by: HashMap::new(),
+            histories,
+            parked: BTreeMap::new(),
+            traffic: Traffic::default(),
+            fields: Fields::new(),
+        }
     }
 
     fn taken(&self, origin: usize) -> u32 {
@@ -106,6 +124,29 @@ impl Reader {
         self.feed_from + self.feed.len() as u64
     }
 
+    /// What a peer, which has confirmed a part of our feed, need not tell: as `Federated::marks_for`.
+    fn marks_for(&mut self, link: usize) -> HashSet<u32> {
+        let newest = self.newest();
+        let Link { peer, confirmed, told, .. } = self.links[link];
+        self.links[link].told = Some(newest);
+        let Some(told) = told else { return HashSet::new() };
+        let from = usize::try_from(told.max(confirmed).saturating_sub(self.feed_from)).unwrap_or(usize::MAX);
+        let named = self.held_by.get(&peer);
+        let fresh = self.feed.iter().skip(from).filter(|(segment, by)| {
+            by.is_some_and(|by| by != peer) && !named.is_some_and(|named| named.contains(segment))
+        });
+        fresh.map(|(segment, _)| *segment).take(MARKS_MAX).collect()
+    }
+
+    /// What the asker has, as it says: kept of its last questions, because a segment may come here later.
+    fn note_said(&mut self, asker: usize, marks: HashSet<u32>) {
+        if !marks.is_empty() {
+            let said = self.said_by.entry(asker).or_default();
+            said.truncate(QUESTIONS_KEPT - 1);
+            said.push_front(marks);
+        }
+    }
+
     /// Whether this origin may tell so much more today.
     fn quota(&self, logs: &Logs, segment: u32, limits: &QuotaLimits) -> Quota {
         let Some(histories) = &self.histories else { return Quota::Take };
@@ -138,13 +179,21 @@ pub(super) fn pull(
     limits: &QuotaLimits,
     now: u64,
 ) -> Vec<u32> {
-    let Link { peer, cursor } = readers[reader].links[link];
+    let Link { peer, cursor, .. } = readers[reader].links[link];
+    let marks = readers[reader].marks_for(link);
+    let marks_said = marks.len();
+    readers[peer].note_said(reader, marks);
     let from = usize::try_from(cursor.saturating_sub(readers[peer].feed_from)).unwrap_or(usize::MAX);
     // Nobody is told what he brought, or was seen to hold.
     let held = readers[peer].held_by.remove(&reader).unwrap_or_default();
-    let is_new = |(segment, by): &&(u32, Option<usize>)| *by != Some(reader) && !held.contains(segment);
+    let said = readers[peer].said_by.get(&reader);
+    let is_said = |segment: &u32| said.is_some_and(|said| said.iter().any(|marks| marks.contains(segment)));
+    let is_new =
+        |(segment, by): &&(u32, Option<usize>)| *by != Some(reader) && !held.contains(segment) && !is_said(segment);
     let entries: Vec<u32> = readers[peer].feed.iter().skip(from).filter(is_new).map(|(segment, _)| *segment).collect();
     let mut octets = entries.len() as u64 * ENTRY_OCTETS;
+    let fields = readers[reader].fields.poll(marks_said, octets);
+    readers[reader].traffic.http += fields;
     let mut took = Vec::new();
     for segment in entries {
         let (origin, place) = (logs.sealed[segment as usize].origin, logs.sealed[segment as usize].place);
@@ -158,16 +207,22 @@ pub(super) fn pull(
             if !takes(&mut readers[reader], logs, segment, limits, now) {
                 break;
             }
-            octets += logs.sealed[segment as usize].octets;
+            let packed = logs.sealed[segment as usize].octets;
+            octets += packed;
+            let fields = readers[reader].fields.fetch(next, packed);
+            readers[reader].traffic.http += fields;
             readers[reader].keep(logs, segment, peer);
             let sealed = &mut logs.sealed[segment as usize];
             (sealed.holders, sealed.last_at) = (sealed.holders + 1, now);
             took.push(segment);
         }
     }
-    readers[reader].links[link].cursor = readers[peer].newest();
+    let newest = readers[peer].newest();
+    readers[reader].links[link].cursor = newest;
+    if let Some(back) = readers[peer].links.iter_mut().find(|back| back.peer == reader) {
+        back.confirmed = cursor;
+    }
     readers[reader].traffic.received += octets;
-    readers[reader].traffic.http += POLL_OCTETS + took.len() as u64 * FETCH_OCTETS;
     readers[peer].traffic.sent += octets;
     took
 }
@@ -203,13 +258,10 @@ fn now_day(at: u64) -> u64 {
     at / 86_400
 }
 
-/// A poll that brings nothing: whether the descriptor is another, and the feed, with all fields of HTTP, as two nodes on one machine
-/// sent them to each other (counted by a proxy between them, without TLS).
-const POLL_OCTETS: u64 = 940;
 /// A header in a feed, with its number.
 const ENTRY_OCTETS: u64 = HEADER_OCTETS as u64 + 8;
-/// Fields of a request for a segment, as a node signs it (483), and of its answer, counted likewise.
-const FETCH_OCTETS: u64 = 737;
 /// A line of `/heads`, packed: mostly the key and the hash.
 const HEAD_OCTETS: u64 = 90;
 const PARKED_S: u64 = 3600;
+/// As a node keeps them.
+const QUESTIONS_KEPT: usize = 3;

@@ -190,8 +190,8 @@ impl Sender {
         self.open.extend(records.into_iter().map(|record| (now, record)));
     }
 
-    /// What is to be sealed now.
-    pub(super) fn publish(&mut self, judge: &Judge, rules: &SealRules, now: u64) -> Option<Vec<Record>> {
+    /// What is to be sealed now, and since when the first of it waits.
+    pub(super) fn publish(&mut self, judge: &Judge, rules: &SealRules, now: u64) -> Option<(u64, Vec<Record>)> {
         let (due, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|event| event.due <= now);
         self.waiting = waiting;
         let due: Vec<Waiting> = due;
@@ -216,7 +216,7 @@ impl Sender {
         let oldest_at = self.open.first().map_or(now, |(at, _)| *at);
         let count = self.open.len().min(COUNT_MAX as usize);
         let seals = publish::should_seal(u32::try_from(count).unwrap_or(u32::MAX), oldest_at, now, rules);
-        seals.then(|| self.open.drain(..count).map(|(_, record)| record).collect())
+        seals.then(|| (oldest_at, self.open.drain(..count).map(|(_, record)| record).collect()))
     }
 
     fn decide(&self, address: u32, judge: &Judge, round: &Round<'_>, chance: f64) -> Decision {

@@ -16,7 +16,7 @@ use super::judge::Judge;
 use super::liars::Liar;
 use super::log::Logs;
 use super::people::People;
-use super::reader::{self, Judges, Reader};
+use super::reader::{self, Judges, Reader, Traffic};
 use super::sender::{Outage, Round, Sender};
 use super::{FederationArgs, START};
 
@@ -195,8 +195,8 @@ impl World {
         let silent = Judge::default();
         let judge = self.judges.get(node).unwrap_or(&silent);
         let rules = self.seal.among(self.logs.origins.len());
-        if let Some(records) = self.senders[node].publish(judge, &rules, now) {
-            self.seal(node, &records, now);
+        if let Some((since, records)) = self.senders[node].publish(judge, &rules, now) {
+            self.seal(node, &records, since, now);
         }
     }
 
@@ -217,8 +217,9 @@ impl World {
         }
     }
 
-    fn seal(&mut self, node: usize, records: &[Record], now: u64) {
+    fn seal(&mut self, node: usize, records: &[Record], since: u64, now: u64) {
         let segment = self.logs.seal(self.identity[node], records, now);
+        self.logs.sealed[segment as usize].since = since;
         self.readers[node].keep_own(&self.logs, segment);
     }
 
@@ -242,10 +243,15 @@ impl World {
 
     /// Events about nobody, where only their way is looked at.
     fn invent(&mut self, node: usize, now: u64) {
+        // Not all in one hour, or all would seal in one hour for ever.
+        if now < START + node as u64 % 24 * 3600 {
+            return;
+        }
         let count = self.dice.times(self.events_day / 24.0);
         let mut record = || {
             let mut tag = [0; 16];
             tag[..8].copy_from_slice(&self.dice.next().to_be_bytes());
+            tag[8..].copy_from_slice(&self.dice.next().to_be_bytes());
             Record::about(Class::HARD, Source(1), Tag(tag), now)
         };
         let records = (0..count).map(|_| record()).collect();
@@ -254,6 +260,9 @@ impl World {
 
     /// What happens once a day.
     fn day(&mut self, now: u64) {
+        if now == self.trouble.count_from {
+            self.readers.iter_mut().for_each(|reader| reader.traffic = Traffic::default());
+        }
         for node in 0..self.readers.len() {
             if self.dice.happens(self.trouble.churn) {
                 self.down_until[node] = now + 86_400;

@@ -1,0 +1,69 @@
+//! The fields of HTTP around what nodes ask each other, written out as a node and its library write them: the signature is the real one.
+//! `tests/all/octets.rs` holds them to what two nodes send through a proxy that counts.
+
+use ed25519_dalek::SigningKey;
+use serde::Serialize;
+use sm2tp_federation::request::{self, RequestParts, SignatureTerm};
+
+/// Octets of requests and answers, fields and line ends; without path, host, and digits of a length, which are added for each.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Fields {
+    asked_node: u64,
+    asked: u64,
+    same: u64,
+    feed: u64,
+    segment: u64,
+}
+
+impl Fields {
+    pub(super) fn new() -> Self {
+        let octets = |text: &str| text.len() as u64;
+        let rest = "accept: */*\r\naccept-encoding: gzip\r\nhost: \r\n\r\n";
+        let parts = RequestParts { method: "GET", authority: HOST, path: "/", query: "", body: &[] };
+        let nonce = "n".repeat(NONCE_OCTETS);
+        let term = SignatureTerm { created: super::START, expires: super::START + 60, nonce: &nonce };
+        let signed =
+            request::sign(&SigningKey::from_bytes(&[1; 32]), &parts, &term).expect("a request as nodes sign it");
+        let signature = format!("signature-input: {}\r\nsignature: {}\r\n", signed.signature_input, signed.signature);
+        let date = "date: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n";
+        Self {
+            asked_node: octets("GET  HTTP/1.1\r\nif-none-match: \"10\"\r\n") + octets(rest),
+            asked: octets("GET  HTTP/1.1\r\n") + octets(&signature) + octets(rest),
+            same: octets("HTTP/1.1 304 Not Modified\r\netag: \"10\"\r\ncache-control: no-cache\r\n") + octets(date),
+            feed: octets(
+                "HTTP/1.1 200 OK\r\nsm2tp-cursor: \r\ncontent-type: application/octet-stream\r\ncache-control: no-store\r\ncontent-length: \r\n",
+            ) + octets(date),
+            segment: octets(
+                "HTTP/1.1 200 OK\r\netag: \"0123456789012345678901-gzip\"\r\ncache-control: private, max-age=31536000, immutable\r\nvary: accept-encoding\r\ncontent-encoding: gzip\r\ncontent-length: \r\n",
+            ) + octets(date),
+        }
+    }
+
+    /// A question for a feed, its answer of so many octets, and of each twelfth whether the descriptor is another one, which it is not.
+    pub(super) fn poll(&self, marks: usize, octets: u64) -> u64 {
+        let node = (self.asked_node + self.same + (NODE.len() + HOST.len()) as u64) / DESCRIPTOR_EVERY;
+        let has = if marks == 0 { 0 } else { "&has=".len() + (marks * 4 * 4).div_ceil(3) };
+        node + self.asked + self.feed + (FEED.len() + has + HOST.len() + CURSOR.len()) as u64 + digits(octets)
+    }
+
+    /// A question for a segment and what stands around it.
+    pub(super) fn fetch(&self, segno: u32, octets: u64) -> u64 {
+        self.asked + self.segment + (LOG.len() + HOST.len()) as u64 + digits(u64::from(segno)) + digits(octets)
+    }
+}
+
+fn digits(number: u64) -> u64 {
+    u64::from(number.checked_ilog10().unwrap_or(0) + 1)
+}
+
+/// Contacts of which one asks for the descriptor.
+const DESCRIPTOR_EVERY: u64 = 12;
+/// A name of usual length.
+const HOST: &str = "relay.example.org";
+const NODE: &str = "/fed/v1/node";
+const CURSOR: &str = "01234567-0123-0123-0123-012345678901:123456";
+const FEED: &str = "/fed/v1/feed?after=01234567-0123-0123-0123-012345678901:123456&limit=1000";
+/// Without the number of the segment.
+const LOG: &str = "/fed/v1/log/0123456789012345678901234567890123456789012/0/";
+/// Nine random octets in base64url.
+const NONCE_OCTETS: usize = 12;
