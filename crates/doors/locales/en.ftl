@@ -34,6 +34,7 @@ queue = Queue
 lane-normal = On its way
 lane-slow = Slow lane
 lane-held = Waiting for a person
+lane-any = all
 oldest = Oldest mail
 outbox = Results not counted yet
 stopped = Stopped before sending
@@ -435,6 +436,22 @@ waits-because = Why it waits
 note-held = held by a person
 note-let-go = released: other nodes do not doubt the address any more
 note-released = released by a person
+stage-connect = when we connected
+stage-ehlo = when we greeted
+stage-starttls = when we asked for encryption
+stage-mail = when we named the sender
+stage-rcpt = when we named the recipient
+stage-data = before the message
+stage-eod = after the message
+stage-dsn = later, in a report
+note-federated = { $n ->
+    [one] { $shown } other node reports this address as dead
+    *[other] { $shown } other nodes report this address as dead
+    }
+note-federated-domain = { $n ->
+    [one] { $shown } other node reports its domain as dead
+    *[other] { $shown } other nodes report its domain as dead
+    }
 note-sender-blocked = its sender is blocked
 next-page = Next page
 all-these = All of these
@@ -681,8 +698,12 @@ show = Show
 figures-all = Mail that came to an end, and mail that was stopped
 as-table = The same as a table
 figures-providers = Delivered, by provider and day
+figures-of-providers = Over weeks, and as a curve
 figures-none = Nothing was sent to a known provider in this time.
-of-mails = of { $n } mails
+of-mails = { $n ->
+    [one] of { $shown } mail
+    *[other] of { $shown } mails
+    }
 span-days = { $n ->
     [one] { $shown } day
     *[other] { $shown } days
@@ -918,3 +939,70 @@ start-test = Send yourself a test mail
 settings-own = Set on the pages or by command
 settings-own-none = Nothing is set for an organisation or a login.
 source-database = the database
+
+## What a change was about, in the audit log (control/line.rs)
+about-name = { $name }
+about-of = { $name }: { $what }
+about-and = { $before }, { $next }
+about-recipient = { $tag } at { $domain }
+about-no-tag = somebody at { $domain }
+about-no-address = no address
+about-an-address = an address
+about-stream-only = { $recipient }, { $stream } only
+about-entries = { $count } entries, { $from }
+about-results = { $count } results, { $from }
+about-logins = { $count } logins
+about-mail = mail { $mail }
+about-all-mail = all mail
+about-mail-for = all mail for { $domain }
+about-mail-in = all mail, { $lane }
+about-mail-for-in = all mail for { $domain }, { $lane }
+about-slow = { $name }: slow
+about-block = { $name }: blocked
+about-released = { $name }: released, { $was }, { $waiting }
+about-mended = the cause is removed
+about-normal = nothing was wrong
+about-keep = held mail goes on waiting
+about-send = held mail goes
+about-drop = held mail is removed
+about-announced = { $name }: { $count } recipients until { $until }
+about-domains = domains { $domains }
+about-stream = { $stream } mail
+about-return-path = return path: { $to }
+about-sender = the sender’s
+about-node = this node’s
+about-unsubscribe = unsubscribing by one click: { $is }
+about-on = on
+about-off = off
+about-contact = another contact
+about-no-contact = no contact
+about-as-node = as the node has it
+about-setting = { $name } = { $value }
+about-limit = { $name }: { $value }
+about-unlimited = { $name }: no limit
+about-addresses = addresses: { $count }
+about-own-addresses = its own addresses only
+about-all-addresses = all addresses of the organisation
+about-person = { $name }: { $role }
+about-person-of = { $name }: { $role } ({ $org })
+about-weight = weight { $weight }
+about-read = it is read
+about-unread = it is not read
+about-taken = what waited comes in
+about-forgiven = forgiven
+about-note = { $name }: { $note }
+about-log-key = a new log key in { $seconds } s
+about-revoked = the log key is revoked
+about-revoked-after = the log key is revoked after { $segment }
+about-tag-key = a new tag key in { $seconds } s
+about-founded = a federation is founded
+about-joined = the federation of tag key { $key } is joined
+about-key-to = the node key goes to { $file }
+about-key-from = the node key comes from { $file }
+about-descriptor = a signed descriptor
+about-selector = { $domain } { $selector }
+about-selectors = { $domain }, next selectors
+about-token = { $name }: { $role }, { $scopes }
+about-verdict = { $name }: { $verdict }
+about-believe = believed
+about-forget = its refusals are forgotten

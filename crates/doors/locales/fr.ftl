@@ -34,6 +34,7 @@ queue = File d’attente
 lane-normal = En route
 lane-slow = File lente
 lane-held = En attente d’une décision
+lane-any = toutes
 oldest = Message le plus ancien
 outbox = Résultats pas encore comptés
 stopped = Bloqués avant l’envoi
@@ -42,7 +43,7 @@ stop-own-hard = Adresse déjà connue comme inexistante
 stop-imported = Déjà revenue ailleurs : liste importée
 stop-own-soft = Échecs répétés depuis ce nœud
 stop-federated = Signalée comme inexistante par d’autres nœuds
-stop-listed = Mise à la main sur la liste d’exclusion
+stop-listed = Mise à la main sur la liste de blocage
 stop-opted-out = La personne ne veut plus de messages de cet expéditeur
 light = Rejets réels
 light-none = Trop peu d’envois pour juger
@@ -435,6 +436,22 @@ waits-because = Pourquoi il attend
 note-held = retenu par une personne
 note-let-go = libéré : les autres nœuds ne doutent plus de l’adresse
 note-released = libéré par une personne
+stage-connect = à la connexion
+stage-ehlo = aux salutations
+stage-starttls = à la demande de chiffrement
+stage-mail = au nom de l’expéditeur
+stage-rcpt = au nom du destinataire
+stage-data = avant le message
+stage-eod = après le message
+stage-dsn = plus tard, par un avis
+note-federated = { $n ->
+    [one] { $shown } autre nœud dit cette adresse inexistante
+    *[other] { $shown } autres nœuds disent cette adresse inexistante
+    }
+note-federated-domain = { $n ->
+    [one] { $shown } autre nœud dit son domaine inexistant
+    *[other] { $shown } autres nœuds disent son domaine inexistant
+    }
 note-sender-blocked = son émetteur est bloqué
 next-page = Page suivante
 all-these = Tous ceux-ci
@@ -570,7 +587,7 @@ did-queue-hold = a retenu des messages
 did-queue-release = a libéré des messages retenus
 did-queue-drop = a supprimé des messages de la file
 did-erase = a effacé ce qui est gardé d’une adresse
-did-suppress-add = a mis une adresse sur la liste d’exclusion
+did-suppress-add = a mis une adresse sur la liste de blocage
 did-suppress-allow = a mis une adresse sur la liste d’autorisation
 did-suppress-remove = a retiré une adresse des listes
 did-suppress-confirm = a demandé son accord à un destinataire
@@ -681,8 +698,12 @@ show = Afficher
 figures-all = Messages menés à terme, et messages bloqués
 as-table = Les mêmes chiffres en tableau
 figures-providers = Remis, par fournisseur et par jour
+figures-of-providers = Sur des semaines, et en courbe
 figures-none = Rien n’a été envoyé à un fournisseur connu pendant cette période.
-of-mails = sur { $n } messages
+of-mails = { $n ->
+    [one] sur { $shown } message
+    *[other] sur { $shown } messages
+    }
 span-days = { $n ->
     [one] { $shown } jour
     *[other] { $shown } jours
@@ -918,3 +939,70 @@ start-test = S’envoyer un message d’essai
 settings-own = Fixé sur les pages ou par une commande
 settings-own-none = Rien n’est fixé pour une organisation ou un identifiant.
 source-database = la base de données
+
+## What a change was about, in the audit log (control/line.rs)
+about-name = { $name }
+about-of = { $name } : { $what }
+about-and = { $before }, { $next }
+about-recipient = { $tag } chez { $domain }
+about-no-tag = quelqu’un chez { $domain }
+about-no-address = pas une adresse
+about-an-address = une adresse
+about-stream-only = { $recipient }, courrier { $stream } seulement
+about-entries = entrées : { $count }, { $from }
+about-results = résultats : { $count }, { $from }
+about-logins = identifiants : { $count }
+about-mail = message { $mail }
+about-all-mail = tous les messages
+about-mail-for = tous les messages pour { $domain }
+about-mail-in = tous les messages, { $lane }
+about-mail-for-in = tous les messages pour { $domain }, { $lane }
+about-slow = { $name } : ralenti
+about-block = { $name } : bloqué
+about-released = { $name } : débloqué, { $was }, { $waiting }
+about-mended = la cause est réglée
+about-normal = tout était en ordre
+about-keep = ce qui est retenu attend encore
+about-send = ce qui est retenu part
+about-drop = ce qui est retenu est supprimé
+about-announced = { $name } : { $count } destinataires jusqu’au { $until }
+about-domains = domaines { $domains }
+about-stream = courrier { $stream }
+about-return-path = adresse de retour : { $to }
+about-sender = celle de l’émetteur
+about-node = celle de ce nœud
+about-unsubscribe = désinscription en un clic : { $is }
+about-on = oui
+about-off = non
+about-contact = un autre contact
+about-no-contact = pas de contact
+about-as-node = comme le nœud
+about-setting = { $name } = { $value }
+about-limit = { $name } : { $value }
+about-unlimited = { $name } : sans limite
+about-addresses = adresses : { $count }
+about-own-addresses = ses propres adresses seulement
+about-all-addresses = toutes les adresses de l’organisation
+about-person = { $name } : { $role }
+about-person-of = { $name } : { $role } ({ $org })
+about-weight = poids { $weight }
+about-read = on le lit
+about-unread = on ne le lit pas
+about-taken = ce qui attendait entre
+about-forgiven = pardonné
+about-note = { $name } : { $note }
+about-log-key = une nouvelle clé de journal dans { $seconds } s
+about-revoked = la clé de journal est révoquée
+about-revoked-after = la clé de journal est révoquée après { $segment }
+about-tag-key = une nouvelle clé d’empreintes dans { $seconds } s
+about-founded = une fédération est fondée
+about-joined = le nœud rejoint la fédération de la clé d’empreintes { $key }
+about-key-to = la clé du nœud part dans { $file }
+about-key-from = la clé du nœud vient de { $file }
+about-descriptor = un descripteur signé
+about-selector = { $domain } { $selector }
+about-selectors = { $domain }, sélecteurs suivants
+about-token = { $name } : { $role }, { $scopes }
+about-verdict = { $name } : { $verdict }
+about-believe = cru
+about-forget = ses refus sont oubliés

@@ -15,12 +15,13 @@ use sm2tp_rules::Stream;
 use sm2tp_rules::alerts::{self, Finding, Limits, Part, Turn};
 use sm2tp_store::alerts::{Alerts, Due, Message, Refused};
 use sm2tp_store::spool::{NewMail, NewRecipient};
-use sm2tp_store::{LedgerError, SpoolError};
+use sm2tp_store::{LedgerError, Phrase, SpoolError};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::webhook::NotTaken;
 pub use self::webhook::{Secret, SecretError};
 use crate::smtp::Onward;
 use crate::tls::Certificates;
@@ -67,6 +68,9 @@ pub(crate) struct Tried {
     pub target: String,
     pub ok: bool,
     pub said: String,
+    /// The same by key and values, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<serde_json::Value>,
 }
 
 /// Why an alert could not be made or sent now. It is tried again at the next look.
@@ -94,6 +98,11 @@ impl Alerting {
 /// What is wrong, in one line.
 pub(crate) fn finding_title(finding: &Finding, opened_at: u64, language: Language) -> String {
     words::title(&Part { turn: Turn::Opened, opened_at, finding: finding.clone() }, language)
+}
+
+/// What it is, and what a person can do.
+pub(crate) fn finding_advice(finding: &Finding, language: Language) -> (String, String) {
+    words::advice(finding, language)
 }
 
 /// Looks and mails until the node stops.
@@ -142,14 +151,14 @@ pub(crate) async fn test(house: &House, onward: &Onward) -> Result<Vec<Tried>, A
     mail_out(house, onward, &message).await?;
     for address in &alerting.targets.mail {
         let said = "queued".to_owned();
-        tried.push(Tried { target: format!("mail to somebody at {}", address.domain()), ok: true, said });
+        tried.push(Tried { target: format!("mail to somebody at {}", address.domain()), ok: true, said, reason: None });
     }
     for webhook in &alerting.targets.webhooks {
-        let (ok, said) = match call(house, webhook, &message).await {
-            Ok(()) => (true, "taken".to_owned()),
+        let (ok, Phrase { text: said, reason }) = match call(house, webhook, &message).await {
+            Ok(()) => (true, "taken".into()),
             Err(refused) => (false, refused.why),
         };
-        tried.push(Tried { target: webhook.url.clone(), ok, said });
+        tried.push(Tried { target: webhook.url.clone(), ok, said, reason });
     }
     Ok(tried)
 }
@@ -222,7 +231,7 @@ async fn due(house: &House) -> Result<(), AlertError> {
                     tracing::warn!(
                         url = webhook.url,
                         failed = due.failed + 1,
-                        why = refused.why,
+                        why = %refused.why,
                         "a webhook took no alert"
                     );
                 }
@@ -237,8 +246,7 @@ async fn due(house: &House) -> Result<(), AlertError> {
     }
     // What the configuration does not name any more is not called any more.
     for due in due.iter().filter(|due| alerting.targets.webhooks.iter().all(|webhook| webhook.url != due.url)) {
-        let why = "not in [alerts] webhook any more".to_owned();
-        alerting.store.posted(due, Err(Refused { why, for_good: true }), now()).await?;
+        alerting.store.posted(due, Err(webhook::refused(&NotTaken::Unnamed)), now()).await?;
     }
     while let Some(called) = calls.join_next().await {
         called.unwrap_or(Ok(()))?;

@@ -15,7 +15,6 @@ mod refusal;
 pub(crate) mod said;
 mod score;
 mod status;
-pub(crate) mod troubles;
 mod unsubscribe;
 pub(crate) mod words;
 

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sm2tp_store::Phrase;
 
 use crate::http::{Lang, said};
 
@@ -129,6 +131,35 @@ where
     Reason::from(error).pieces(lang, &error.to_string())
 }
 
+/// An error as it is kept: in English, with its reason.
+pub(crate) fn phrase<E: Display>(error: &E) -> Phrase
+where
+    for<'a> Reason: From<&'a E>,
+{
+    Phrase { text: error.to_string(), reason: serde_json::to_value(Reason::from(error)).ok() }
+}
+
+/// A sentence that was kept, with its reason where that is known, as a page in this language shows it.
+pub(crate) fn kept(text: &str, reason: Option<&Value>, lang: Lang) -> Vec<Piece> {
+    let tag = if lang == Lang::En { "" } else { Lang::En.tag() };
+    match reason.and_then(|reason| Reason::deserialize(reason).ok()) {
+        Some(reason) => reason.pieces(lang, text),
+        None if text.is_empty() => Vec::new(),
+        None => vec![Piece { text: text.to_owned(), lang: tag }],
+    }
+}
+
+/// What a change was about, as it is kept: in English, and by key and values. Its words are those of the pages.
+pub(crate) fn words(about: Option<Reason>) -> (String, Option<Value>) {
+    let Some(about) = about else { return Default::default() };
+    (about.rendered(Lang::En).unwrap_or_default(), serde_json::to_value(about).ok())
+}
+
+/// Pieces as a mail has them, which marks no languages.
+pub(crate) fn in_one(pieces: Vec<Piece>) -> String {
+    pieces.into_iter().map(|piece| piece.text).collect()
+}
+
 /// Without our marks: nobody but us says where the machine speaks.
 fn plain(text: &str) -> String {
     text.replace([BEGIN, END], "\u{fffd}")
@@ -156,7 +187,7 @@ const BEGIN: char = '\u{e000}';
 const END: char = '\u{e001}';
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use sm2tp_store::{LedgerError, Refused};
@@ -214,18 +245,23 @@ mod tests {
 
     /// Each key that the tables name, with the names of its values: they stand behind it.
     fn named() -> BTreeMap<String, BTreeSet<String>> {
-        let tables =
-            [include_str!("reason/asked.rs"), include_str!("reason/peers.rs"), include_str!("reason/stored.rs")];
         let own = include_str!("reason.rs").split("#[cfg(test)]").next().unwrap();
+        let tables =
+            [include_str!("reason/asked.rs"), include_str!("reason/peers.rs"), include_str!("reason/stored.rs"), own];
+        named_in(&tables, "not-")
+    }
+
+    /// Keys that begin so in some sources.
+    pub(crate) fn named_in(sources: &[&str], begin: &str) -> BTreeMap<String, BTreeSet<String>> {
         let mut found = BTreeMap::<String, BTreeSet<String>>::new();
-        for source in tables.into_iter().chain([own]) {
-            for rest in source.split("\"not-").skip(1) {
+        for source in sources {
+            for rest in source.split(&format!("\"{begin}")).skip(1) {
                 let (key, rest) = rest.split_once('"').unwrap();
                 let mut names = BTreeSet::new();
                 for call in [".text(\"", ".number(\"", ".time(\"", ".word(\"", ".said(\"", ".because(\""] {
                     names.extend(rest.split(call).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
                 }
-                found.entry(format!("not-{key}")).or_default().extend(names);
+                found.entry(format!("{begin}{key}")).or_default().extend(names);
             }
         }
         found

@@ -21,9 +21,22 @@ pub enum Finding {
     /// The certificate of the SMTP door ends at `at` (unix seconds).
     CertificateEnds { at: u64 },
     /// A peer has not answered since `since` (unix seconds).
-    PeerSilent { peer: String, since: u64, trouble: Option<String> },
+    PeerSilent {
+        peer: String,
+        since: u64,
+        trouble: Option<String>,
+        /// The same by key and values (decision 0081).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<serde_json::Value>,
+    },
     /// A peer answers, and what it says cannot be used.
-    PeerUnusable { peer: String, trouble: String },
+    PeerUnusable {
+        peer: String,
+        trouble: String,
+        /// The same by key and values (decision 0081).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<serde_json::Value>,
+    },
     /// This node delivered to many addresses that an origin calls dead, and knows so many dead: it is not believed.
     OriginQuarantined { origin: String, fingerprint: String, contradicted: u32, agreed: u32 },
     /// An origin signed two segments for one place: nothing more is taken of it.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sm2tp_rules::alerts::{Finding, Incident, Part, Step, Turn, again_s};
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::phrase::Phrase;
 use crate::sql::{self, Row, Sql, SqlError};
 
 /// Incidents and messages, beside the ledger. Clones share it.
@@ -36,7 +37,7 @@ pub struct Due {
 /// What a webhook answered, where it did not take the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    pub why: String,
+    pub why: Phrase,
     /// It says that it will never take any (410), or nobody asks for it any more.
     pub for_good: bool,
 }
@@ -52,6 +53,9 @@ pub struct Posted {
     /// Unix seconds of the next try, or of the last one where there is no other.
     pub at: u64,
     pub why: Option<String>,
+    /// The same by key and values, where it is known ([`Phrase`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<serde_json::Value>,
 }
 
 /// How full a disk is.
@@ -184,7 +188,7 @@ impl Alerts {
             Err(refused) => {
                 let again = again_s(tries).filter(|_| !refused.for_good);
                 let state = if again.is_some() { "waiting" } else { "dead" };
-                (state, now.saturating_add(again.unwrap_or(0)), Some(refused.why))
+                (state, now.saturating_add(again.unwrap_or(0)), Some(refused.why.kept()))
             }
         };
         let (id, url) = (due.message.id, due.url.clone());
@@ -205,13 +209,16 @@ impl Alerts {
         let query = "SELECT alert, url, state, tries, at, why FROM alert_webhook WHERE state <> 'taken' \
             ORDER BY alert DESC LIMIT 100";
         let read = |row: &Row| {
+            let why = row.text_or_null(5)?.map(Phrase::read);
+            let (why, reason) = why.map(|why| (why.text, why.reason)).unzip();
             Ok(Posted {
                 message: row.uint(0)?,
                 url: row.text(1)?.to_owned(),
                 state: row.text(2)?.to_owned(),
                 tries: row.uint(3)?,
                 at: row.uint(4)?,
-                why: row.text_or_null(5)?.map(str::to_owned),
+                why,
+                reason: reason.flatten(),
             })
         };
         self.0.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::phrase::Phrase;
 use crate::sql::{self, Row, SqlError, Value};
 
 /// The list of what people and programs changed. Clones share it.
@@ -26,6 +27,9 @@ pub struct Entry {
     pub org: Option<String>,
     /// What it is about, in a few words without a recipient's address.
     pub about: String,
+    /// The same by key and values, where it is known ([`Phrase`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<serde_json::Value>,
 }
 
 /// A line with its number, by which pages are cut.
@@ -58,7 +62,7 @@ impl Audit {
                     cut(entry.by).into(),
                     entry.what.into(),
                     entry.org.map_or(Value::Null, Value::Text),
-                    cut(entry.about).into(),
+                    Phrase { text: cut(entry.about), reason: entry.reason }.kept().into(),
                 ];
                 let id = sql::first(sql, insert, &values, |row| row.uint(0))?.unwrap_or(0);
                 let forget = "DELETE FROM audit WHERE id <= $1 OR at < $2";
@@ -84,13 +88,15 @@ impl Audit {
 
 fn kept(row: &Row) -> Result<Kept, SqlError> {
     let text = |column| row.text(column).map(str::to_owned);
+    let Phrase { text: about, reason } = Phrase::read(row.text(6)?);
     let entry = Entry {
         at: row.uint(1)?,
         by_kind: text(2)?,
         by: text(3)?,
         what: text(4)?,
         org: row.text_or_null(5)?.map(str::to_owned),
-        about: text(6)?,
+        about,
+        reason,
     };
     Ok(Kept { id: row.uint(0)?, entry })
 }
@@ -122,6 +128,7 @@ mod tests {
             what: "queue-hold".into(),
             org: org.map(str::to_owned),
             about: about.into(),
+            reason: None,
         }
     }
 

@@ -16,6 +16,7 @@ use sm2tp_rules::alerts::again_s;
 use thiserror::Error;
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::phrase::Phrase;
 use crate::sql::{self, Row, Sql, SqlError, Value};
 use crate::told::{Answer, Told, What};
 
@@ -72,6 +73,9 @@ pub struct Dead {
     pub at: u64,
     pub tries: u64,
     pub why: Option<String>,
+    /// The same by key and values, where it is known ([`Phrase`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Json>,
     pub event: Json,
 }
 
@@ -79,9 +83,9 @@ pub struct Dead {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tried {
     Taken,
-    Refused(String),
+    Refused(Phrase),
     /// It wants no more, ever.
-    Gone(String),
+    Gone(Phrase),
 }
 
 /// A webhook that somebody wants.
@@ -327,8 +331,10 @@ impl Webhooks {
         let values = [id.into(), Value::Int(before), (limit.clamp(1, LIST_MAX) as u64).into()];
         let read = |row: &Row| {
             let event = serde_json::from_str(row.text(4)?).map_err(|error| SqlError::Stored(error.to_string()))?;
-            let why = row.text_or_null(3)?.map(str::to_owned);
-            Ok(Dead { id: row.uint(0)?, at: row.uint(1)?, tries: row.uint(2)?, why, event })
+            let why = row.text_or_null(3)?.map(Phrase::read);
+            let (why, reason) = why.map(|why| (why.text, why.reason)).unzip();
+            let reason = reason.flatten();
+            Ok(Dead { id: row.uint(0)?, at: row.uint(1)?, tries: row.uint(2)?, why, reason, event })
         };
         self.0.read(move |sql| Ok(sql::all(sql, query, &values, read)?)).await
     }
@@ -358,12 +364,12 @@ impl Webhooks {
     }
 
     /// Gives up what waited for too long, which is what never had its turn at a program that was not there, and forgets what
-    /// was given up a week ago.
+    /// was given up a week ago. `late`: what is said of what waited for too long.
     ///
     /// # Errors
     /// [`LedgerError`]: it will be tried again.
-    pub async fn prune(&self, now: u64) -> Result<(), LedgerError> {
-        self.0.write(move |sql| Ok(prune(sql, now)?)).await
+    pub async fn prune(&self, now: u64, late: Phrase) -> Result<(), LedgerError> {
+        self.0.write(move |sql| Ok(prune(sql, now, late)?)).await
     }
 }
 
@@ -403,7 +409,7 @@ pub(crate) fn erase(sql: &mut dyn Sql, found: &[(u64, Option<String>)]) -> Resul
     Ok(())
 }
 
-fn prune(sql: &mut dyn Sql, now: u64) -> Result<(), SqlError> {
+fn prune(sql: &mut dyn Sql, now: u64, said: Phrase) -> Result<(), SqlError> {
     let query = "DELETE FROM webhook_event WHERE until < $1 AND state = 'dead'";
     sql.execute(query, &[now.into()])?;
     let late = "UPDATE webhook SET waiting = waiting - (SELECT COUNT(*) FROM webhook_event e \
@@ -411,7 +417,7 @@ fn prune(sql: &mut dyn Sql, now: u64) -> Result<(), SqlError> {
         WHERE id IN (SELECT DISTINCT webhook FROM webhook_event WHERE until < $1)";
     sql.execute(late, &[now.into()])?;
     let dead = "UPDATE webhook_event SET state = 'dead', until = $2, why = COALESCE(why, $3) WHERE until < $1";
-    sql.execute(dead, &[now.into(), now.saturating_add(DEAD_S).into(), TOO_LATE.into()])?;
+    sql.execute(dead, &[now.into(), now.saturating_add(DEAD_S).into(), said.kept().into()])?;
     Ok(())
 }
 
@@ -426,8 +432,8 @@ fn settle(sql: &mut dyn Sql, due: &Due, tried: Tried, now: u64) -> Result<(), Sq
             }
             return Ok(());
         }
-        Tried::Refused(why) => (why, false),
-        Tried::Gone(why) => (why, true),
+        Tried::Refused(why) => (why.kept(), false),
+        Tried::Gone(why) => (why.kept(), true),
     };
     let tries = due.failed.saturating_add(1);
     let again = again_s(tries).filter(|_| !gone);
@@ -545,7 +551,6 @@ const LIST_MAX: usize = 1000;
 const WAIT_S: u64 = 4 * 86_400;
 /// What was given up is kept for a week: beside the send log it is the only place with the pair in clear.
 const DEAD_S: u64 = 7 * 86_400;
-const TOO_LATE: &str = "it waited too long";
 
 #[cfg(test)]
 mod tests {
@@ -622,7 +627,7 @@ mod tests {
         hooks.tried(vec![(due[0].clone(), Tried::Gone("410".into()))], now).await.unwrap();
         happen(&ledger, 2).await;
         assert!(due_at(&hooks, u64::MAX >> 1).await.is_empty(), "it wants no more");
-        hooks.prune(now + DEAD_S + WAIT_S + 1).await.unwrap();
+        hooks.prune(now + DEAD_S + WAIT_S + 1, "late".into()).await.unwrap();
         assert!(hooks.dead(&made.id, None, 9).await.unwrap().is_empty());
         hooks.remove(&made.id).await.unwrap();
         assert!(matches!(hooks.remove(&made.id).await, Err(WebhookError::Unknown(_))));
@@ -637,17 +642,17 @@ mod tests {
         let began = crate::now();
         happen(&ledger, 1).await;
         let taken = due_at(&hooks, u64::MAX >> 1).await.remove(0);
-        hooks.prune(began + WAIT_S - 60).await.unwrap();
+        hooks.prune(began + WAIT_S - 60, "late".into()).await.unwrap();
         assert_eq!(hooks.list(None).await.unwrap()[0].waiting, 1);
         let late = began + WAIT_S + 60;
-        hooks.prune(late).await.unwrap();
+        hooks.prune(late, "late".into()).await.unwrap();
         let listed = hooks.list(None).await.unwrap();
         assert_eq!((listed[0].waiting, listed[0].dead), (0, 1), "{listed:?}");
-        assert_eq!(hooks.dead(&made.id, None, 9).await.unwrap()[0].why.as_deref(), Some(TOO_LATE));
+        assert_eq!(hooks.dead(&made.id, None, 9).await.unwrap()[0].why.as_deref(), Some("late"));
         // An answer that comes after all changes nothing of the count.
         hooks.tried(vec![(taken, Tried::Taken)], late).await.unwrap();
         assert_eq!((hooks.list(None).await.unwrap()[0].waiting, hooks.list(None).await.unwrap()[0].dead), (0, 1));
-        hooks.prune(late + DEAD_S + 1).await.unwrap();
+        hooks.prune(late + DEAD_S + 1, "late".into()).await.unwrap();
         assert_eq!(hooks.list(None).await.unwrap()[0].dead, 0);
     }
 }

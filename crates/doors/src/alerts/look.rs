@@ -130,12 +130,12 @@ fn peer(peer: &Peer, now: u64) -> Option<Finding> {
     }
     let heard_at = peer.answered_at.unwrap_or(peer.added_at);
     if heard_at.saturating_add(SILENT_S) <= now {
-        let trouble = peer.trouble.clone();
-        return Some(Finding::PeerSilent { peer: peer.name.clone(), since: heard_at, trouble });
+        let (trouble, reason) = (peer.trouble.clone(), peer.reason.clone());
+        return Some(Finding::PeerSilent { peer: peer.name.clone(), since: heard_at, trouble, reason });
     }
     // It answered at the last try, and something was wrong with the answer.
     let trouble = peer.trouble.clone().filter(|_| peer.answered_at == peer.polled_at)?;
-    Some(Finding::PeerUnusable { peer: peer.name.clone(), trouble })
+    Some(Finding::PeerUnusable { peer: peer.name.clone(), trouble, reason: peer.reason.clone() })
 }
 
 /// Origins of one kind that are told of; a person sees the others in the list.

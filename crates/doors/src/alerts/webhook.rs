@@ -13,7 +13,8 @@ use sha2::Sha256;
 use sm2tp_store::alerts::Refused;
 use thiserror::Error;
 
-use crate::outgoing;
+use crate::outgoing::{self, NoAnswer};
+use crate::reason;
 
 /// The key that a receiver shares with us.
 #[derive(Clone)]
@@ -63,9 +64,26 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Why a webhook took nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum NotTaken {
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("it answered {0}, which sends us elsewhere: that is not followed")]
+    Elsewhere(StatusCode),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    #[error("{0}")]
+    Client(String),
+    #[error("it waited too long")]
+    Late,
+    #[error("not in [alerts] webhook any more")]
+    Unnamed,
+}
+
 /// Posts a message once. The same message has the same id at each try, so that a receiver can tell a second one.
 pub(super) async fn call(url: &str, secret: &Secret, message: u64, body: &str, now: u64) -> Result<(), Refused> {
-    let http = client().as_ref().map_err(|why| Refused { why: why.clone(), for_good: false })?;
+    let http = client().as_ref().map_err(|why| refused(&NotTaken::Client(why.clone())))?;
     post(http, url, secret, &format!("alert-{message}"), body, now).await
 }
 
@@ -78,7 +96,6 @@ pub(crate) async fn post(
     body: &str,
     now: u64,
 ) -> Result<(), Refused> {
-    let refused = |why: String| Refused { why, for_good: false };
     let request = http
         .post(url)
         .header("content-type", "application/json")
@@ -86,17 +103,18 @@ pub(crate) async fn post(
         .header("webhook-timestamp", now)
         .header("webhook-signature", secret.sign(id, now, body))
         .body(body.to_owned());
-    let answer = request.send().await.map_err(|error| refused(outgoing::chain(&error.without_url())))?;
+    let answer = request.send().await.map_err(|error| refused(&NotTaken::NoAnswer(error.into())))?;
     let status = answer.status();
     if status.is_success() {
         return Ok(());
     }
-    let why = match status.is_redirection() {
-        true => format!("it answered {status}, which sends us elsewhere: that is not followed"),
-        false => format!("it answered {status}"),
-    };
-    // "The receiver wants no more", as the Standard Webhooks have it.
-    Err(Refused { why, for_good: status == StatusCode::GONE })
+    Err(refused(&if status.is_redirection() { NotTaken::Elsewhere(status) } else { NotTaken::Status(status) }))
+}
+
+/// "The receiver wants no more", as the Standard Webhooks have it, is 410.
+pub(super) fn refused(why: &NotTaken) -> Refused {
+    let for_good = matches!(why, NotTaken::Status(StatusCode::GONE) | NotTaken::Unnamed);
+    Refused { why: reason::phrase(why), for_good }
 }
 
 /// One for all, made when it is first used. The answer is not read: its status says it all.

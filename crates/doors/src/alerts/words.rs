@@ -8,6 +8,8 @@ use sm2tp_rules::alerts::{Finding, Part, Turn};
 use sm2tp_store::alerts::Message;
 
 use super::Language;
+use crate::http::Lang;
+use crate::reason;
 
 /// The subject of a mail.
 pub(super) fn subject(hostname: &str, message: &Message, language: Language) -> String {
@@ -83,6 +85,15 @@ pub(crate) fn title(part: &Part, language: Language) -> String {
     }
 }
 
+/// What it is, and what a person can do, where that is to be said.
+pub(super) fn advice(finding: &Finding, language: Language) -> (String, String) {
+    let Words { more, todo, .. } = match language {
+        Language::English => english(finding),
+        Language::French => french(finding),
+    };
+    (more, todo)
+}
+
 fn paragraph(part: &Part, language: Language) -> String {
     let Words { more, todo, .. } = match language {
         Language::English => english(&part.finding),
@@ -139,8 +150,8 @@ fn english(finding: &Finding) -> Words {
             format!("It is valid until {}.", utc(*at)),
             "Whoever renews it has not: look at its log (certbot), or at the node's with [acme].".to_owned(),
         ),
-        Finding::PeerSilent { peer, since, trouble } => nodes::silent(peer, *since, trouble.as_deref()),
-        Finding::PeerUnusable { peer, trouble } => nodes::unusable(peer, trouble),
+        Finding::PeerSilent { peer, since, trouble, .. } => nodes::silent(peer, *since, trouble.as_deref()),
+        Finding::PeerUnusable { peer, trouble, .. } => nodes::unusable(peer, trouble),
         Finding::OriginQuarantined { origin, contradicted, agreed, .. } => {
             nodes::quarantined(origin, *contradicted, *agreed)
         }
@@ -175,6 +186,7 @@ fn english(finding: &Finding) -> Words {
 }
 
 fn french(finding: &Finding) -> Words {
+    let finding = &with_its_trouble_in_french(finding);
     let words = |title: String, more: String, todo: String| Words { title, more, todo };
     match finding {
         Finding::BreakerTripped { provider, parked } => words(
@@ -218,8 +230,8 @@ fn french(finding: &Finding) -> Words {
             "Le renouvellement n’a pas eu lieu\u{a0}: voyez le journal de certbot, ou celui du nœud avec [acme]."
                 .to_owned(),
         ),
-        Finding::PeerSilent { peer, since, trouble } => nodes::silent_in_french(peer, *since, trouble.as_deref()),
-        Finding::PeerUnusable { peer, trouble } => nodes::unusable_in_french(peer, trouble),
+        Finding::PeerSilent { peer, since, trouble, .. } => nodes::silent_in_french(peer, *since, trouble.as_deref()),
+        Finding::PeerUnusable { peer, trouble, .. } => nodes::unusable_in_french(peer, trouble),
         Finding::OriginQuarantined { origin, contradicted, agreed, .. } => {
             nodes::quarantined_in_french(origin, *contradicted, *agreed)
         }
@@ -244,6 +256,17 @@ fn french(finding: &Finding) -> Words {
             String::new(),
         ),
     }
+}
+
+/// What is wrong with a peer was written down in English; it stays so only where an older version did.
+fn with_its_trouble_in_french(finding: &Finding) -> Finding {
+    let mut finding = finding.clone();
+    if let Finding::PeerSilent { trouble: Some(trouble), reason, .. } | Finding::PeerUnusable { trouble, reason, .. } =
+        &mut finding
+    {
+        *trouble = reason::in_one(reason::kept(trouble, reason.as_ref(), Lang::Fr));
+    }
+    finding
 }
 
 /// Whose mail is stopped, or would be.
@@ -311,8 +334,8 @@ mod tests {
             },
             Finding::DiskLow { free_octets: 5 * MIB, size_octets: 100 * GIB },
             Finding::CertificateEnds { at: 1_800_000_000 },
-            Finding::PeerSilent { peer: "B".into(), since: 1_800_000_000, trouble: Some("away".into()) },
-            Finding::PeerUnusable { peer: "B".into(), trouble: "forged".into() },
+            Finding::PeerSilent { peer: "B".into(), since: 1_800_000_000, trouble: Some("away".into()), reason: None },
+            Finding::PeerUnusable { peer: "B".into(), trouble: "forged".into(), reason: None },
             Finding::OriginQuarantined {
                 origin: "C".into(),
                 fingerprint: "aaaa bbbb".into(),
@@ -339,6 +362,15 @@ mod tests {
             },
             Finding::Test,
         ]
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_peer_is_said_in_french() {
+        let reason = Some(json!({ "key": "not-busy", "with": [["host", { "text": "x.example" }]] }));
+        let trouble = "x.example asks us to come later (429)".to_owned();
+        let finding = Finding::PeerUnusable { peer: "B".into(), trouble, reason };
+        assert!(french(&finding).more.ends_with("x.example demande de revenir plus tard (429)."));
+        assert!(english(&finding).more.ends_with("asks us to come later (429)"));
     }
 
     #[test]

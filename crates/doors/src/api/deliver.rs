@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::alerts::Secret;
-use crate::alerts::webhook::post;
+use crate::alerts::webhook::{NotTaken, post};
 use crate::follow::Guard;
 use crate::smtp::Networks;
-use crate::{House, now, outgoing};
+use crate::{House, now, outgoing, reason};
 
 /// Whether a URL may be called: https, a public address or a name, nothing of a login in it. What the name means is looked at
 /// again at each call.
@@ -69,7 +69,7 @@ pub async fn run(house: House, private: Networks, mut stop: watch::Receiver<bool
                 // It cannot panic; if it did, its webhook would wait for the next start of the node.
                 Err(error) => tracing::error!(%error, "a call of a webhook broke off"),
             },
-            _ = pruning.tick() => if let Err(error) = caller.hooks.prune(now()).await {
+            _ = pruning.tick() => if let Err(error) = caller.hooks.prune(now(), reason::phrase(&NotTaken::Late)).await {
                 tracing::warn!(%error, "old events could not be forgotten; it will be tried again");
             },
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -154,7 +154,7 @@ impl Caller {
         for due in self.hooks.due(webhook, now()).await? {
             let tried = self.call(&due).await;
             if let Tried::Refused(why) | Tried::Gone(why) = &tried {
-                tracing::info!(webhook, failed = due.failed + 1, why, "a webhook took no event");
+                tracing::info!(webhook, failed = due.failed + 1, %why, "a webhook took no event");
                 had = Had::Failed;
             }
             tries.push((due, tried));
@@ -168,7 +168,7 @@ impl Caller {
 
     async fn call(&self, due: &Due) -> Tried {
         if let Err(error) = usable(&due.url, &self.private) {
-            return Tried::Refused(error.to_string());
+            return Tried::Refused(reason::phrase(&error));
         }
         // Numbers come again when a node is restored from a copy; together with the time they do not.
         let (secret, id) = (Secret::of(due.secret.clone()), format!("evt-{}-{}", due.id, due.at));

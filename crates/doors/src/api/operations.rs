@@ -698,8 +698,11 @@ const AUDITED: Schema = Object(&[
     must("by", Text(500), ""),
     must("what", Text(50), ""),
     may("org", Text(255), ""),
-    must("about", Text(500), ""),
+    must("about", Text(500), "In English."),
+    may("reason", REASON, "What it is about by key and values, for other languages; not in old lines."),
 ]);
+/// Decision 0076.
+const REASON: Schema = Map;
 const TOKEN: Schema = Object(&[
     must("id", Text(20), ""),
     must("name", Text(100), ""),

@@ -1,14 +1,14 @@
 //! Table: what each control request is, what it is about, and how much of its answer an administrator of one organisation
 //! sees.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sm2tp_rules::access::{Area, Why};
 use sm2tp_rules::imported::Claim;
 use sm2tp_store::accounts::{LimitsChange, WishesChange};
 use sm2tp_store::ledger::Replay;
 
 use super::access::Asker;
-use super::{Entry, Erasing, ImportMode, Problem, Request, Those, Which, tokens};
+use super::{Erasing, ImportMode, Problem, Request, Which, tokens};
 use crate::House;
 
 /// What is taken out of an answer for somebody who may see one organisation only.
@@ -223,85 +223,6 @@ impl Request {
             _ => false,
         }
     }
-
-    /// What it is about, for the line that is kept. `shown` makes of a recipient what may stand there.
-    pub(super) fn about(&self, shown: impl Fn(&str) -> String) -> String {
-        let of = |entry: &Entry| match entry.stream {
-            Some(stream) => format!("{}, {stream} only", shown(&entry.address)),
-            None => shown(&entry.address),
-        };
-        match self {
-            Self::SuppressAdd { entry } | Self::SuppressAllow { entry } | Self::SuppressRemove { entry } => of(entry),
-            Self::SuppressConfirm { address, .. } => shown(address),
-            // Of whom is what was to be forgotten.
-            Self::Erase { .. } => "an address".to_owned(),
-            Self::SuppressImport { import } => format!("{} entries, {}", import.entries.len(), import.from),
-            Self::QueueRetry { which }
-            | Self::QueueHold { which }
-            | Self::QueueRelease { which }
-            | Self::QueueDrop { which } => which.about(),
-            Self::LogImport { log } => format!("{} results, {}", log.results.len(), log.source),
-            Self::SenderDecide { who, deciding, .. } => format!("{}: {}", who.sender, words(json!(deciding))),
-            Self::SenderAnnounce { who, recipients, until, .. } => {
-                format!("{}: {recipients} recipients until {until}", who.sender)
-            }
-            Self::OrgAdd { domains, stream, .. } => {
-                let domains = domains.as_ref().map(|domains| format!("domains {}", domains.join(" ")));
-                let stream = stream.map(|stream| format!("stream {stream}"));
-                domains.into_iter().chain(stream).collect::<Vec<_>>().join(", ")
-            }
-            Self::OrgLogin { login, .. } | Self::OrgLogout { login } => login.clone(),
-            Self::OrgImport { logins, .. } => format!("{} logins", logins.len()),
-            Self::OrgReturns { change, .. } => words(json!({
-                "return path": change.return_path,
-                "unsubscribe": change.unsubscribe,
-                "contact": change.contact.as_ref().map(|contact| if contact.is_empty() { "none" } else { "another" }),
-            })),
-            Self::OrgSuppression { change, reset, .. } => {
-                let reset = if *reset { "as the node has it; " } else { "" };
-                format!("{reset}{}", words(json!(change)))
-            }
-            Self::OrgLimits { login, change, .. } => {
-                let mut fields = json!(change);
-                // Whose addresses these are stands with the organisation.
-                fields["addresses"] = json!(change.addresses.as_ref().map(Vec::len));
-                let of = login.as_ref().map_or_else(String::new, |login| format!("{login}: "));
-                format!("{of}{}", words(fields))
-            }
-            Self::Account { change } => change.about(),
-            Self::PeerInvite { url, weight, read, .. } => format!("{url}: weight {weight}, read {read}"),
-            Self::PeerAccept { who, weight, read } => format!("{who}: weight {weight}, read {read}"),
-            Self::PeerTrust { who, trust } => format!("{who}: {}", words(json!(trust))),
-            Self::PeerRemove { who } => who.clone(),
-            Self::ExitPause { exit, note } if !note.is_empty() => format!("{exit}: {note}"),
-            Self::ExitPause { exit, .. } | Self::ExitResume { exit } => exit.clone(),
-            Self::Key { wanted } => wanted.about(),
-            Self::DkimNew { domain, selector, .. } | Self::DkimRotate { domain, selector, .. } => {
-                format!("{domain} {}", selector.as_deref().unwrap_or("next selectors"))
-            }
-            Self::DkimRemove { domain, selector, which } => format!("{domain} {selector} {}", words(json!(which))),
-            Self::TokenNew { wanted } => format!("{}: {}, {}", wanted.name, wanted.role, wanted.scopes),
-            Self::TokenRevoke { id } | Self::WebhookRemove { id } | Self::WebhookRedeliver { id, .. } => id.clone(),
-            // What stands behind the host may be a secret of its own.
-            Self::WebhookNew { wanted } => wanted.url.split('/').nth(2).unwrap_or_default().to_owned(),
-            Self::BreakerDecide { provider, verdict } => format!("{provider}: {}", words(json!(verdict))),
-            _ => String::new(),
-        }
-    }
-}
-
-impl Which {
-    fn about(&self) -> String {
-        match self {
-            Self::Mail(mail) => format!("mail {mail}"),
-            Self::Those(Those { domain, lane, .. }) => {
-                let domain = domain.as_ref().map(|domain| format!("for {domain}"));
-                let lane = lane.as_ref().map(|lane| format!("in {lane}"));
-                let those = domain.into_iter().chain(lane).collect::<Vec<_>>().join(" ");
-                if those.is_empty() { "all mail".to_owned() } else { format!("all mail {those}") }
-            }
-        }
-    }
 }
 
 /// Names `own` as the organisation where none is named.
@@ -395,17 +316,5 @@ impl Filter {
                 value["waiting_more"] = Value::Null;
             }
         }
-    }
-}
-
-/// A value without its punctuation: `release was mended waiting keep`.
-fn words(value: Value) -> String {
-    match value {
-        Value::String(word) => word,
-        Value::Object(fields) => {
-            let parts = fields.into_iter().filter(|(_, value)| !value.is_null());
-            parts.map(|(name, value)| format!("{name} {}", words(value))).collect::<Vec<_>>().join(" ")
-        }
-        other => other.to_string(),
     }
 }

@@ -12,6 +12,7 @@ use sm2tp_store::SpoolError;
 use sm2tp_store::audit::{Audit, Entry};
 
 use super::{Problem, Request, Which, about, done, webhooks};
+use crate::reason::{self, Reason};
 use crate::smtp::Onward;
 use crate::{House, now};
 
@@ -153,21 +154,25 @@ async fn of_mail(house: &House, mail: u64) -> Result<Option<String>, Problem> {
 }
 
 fn entry(house: &House, asker: &Asker, request: &Request) -> Entry {
+    let (about, reason) = reason::words(request.about(|address| shown(house, address)));
     Entry {
+        about,
+        reason,
         at: now(),
         by_kind: asker.by.as_str().to_owned(),
         by: asker.name.to_string(),
         what: request.word().to_owned(),
         org: request.org().map(str::to_owned),
-        about: request.about(|address| shown(house, address)),
     }
 }
 
 /// A recipient as it may stand in the list: its tag, and its domain.
-fn shown(house: &House, text: &str) -> String {
-    let Ok(address) = Address::parse(text.trim()) else { return "no address".to_owned() };
-    let tag = house.book.tag(&address).map_or_else(|| "no tag".to_owned(), |(_, tag)| tag.to_string());
-    format!("{tag} at {}", address.domain())
+fn shown(house: &House, text: &str) -> Reason {
+    let Ok(address) = Address::parse(text.trim()) else { return Reason::new("about-no-address") };
+    match house.book.tag(&address) {
+        Some((_, tag)) => Reason::new("about-recipient").text("tag", tag).text("domain", address.domain()),
+        None => Reason::new("about-no-tag").text("domain", address.domain()),
+    }
 }
 
 /// What was done stays done: a list that cannot be written is a trouble of its own, and the log has the line.

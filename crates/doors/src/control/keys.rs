@@ -59,22 +59,6 @@ impl OfKeys {
     pub(super) fn changes(&self) -> bool {
         !matches!(self, Self::Show | Self::Export { .. })
     }
-
-    /// What was changed, for the line that is kept.
-    pub(super) fn about(&self) -> String {
-        match self {
-            Self::Show | Self::Export { .. } => String::new(),
-            Self::Rotate { wait_s } => format!("a new log key in {wait_s} s"),
-            Self::Revoke { after: None } => "the log key is revoked".to_owned(),
-            Self::Revoke { after: Some((epoch, segno)) } => format!("the log key is revoked after {epoch}.{segno}"),
-            Self::Tag { wait_s } => format!("a new tag key in {wait_s} s"),
-            Self::Found => "a federation is founded".to_owned(),
-            Self::Join { key_id } => format!("the federation of tag key {key_id} is joined"),
-            Self::Offline { file } => format!("the node key goes to {}", file.display()),
-            Self::Online { file } => format!("the node key comes from {}", file.display()),
-            Self::Import { .. } => "a signed descriptor".to_owned(),
-        }
-    }
 }
 
 pub(super) async fn answer(house: &House, wanted: OfKeys) -> Result<Value, Problem> {

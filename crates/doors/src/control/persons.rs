@@ -54,19 +54,6 @@ impl AccountChange {
             Self::Remove { .. } => "account-remove",
         }
     }
-
-    /// Whom it is about, and which role; never a password.
-    pub(super) fn about(&self) -> String {
-        match self {
-            Self::Add { name, role, org, .. } | Self::Role { name, role, org } => {
-                let of = org.as_ref().map_or_else(String::new, |org| format!(" of {org}"));
-                format!("{name}: {role}{of}")
-            }
-            Self::Password { name, .. } | Self::FactorOff { name } | Self::Logout { name } | Self::Remove { name } => {
-                name.clone()
-            }
-        }
-    }
 }
 
 pub(super) fn list(house: &House) -> Value {

@@ -1,7 +1,7 @@
 //! Why what was asked for is not done, each reason with its values. `Display` is what the command line and programs read;
 //! `crate::reason` says the same on pages in the reader's language.
 
-use sm2tp_proto::{AddressError, DomainError};
+use sm2tp_proto::{AddressError, DomainError, Enhanced};
 use sm2tp_rules::access::NoRole;
 use sm2tp_rules::suppress::Contradiction;
 use thiserror::Error;
@@ -87,5 +87,5 @@ pub enum Refusal {
     Contradiction(#[from] Contradiction),
     /// What the SMTP door of this node answered, in the words of SMTP.
     #[error("{said}")]
-    Mail { said: String },
+    Mail { enhanced: Enhanced, said: String },
 }

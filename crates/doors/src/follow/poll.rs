@@ -7,6 +7,7 @@ use sm2tp_federation::feed::{self, BULK_OCTETS_MAX, Cursor, FEED_OCTETS_MAX, Fee
 use sm2tp_federation::header::{Header, Position};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::segment::SegmentError;
+use sm2tp_store::Phrase;
 use sm2tp_store::federated::{Contact, FederatedError, Peer, PeerState};
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use super::fetch::{Api, Client, FetchError};
 use super::invitation;
 use super::memory::Memory;
 use super::quotas::Quotas;
-use crate::House;
+use crate::{House, reason};
 
 /// Why something of a peer was not taken.
 #[derive(Debug, Error)]
@@ -79,8 +80,11 @@ pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memo
         }
         PeerState::Accepted | PeerState::Asking => pull(house, client, &peer, &mut memory, &mut cursor).await,
     };
-    let trouble = result.as_ref().err().map(|error| shorten(error.to_string()));
-    if trouble != peer.trouble {
+    let trouble = result.as_ref().err().map(|error| {
+        let Phrase { text, reason } = reason::phrase(error);
+        Phrase { text: shorten(text), reason }
+    });
+    if trouble.as_ref().map(|trouble| &trouble.text) != peer.trouble.as_ref() {
         let (name, node) = (&peer.name, peer.node);
         match &trouble {
             Some(trouble) => tracing::warn!(%name, %node, %trouble, "trouble with a peer"),
@@ -320,7 +324,7 @@ impl Poll<'_> {
             polled_at: crate::now(),
             answered: self.memory.answered,
             caught_up: false,
-            trouble: self.peer.trouble.clone(),
+            trouble: self.peer.trouble.clone().map(|text| Phrase { text, reason: self.peer.reason.clone() }),
         };
         Ok(self.house.federation.store.note_contact(self.peer.node, contact).await?)
     }
@@ -378,7 +382,7 @@ const TROUBLE_MAX: usize = 300;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::troubles::in_french;
+    use crate::http::Lang;
     use crate::outgoing::{NoAnswer, Silence};
 
     #[test]
@@ -411,8 +415,9 @@ mod tests {
             FollowError::TagKeys("why".into()),
         ];
         for error in fetching.into_iter().map(FollowError::from).chain(following) {
-            let english = error.to_string();
-            assert_ne!(in_french(&english), english);
+            let Phrase { text, reason } = reason::phrase(&error);
+            let french = reason::kept(&text, reason.as_ref(), Lang::Fr);
+            assert!(french[0].lang.is_empty() && reason::in_one(french.clone()) != text, "{french:?}");
         }
     }
 }

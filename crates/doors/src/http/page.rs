@@ -1,6 +1,5 @@
 //! The status page: one look, in French or English, without script.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -12,10 +11,10 @@ use super::gate::local;
 use super::refusal::Refusal;
 use super::said::{ago, decimal, number, percent};
 use super::status::{self, PeerStatus, Status, Waiting};
-use super::troubles::in_french;
 use super::unsubscribe::language;
 use super::words::Lang;
 use super::{Client, Shared};
+use crate::reason::{self, Piece};
 
 /// `GET /` on a node where nobody has an account: its state, for who sits at the machine.
 pub(crate) async fn open_page(
@@ -75,8 +74,8 @@ struct PeerLine<'a> {
     answered: String,
     /// What kind of trouble, in the language of the page.
     trouble: String,
-    /// The words of the program, always English.
-    detail: Cow<'a, str>,
+    /// What it is.
+    detail: Vec<Piece>,
 }
 
 /// The traffic light of §6, for all senders of the node together.
@@ -217,10 +216,7 @@ fn peer_line(peer: &PeerStatus, lang: Lang, now: u64) -> PeerLine<'_> {
         weight: decimal(&format!("{:.2}", peer.weight), lang),
         answered: peer.answered_at.map_or_else(|| lang.word("never"), |at| ago(at, now, lang)),
         trouble,
-        detail: match (lang, peer.trouble.as_deref()) {
-            (Lang::Fr, Some(trouble)) => in_french(trouble).into(),
-            (_, trouble) => trouble.unwrap_or_default().into(),
-        },
+        detail: reason::kept(peer.trouble.as_deref().unwrap_or_default(), peer.reason.as_ref(), lang),
     }
 }
 
@@ -274,6 +270,7 @@ mod tests {
                     polled_at: Some(1000),
                     answered_at: Some(940),
                     trouble: Some("</td><img src=x>".into()),
+                    reason: None,
                 }],
             },
         }

@@ -86,6 +86,9 @@ pub(super) struct PeerStatus {
     /// The last try that it answered.
     pub answered_at: Option<u64>,
     pub trouble: Option<String>,
+    /// The same by key and values (docs/api.md).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<serde_json::Value>,
 }
 
 /// `GET /api/v1/status`
@@ -175,6 +178,7 @@ impl From<Peer> for PeerStatus {
             polled_at: peer.polled_at,
             answered_at: peer.answered_at,
             trouble: peer.trouble,
+            reason: peer.reason,
         }
     }
 }

@@ -268,6 +268,8 @@ pub(crate) mod tests {
 
     /// How keys begin whose end is a word of the rules or of a request.
     const MADE: &[&str] = &[
+        // What changes were about: `crate::control::line` has a test of its own.
+        "about-",
         "agreement-",
         "audit-",
         "by-",
@@ -292,6 +294,7 @@ pub(crate) mod tests {
         "score-",
         "sends-",
         "set-",
+        "stage-",
         "state-",
         "stop-",
         "stream-",

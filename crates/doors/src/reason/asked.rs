@@ -1,7 +1,7 @@
 //! Table: the reasons of control requests.
 
 use sm2tp_proto::mta_sts::{FetchFailure, PolicyError};
-use sm2tp_proto::{AddressError, DomainError};
+use sm2tp_proto::{AddressError, DomainError, Enhanced};
 use sm2tp_rules::access::{NoRole, Why};
 use sm2tp_rules::suppress::Contradiction;
 use sm2tp_store::confirm::TooOften;
@@ -70,7 +70,14 @@ impl From<&Refusal> for Reason {
             Refusal::NoReturns => new("not-returns"),
             Refusal::NoUnsubscribe => new("not-unsubscribe"),
             Refusal::NotBase64 => new("not-base64"),
-            Refusal::NotOurReturns { said } | Refusal::Mail { said } => new("not-smtp").said("why", said),
+            Refusal::NotOurReturns { said } => new("not-smtp").said("why", said),
+            Refusal::Mail { enhanced, said } => match enhanced {
+                Enhanced(5, 1 | 2, _) => new("not-mail-address").said("why", said),
+                Enhanced(5, 3, _) => new("not-mail-large").said("why", said),
+                Enhanced(5, ..) => new("not-mail-allowed").said("why", said),
+                Enhanced(_, 7, _) => new("not-mail-limit").said("why", said),
+                _ => new("not-mail-now").said("why", said),
+            },
             Refusal::Contradiction(error) => error.into(),
         }
     }

@@ -3,6 +3,7 @@
 use sm2tp_federation::descriptor::DescriptorError;
 
 use super::Reason;
+use crate::alerts::webhook::NotTaken;
 use crate::follow::{ApiFault, FetchError, FollowError};
 use crate::identity::IdentityError;
 use crate::outgoing::{NoAnswer, Silence};
@@ -83,6 +84,20 @@ impl From<&NoAnswer> for Reason {
             Silence::NoWay => new("not-answer-way").said("why", said),
             Silence::Certificate => new("not-answer-certificate").said("why", said),
             Silence::Other => new("not-answer").said("why", said),
+        }
+    }
+}
+
+impl From<&NotTaken> for Reason {
+    fn from(error: &NotTaken) -> Self {
+        let new = Self::new;
+        match error {
+            NotTaken::Status(status) => new("not-hook-status").number("status", status.as_u16()),
+            NotTaken::Elsewhere(status) => new("not-hook-elsewhere").number("status", status.as_u16()),
+            NotTaken::NoAnswer(error) => error.into(),
+            NotTaken::Client(why) => new("not-client").said("why", why),
+            NotTaken::Late => new("not-hook-late"),
+            NotTaken::Unnamed => new("not-hook-unnamed"),
         }
     }
 }

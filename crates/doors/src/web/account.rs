@@ -162,6 +162,7 @@ async fn noted(shared: &Shared, sent: &Sent, what: &str) {
         what: what.to_owned(),
         org: person.role.org().map(str::to_owned),
         about: String::new(),
+        reason: None,
     };
     control::keep(&shared.house, entry).await;
 }

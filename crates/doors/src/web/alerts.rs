@@ -6,17 +6,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use sm2tp_rules::access::Area;
+use sm2tp_rules::alerts::Finding;
 use sm2tp_store::ledger::Verdict;
 
 use super::asks::{list, number, rows, text};
 use super::form::{Fields, Sent};
 use super::frame::{Frame, Screen, show};
-use super::overview::title;
+use super::overview::{title, with_names};
 use super::trouble;
 use super::visitor::Visitor;
+use crate::alerts::finding_advice;
 use crate::control::Request;
 use crate::http::{Door, Lang, Shared};
-use crate::reason::Piece;
+use crate::reason::{self, Piece};
 
 #[derive(Template)]
 #[template(path = "web/alerts.html")]
@@ -33,6 +35,9 @@ struct Page {
 
 struct Incident {
     title: String,
+    /// What it is, and what a person can do.
+    more: String,
+    todo: String,
     opened_at: u64,
     closed_at: u64,
 }
@@ -47,7 +52,7 @@ struct Breaker {
 struct NotTaken {
     url: String,
     tries: String,
-    why: String,
+    why: Vec<Piece>,
 }
 
 /// `GET /alerts`
@@ -87,8 +92,8 @@ pub(super) async fn act(State(shared): Door, sent: Sent) -> Result<Response, Res
         Some(tried) => {
             let frame = sent.visitor.frame(&shared, Screen::Alerts);
             let target = format!("{}: ", without_query(text(tried, "target")));
-            let said = Piece { text: text(tried, "said").to_owned(), lang: "en" };
-            let why = vec![Piece { text: target, lang: "" }, said];
+            let said = reason::kept(text(tried, "said"), tried.get("reason"), frame.lang);
+            let why = [Piece { text: target, lang: "" }].into_iter().chain(said).collect();
             Err(trouble::page(StatusCode::BAD_GATEWAY, frame, "trouble-not-told", why))
         }
         None => Ok(super::asks::after("/alerts", done)),
@@ -96,9 +101,14 @@ pub(super) async fn act(State(shared): Door, sent: Sent) -> Result<Response, Res
 }
 
 fn incident(row: &Value, shared: &Shared, lang: Lang) -> Incident {
-    let finding = serde_json::from_value(row["finding"].clone()).ok();
+    let finding: Option<Finding> = serde_json::from_value(row["finding"].clone()).ok();
+    let (more, todo) = finding
+        .as_ref()
+        .map_or_else(Default::default, |finding| finding_advice(&with_names(finding.clone(), shared), lang.into()));
     let title = finding.map(|finding| title(finding, number(row, "opened_at"), shared, lang));
     Incident {
+        more,
+        todo,
         // A finding that this version does not know has at least the words it was told with.
         title: title.unwrap_or_else(|| text(row, "title").to_owned()),
         opened_at: number(row, "opened_at"),
@@ -114,7 +124,7 @@ fn not_taken(row: &Value, f: &Frame) -> NotTaken {
     NotTaken {
         url: without_query(text(row, "url")).to_owned(),
         tries: f.number(&number(row, "tries")),
-        why: text(row, "why").to_owned(),
+        why: reason::kept(text(row, "why"), row.get("reason"), f.lang),
     }
 }
 

@@ -12,6 +12,7 @@ use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
 use crate::control::Request;
 use crate::http::Door;
+use crate::reason::{self, Piece};
 
 #[derive(Template)]
 #[template(path = "web/audit.html")]
@@ -31,7 +32,7 @@ struct Line {
     /// The same in words; empty where an older or newer program wrote the line.
     words: String,
     org: String,
-    about: String,
+    about: Vec<Piece>,
 }
 
 /// `GET /audit?before=`
@@ -53,7 +54,7 @@ fn line(row: &Value, f: &Frame) -> Line {
         what: text(row, "what").to_owned(),
         words: f.lang.find(&format!("did-{}", text(row, "what"))).unwrap_or_default(),
         org: text(row, "org").to_owned(),
-        about: text(row, "about").to_owned(),
+        about: reason::kept(text(row, "about"), row.get("reason"), f.lang),
     }
 }
 

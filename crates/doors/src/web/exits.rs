@@ -63,7 +63,7 @@ struct Exit {
     is_configured: bool,
     paused: Option<Paused>,
     light: (String, String),
-    came: String,
+    came: u64,
     providers: Vec<Provider>,
     refused: Vec<Refused>,
 }
@@ -187,7 +187,7 @@ fn exit(row: &Value, shared: &Shared, f: &Frame) -> Exit {
             .filter(|pause| pause.is_object())
             .map(|pause| Paused { since: number(pause, "since"), note: text(pause, "note").to_owned() }),
         light: light(&row["score"], f),
-        came: f.number(&(number(&row["sends"], "delivered") + number(&row["sends"], "failed"))),
+        came: number(&row["sends"], "delivered") + number(&row["sends"], "failed"),
         providers: providers.iter().take(PROVIDERS_MAX).map(provider).collect(),
         refused,
     }

@@ -15,8 +15,9 @@ use super::map::{self, Map};
 use super::trouble;
 use super::visitor::Visitor;
 use crate::control::Request;
-use crate::http::{Door, Lang, said, troubles};
+use crate::http::{Door, said};
 use crate::peering::Trusting;
+use crate::reason::{self, Piece};
 
 #[derive(Template)]
 #[template(path = "web/federation.html")]
@@ -56,8 +57,7 @@ struct Peer {
     lag: String,
     events: (String, String),
     agreement: String,
-    trouble: String,
-    trouble_lang: &'static str,
+    trouble: Vec<Piece>,
     note: String,
     /// Events that wait for a person.
     parked: u64,
@@ -145,8 +145,6 @@ pub(super) async fn change(State(shared): Door, sent: Sent) -> Result<Response, 
 fn peer(row: &Value, f: &Frame) -> Peer {
     let (fingerprint, state) = (text(row, "fingerprint"), text(row, "state"));
     let weight = format!("{:.2}", row["weight"].as_f64().unwrap_or(0.0));
-    let trouble = text(row, "trouble");
-    let is_french = f.lang == Lang::Fr;
     Peer {
         name: text(row, "name").to_owned(),
         fingerprint: fingerprint.to_owned(),
@@ -160,8 +158,7 @@ fn peer(row: &Value, f: &Frame) -> Peer {
         lag: row["lag_s"].as_u64().map(|lag_s| f.ago(&f.now.saturating_sub(lag_s))).unwrap_or_default(),
         events: (f.number(&number(row, "events_in")), f.number(&number(row, "events_out"))),
         agreement: agreement(row, f),
-        trouble: if is_french { troubles::in_french(trouble) } else { trouble.to_owned() },
-        trouble_lang: if is_french { "" } else { "en" },
+        trouble: reason::kept(text(row, "trouble"), row.get("reason"), f.lang),
         note: text(row, "note").to_owned(),
         parked: if row["parked"]["let_in"] == true { 0 } else { number(&row["parked"], "events") },
         contradicts: row["contradicts_itself"] == true,

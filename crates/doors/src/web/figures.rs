@@ -38,7 +38,7 @@ struct Provider {
     name: String,
     /// The `d` of its line.
     path: String,
-    sends: String,
+    sends: u64,
     share: String,
     days: Vec<(String, String, String)>,
 }
@@ -108,7 +108,7 @@ fn provider(row: &Value, times: &[u64], name: String, f: &Frame) -> Provider {
     Provider {
         name,
         path: chart::line(&shares),
-        sends: f.number(&whole),
+        sends: whole,
         share: said::percent(part, whole, f.lang),
         days: days.iter().rev().filter(|(_, (_, whole))| *whole != 0).map(shown).collect(),
     }

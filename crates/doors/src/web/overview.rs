@@ -220,11 +220,16 @@ pub(super) fn provider_name(shared: &Shared, id: &str) -> String {
 }
 
 /// The title of what is wrong, with providers as people call them.
-pub(super) fn title(mut finding: Finding, opened_at: u64, shared: &Shared, lang: Lang) -> String {
+pub(super) fn title(finding: Finding, opened_at: u64, shared: &Shared, lang: Lang) -> String {
+    finding_title(&with_names(finding, shared), opened_at, lang.into())
+}
+
+/// With providers as people call them.
+pub(super) fn with_names(mut finding: Finding, shared: &Shared) -> Finding {
     if let Finding::ExitRefused { provider, .. } | Finding::BreakerTripped { provider, .. } = &mut finding {
         *provider = provider_name(shared, provider);
     }
-    finding_title(&finding, opened_at, lang.into())
+    finding
 }
 
 /// Class and words of the light of a score.

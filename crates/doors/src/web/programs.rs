@@ -16,6 +16,7 @@ use super::trouble;
 use super::visitor::Visitor;
 use crate::control::Request;
 use crate::http::{Door, Shared};
+use crate::reason::{self, Piece};
 
 #[derive(Template)]
 #[template(path = "web/programs.html")]
@@ -83,7 +84,7 @@ struct Event {
     word: String,
     recipient: String,
     tries: String,
-    why: String,
+    why: Vec<Piece>,
 }
 
 /// `GET /programs`
@@ -141,7 +142,7 @@ pub(super) async fn dead(State(shared): Door, visitor: Visitor, query: Fields) -
         word: f.w(&format!("event-{}", text(&row["event"], "type").trim_start_matches("mail."))),
         recipient: text(&row["event"]["data"], "recipient").to_owned(),
         tries: f.number(&number(row, "tries")),
-        why: text(row, "why").to_owned(),
+        why: reason::kept(text(row, "why"), row.get("reason"), f.lang),
     };
     let events: Vec<Event> = rows(&value).iter().map(event).collect();
     let last = events.last().filter(|_| events.len() == DEAD_MAX);

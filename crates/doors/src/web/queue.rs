@@ -117,6 +117,8 @@ struct Line {
     word: String,
     recipient: String,
     server: String,
+    /// Where in the dialogue it was said.
+    stage: String,
     reply: Piece,
     rule: String,
     exit: String,
@@ -330,6 +332,11 @@ fn note(note: &str, f: &Frame) -> Piece {
         Some(("held", "by a person")) => Some(f.w("note-held")),
         Some(("released", "by a person")) => Some(f.w("note-released")),
         Some(("released", _)) => Some(f.w("note-let-go")),
+        // How many say so is what a person wants to know before anything else.
+        Some(("federated", said)) => said.split(' ').next().and_then(|nodes| nodes.parse().ok()).map(|nodes| {
+            let key = if said.contains("the domain") { "note-federated-domain" } else { "note-federated" };
+            f.lang.count(key, nodes)
+        }),
         Some((why, _)) => f.lang.find(&format!("stop-{}", why.trim_end_matches("-by-org"))),
         None => None,
     };
@@ -369,18 +376,16 @@ fn known_by(text: &str, f: &Frame) -> String {
 
 fn line(entry: &Value, f: &Frame) -> Line {
     let kind = text(entry, "kind");
-    let stage = entry["stage"].as_str().map(|stage| format!("[{stage}]")).unwrap_or_default();
-    let said = match kind {
+    let reply = match kind {
         "accepted" => Piece { text: known_by(text(entry, "text"), f), lang: "" },
         _ => reply(entry, f.lang),
     };
-    let parts = [stage, said.text].into_iter().filter(|part| !part.is_empty());
-    let reply = Piece { text: parts.collect::<Vec<_>>().join(" "), lang: said.lang };
     Line {
         at: number(entry, "at"),
         word: f.lang.find(&format!("kind-{kind}")).unwrap_or_else(|| kind.to_owned()),
         recipient: text(entry, "recipient").to_owned(),
         server: text(entry, "mx").to_owned(),
+        stage: entry["stage"].as_str().map(|stage| f.w(&format!("stage-{stage}"))).unwrap_or_default(),
         reply,
         rule: text(entry, "rule").to_owned(),
         exit: text(entry, "exit").to_owned(),

@@ -12,7 +12,7 @@ use axum::extract::{Request as Asked, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
-use sm2tp_proto::Address;
+use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::Stream;
 use sm2tp_rules::access::{self, Action, Area, Role};
 use sm2tp_store::audit::Entry;
@@ -27,7 +27,7 @@ use super::visitor::{self, Visitor};
 use crate::api::Parts;
 use crate::control::{self, By, Problem, Request};
 use crate::http::{Door, Refusal, Shared};
-use crate::reason::{self, Piece};
+use crate::reason::{self, Piece, Reason};
 use crate::smtp::{HandedIn, NotTaken};
 
 /// What lets in the first person: a word in a file that the user of the node alone can read.
@@ -140,7 +140,8 @@ pub(super) async fn begin(State(shared): Door, request: Asked) -> Result<Respons
         tracing::warn!(%error, file = %first_run.file.display(), "the code of the first account could not be removed");
     }
     tracing::info!(name = %added.name, "the first account was made on the pages");
-    noted(&shared, &added.name, "account-add", format!("{}: {}", added.name, Role::Owner.as_str()), None).await;
+    let about = Reason::new("about-person").text("name", &added.name).word("role", "role-owner".to_owned());
+    noted(&shared, &added.name, "account-add", Some(about), None).await;
     let session = persons.begin(&added.name, now).await.map_err(|error| Refusal::Trouble(error.to_string()))?;
     let cookie = [(header::SET_COOKIE, way.set_session(&session))];
     Ok((cookie, Redirect::to("/setup/next?done=first-account")).into_response())
@@ -239,15 +240,17 @@ async fn test(shared: &Arc<Shared>, sent: &Sent) -> Result<Response, Response> {
     let taken = taken.map_err(|error| failed(error.to_string()))?;
     match taken {
         Ok(taken) => {
-            noted(shared, &visitor.person.name, "test-mail", format!("mail {}", taken.mail), Some(org)).await;
+            noted(shared, &visitor.person.name, "test-mail", Some(control::mail_of(taken.mail)), Some(org)).await;
             Ok(Redirect::to(&format!("/setup/next?mail={}&since={now}#test", taken.mail)).into_response())
         }
         Err(NotTaken::Mail(refusal)) => {
-            Err(input(control::Refusal::Mail { said: format!("{} {}", refusal.code, refusal.text) }))
+            let said = format!("{} {}", refusal.code, refusal.text);
+            Err(input(control::Refusal::Mail { enhanced: refusal.enhanced, said }))
         }
         Err(NotTaken::Recipients(refusals)) => {
+            let enhanced = refusals.first().map_or(Enhanced(4, 3, 0), |refusal| refusal.enhanced);
             let said = refusals.iter().map(|refusal| format!("{} {}", refusal.code, refusal.text));
-            Err(input(control::Refusal::Mail { said: said.collect::<Vec<_>>().join("; ") }))
+            Err(input(control::Refusal::Mail { enhanced, said: said.collect::<Vec<_>>().join("; ") }))
         }
     }
 }
@@ -298,7 +301,8 @@ fn first(shared: &Shared, f: Frame, status: StatusCode, name: &str, (key, why): 
     show(status, lang, &page)
 }
 
-async fn noted(shared: &Shared, by: &str, what: &str, about: String, org: Option<String>) {
+async fn noted(shared: &Shared, by: &str, what: &str, about: Option<Reason>, org: Option<String>) {
+    let (about, reason) = reason::words(about);
     let entry = Entry {
         at: crate::now(),
         by_kind: By::Person.as_str().to_owned(),
@@ -306,6 +310,7 @@ async fn noted(shared: &Shared, by: &str, what: &str, about: String, org: Option
         what: what.to_owned(),
         org,
         about,
+        reason,
     };
     control::keep(&shared.house, entry).await;
 }

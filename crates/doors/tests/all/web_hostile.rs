@@ -168,7 +168,7 @@ async fn refuses(node: &Node, webhook: &str) {
     let hooks = Webhooks::new(node.house.ledger.clone());
     let due = hooks.due(webhook, now()).await.unwrap();
     assert!(!due.is_empty());
-    let tried = due.into_iter().map(|due| (due, Tried::Gone(format!("410 {HOSTILE}")))).collect();
+    let tried = due.into_iter().map(|due| (due, Tried::Gone(format!("410 {HOSTILE}").into()))).collect();
     hooks.tried(tried, now()).await.unwrap();
 }
 
@@ -180,8 +180,8 @@ async fn alarms(node: &Node) {
     let link = Some(format!("javascript:{HOSTILE}"));
     let found = [
         Finding::ExitRefused { exit, provider, count: 3, reply: REPLY.into(), link },
-        Finding::PeerUnusable { peer: peer.clone(), trouble: hostile() },
-        Finding::PeerSilent { peer, since: 1, trouble: Some(hostile()) },
+        Finding::PeerUnusable { peer: peer.clone(), trouble: hostile(), reason: None },
+        Finding::PeerSilent { peer, since: 1, trouble: Some(hostile()), reason: None },
         Finding::OriginParked { origin, fingerprint, segments: 1, events: 1, bound },
         Finding::RulesBroken { detail: hostile() },
         Finding::SenderBlocked {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use reqwest::StatusCode;
+use serde_json::json;
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::params::{MailOptions, RcptOptions};
 use sm2tp_rules::access::Role;
 use sm2tp_rules::{LocalFailure, Stream};
+use sm2tp_store::Phrase;
+use sm2tp_store::federated::Contact;
 use sm2tp_store::senders::{Decision, SenderId};
 use sm2tp_store::spool::{Lane, NewMail, NewRecipient};
 
@@ -191,7 +194,7 @@ async fn what_failed_on_our_side_is_said_in_the_language_of_the_page_and_what_a_
     let page = french_part(&browser.get("/queue").await.text);
     for words in [
         failure.french(),
-        "Signalée comme inexistante par d’autres nœuds",
+        "1 autre nœud dit cette adresse inexistante",
         "retenu par une personne",
         "libéré par une personne",
     ] {
@@ -205,7 +208,21 @@ async fn no_english_word_stands_in_a_french_page() {
     let dir = TempDir::new();
     let (node, mut browser) = start(&dir).await;
     let keys = |n| ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
-    node.befriend(&describe(&keys(5), &keys(6), "Collectif", "https://x.example/fed/v1")).await;
+    let peer = describe(&keys(5), &keys(6), "Collectif", "https://x.example/fed/v1");
+    node.befriend(&peer).await;
+    let reason = json!({ "key": "not-busy", "with": [["host", { "text": "x.example" }]] });
+    let contact = Contact {
+        name: "Collectif".into(),
+        cursor: None,
+        polled_at: sm2tp_doors::now(),
+        answered: true,
+        caught_up: false,
+        trouble: Some(Phrase { text: "x.example asks us to come later (429)".into(), reason: Some(reason) }),
+    };
+    node.house.federation.store.note_contact(peer.descriptor().node, contact).await.unwrap();
+    let page = browser.get("/orgs").await;
+    let fields = [("name", "amis"), ("domains", "amis.example"), ("stream", "bulk"), ("what", "add")];
+    browser.submit(&page, "/orgs", &fields).await;
     node.house.accounts.put_org("asso", vec![], Stream::Bulk, 1).await.unwrap();
     let mail = waiting(&node, "asso", "jean@example.org").await;
     let id = SenderId { org: "asso".into(), name: "news".into() };
@@ -229,6 +246,10 @@ async fn no_english_word_stands_in_a_french_page() {
             );
         }
     }
+    let federation = french_part(&browser.get("/federation").await.text);
+    assert!(federation.contains("x.example demande de revenir plus tard (429)."), "{federation}");
+    let audit = french_part(&browser.get("/audit").await.text);
+    assert!(audit.contains("domaines amis.example, courrier en nombre"), "{audit}");
 }
 
 /// What a page says in its own language: the text outside of elements that are marked as another, and outside of code.

@@ -8,6 +8,7 @@ use sm2tp_federation::keys::{LogKey, NodeKey};
 
 use super::{Federated, FederatedError, header, node_key};
 use crate::ledger::LedgerError;
+use crate::phrase::Phrase;
 use crate::sql::{self, Row, Sql, SqlError, Value};
 
 /// A node with which keys are or may be exchanged.
@@ -37,6 +38,9 @@ pub struct Peer {
     pub read_to: Option<u64>,
     /// What was wrong at the last try.
     pub trouble: Option<String>,
+    /// The same by key and values, where it is known ([`Phrase`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<serde_json::Value>,
     /// Name of the request for peering: at the asker to ask after it, at the asked to find it.
     pub request_id: Option<String>,
 }
@@ -53,7 +57,7 @@ pub struct Contact {
     pub answered: bool,
     /// All that it had was taken.
     pub caught_up: bool,
-    pub trouble: Option<String>,
+    pub trouble: Option<Phrase>,
 }
 
 /// How far two people are.
@@ -93,6 +97,7 @@ impl Peer {
             read_at: None,
             read_to: None,
             trouble: None,
+            reason: None,
             request_id: None,
         }
     }
@@ -145,7 +150,7 @@ impl Federated {
                 contact.name.into(),
                 contact.cursor.into(),
                 contact.polled_at.into(),
-                contact.trouble.into(),
+                contact.trouble.map(Phrase::kept).into(),
                 contact.answered.then_some(contact.polled_at).into(),
                 contact.caught_up.then_some(contact.polled_at).into(),
             ];
@@ -317,6 +322,7 @@ impl Federated {
 }
 
 fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
+    let trouble = peer.trouble.clone().map(|text| Phrase { text, reason: peer.reason.clone() }.kept());
     let state = match peer.state {
         PeerState::Invited => "invited",
         PeerState::Asking => "asking",
@@ -340,7 +346,7 @@ fn put(sql: &mut dyn Sql, peer: &Peer) -> Result<(), SqlError> {
             peer.added_at.into(),
             peer.cursor.as_deref().into(),
             peer.polled_at.into(),
-            peer.trouble.as_deref().into(),
+            trouble.into(),
             peer.request_id.as_deref().into(),
             peer.answered_at.into(),
             peer.caught_up_at.into(),
@@ -359,6 +365,8 @@ pub(super) fn peer(row: &Row) -> Result<Peer, SqlError> {
         "accepted" => PeerState::Accepted,
         other => return Err(SqlError::Stored(format!("state {other:?} of a peer"))),
     };
+    let trouble = row.text_or_null(10)?.map(Phrase::read);
+    let (trouble, reason) = trouble.map(|said| (said.text, said.reason)).unzip();
     Ok(Peer {
         node: node_key(row, 0)?,
         url: row.text(1)?.to_owned(),
@@ -370,7 +378,8 @@ pub(super) fn peer(row: &Row) -> Result<Peer, SqlError> {
         added_at: row.uint(7)?,
         cursor: owned(8)?,
         polled_at: row.uint(9).ok(),
-        trouble: owned(10)?,
+        trouble,
+        reason: reason.flatten(),
         request_id: owned(11)?,
         answered_at: row.uint(12).ok(),
         caught_up_at: row.uint(13).ok(),

@@ -122,8 +122,8 @@ pub(super) const VIEW_TABLES: [&str; 7] =
 /// 19: persons who use the pages, and their sessions.
 /// 20: tokens of programs, and requests that are done once.
 /// 21: records that their origins asked to erase.
-/// 22: webhooks of organisations.
-const FORMAT: i64 = 22;
+/// 22: webhooks of organisations. 23: sentences that are kept may have their reason with them (`crate::phrase`).
+const FORMAT: i64 = 23;
 
 const TABLES: [&str; 10] = [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, TOKENS, WEBHOOKS, FEDERATION];
 
@@ -131,7 +131,7 @@ const TABLES: [&str; 10] = [EVENTS, VIEWS, KEPT, PERSONS, ALERTS, WATCH, AUDIT, 
 const VIEWS_SINCE: i64 = 17;
 
 /// From each format to the next, beginning with the first.
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     "ALTER TABLE login ADD COLUMN scram TEXT;",
     "ALTER TABLE send_log ADD COLUMN exit TEXT;",
     // A try without trouble was answered; of the others it is not known.
@@ -176,6 +176,8 @@ const MIGRATIONS: [&str; 21] = [
     // A table, which is made below.
     "",
     // Two tables, which are made below.
+    "",
+    // What older versions wrote is text, and is read as such.
     "",
 ];
 

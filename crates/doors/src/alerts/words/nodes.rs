@@ -29,7 +29,7 @@ pub(super) fn silent_in_french(peer: &str, since: u64, trouble: Option<&str>) ->
 pub(super) fn unusable_in_french(peer: &str, trouble: &str) -> Words {
     words(
         format!("Ce que dit le pair {peer} est inutilisable"),
-        format!("Il répond, mais\u{a0}: {trouble}"),
+        format!("Il répond, mais quelque chose ne va pas. {trouble}"),
         "Rien n’en a été retenu. Prévenez son administrateur\u{a0}; sm2tp peer remove y met fin.".to_owned(),
     )
 }
