@@ -36,6 +36,9 @@ pub fn wire(bytes: &[u8]) {
         if let Ok(cursor) = line.parse::<Cursor>() {
             assert_eq!(cursor.to_string().parse::<Cursor>().map(|again| again.to_string()), Ok(cursor.to_string()));
         }
+        if let Some(marks) = feed::read_marks(line) {
+            assert_eq!(feed::read_marks(&feed::write_marks(&marks)), Some(marks));
+        }
         if let Ok(address) = normalise(line) {
             let _ = is_publishable(&address);
         }

@@ -24,7 +24,7 @@ mod mutations {
     use super::Xorshift;
     use crate::chain::Proof;
     use crate::descriptor::{self, tests::descriptor};
-    use crate::feed::{self, Cursor, FeedEntry, FeedId};
+    use crate::feed::{self, Cursor, FeedEntry, FeedId, Mark};
     use crate::header::{HEADER_OCTETS, Header};
     use crate::request::{self, SignatureHeaders};
     use crate::segment::tests::{log_key, node_key, segment};
@@ -109,6 +109,11 @@ mod mutations {
         let cursor = Cursor { feed: FeedId::from_random([9; 16]), after: 12 }.to_string();
         mutate(32, cursor.as_bytes(), |bytes| {
             let _ = String::from_utf8_lossy(bytes).parse::<Cursor>();
+        });
+        let marks = feed::write_marks(&[1, 2, 3].map(|n| Mark::of(segment(n).header.header())));
+        mutate(33, marks.as_bytes(), |bytes| {
+            let read = feed::read_marks(&String::from_utf8_lossy(bytes));
+            assert!(read.is_none_or(|marks| marks.len() <= feed::MARKS_MAX));
         });
     }
 

@@ -13,8 +13,6 @@ pub(super) struct Memory {
     pub proofs_told: HashSet<NodeKey>,
     /// The `ETag` of its descriptor that was taken last.
     pub descriptor_tag: Option<String>,
-    /// Contacts until it is asked for its descriptor again.
-    pub descriptor_in: u8,
     /// The local number of the newest segment here when it was last asked.
     pub newest_told: Option<u64>,
     /// Unix seconds when its tag keys were last asked for.

@@ -137,22 +137,15 @@ async fn pull(
         said: 0,
         ends_at,
     };
-    // Whoever does not answer as usual may be another one, or have another key: without a good end it is asked the next time.
-    let descriptor_in = std::mem::take(&mut poll.memory.descriptor_in);
-    if descriptor_in == 0 {
-        poll.descriptor().await?;
-        poll.memory.answered = true;
-    }
+    // With each contact: a key that was stolen is revoked there, and what a new one signs cannot be read without it.
+    poll.descriptor().await?;
+    poll.memory.answered = true;
     poll.tag_keys().await?;
     poll.proofs().await?;
     if let Err(error) = poll.measure().await {
         poll.say(&format!("it does not say how much it has: {error}"));
     }
     let mut read = poll.feed().await;
-    if read.is_ok() {
-        poll.memory.descriptor_in = descriptor_in.checked_sub(1).unwrap_or(DESCRIPTOR_EVERY - 1);
-        poll.memory.answered = true;
-    }
     if read.is_ok() {
         read = poll.compare_heads().await;
     }
@@ -363,8 +356,6 @@ fn shorten(text: String) -> String {
     if text.len() <= TROUBLE_MAX { text } else { text.chars().take(TROUBLE_MAX).collect() }
 }
 
-/// Of so many contacts one asks for the descriptor: once an hour, and after each that failed.
-const DESCRIPTOR_EVERY: u8 = 12;
 /// Headers asked for at once.
 const PAGE: usize = 1000;
 /// Entries of an answer behind which nothing more is looked for at once. Few enough that whoever catches up is not slowed.

@@ -24,7 +24,7 @@ pub(super) async fn well_known(State(shared): Door) -> Json<Value> {
     Json(json!({ "api": own.descriptor().api, "node": own.descriptor().node }))
 }
 
-/// `GET /fed/v1/node`. Peers ask once an hour, and it hardly ever changes.
+/// `GET /fed/v1/node`. Peers ask with each poll, and it hardly ever changes.
 pub(super) async fn node(State(shared): Door, headers: HeaderMap) -> Response {
     let own = shared.house.federation.own();
     // There is one text for each number (`FEDERATION.md` §2).

@@ -39,9 +39,9 @@ impl Fields {
         }
     }
 
-    /// A question for a feed, its answer of so many octets, and of each twelfth whether the descriptor is another one, which it is not.
+    /// A question for a feed, its answer of so many octets, and before it whether the descriptor is another one, which it is not.
     pub(super) fn poll(&self, marks: usize, octets: u64) -> u64 {
-        let node = (self.asked_node + self.same + (NODE.len() + HOST.len()) as u64) / DESCRIPTOR_EVERY;
+        let node = self.asked_node + self.same + (NODE.len() + HOST.len()) as u64;
         let has = if marks == 0 { 0 } else { "&has=".len() + (marks * 4 * 4).div_ceil(3) };
         node + self.asked + self.feed + (FEED.len() + has + HOST.len() + CURSOR.len()) as u64 + digits(octets)
     }
@@ -56,8 +56,6 @@ fn digits(number: u64) -> u64 {
     u64::from(number.checked_ilog10().unwrap_or(0) + 1)
 }
 
-/// Contacts of which one asks for the descriptor.
-const DESCRIPTOR_EVERY: u64 = 12;
 /// A name of usual length.
 const HOST: &str = "relay.example.org";
 const NODE: &str = "/fed/v1/node";
