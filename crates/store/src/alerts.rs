@@ -209,8 +209,7 @@ impl Alerts {
         let query = "SELECT alert, url, state, tries, at, why FROM alert_webhook WHERE state <> 'taken' \
             ORDER BY alert DESC LIMIT 100";
         let read = |row: &Row| {
-            let why = row.text_or_null(5)?.map(Phrase::read);
-            let (why, reason) = why.map(|why| (why.text, why.reason)).unzip();
+            let (why, reason) = Phrase::read_apart(row.text_or_null(5)?);
             Ok(Posted {
                 message: row.uint(0)?,
                 url: row.text(1)?.to_owned(),
@@ -218,7 +217,7 @@ impl Alerts {
                 tries: row.uint(3)?,
                 at: row.uint(4)?,
                 why,
-                reason: reason.flatten(),
+                reason,
             })
         };
         self.0.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await

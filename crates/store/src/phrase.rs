@@ -32,6 +32,12 @@ impl Phrase {
         let both = kept.starts_with('{').then(|| serde_json::from_str(kept).ok()).flatten();
         both.unwrap_or_else(|| kept.into())
     }
+
+    /// Text and reason of a column that may hold none.
+    pub(crate) fn read_apart(kept: Option<&str>) -> (Option<String>, Option<Value>) {
+        let (text, reason) = kept.map(Self::read).map(|phrase| (phrase.text, phrase.reason)).unzip();
+        (text, reason.flatten())
+    }
 }
 
 impl From<&str> for Phrase {

@@ -331,9 +331,7 @@ impl Webhooks {
         let values = [id.into(), Value::Int(before), (limit.clamp(1, LIST_MAX) as u64).into()];
         let read = |row: &Row| {
             let event = serde_json::from_str(row.text(4)?).map_err(|error| SqlError::Stored(error.to_string()))?;
-            let why = row.text_or_null(3)?.map(Phrase::read);
-            let (why, reason) = why.map(|why| (why.text, why.reason)).unzip();
-            let reason = reason.flatten();
+            let (why, reason) = Phrase::read_apart(row.text_or_null(3)?);
             Ok(Dead { id: row.uint(0)?, at: row.uint(1)?, tries: row.uint(2)?, why, reason, event })
         };
         self.0.read(move |sql| Ok(sql::all(sql, query, &values, read)?)).await

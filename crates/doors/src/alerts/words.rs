@@ -68,11 +68,7 @@ pub(super) fn event(hostname: &str, message: &Message, language: Language) -> St
 
 /// One line that says it all.
 pub(crate) fn title(part: &Part, language: Language) -> String {
-    let what = match language {
-        Language::English => english(&part.finding),
-        Language::French => french(&part.finding),
-    };
-    let Words { title, .. } = what;
+    let Words { title, .. } = said(&part.finding, language);
     if part.finding == Finding::Test {
         return title;
     }
@@ -87,18 +83,19 @@ pub(crate) fn title(part: &Part, language: Language) -> String {
 
 /// What it is, and what a person can do, where that is to be said.
 pub(super) fn advice(finding: &Finding, language: Language) -> (String, String) {
-    let Words { more, todo, .. } = match language {
-        Language::English => english(finding),
-        Language::French => french(finding),
-    };
+    let Words { more, todo, .. } = said(finding, language);
     (more, todo)
 }
 
+fn said(finding: &Finding, language: Language) -> Words {
+    match language {
+        Language::English => english(finding),
+        Language::French => french(finding),
+    }
+}
+
 fn paragraph(part: &Part, language: Language) -> String {
-    let Words { more, todo, .. } = match language {
-        Language::English => english(&part.finding),
-        Language::French => french(&part.finding),
-    };
+    let (more, todo) = advice(&part.finding, language);
     let title = title(part, language);
     if part.finding == Finding::Test {
         return format!("{title}\n{more}\n");

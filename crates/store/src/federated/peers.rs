@@ -365,8 +365,7 @@ pub(super) fn peer(row: &Row) -> Result<Peer, SqlError> {
         "accepted" => PeerState::Accepted,
         other => return Err(SqlError::Stored(format!("state {other:?} of a peer"))),
     };
-    let trouble = row.text_or_null(10)?.map(Phrase::read);
-    let (trouble, reason) = trouble.map(|said| (said.text, said.reason)).unzip();
+    let (trouble, reason) = Phrase::read_apart(row.text_or_null(10)?);
     Ok(Peer {
         node: node_key(row, 0)?,
         url: row.text(1)?.to_owned(),
@@ -379,7 +378,7 @@ pub(super) fn peer(row: &Row) -> Result<Peer, SqlError> {
         cursor: owned(8)?,
         polled_at: row.uint(9).ok(),
         trouble,
-        reason: reason.flatten(),
+        reason,
         request_id: owned(11)?,
         answered_at: row.uint(12).ok(),
         caught_up_at: row.uint(13).ok(),
