@@ -25,7 +25,6 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub(crate) use self::fetch::Client;
 pub use self::fetch::{Api, ApiFault, FetchError};
-pub use self::guard::is_public;
 pub(crate) use self::guard::{Guard, Unresolved};
 use self::memory::Memory;
 use self::own::Own;

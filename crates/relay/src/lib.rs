@@ -15,6 +15,7 @@ mod lookups;
 mod marking;
 mod opening;
 mod queue;
+mod reach;
 mod report;
 mod route;
 mod runner;
@@ -58,6 +59,7 @@ use crate::marking::Marking;
 pub use crate::marking::Returning;
 use crate::opening::{Broken, Opener};
 use crate::queue::Queue;
+pub use crate::reach::Reach;
 pub use crate::report::{Language, Reporter};
 use crate::route::Routes;
 pub use crate::route::{Credentials, NextHop, Own, Speaks};
@@ -89,6 +91,8 @@ pub struct Settings {
     /// Where MTA-STS policies are kept.
     pub policies: Option<PathBuf>,
     pub tls_reports: TlsReports,
+    /// Web servers that domains may name.
+    pub reach: Reach,
     /// Where the counts for TLS reports are kept.
     pub tls_counts: Option<PathBuf>,
     pub connections_max: usize,
@@ -147,12 +151,13 @@ impl Relay {
     pub fn start(settings: Settings, tools: Tools) -> Result<Self, StartError> {
         let dns = Dns::new(&settings.resolvers).map_err(|error| StartError::Dns(error.to_string()))?;
         let tls = TlsClient::new(settings.tls_roots.as_deref())?;
-        let policies = Policies::open(settings.policies, tls.certified.clone());
+        let policies = Policies::open(settings.policies, tls.certified.clone(), settings.reach.clone());
         let counting = Counting::new(settings.tls_reports, settings.tls_counts.as_ref());
         let (to_runner, heard) = mpsc::channel(NEWS_MAX);
         let courier = Courier {
             dns: dns.clone(),
             tls: tls.certified.clone(),
+            reach: settings.reach,
             hostname: settings.hostname.clone(),
             spool: tools.spool.clone(),
             to_runner: to_runner.clone(),

@@ -9,6 +9,7 @@ use sm2tp_rules::LocalFailure;
 use thiserror::Error;
 
 use crate::dns::{Dns, Missing, Resolvers};
+use crate::reach::Reach;
 use crate::sts::Policies;
 use crate::tls;
 
@@ -58,19 +59,14 @@ impl Lookups {
         Ok(self.0.mail_hosts(&domain).await?.hosts.into_iter().map(|(_, host)| host).collect())
     }
 
-    /// The MTA-STS policy of a domain as its web server gives it now, at an address that `may` be asked. The authorities of
+    /// The MTA-STS policy of a domain as its web server gives it now, at an address within `reach`. The authorities of
     /// the system are trusted, and those in the file `roots`.
     ///
     /// # Errors
     /// [`FetchFailure`]: who sends to the domain has none.
-    pub async fn policy(
-        &self,
-        domain: &str,
-        roots: Option<&Path>,
-        may: impl Fn(IpAddr) -> bool,
-    ) -> Result<Policy, FetchFailure> {
+    pub async fn policy(&self, domain: &str, roots: Option<&Path>, reach: Reach) -> Result<Policy, FetchFailure> {
         let tls = tls::trusting(roots).map_err(|error| FetchFailure::Tls(error.to_string()))?;
-        Policies::open(None, tls).fetch(domain, &self.0, may).await
+        Policies::open(None, tls, reach).fetch(domain, &self.0).await
     }
 
     /// The names that the reverse DNS gives an address; empty where there are none.

@@ -282,7 +282,7 @@ mod tests {
             port: 25,
             tls: TlsUse::Opportunistic,
             dns: zone.serve(trust, IpUse::V4First),
-            policies: Policies::open(None, tls.certified),
+            policies: Policies::open(None, tls.certified, crate::reach::Reach::public_and(|_| true)),
             own,
             sites: SiteBook::shipped(),
         }

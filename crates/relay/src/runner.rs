@@ -438,3 +438,6 @@ const FAR: Duration = Duration::from_secs(3600);
 /// Mails of one page of the spool; each page is one answer of the reader and one step of the runner.
 const PAGE_MAILS: usize = 500;
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,12 +16,14 @@ use sm2tp_proto::mta_sts::{FetchFailure, POLICY_OCTETS_MAX, Policy, PolicyError,
 
 use crate::dns::Dns;
 use crate::now;
+use crate::reach::Reach;
 
 /// The policies that are known. Clones share them.
 #[derive(Clone)]
 pub struct Policies {
     folder: Option<Arc<Path>>,
     tls: Arc<ClientConfig>,
+    reach: Reach,
     known: Arc<Mutex<HashMap<String, Known>>>,
 }
 
@@ -44,7 +45,7 @@ struct Kept {
 impl Policies {
     /// Reads what an earlier run kept in `folder`; without a folder nothing outlives this run.
     #[must_use]
-    pub fn open(folder: Option<PathBuf>, tls: Arc<ClientConfig>) -> Self {
+    pub fn open(folder: Option<PathBuf>, tls: Arc<ClientConfig>, reach: Reach) -> Self {
         let mut known = HashMap::new();
         for path in folder.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path()) {
             let Some(domain) = path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -56,7 +57,7 @@ impl Policies {
                 _ => drop(fs::remove_file(&path)),
             }
         }
-        Self { folder: folder.map(Into::into), tls, known: Arc::new(Mutex::new(known)) }
+        Self { folder: folder.map(Into::into), tls, reach, known: Arc::new(Mutex::new(known)) }
     }
 
     /// The policy of a domain; none where it has none, or none that could be had.
@@ -75,7 +76,7 @@ impl Policies {
         if fresh || known.as_ref().is_some_and(|known| now() < known.next_fetch_at) {
             return kept.map(|kept| kept.policy);
         }
-        match self.fetch(&name, dns, |_| true).await {
+        match self.fetch(&name, dns).await {
             Ok(policy) => {
                 let policy = Arc::new(policy);
                 let kept = Kept { id, fetched_at: now(), policy: policy.clone() };
@@ -107,17 +108,11 @@ impl Policies {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(domain)?.failure.take()
     }
 
-    /// The policy as the web server of a domain gives it now, from one of its addresses that `may` be asked.
-    pub(crate) async fn fetch(
-        &self,
-        domain: &str,
-        dns: &Dns,
-        may: impl Fn(IpAddr) -> bool,
-    ) -> Result<Policy, FetchFailure> {
+    /// The policy as the web server of a domain gives it now, from one of its addresses that may be asked.
+    pub(crate) async fn fetch(&self, domain: &str, dns: &Dns) -> Result<Policy, FetchFailure> {
         let host = format!("mta-sts.{domain}");
         let found = dns.addresses(&host).await.map_err(|failure| FetchFailure::Web(failure.to_string()))?;
-        let asked = found.found.iter().copied().filter(|address| may(*address));
-        let addresses: Vec<_> = asked.map(|address| SocketAddr::new(address, HTTPS_PORT)).collect();
+        let addresses = self.reach.of(&found.found, HTTPS_PORT);
         if addresses.is_empty() {
             return Err(FetchFailure::NotPublic);
         }
@@ -247,7 +242,7 @@ mod tests {
         fs::write(folder.join("cut.example"), "sm2tp-mta-sts-1 7").unwrap();
         fs::write(folder.join("other.example"), "sm2tp-mta-sts-2 7 1\nx").unwrap();
         let tls = crate::tls::TlsClient::new(None).unwrap().certified;
-        let policies = Policies::open(Some(folder.clone()), tls);
+        let policies = Policies::open(Some(folder.clone()), tls, Reach::public_and(|_| true));
         for (domain, there) in [("good", true), ("old", false), ("cut", false), ("other", false), ("future", true)] {
             assert_eq!(policies.known(&format!("{domain}.example")).is_some(), there, "{domain}");
         }
@@ -259,7 +254,8 @@ mod tests {
     #[tokio::test]
     async fn a_policy_holds_though_its_web_server_or_its_record_is_gone() {
         let policy = Arc::new(Policy::parse(b"version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 600").unwrap());
-        let policies = Policies::open(None, crate::tls::TlsClient::new(None).unwrap().certified);
+        let policies =
+            Policies::open(None, crate::tls::TlsClient::new(None).unwrap().certified, Reach::public_and(|_| true));
         for domain in ["moved.test", "gone.test", "expired.test"] {
             let fetched_at = if domain == "expired.test" { now() - 601 } else { now() };
             let kept = Kept { id: "1".into(), fetched_at, policy: policy.clone() };
@@ -275,6 +271,17 @@ mod tests {
             assert_eq!(policies.of(&domain, &dns).await.is_some(), holds, "{domain}");
         }
         assert!(now() < policies.known("new.test").unwrap().next_fetch_at, "nobody knocks again at once");
+    }
+
+    #[tokio::test]
+    async fn a_web_server_behind_this_machine_is_not_asked() {
+        let tls = crate::tls::TlsClient::new(None).unwrap().certified;
+        let policies = Policies::open(None, tls, Reach::public_and(|_| false));
+        let zone = crate::testing::Zone::default().ip("mta-sts.a.test", "127.0.0.1").ip("mta-sts.b.test", "fd00::1");
+        let dns = zone.serve(crate::Trust::Nothing, crate::IpUse::V4First);
+        for domain in ["a.test", "b.test"] {
+            assert_eq!(policies.fetch(domain, &dns).await, Err(FetchFailure::NotPublic), "{domain}");
+        }
     }
 
     #[test]

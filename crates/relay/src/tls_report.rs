@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,6 +29,7 @@ use tokio::sync::mpsc;
 
 use crate::dns::{Dns, Missing};
 use crate::now;
+use crate::reach::Reach;
 use crate::runner::News;
 use crate::tally::{Counts, DAY_S, Failure, Policy, Tally, Unsent};
 
@@ -49,6 +49,7 @@ pub(crate) struct Courier {
     pub dns: Dns,
     /// Takes certificates of known authorities.
     pub tls: Arc<ClientConfig>,
+    pub reach: Reach,
     pub hostname: String,
     pub spool: Spool,
     pub to_runner: mpsc::Sender<News>,
@@ -163,13 +164,40 @@ impl Courier {
         for place in destinations(texts.iter().map(String::as_str)) {
             last = match &place {
                 Destination::Mail(to) => self.mail(to, &report, now).await,
-                Destination::Https(url) => post(&self.dns, &self.tls, url, &report).await,
+                Destination::Https(url) => self.post(url, &report).await,
             };
             if last.is_ok() {
                 break;
             }
         }
         last
+    }
+
+    async fn post(&self, url: &str, report: &Report) -> Result<(), String> {
+        let url = Url::parse(url).map_err(|error| error.to_string())?;
+        let host = url.host_str().ok_or("it names no server")?.to_owned();
+        let port = url.port_or_known_default().unwrap_or(443);
+        let found = self.dns.addresses(&host).await.map_err(|failure| failure.to_string())?;
+        let addresses = self.reach.of(&found.found, port);
+        if addresses.is_empty() {
+            return Err(format!("{host} has no public address; [relay] private_web_servers would allow others"));
+        }
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured((*self.tls).clone())
+            .resolve_to_addrs(&host, &addresses)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(POST_TIMEOUT)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let posted =
+            client.post(url).header(CONTENT_TYPE, "application/tlsrpt+gzip").body(report.zipped.clone()).send();
+        let answer = posted.await.map_err(|error| error.to_string())?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("it answered with {}", answer.status().as_u16()))
+        }
     }
 
     async fn mail(&self, to: &Address, report: &Report, now: u64) -> Result<(), String> {
@@ -179,25 +207,6 @@ impl Courier {
         let _ = self.to_runner.send(News::Mail(queued, None)).await;
         Ok(())
     }
-}
-
-async fn post(dns: &Dns, tls: &ClientConfig, url: &str, report: &Report) -> Result<(), String> {
-    let url = Url::parse(url).map_err(|error| error.to_string())?;
-    let host = url.host_str().ok_or("it names no server")?.to_owned();
-    let port = url.port_or_known_default().unwrap_or(443);
-    let found = dns.addresses(&host).await.map_err(|failure| failure.to_string())?;
-    let addresses: Vec<_> = found.found.iter().map(|address| SocketAddr::new(*address, port)).collect();
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .resolve_to_addrs(&host, &addresses)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .timeout(POST_TIMEOUT)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let posted = client.post(url).header(CONTENT_TYPE, "application/tlsrpt+gzip").body(report.zipped.clone()).send();
-    let answer = posted.await.map_err(|error| error.to_string())?;
-    if answer.status().is_success() { Ok(()) } else { Err(format!("it answered with {}", answer.status().as_u16())) }
 }
 
 /// The report of a day as RFC 8460 §4.4 writes it, compressed.

@@ -59,6 +59,7 @@ pub mod access;
 pub mod pace;
 pub mod places;
 pub mod proposed;
+pub mod public;
 pub mod rate;
 pub mod retry;
 pub mod returned;

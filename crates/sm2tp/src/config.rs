@@ -223,6 +223,7 @@ pub struct Relay {
     pub tls_roots: Option<PathBuf>,
     /// Whether domains that ask for it are told how TLS to their servers went.
     pub tls_reports: Switch,
+    pub private_web_servers: Vec<Network>,
     /// Wait after the first failure; doubled each time.
     pub retry_first: Duration,
     /// Longest wait between two attempts; at least `retry_first`.
@@ -548,6 +549,7 @@ mod tests {
         assert_eq!(relay.exits.iter().map(|exit| exit.addresses.len()).collect::<Vec<_>>(), [2, 1]);
         relay.exits.clone_from(&plain.relay.as_ref().unwrap().exits);
         assert!(relay.tls_roots.take().is_some());
+        assert_eq!(std::mem::take(&mut relay.private_web_servers).len(), 1);
         assert_eq!(std::mem::take(&mut full.dns.servers).len(), 1);
         assert!(full.dkim.default.take().is_some());
         assert_eq!(std::mem::replace(&mut full.dkim.seal, Seal::ByUs), Seal::By("relay.example.org".into()));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sm2tp_doors::{House, now};
 use sm2tp_proto::Domain;
-use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Resolvers, Sealing, Signing, Speaks, Trust};
+use sm2tp_relay::{Credentials, Exit, IpUse, NextHop, Own, Reach, Resolvers, Sealing, Signing, Speaks, Trust};
 use sm2tp_rules::Stream;
 use sm2tp_rules::sign::Listed;
 use sm2tp_store::dkim::Algorithm;
@@ -131,6 +131,12 @@ pub fn resolvers(config: &Config) -> Resolvers {
             config::IpUse::V6Only => IpUse::V6Only,
         },
     }
+}
+
+/// Which web servers a domain may name for its policies, and for reports about TLS.
+pub fn reach(config: &Config) -> Reach {
+    let named = config.relay.as_ref().map_or_else(Vec::new, |relay| relay.private_web_servers.clone());
+    Reach::public_and(move |ip| named.iter().any(|network| network.contains(ip)))
 }
 
 /// Where this node takes mail itself on the port of recipients' servers. On another port it is nobody's mail host.

@@ -6,10 +6,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use sm2tp_doors::follow::is_public;
 use sm2tp_doors::http::{Lang, Pages, Scores};
 use sm2tp_doors::web::{AskSts, FirstRun, Listings, Names, PublicUrl, Sts, Wanted};
-use sm2tp_relay::Lookups;
+use sm2tp_relay::{Lookups, Reach};
 use sm2tp_store::{Persons, keys};
 
 use crate::Failure;
@@ -60,16 +59,18 @@ fn names(config: &Config) -> Names {
 }
 
 /// Whose domain it is decides where the name of its web server leads, and who looks at the page need not be who runs this
-/// machine: what is not public is not asked, but where the configuration lets webhooks go.
+/// machine: what is not public is not asked, but where the configuration lets webhooks go, or the relay for policies.
 fn ask_sts(config: &Config) -> AskSts {
     let resolvers = Arc::new(outward::resolvers(config));
     let roots = config.relay.as_ref().and_then(|relay| relay.tls_roots.clone());
-    let private = beside::networks(config.http.as_ref().map_or(&[], |http| &http.private_webhooks));
+    let webhooks = beside::networks(config.http.as_ref().map_or(&[], |http| &http.private_webhooks));
+    let policies = outward::reach(config);
+    let reach = Reach::public_and(move |ip| policies.allows(ip) || webhooks(ip));
     Arc::new(move |domain| {
-        let (resolvers, roots, private) = (resolvers.clone(), roots.clone(), private.clone());
+        let (resolvers, roots, reach) = (resolvers.clone(), roots.clone(), reach.clone());
         Box::pin(async move {
             let Ok(dns) = Lookups::new(&resolvers) else { return Sts::Silent };
-            sts::look(&dns, &domain, roots.as_deref(), |ip| is_public(ip) || private(ip)).await
+            sts::look(&dns, &domain, roots.as_deref(), reach).await
         })
     })
 }

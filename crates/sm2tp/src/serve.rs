@@ -334,6 +334,7 @@ fn start_relay(
             config::Switch::On => TlsReports::On,
             config::Switch::Off => TlsReports::Off,
         },
+        reach: outward::reach(config),
         tls_counts: Some(config.data_dir.join("tls-counts.json")),
         tls: match asked.tls {
             config::RelayTls::Off => TlsUse::Off,

@@ -1,15 +1,14 @@
 //! How the MTA-STS of a domain is now (RFC 8461): `sm2tp doctor` and the page of the DNS ask it.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use sm2tp_doors::web::Sts;
 use sm2tp_proto::mta_sts::{Mode, record_id};
-use sm2tp_relay::Lookups;
+use sm2tp_relay::{Lookups, Reach};
 
 /// The record is there, the policy can be had and means something, and it names the servers that take the mail. Its web server
-/// is asked at addresses that `may` be asked only.
-pub async fn look(dns: &Lookups, domain: &str, roots: Option<&Path>, may: impl Fn(IpAddr) -> bool) -> Sts {
+/// is asked within `reach`.
+pub async fn look(dns: &Lookups, domain: &str, roots: Option<&Path>, reach: Reach) -> Sts {
     let Ok(texts) = dns.texts(&format!("_mta-sts.{domain}")).await else { return Sts::Silent };
     let records: Vec<&str> = texts.iter().map(String::as_str).filter(|text| text.starts_with("v=STSv1")).collect();
     if records.is_empty() {
@@ -21,7 +20,7 @@ pub async fn look(dns: &Lookups, domain: &str, roots: Option<&Path>, may: impl F
     if dns.addresses(&host(domain)).await.is_empty() {
         return Sts::NoHost;
     }
-    let policy = match dns.policy(domain, roots, may).await {
+    let policy = match dns.policy(domain, roots, reach).await {
         Ok(policy) => policy,
         Err(failure) => return Sts::Unfetched(failure),
     };

@@ -191,6 +191,7 @@ fn desk(folder: &Folder, roots: Option<&PathBuf>, zone: Zone, counting: &Countin
     let courier = Courier {
         dns: zone.serve(Trust::Nothing, IpUse::V4First),
         tls: TlsClient::new(roots.map(PathBuf::as_path)).unwrap().certified,
+        reach: Reach::public_and(|address| address.is_loopback()),
         hostname: "relay.example.org".to_owned(),
         spool: Spool::open(&folder.0.join("spool"), "tlsrpt").unwrap(),
         to_runner,
@@ -325,6 +326,57 @@ async fn the_first_place_that_takes_a_report_gets_it_and_nobody_waits_for_ever()
     assert_eq!(web.line(), "", "eight tries and the one before the mail, and no more");
 }
 
+#[tokio::test]
+async fn a_report_never_goes_behind_this_machine_whatever_the_place_is_called() {
+    let folder = Folder::new("behind");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut zone = Zone::default()
+        .ip("four.test", "127.0.0.1")
+        .ip("six.test", "::1")
+        .ip("mapped.test", "::ffff:127.0.0.1")
+        .ip("inside.test", "10.0.0.1")
+        .alias("alias.test", "four.test");
+    let places = [
+        "four.test",
+        "six.test",
+        "mapped.test",
+        "inside.test",
+        "alias.test",
+        "localhost",
+        "127.0.0.1",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "169.254.169.254",
+    ];
+    for (number, place) in places.iter().enumerate() {
+        zone = zone.text(&format!("_smtp._tls.d{number}.test"), &format!("v=TLSRPTv1; rua=https://{place}:{port}/"));
+    }
+    let counting = Counting::new(TlsReports::On, None);
+    let (mut desk, _heard) = desk(&folder, None, zone, &counting);
+    desk.courier.reach = Reach::public_and(|_| false);
+    on_day(&counting, DAY);
+    for number in 0..places.len() {
+        session(&counting, DAY * DAY_S, &format!("d{number}.test"), true);
+    }
+    let now = (DAY + 1) * DAY_S;
+    desk.with(|tally| tally.turn(DAY + 1));
+    let mut tried = 0;
+    while let Some(unsent) = desk.with(|tally| tally.due(now)) {
+        let sent = desk.courier.send(&unsent, now).await;
+        assert!(sent.as_ref().is_err_and(|why| why.contains("public address")), "{}: {sent:?}", unsent.domain);
+        desk.with(|tally| tally.done(&unsent));
+        tried += 1;
+    }
+    assert_eq!(tried, places.len());
+    assert!(listener.accept().is_err(), "nobody called");
+}
+
 /// A server that reads a line before each of these answers but the first, hangs up after the last, and serves each list on a
 /// connection of its own.
 fn server(connections: &'static [&'static [&'static str]]) -> u16 {
@@ -360,7 +412,7 @@ async fn counted(tls_use: TlsUse, port: u16) -> (bool, Failure) {
     let patience = Duration::from_secs(10);
     let opener = Opener {
         dns,
-        policies: Policies::open(None, tls.certified.clone()),
+        policies: Policies::open(None, tls.certified.clone(), Reach::public_and(|_| true)),
         tls,
         tls_use,
         patience: Patience { connect: patience, answer: patience },

@@ -106,6 +106,7 @@ pub(super) const SECTIONS: &[SectionKeys] = &[
             ("tls", r#""opportunistic""#),
             ("tls_roots", r#""/etc/sm2tp/authorities.pem""#),
             ("tls_reports", r#""off""#),
+            ("private_web_servers", r#"["10.0.0.0/8"]"#),
             ("retry_first", r#""5m""#),
             ("retry_max", r#""4h""#),
             ("expire_personal", r#""4d""#),

@@ -303,6 +303,7 @@ fn relay(section: &Section<'_>) -> Result<Relay, ConfigError> {
         tls: section.text("tls", word(RELAY_TLS))?.unwrap_or(RelayTls::Opportunistic),
         tls_roots: section.text("tls_roots", path)?,
         tls_reports: section.text("tls_reports", word(SWITCH))?.unwrap_or(Switch::Off),
+        private_web_servers: networks(section, "private_web_servers")?,
         // A wait of nothing would knock at a server that is down as fast as the processor can.
         retry_first: within(section, "retry_first", SECOND, 3650 * DAY, 5 * MINUTE)?,
         retry_max: within(section, "retry_max", SECOND, 3650 * DAY, 4 * HOUR)?,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use sm2tp_doors::web::Sts;
-use sm2tp_relay::Lookups;
+use sm2tp_relay::{Lookups, Reach};
 use sm2tp_rules::proposed;
 use sm2tp_store::dkim::{Published, Record};
 
@@ -143,7 +143,7 @@ async fn policy(dns: &Lookups, domain: &str) -> Option<Finding> {
 async fn incoming(dns: &Lookups, domain: &str, roots: Option<&Path>) -> Option<Finding> {
     let finding = |level, key| Finding::new(PART, level, key, domain);
     let others = |level, hosts: Vec<String>| finding(level, "sts-mx").with("hosts", hosts.join(", "));
-    Some(match sts::look(dns, domain, roots, |_| true).await {
+    Some(match sts::look(dns, domain, roots, Reach::public_and(|_| true)).await {
         Sts::Silent => return None,
         Sts::Absent => finding(Level::Note, "sts-absent"),
         Sts::Broken => finding(Level::Fault, "sts-broken"),

@@ -103,7 +103,7 @@ pub fn roots(folder: &Folder, certificates: &[&Certificate]) -> String {
 fn node(port: u16, relay: &str, names: &Names) -> Node {
     Node::start(&format!(
         "hostname = \"relay.example.org\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n\
-         [relay]\nport = {port}\nretry_first = \"1s\"\nretry_max = \"1s\"\n{relay}\n{}",
+         [relay]\nport = {port}\nretry_first = \"1s\"\nretry_max = \"1s\"\nprivate_web_servers = [\"127.0.0.0/8\"]\n{relay}\n{}",
         names.config()
     ))
 }

@@ -44,7 +44,8 @@ impl Site {
     fn node(&self, certificate: &Certificate, relay: &str) -> Node {
         Node::start(&format!(
             "hostname = \"{}\"\n[smtp]\nlisten = [\"127.0.0.1:0\"]\ntrusted_networks = [\"127.0.0.1\"]\n{}\
-             [relay]\nport = {}\ntls_roots = {:?}\nretry_first = \"1s\"\nretry_max = \"1s\"\n{relay}\n{}",
+             [relay]\nport = {}\ntls_roots = {:?}\nretry_first = \"1s\"\nretry_max = \"1s\"\n\
+             private_web_servers = [\"127.0.0.0/8\"]\n{relay}\n{}",
             certificate.name,
             certificate.config(),
             self.postfix.address.port(),
