@@ -284,6 +284,6 @@ pub const COUNT_MAX: u32 = 4096;
 pub const VERSION: u8 = 1;
 /// HMAC-SHA-256 tags (`FEDERATION.md` §3).
 pub const TAG_SCHEME: u8 = 1;
-const MAGIC: &[u8; 4] = b"SM2S";
+pub(crate) const MAGIC: &[u8; 4] = b"SM2S";
 const SIGNED_OCTETS: usize = 176;
 const SIGNATURE_CONTEXT: &[u8] = b"sm2tp-segment-v1\n";

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::Hash;
 use crate::bytes::{array, u16_at};
 use crate::descriptor::Descriptor;
-use crate::header::{COUNT_MAX, HEADER_OCTETS, Header, HeaderError, RelayOnly, Sealing, SignedHeader};
+use crate::header::{COUNT_MAX, HEADER_OCTETS, Header, HeaderError, MAGIC, RelayOnly, Sealing, SignedHeader};
 use crate::merkle;
 use crate::record::{Class, RECORD_OCTETS, Record};
 use crate::tags::Tag;
@@ -183,6 +183,13 @@ pub fn next_part(bytes: &[u8]) -> Result<Option<Part<'_>>, SegmentError> {
     let want = body_octets(&header, after)?;
     let (body, rest) = after.split_at_checked(want).ok_or(SegmentError::Length { octets: after.len(), want })?;
     Ok(Some(Part { header, body, rest }))
+}
+
+/// The body in an answer that is a whole segment or, where the asker has the header, its body alone; none where the answer begins with
+/// another header. A body cannot begin like a header: that would be more redactions than a segment has records.
+#[must_use]
+pub fn body_behind<'a>(header: &Header, answer: &'a [u8]) -> Option<&'a [u8]> {
+    if answer.starts_with(MAGIC) { answer.strip_prefix(header.as_bytes()) } else { Some(answer) }
 }
 
 impl Segment {
@@ -497,6 +504,17 @@ pub(crate) mod tests {
         assert_eq!((first.body, second.body), (&one.body[..], &redacted[..]));
         assert_eq!(next_part(second.rest), Ok(None));
         assert!(next_part(&bulk[..bulk.len() - 1]).and_then(|part| next_part(part.unwrap().rest)).is_err());
+    }
+
+    #[test]
+    fn a_body_is_found_alone_and_behind_its_header_and_not_behind_another_one() {
+        let (one, two) = (segment(3), segment(4));
+        let header = one.header.header();
+        assert_eq!(body_behind(header, &one.encode()), Some(&one.body[..]));
+        assert_eq!(body_behind(header, &one.body), Some(&one.body[..]));
+        assert_eq!(body_behind(header, &two.encode()), None);
+        assert_eq!(body_behind(header, &one.encode()[..239]), None);
+        assert!(COUNT_MAX < u32::from(u16_at(MAGIC, 0)), "no body says so many redactions");
     }
 
     /// SHA-256 of the header that Python with libsodium makes of node seed 01×32, log seed 02×32 and these three records.

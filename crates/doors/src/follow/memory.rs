@@ -13,6 +13,8 @@ pub(super) struct Memory {
     pub proofs_told: HashSet<NodeKey>,
     /// The `ETag` of its descriptor that was taken last.
     pub descriptor_tag: Option<String>,
+    /// It refuses questions with a parameter that it does not know.
+    pub is_strict: bool,
     /// The local number of the newest segment here when it was last asked.
     pub newest_told: Option<u64>,
     /// Unix seconds when its tag keys were last asked for.

@@ -12,7 +12,7 @@ use sm2tp_store::federated::{Contact, FederatedError, Peer, PeerState};
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
 
-use super::fetch::{Api, Client, FetchError};
+use super::fetch::{Answer, Api, Client, FetchError};
 use super::invitation;
 use super::memory::Memory;
 use super::quotas::Quotas;
@@ -220,8 +220,8 @@ impl Poll<'_> {
         let mut has = self.has().await?;
         for _ in 0..PAGES_MAX {
             let after = reading.map_or_else(String::new, |cursor| format!("after={cursor}&"));
-            let path = format!("/feed?{after}limit={PAGE}{}", std::mem::take(&mut has));
-            let answer = self.client.get(&self.api, &path, FEED_OCTETS_MAX).await?;
+            let path = format!("/feed?{after}limit={PAGE}");
+            let answer = self.get_wishing(&path, &std::mem::take(&mut has), FEED_OCTETS_MAX).await?;
             if answer.gone {
                 // Its numbers mean other headers now. What we have is known by its place and costs nothing again.
                 tracing::info!(peer = %self.peer.node, "the feed of a peer is a new one; it is read from its beginning");
@@ -250,6 +250,28 @@ impl Poll<'_> {
             self.note_progress().await?;
         }
         Ok(())
+    }
+
+    /// Asks with a parameter that a node may pass over, and without it where one does not pass over it but refuses the question.
+    pub(super) async fn get_wishing(
+        &mut self,
+        path: &str,
+        wish: &str,
+        octets_max: usize,
+    ) -> Result<Answer, FetchError> {
+        if wish.is_empty() || self.memory.is_strict {
+            return self.client.get(&self.api, path, octets_max).await;
+        }
+        let asked = self.client.get(&self.api, &format!("{path}{wish}"), octets_max).await;
+        // A pruned segment (404) is not there without it either.
+        match asked {
+            Err(FetchError::Status { status, .. }) if status != 404 && (400..500).contains(&status) => {}
+            asked => return asked,
+        }
+        let answer = self.client.get(&self.api, path, octets_max).await?;
+        tracing::info!(peer = %self.peer.node, "the peer refuses questions with parameters that it does not know; it is asked without them");
+        self.memory.is_strict = true;
+        Ok(answer)
     }
 
     /// What this node got from others since it last asked this peer, and the peer was not told: it need not tell us.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sm2tp_federation::chain::{self, Known, Proof, Step};
 use sm2tp_federation::descriptor;
 use sm2tp_federation::feed::BULK_OCTETS_MAX;
-use sm2tp_federation::header::{HEADER_OCTETS, Header, HeaderError, Position, SignedHeader};
+use sm2tp_federation::header::{Header, HeaderError, Position, SignedHeader};
 use sm2tp_federation::keys::{LogKey, NodeKey};
 use sm2tp_federation::quota::{Parked, Quota};
 use sm2tp_federation::segment;
@@ -150,16 +150,15 @@ impl Poll<'_> {
         }
     }
 
-    /// The body of a segment, as it travels behind just this header.
+    /// The body of a segment of which this is the header. It is not asked for with the header once more; a peer that knows nothing of that
+    /// sends both.
     async fn fetch(&mut self, signed: &SignedHeader) -> Result<Vec<u8>, FollowError> {
         let header = signed.header();
         let (origin, at) = (header.origin(), header.position());
         let path = format!("/log/{origin}/{}/{}", at.epoch, at.segno);
-        let mut octets = self.client.get(&self.api, &path, SEGMENT_MAX).await?.body;
-        if !octets.starts_with(header.as_bytes()) {
-            return Err(FollowError::OtherSegment { origin, at });
-        }
-        Ok(octets.split_off(HEADER_OCTETS))
+        let octets = self.get_wishing(&path, "?body=1", SEGMENT_MAX).await?.body;
+        let body = segment::body_behind(header, &octets).ok_or(FollowError::OtherSegment { origin, at })?;
+        Ok(body.to_vec())
     }
 
     /// Keeps what is next in a log, within the quota of its origin.

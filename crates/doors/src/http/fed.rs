@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -91,8 +92,8 @@ pub(super) async fn feed(State(shared): Door, request: Request) -> Result<Respon
     if is_end {
         shared.house.federation.store.forget_held_by(peer.node);
     }
-    let headers = [("sm2tp-cursor", cursor.to_string()), ("content-type", "application/octet-stream".to_owned())];
-    Ok((headers, feed::encode(&entries)).into_response())
+    // Octets of no other kind need no media type (RFC 9110 §8.3), and this goes out with each poll.
+    Ok(([("sm2tp-cursor", cursor.to_string())], Body::from(feed::encode(&entries))).into_response())
 }
 
 /// `GET /fed/v1/tagkeys`

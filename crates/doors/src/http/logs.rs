@@ -23,7 +23,8 @@ use super::gate::Asked;
 use super::refusal::Refusal;
 use crate::follow::freeze;
 
-/// `GET /fed/v1/log/{origin}/{epoch}/{segno}`
+/// `GET /fed/v1/log/{origin}/{epoch}/{segno}[?body=1]`: who was told its header in a feed asks for the body alone. No cache may keep it: a
+/// record that is erased here would stay there.
 pub(super) async fn segment(
     State(shared): Door,
     Path((origin, epoch, segno)): Path<(String, String, String)>,
@@ -34,8 +35,11 @@ pub(super) async fn segment(
         (Ok(epoch), Ok(segno)) => Position { epoch, segno },
         _ => return Err(Refusal::Bad("a place is two numbers")),
     };
-    let octets = shared.house.federation.store.segment(node(&origin)?, at).await?;
-    Ok(packed(&asked, tagged(&asked, None, "private, max-age=31536000, immutable", &octets), octets).await)
+    let mut octets = shared.house.federation.store.segment(node(&origin)?, at).await?;
+    if asked.param("body") == Some("1") {
+        octets.drain(..HEADER_OCTETS.min(octets.len()));
+    }
+    Ok(packed(&asked, tagged(&asked, None, UNCACHED, &octets), octets).await)
 }
 
 /// `GET /fed/v1/log/{origin}?from=E.S&max_bytes=`: at least one segment, however long it is.
@@ -126,7 +130,10 @@ async fn packed(asked: &Asked, mut answer: Response, octets: Vec<u8>) -> Respons
     if answer.status() != StatusCode::OK {
         return answer;
     }
-    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    // It tells caches apart what one address was answered with (RFC 9110 §12.5.5).
+    if answer.headers().get(header::CACHE_CONTROL).is_none_or(|cache| cache != UNCACHED) {
+        answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
     let body = if takes_gzip(asked) {
         answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         let packing = tokio::task::spawn_blocking(move || {
@@ -155,6 +162,8 @@ fn takes_gzip(asked: &Asked) -> bool {
     codings.split(',').any(gzip)
 }
 
+/// Nobody keeps the answer for another question.
+pub(super) const UNCACHED: &str = "no-store";
 /// Headers looked at for one bulk answer; the smallest segment has 274 octets.
 const BULK_SEGMENTS_MAX: usize = 4096;
 /// A proof has 480 octets.

@@ -117,6 +117,48 @@ async fn a_flipped_bit_is_not_stored_and_the_node_goes_on() {
     assert!(cursor.ends_with(":2"), "{cursor}");
 }
 
+/// `has` and `body` came later than the rest of the wire: whoever does not pass over what it does not know is asked as in the beginning.
+#[tokio::test]
+async fn a_peer_that_refuses_questions_with_wishes_is_asked_without_them() {
+    let dir = TempDir::new();
+    let node = Node::start(&dir, "b").await;
+    let (strict, other) = (Liar::start(121).await, Liar::start(131).await);
+    strict.is_strict();
+    let first = strict.segment(None, 1);
+    strict.publishes(&[&first]);
+    node.befriend(&strict.descriptor).await;
+    node.follow();
+    until("its segment, asked for with `body` and without", async || kept(&node, strict.key()).await).await;
+    assert_eq!(strict.refused("body"), 1);
+    // What comes from another one would be said to it.
+    other.publishes(&[&other.segment(None, 2)]);
+    node.befriend(&other.descriptor).await;
+    until("the other's segment", async || kept(&node, other.key()).await).await;
+    strict.publishes(&[&first, &strict.segment(Some(&first), 3)]);
+    until("its next segment", async || kept(&node, strict.key()).await.filter(|segno| *segno == 1)).await;
+    assert_eq!((strict.refused("body"), strict.refused("has")), (1, 0), "once is enough");
+    assert_eq!(node.peer(strict.key()).await.unwrap().trouble, None);
+}
+
+#[tokio::test]
+async fn a_peer_that_refuses_to_hear_what_we_have_is_asked_without_it() {
+    let dir = TempDir::new();
+    let node = Node::start(&dir, "b").await;
+    let (strict, other) = (Liar::start(141).await, Liar::start(151).await);
+    strict.is_strict();
+    node.befriend(&strict.descriptor).await;
+    node.befriend(&other.descriptor).await;
+    node.follow();
+    until("a first contact", async || node.peer(strict.key()).await?.caught_up_at).await;
+    other.publishes(&[&other.segment(None, 2)]);
+    until("`has`", async || (strict.refused("has") == 1).then_some(())).await;
+    let first = strict.segment(None, 1);
+    strict.publishes(&[&first]);
+    until("its segment", async || kept(&node, strict.key()).await).await;
+    assert_eq!((strict.refused("body"), strict.refused("has")), (0, 1), "once is enough");
+    assert_eq!(node.peer(strict.key()).await.unwrap().trouble, None);
+}
+
 #[tokio::test]
 async fn a_segment_that_never_comes_does_not_stop_the_feed() {
     let dir = TempDir::new();

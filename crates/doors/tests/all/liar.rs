@@ -1,6 +1,7 @@
 //! A peer that answers whatever a test wants.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -26,6 +27,7 @@ pub struct Liar {
     log: SigningKey,
     answers: Answers,
     asked: Asked,
+    strict: Arc<AtomicBool>,
 }
 
 type Answers = Arc<Mutex<HashMap<String, Answer>>>;
@@ -48,9 +50,10 @@ impl Liar {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let descriptor = describe(&node, &log, "liar", &format!("{origin}/fed/v1"));
         let (answers, asked) = (Answers::default(), Asked::default());
-        let app = Router::new().fallback(answer).with_state((answers.clone(), asked.clone()));
+        let strict = Arc::new(AtomicBool::new(false));
+        let app = Router::new().fallback(answer).with_state((answers.clone(), asked.clone(), strict.clone()));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let liar = Self { origin, descriptor, log, answers, asked };
+        let liar = Self { origin, descriptor, log, answers, asked, strict };
         liar.answers("/fed/v1/node", Answer::Octets(liar.descriptor.text().into()));
         liar.answers("/fed/v1/tagkeys", Answer::Octets(br#"{"tagkeys":[]}"#.to_vec()));
         liar.answers("/fed/v1/heads", Answer::Octets(br#"{"heads":[]}"#.to_vec()));
@@ -62,6 +65,16 @@ impl Liar {
     /// What is answered to a path from now on.
     pub fn answers(&self, path: &str, answer: Answer) {
         self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// From now on it answers 400 to parameters that the first nodes did not have; [`Self::refused`] counts them.
+    pub fn is_strict(&self) {
+        self.strict.store(true, Ordering::SeqCst);
+    }
+
+    /// How often it refused a question with such a parameter.
+    pub fn refused(&self, parameter: &str) -> usize {
+        self.asked(&format!("400 {parameter}"))
     }
 
     /// How often a path was asked for.
@@ -107,8 +120,17 @@ impl Liar {
     }
 }
 
-async fn answer(State((answers, asked)): State<(Answers, Asked)>, request: Request) -> Response {
+async fn answer(
+    State((answers, asked, strict)): State<(Answers, Asked, Arc<AtomicBool>)>,
+    request: Request,
+) -> Response {
     let path = request.uri().path().to_owned();
+    let mut names = request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+    let unknown = names.find(|name| !["", "after", "limit", "wait", "from", "max_bytes"].contains(name));
+    if let Some(name) = unknown.filter(|_| strict.load(Ordering::SeqCst)) {
+        asked.lock().unwrap().push(format!("400 {name}"));
+        return Response::builder().status(400).body(Body::empty()).unwrap();
+    }
     asked.lock().unwrap().push(path.clone());
     let found = answers.lock().unwrap().get(&path).cloned();
     // The rest of a feed is empty, as of a node that has told all.

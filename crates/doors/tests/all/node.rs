@@ -248,7 +248,7 @@ pub async fn json(answer: reqwest::Response) -> serde_json::Value {
 /// Looks until there is something, for at most half a minute.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
-    let found = tokio::time::timeout(Duration::from_secs(30), async {
+    let found = tokio::time::timeout(LONG, async {
         loop {
             tick.tick().await;
             if let Some(found) = look().await {
@@ -323,6 +323,9 @@ async fn open(dir: &Path, data: &Path, name: &str, authority: &str) -> House {
         exports: None,
     }
 }
+
+/// Several contacts with a peer, each of which waits for the disk, on a machine that compiles something else meanwhile.
+const LONG: Duration = Duration::from_secs(180);
 
 /// Where a browser reaches the pages through a web server.
 pub const PUBLIC: &str = "https://relay.example.org";

@@ -30,11 +30,10 @@ impl Fields {
             asked_node: octets("GET  HTTP/1.1\r\nif-none-match: \"10\"\r\n") + octets(rest),
             asked: octets("GET  HTTP/1.1\r\n") + octets(&signature) + octets(rest),
             same: octets("HTTP/1.1 304 Not Modified\r\netag: \"10\"\r\ncache-control: no-cache\r\n") + octets(date),
-            feed: octets(
-                "HTTP/1.1 200 OK\r\nsm2tp-cursor: \r\ncontent-type: application/octet-stream\r\ncache-control: no-store\r\ncontent-length: \r\n",
-            ) + octets(date),
+            feed: octets("HTTP/1.1 200 OK\r\nsm2tp-cursor: \r\ncache-control: no-store\r\ncontent-length: \r\n")
+                + octets(date),
             segment: octets(
-                "HTTP/1.1 200 OK\r\netag: \"0123456789012345678901-gzip\"\r\ncache-control: private, max-age=31536000, immutable\r\nvary: accept-encoding\r\ncontent-encoding: gzip\r\ncontent-length: \r\n",
+                "HTTP/1.1 200 OK\r\netag: \"0123456789012345678901-gzip\"\r\ncache-control: no-store\r\ncontent-encoding: gzip\r\ncontent-length: \r\n",
             ) + octets(date),
         }
     }
@@ -48,7 +47,11 @@ impl Fields {
 
     /// A question for a segment and what stands around it.
     pub(super) fn fetch(&self, segno: u32, octets: u64) -> u64 {
-        self.asked + self.segment + (LOG.len() + HOST.len()) as u64 + digits(u64::from(segno)) + digits(octets)
+        self.asked
+            + self.segment
+            + (LOG.len() + "?body=1".len() + HOST.len()) as u64
+            + digits(u64::from(segno))
+            + digits(octets)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Sealed {
     pub place: u32,
     /// What a reader knows of the log when this is the last that it has.
     pub head: Head,
-    /// Octets of header and body as they travel, packed.
+    /// Octets of the body as it travels, packed, behind a header that the feed told.
     pub octets: u64,
     /// Sequence numbers and records, as a reader found them.
     pub events: Vec<(u64, Record)>,
@@ -103,7 +103,7 @@ impl Logs {
         let head = Head::of(header.header());
         by.head = Some(head);
         by.log.push(number);
-        let octets = packed(&sealed.encode());
+        let octets = packed(&sealed.body);
         let place = sealing.position.segno;
         self.sealed.push(Sealed { header, origin, place, head, octets, events, since: now, holders: 1, last_at: now });
         number
