@@ -29,6 +29,7 @@ mod senders;
 mod settings;
 mod start;
 mod suppression;
+mod tables;
 mod tail;
 mod trouble;
 mod upload;

@@ -9,6 +9,7 @@ use sm2tp_rules::access::{self, Action, Area, Role};
 use sm2tp_store::persons::Person;
 
 use super::form::{Fields, TOKEN};
+use super::tables;
 use super::visitor::Visitor;
 use crate::http::{Lang, Refusal, Shared, said};
 
@@ -272,7 +273,8 @@ pub(super) fn show_live(lang: Lang, page: &impl Template) -> Response {
 
 /// The text of a page, or of a part of one.
 pub(super) fn rendered(page: &impl Template) -> Result<String, Refusal> {
-    page.render().map_err(|error| Refusal::Trouble(error.to_string()))
+    let html = page.render().map_err(|error| Refusal::Trouble(error.to_string()))?;
+    Ok(tables::labelled(&html))
 }
 
 fn fields(lang: Lang, policy: &'static str) -> [(HeaderName, HeaderValue); 4] {

@@ -25,9 +25,9 @@ struct Page {
     next: u64,
 }
 
-/// The rows alone, for the script.
+/// The head, which gives the cells their labels, and the rows.
 #[derive(Template)]
-#[template(path = "web/tail-rows.html")]
+#[template(source = "<table>{% include \"web/tail-head.html\" %}{% include \"web/tail-rows.html\" %}", ext = "html")]
 struct Rows {
     f: Frame,
     lines: Vec<Line>,
@@ -71,6 +71,7 @@ pub(super) async fn rows(State(shared): Door, visitor: Visitor, query: Fields) -
     let found = visitor.ask_for(&shared, Screen::Tail, request).await?;
     let f = visitor.frame(&shared, Screen::Tail);
     let html = rendered(&Rows { lines: lines(&found, &f), f }).map_err(IntoResponse::into_response)?;
+    let html = html.split_once("</thead>").map(|(_, rows)| rows.to_owned()).unwrap_or_default();
     let fields = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (NEXT, number(&found, "next").into()),

@@ -174,4 +174,9 @@ fn fits(browser: &Browser, what: &str) {
          .map(e => e.outerHTML.slice(0, 120));",
     );
     assert_eq!(out, json!([]), "{what}: this lies outside of the page");
+    let pushed = browser.run(
+        "return [...document.querySelectorAll('.scroll:has(table)')].filter(e => window.innerWidth < 500 && \
+         e.clientWidth < e.scrollWidth).map(e => e.outerHTML.slice(0, 120));",
+    );
+    assert_eq!(pushed, json!([]), "{what}: this is pushed sideways on a telephone");
 }
