@@ -29,13 +29,13 @@ pub enum AddressError {
     NoAt,
     #[error("the part before the @ is empty")]
     EmptyLocal,
-    #[error("the part before the @ is longer than {LOCAL_OCTETS_MAX} octets (RFC 5321 §4.5.3.1.1)")]
+    #[error("the part before the @ is longer than {LOCAL_OCTETS_MAX} octets (RFC 5321 4.5.3.1.1)")]
     LongLocal,
-    #[error("the part before the @ holds a character that needs quotes or is a control character")]
+    #[error("the part before the @ has a dot at an end or two in a row, or a character that needs quotes")]
     BadLocal,
-    #[error("it is longer than {ADDRESS_OCTETS_MAX} octets (RFC 5321 §4.5.3.1.3)")]
+    #[error("it is longer than {ADDRESS_OCTETS_MAX} octets (RFC 5321 4.5.3.1.3)")]
     TooLong,
-    #[error("source routes (@relay:user@domain) are not accepted (RFC 5321 §3.6.1)")]
+    #[error("source routes (@relay:user@domain) are not accepted (RFC 5321 3.6.1)")]
     SourceRoute,
     #[error(transparent)]
     Domain(#[from] DomainError),

@@ -11,6 +11,7 @@ mod entry;
 #[cfg(test)]
 mod faulty;
 mod line;
+mod looks;
 mod mail;
 mod record;
 mod replay;
@@ -37,6 +38,7 @@ pub use self::bodies::BodyAt;
 use self::bodies::{Bodies, Place, SEGMENT_OCTETS_MAX};
 use self::disk::{Disk, RealDisk};
 use self::line::Line;
+pub use self::looks::{Depth, Filter, Listed};
 pub use self::mail::{
     Change, Lane, Mail, NewMail, NewRecipient, Notice, Queued, Recipient, SlowSender, Stub, Sum, Sums,
 };
@@ -54,6 +56,8 @@ use crate::told::Told;
 pub struct Spool {
     line: Arc<Askers>,
     reader: Arc<Mutex<Connection>>,
+    /// For what people look at: a sum over a million rows takes a second, for which no delivery waits.
+    looker: Arc<Mutex<Connection>>,
     behind: Arc<Mutex<Behind>>,
     bodies: Place,
     name: Arc<str>,
@@ -122,16 +126,17 @@ impl Spool {
     }
 
     fn start(opened: Opened) -> Result<Self, SpoolError> {
-        let (reader, name) = (Arc::new(Mutex::new(opened.reader)), opened.name.into());
+        let [reader, looker] = [opened.reader, opened.looker].map(|connection| Arc::new(Mutex::new(connection)));
         let line = Arc::new(Line::new(opened.writer));
         let thread = line.clone();
         thread::Builder::new().name("spool".into()).spawn(move || thread.serve())?;
         Ok(Self {
             line: Arc::new(Askers(line)),
             reader,
+            looker,
             behind: opened.behind,
             bodies: opened.bodies,
-            name,
+            name: opened.name.into(),
             last_at_start: opened.last,
         })
     }
@@ -270,24 +275,6 @@ impl Spool {
         Ok(if let Page::Memory(entries) = behind.untaken.page(limit) { entries } else { Vec::new() })
     }
 
-    /// A page of the queue.
-    ///
-    /// # Errors
-    /// [`SpoolError`] where the queue database cannot be read.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, SpoolError> {
-        stale(self.catch_up(0..=u64::MAX).await)?;
-        self.read(move |connection| rows::list(connection, &filter)).await
-    }
-
-    /// How many recipients wait, by lane.
-    ///
-    /// # Errors
-    /// [`SpoolError`] where the queue database cannot be read.
-    pub async fn depth(&self) -> Result<Depth, SpoolError> {
-        stale(self.ask(Question::Fold).await)?;
-        self.read(rows::depth).await
-    }
-
     /// Takes octets that were in the queue out of its files: the database, and the file of bodies that nobody needs any more.
     ///
     /// # Errors
@@ -359,13 +346,20 @@ impl Spool {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let reader = self.reader.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let connection = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            question(&connection)
-        });
-        asked.await.map_err(|_| SpoolError::Closed)?
+        on(self.reader.clone(), question).await
     }
+}
+
+/// Asks on a thread that may wait for the disk.
+async fn on<T: Send + 'static>(
+    connection: Arc<Mutex<Connection>>,
+    question: impl FnOnce(&Connection) -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T, SpoolError> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        question(&connection)
+    });
+    asked.await.map_err(|_| SpoolError::Closed)?
 }
 
 impl std::fmt::Debug for Askers {
@@ -394,11 +388,6 @@ pub fn pass_over(database: &Path, numbers: u64) -> Result<(), SpoolError> {
     Ok(())
 }
 
-/// What a person looks at may be behind where the disk is full: it is worth more than an error.
-fn stale(caught_up: Result<(), SpoolError>) -> Result<(), SpoolError> {
-    caught_up.or_else(|error| if error.is_storage() { Ok(()) } else { Err(error) })
-}
-
 /// Reads a body; a damaged one is copied aside.
 fn read(bodies: &Place, mail: u64, at: BodyAt) -> Result<Vec<u8>, SpoolError> {
     let body = bodies::read(bodies, mail, at);
@@ -416,6 +405,7 @@ fn read(bodies: &Place, mail: u64, at: BodyAt) -> Result<Vec<u8>, SpoolError> {
 struct Opened {
     writer: Writer,
     reader: Connection,
+    looker: Connection,
     behind: Arc<Mutex<Behind>>,
     bodies: Place,
     name: String,
@@ -451,7 +441,8 @@ impl Opened {
         named.extend(unfolded.bodies());
         let files = Bodies::open(bodies.clone(), salt, segment_octets_max, &named, (folded_below, removal))?;
         let writer = Writer::new(connection, files, (unfolded, Numbers { mail, told }), behind.clone(), free_min);
-        Ok(Self { writer, reader: rows::open_reader(database)?, behind, bodies, name, last: mail.saturating_sub(1) })
+        let (reader, looker) = (rows::open_reader(database)?, rows::open_reader(database)?);
+        Ok(Self { writer, reader, looker, behind, bodies, name, last: mail.saturating_sub(1) })
     }
 }
 
@@ -461,37 +452,6 @@ impl Behind {
         self.untaken.folded(told);
         self.mails.clear();
     }
-}
-
-/// Which part of the queue to list.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    pub domain: Option<String>,
-    pub org: Option<String>,
-    pub lane: Option<Lane>,
-    /// The recipient after which the page begins: its mail, and its index there. A mail with more recipients than a page
-    /// holds is cut between two of them.
-    pub after: (u64, u32),
-    pub limit: usize,
-}
-
-/// One waiting recipient with its mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    pub mail: Arc<Mail>,
-    pub recipient: Recipient,
-}
-
-/// Recipients that wait, by lane, and the age of the oldest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Depth {
-    pub normal: u64,
-    pub slow: u64,
-    pub held: u64,
-    /// Unix seconds of the oldest mail; 0 = none.
-    pub oldest_at: u64,
-    /// Happenings that the ledger has not taken yet.
-    pub outbox: u64,
 }
 
 impl From<entry::Unreadable> for SpoolError {

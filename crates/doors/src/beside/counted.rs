@@ -38,9 +38,7 @@ pub(super) enum Heard {
     First,
     /// It counted already.
     Again,
-    /// The first one here; with its sender it counted when the mail came in.
-    Elsewhere,
-    /// The same, and it counted against limits, too.
+    /// The first one here; it counted with its sender and against limits when the mail came in.
     Detoured,
 }
 

@@ -115,15 +115,15 @@ impl Shared {
         }
         // Postfix says at RCPT that a mail has no recipients yet.
         let (heard, before) = self.counted.heard(&request.instance, pair);
-        // A relay beside the mail server asks about what was counted with its sender when it came in.
+        // A relay beside the mail server asks about what a detour led there, too; that was counted when it came in.
         let heard = match heard {
             Heard::First if is_relay && detoured.came(pair) => Heard::Detoured,
-            Heard::First if is_relay => Heard::Elsewhere,
             heard => heard,
         };
+        // Mail that came to that relay without a detour is told none: see `way`.
         let slow_lane = match self.detour(account, Way::Slow) {
-            Some(_) => SlowLane::There,
-            None => SlowLane::Missing,
+            Some(_) if !is_relay => SlowLane::There,
+            _ => SlowLane::Missing,
         };
         let (client, stopped) = (request.client, Reporting::Cannot);
         let named = Naming { mail_from, recipient, before, client, heard, slow_lane, stopped };

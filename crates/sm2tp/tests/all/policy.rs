@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::beside::{refusal, sockets};
-use crate::client::Client;
+use crate::client::{Client, exchange};
 use crate::mta::Postfix;
 use crate::node::Node;
 use crate::peers::{federation, peer};
@@ -224,4 +224,31 @@ fn a_sender_that_blasts_through_postfix_is_slowed_and_blocked_at_its_door() {
     assert!(blocked.is_some_and(|it| it.contains("450 4.7.1")));
     let shown = node.ask(&["sender", "show", "a@senders.test"]);
     assert_eq!(shown["evidence"]["level"], "blocked", "{shown}");
+}
+
+#[test]
+fn mail_that_a_relay_alone_asks_about_is_watched_and_what_took_a_detour_to_it_counts_once() {
+    let node = Node::start(
+        "hostname = \"relay.example.org\"\n[watch]\nmode = \"enforce\"\n[policy]\nlisten = [\"127.0.0.1:0\"]\n\
+         filter = [{ to = \"smtp:[127.0.0.1]:2525\", senders = \"slow\" }, { to = \"other:\", streams = [\"bulk\"] }]\n",
+    );
+    let ask = |sender: &str, context: &str, state: &str, n: usize| {
+        let text = format!(
+            "request=smtpd_access_policy\nprotocol_state={state}\ninstance={context}.{n}\nclient_address=127.0.0.1\n\
+             policy_context={context}\nsender={sender}@site.test\nrecipient=r{n}@dest.test\nsize=100\n\n"
+        );
+        exchange(node.policy(), text.as_bytes())
+    };
+    // Programs send to the relay straight, and nobody else asks about their mail.
+    let refused =
+        (0..300).map(|n| ask("web", "relay", "RCPT", n)).position(|said| said.contains("one recipient a minute"));
+    assert!(refused.is_some_and(|taken| (53..57).contains(&taken)), "{refused:?}");
+    // What came in by another door, and is led to the relay, is asked about there and does not count again: 38 of them do not pass.
+    for n in 0..30 {
+        assert_eq!(ask("news", "bulk", "RCPT", n), "action=DUNNO\n\n", "{n}");
+        assert_eq!(ask("news", "bulk", "END-OF-MESSAGE", n), "action=FILTER other:\n\n", "{n}");
+        assert_eq!(ask("news", "relay", "RCPT", n), "action=DUNNO\n\n", "{n}");
+    }
+    let shown = node.ask(&["sender", "show", "news@site.test"]);
+    assert_eq!(shown["evidence"]["level"], "normal", "{shown}");
 }

@@ -10,9 +10,8 @@ use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Domain};
 
 use super::bodies::{BodyAt, End, Removal};
-use super::mail::{Lane, Mail, Queued, Recipient, SlowSender, Stub, Sum, Sums};
-use super::writer::Question;
-use super::{Depth, Filter, Listed, Spool, SpoolError, stale};
+use super::mail::{Lane, Mail, Queued, Recipient, SlowSender, Stub};
+use super::{Filter, Listed, Spool, SpoolError};
 use crate::told::Told;
 
 /// Opens the database file, makes the tables, and refuses a format from the future.
@@ -431,70 +430,6 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Liste
     Ok(page)
 }
 
-pub(super) fn depth(connection: &Connection) -> Result<Depth, SpoolError> {
-    let mut depth = Depth::default();
-    let mut statement = connection.prepare_cached("SELECT lane, COUNT(*) FROM rcpt GROUP BY lane")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some(lane) = row.get_ref(0)?.as_str().ok().and_then(|lane| lane.parse().ok()) else { continue };
-        *match lane {
-            Lane::Normal => &mut depth.normal,
-            Lane::Slow => &mut depth.slow,
-            Lane::Held => &mut depth.held,
-        } = row.get(1)?;
-    }
-    let oldest: Option<u64> = connection.query_row("SELECT MIN(received_at) FROM mail", [], |row| row.get(0))?;
-    depth.oldest_at = oldest.unwrap_or(0);
-    depth.outbox = connection.query_row("SELECT COUNT(*) FROM outbox", [], |row| row.get(0))?;
-    Ok(depth)
-}
-
-impl Spool {
-    /// What waits, added up by recipient domain and by organisation: of one organisation, or of all.
-    ///
-    /// # Errors
-    /// [`SpoolError`] where the queue database cannot be read.
-    pub async fn sums(&self, org: Option<String>) -> Result<Sums, SpoolError> {
-        stale(self.ask(Question::Fold).await)?;
-        self.read(move |connection| sums(connection, org.as_deref())).await
-    }
-}
-
-/// What waits by domain and by organisation: [`SUMS_MAX`] of each.
-fn sums(connection: &Connection, org: Option<&str>) -> Result<Sums, SpoolError> {
-    Ok(Sums { domains: summed(connection, "r.domain", org)?, orgs: summed(connection, "m.org", org)? })
-}
-
-fn summed(connection: &Connection, by: &str, org: Option<&str>) -> Result<Vec<Sum>, SpoolError> {
-    let query = format!(
-        "SELECT {by}, SUM(r.lane = 'normal'), SUM(r.lane = 'slow'), SUM(r.lane = 'held'), MIN(m.received_at), \
-                MIN(CASE WHEN r.lane <> 'held' THEN r.next_at END) \
-         FROM rcpt r JOIN mail m ON m.id = r.mail WHERE ?1 IS NULL OR m.org = ?1 \
-         GROUP BY {by} ORDER BY COUNT(*) DESC, {by} LIMIT ?2"
-    );
-    let mut statement = connection.prepare_cached(&query)?;
-    let row = |row: &Row<'_>| {
-        let [normal, slow, held] = [row.get(1)?, row.get(2)?, row.get(3)?];
-        let (oldest_at, next_at) = (row.get(4)?, row.get(5)?);
-        Ok(Sum { name: row.get(0)?, normal, slow, held, oldest_at, next_at, note: None })
-    };
-    let mut found: Vec<Sum> = statement.query_map(params![org, SUMS_MAX], row)?.collect::<Result<_, _>>()?;
-    let why = format!(
-        "SELECT {by}, r.note FROM rcpt r JOIN mail m ON m.id = r.mail \
-         WHERE (?1 IS NULL OR m.org = ?1) AND r.note IS NOT NULL GROUP BY {by}, r.note ORDER BY COUNT(*), r.note DESC"
-    );
-    let mut why = connection.prepare_cached(&why)?;
-    let mut rows = why.query(params![org])?;
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        // The most frequent one comes last.
-        if let Some(sum) = found.iter_mut().find(|sum| sum.name == name) {
-            sum.note = row.get(1)?;
-        }
-    }
-    Ok(found)
-}
-
 fn place(row: &Row<'_>) -> rusqlite::Result<BodyAt> {
     Ok(BodyAt { segment: row.get(0)?, offset: row.get(1)?, len: row.get(2)? })
 }
@@ -556,9 +491,6 @@ fn left_aside(what: &str, row: &Row<'_>, id_column: usize, error: &rusqlite::Err
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
-
-/// Domains or organisations that a person reads of.
-const SUMS_MAX: u64 = 20;
 
 const INSERT_MAIL: &str = "INSERT INTO mail \
     (id, org, login, stream, mail_from, message_id, received_at, segment, offset, octets, is_report, options) \
