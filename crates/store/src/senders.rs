@@ -95,6 +95,16 @@ pub enum Decision {
     Release(Release),
 }
 
+impl Decision {
+    fn carry_out(self, watch: &mut Watch, note: &str, now: u64) {
+        match self {
+            Self::Slow => watch.set(Level::Slow, note, now),
+            Self::Block => watch.set(Level::Blocked, note, now),
+            Self::Release(how) => watch.release(how, note, now),
+        }
+    }
+}
+
 struct Inner {
     mode: Mode,
     limits: Limits,
@@ -399,14 +409,7 @@ impl Senders {
     }
 
     fn decided(&self, id: &SenderId, decision: Decision, note: &str, stream: Stream, now: u64) {
-        self.with(id, now, |org| {
-            let watch = org.sender(&id.name, stream, now);
-            match decision {
-                Decision::Slow => watch.set(Level::Slow, note, now),
-                Decision::Block => watch.set(Level::Blocked, note, now),
-                Decision::Release(how) => watch.release(how, note, now),
-            }
-        });
+        self.with(id, now, |org| decision.carry_out(org.sender(&id.name, stream, now), note, now));
     }
 
     /// A mailing will come.

@@ -932,6 +932,11 @@ mod tests {
         );
         let orgs: Vec<_> = sums.orgs.iter().map(|sum| (&sum.name[..], sum.normal, sum.held)).collect();
         assert_eq!(orgs, [("local", 1, 2), ("asso", 1, 0)]);
+        let noted = |note: &str| Filter { note: Some(note.to_owned()), limit: 9, ..Filter::default() };
+        for (note, want) in [("held: ", vec![2]), ("450", vec![0, 1]), ("50", vec![]), ("held: why not", vec![])] {
+            let found = spool.list(noted(note)).await.unwrap();
+            assert_eq!(found.iter().map(|found| found.recipient.index).collect::<Vec<_>>(), want, "{note}");
+        }
         let own = spool.sums(Some("asso".into())).await.unwrap();
         assert_eq!((own.domains.len(), own.domains[0].normal, own.orgs.len()), (1, 1, 1));
         assert_eq!(own.domains[0].note, None, "its first try has not come yet");

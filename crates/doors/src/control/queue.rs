@@ -210,11 +210,11 @@ pub(crate) async fn let_go(house: &House, onward: &Onward) -> Result<usize, Prob
     };
     let goes = |mail: &Mail, it: &Recipient| {
         // What is due was refused, and goes back to its sender.
-        let waits = it.lane == Lane::Held && now < it.next_at;
-        let by_others = it.note.as_deref().is_some_and(|note| note.starts_with(FEDERATED));
-        (waits && by_others && is_sent(mail, it)).then(|| moved(mail, it, Lane::Normal, now, Some(LET_GO)))
+        (now < it.next_at && is_sent(mail, it)).then(|| moved(mail, it, Lane::Normal, now, Some(LET_GO)))
     };
-    change_those(house, onward, &Those { lane: Some("held".to_owned()), ..Those::default() }, goes).await
+    // Not the mail that people or the sender watch hold: of that there may be a million, and this is asked with each poll.
+    let by_others = Filter { lane: Some(Lane::Held), note: Some(FEDERATED.to_owned()), ..Filter::default() };
+    change_listed(house, onward, by_others, goes).await
 }
 
 /// What becomes of the mail of a sender that waits.
@@ -334,7 +334,16 @@ async fn change_those(
     those: &Those,
     to: impl Fn(&Mail, &Recipient) -> Option<Change> + Send,
 ) -> Result<usize, Problem> {
-    let (filter, mut after, mut count) = (those.filter()?, (0, 0), 0);
+    change_listed(house, onward, those.filter()?, to).await
+}
+
+async fn change_listed(
+    house: &House,
+    onward: &Onward,
+    filter: Filter,
+    to: impl Fn(&Mail, &Recipient) -> Option<Change> + Send,
+) -> Result<usize, Problem> {
+    let (mut after, mut count) = ((0, 0), 0);
     loop {
         let page = house.spool.list(Filter { after, limit: CHANGED_AT_ONCE, ..filter.clone() }).await?;
         let Some(last) = page.last() else { return Ok(count) };

@@ -222,10 +222,12 @@ impl Senders {
 
     /// What a person decided at another machine, unless one has decided here since.
     fn hear_decision(&self, id: &SenderId, decision: Decision, note: &str, stream: Stream, at: u64) {
-        let decided_at = self.with(id, at, |org| org.known_mut(&id.name).and_then(|watch| watch.changed_at().1));
-        if decided_at <= Some(at) {
-            self.decided(id, decision, note, stream, at);
-        }
+        self.with(id, at, |org| {
+            let decided_at = org.known_mut(&id.name).and_then(|watch| watch.changed_at().1);
+            if decided_at <= Some(at) {
+                decision.carry_out(org.sender(&id.name, stream, at), note, at);
+            }
+        });
     }
 
     /// Whom another machine blocked, this one blocks for the same reasons, unless a person has decided since: that machine had not

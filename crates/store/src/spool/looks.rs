@@ -15,6 +15,8 @@ pub struct Filter {
     pub domain: Option<String>,
     pub org: Option<String>,
     pub lane: Option<Lane>,
+    /// How the note of the recipient begins.
+    pub note: Option<String>,
     /// The recipient after which the page begins: its mail, and its index there. A mail with more recipients than a page
     /// holds is cut between two of them.
     pub after: (u64, u32),

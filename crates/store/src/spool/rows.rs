@@ -416,10 +416,11 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Liste
                 m.id, m.org, m.login, m.stream, m.mail_from, m.message_id, m.received_at, m.octets, m.is_report, m.options \
          FROM rcpt r JOIN mail m ON m.id = r.mail \
          WHERE (r.mail, r.idx) > (?1, ?2) AND (?3 IS NULL OR r.domain = ?3) AND (?4 IS NULL OR m.org = ?4) \
-           AND (?5 IS NULL OR r.lane = ?5) ORDER BY r.mail, r.idx LIMIT ?6",
+           AND (?5 IS NULL OR r.lane = ?5) AND (?6 IS NULL OR substr(r.note, 1, length(?6)) = ?6) \
+         ORDER BY r.mail, r.idx LIMIT ?7",
     )?;
     let (lane, (mail, index)) = (filter.lane.map(Lane::as_str), filter.after);
-    let mut rows = statement.query(params![mail, index, filter.domain, filter.org, lane, filter.limit])?;
+    let mut rows = statement.query(params![mail, index, filter.domain, filter.org, lane, filter.note, filter.limit])?;
     let mut page: Vec<Listed> = Vec::new();
     while let Some(row) = rows.next()? {
         match listed(row, page.last()) {
