@@ -67,7 +67,7 @@ fn mail(content: &str) -> NewMail {
             canary: false,
             options,
         }],
-        content: content.as_bytes().into(),
+        content: content.to_owned().into(),
         held_until: 0,
         is_report: false,
         stream_by: None,

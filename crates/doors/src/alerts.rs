@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use sm2tp_proto::Address;
 use sm2tp_rules::Stream;
@@ -191,7 +192,7 @@ async fn round(house: &House, onward: &Onward, watched: &Watched) -> Result<(), 
 async fn mail_out(house: &House, onward: &Onward, message: &Message) -> Result<(), AlertError> {
     let alerting = &house.alerts;
     for to in &alerting.targets.mail {
-        let content: Arc<[u8]> = mail::mail(&house.hostname, to, message, alerting.language).into();
+        let content: Bytes = mail::mail(&house.hostname, to, message, alerting.language).into();
         let mail = NewMail {
             org: OWN_ORG.into(),
             login: None,

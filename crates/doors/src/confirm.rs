@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::raw::Raw;
@@ -102,7 +103,7 @@ impl Confirm {
         };
         let link = self.confirmations.link(&confirmation).ok_or(NotAsked::NoLink)?;
         let url = format!("{}/{link}", self.url);
-        let content: Arc<[u8]> = self.mail(&house.hostname, address, org, &url, now).into();
+        let content: Bytes = self.mail(&house.hostname, address, org, &url, now).into();
         let mail = NewMail {
             org: org.unwrap_or(LOCAL).into(),
             login: None,

@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sm2tp_proto::smtp::server::ScramOffer;
 use sm2tp_rules::admit::Way;
 use sm2tp_rules::rate::Rate;
@@ -82,7 +83,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Onward {
     /// A mail that is on stable storage, with its content. Waits when the relay is behind.
-    pub mails: mpsc::Sender<(Queued, Arc<[u8]>)>,
+    pub mails: mpsc::Sender<(Queued, Bytes)>,
     /// The numbers of mails that a person moved or dropped.
     pub changed: mpsc::Sender<Vec<u64>>,
     /// Who looks at the sites that mail is for.
@@ -93,7 +94,7 @@ pub struct Onward {
 
 /// The other ends of an [`Onward`].
 pub struct Handed {
-    pub mails: mpsc::Receiver<(Queued, Arc<[u8]>)>,
+    pub mails: mpsc::Receiver<(Queued, Bytes)>,
     pub changed: mpsc::Receiver<Vec<u64>>,
     pub looks: mpsc::Receiver<oneshot::Sender<Vec<SiteState>>>,
     pub exits: mpsc::Receiver<()>,

@@ -77,7 +77,7 @@ impl Address {
     /// The whole address in clear. Each caller is a decision: see I2 in `ARCHITECTURE.md`.
     #[must_use]
     pub fn clear(&self) -> String {
-        format!("{}@{}", self.local, self.domain.0)
+        [&*self.local, "@", &*self.domain.0].concat()
     }
 
     #[must_use]

@@ -176,7 +176,10 @@ fn split(line: &str) -> Option<(u16, bool, &str)> {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " "),
+        false => text.to_owned(),
+    }
 }
 
 /// Real replies have one to eight lines; more is an attack on our memory or a server gone mad.

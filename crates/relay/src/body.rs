@@ -3,12 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A content in memory; its share of the budget is free again when the last holder lets go.
 #[derive(Debug)]
 pub struct Body {
-    octets: Arc<[u8]>,
+    octets: Bytes,
     _share: Option<OwnedSemaphorePermit>,
 }
 
@@ -24,7 +25,7 @@ impl Budget {
 
     /// Keeps a content if the budget allows it; otherwise it is read from the spool when its turn comes (I7).
     #[must_use]
-    pub fn keep(&self, octets: Arc<[u8]>) -> Option<Arc<Body>> {
+    pub fn keep(&self, octets: Bytes) -> Option<Arc<Body>> {
         let units = u32::try_from(octets.len() / UNIT + 1).ok()?;
         let share = self.0.clone().try_acquire_many_owned(units).ok()?;
         Some(Arc::new(Body { octets, _share: Some(share) }))

@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sm2tp_rules::classify::Rulebook;
 use sm2tp_rules::retry::Schedule;
 use sm2tp_rules::sites::{SiteBook, SiteState};
@@ -207,7 +208,7 @@ impl Relay {
     }
 
     /// A mail that the spool has just taken. Waits while the relay has more than it can hear of at once.
-    pub async fn queued(&self, queued: Queued, content: Arc<[u8]>) {
+    pub async fn queued(&self, queued: Queued, content: Bytes) {
         // When the relay has stopped, the mail is in the spool and the next start finds it.
         let _ = self.to_runner.send(News::Mail(queued, self.budget.keep(content))).await;
     }

@@ -590,7 +590,7 @@ mod tests {
             message_id: Some("1@asso.example".into()),
             received_at: 1000,
             recipients: recipients.iter().map(recipient).collect(),
-            content: content.into(),
+            content: content.to_vec().into(),
             held_until: 0,
             is_report: false,
             stream_by: None,

@@ -1,8 +1,7 @@
 //! Recipients that a mail server was told to leave out of a mail: their sender gets a report about each, as in SMTP where an
 //! organisation wants that ("stopped" of `[suppression]`).
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
 use sm2tp_proto::{Address, Enhanced};
 use sm2tp_rules::suppress::Why;
@@ -67,7 +66,7 @@ impl Reporter {
             canary: false,
             options: RcptOptions::default(),
         };
-        let content: Arc<[u8]> = format!("{}\r\n", shown.header).into_bytes().into();
+        let content: Bytes = format!("{}\r\n", shown.header).into_bytes().into();
         let utf8 = !content.is_ascii() || mail_from.iter().any(|from| from.needs_utf8());
         let mail = NewMail {
             org: account.org.clone(),

@@ -1,9 +1,9 @@
 //! Takes reports out of the inbox, in order: reads each, passes it on to the sender of the mail, counts it once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sm2tp_proto::smtp::MailOptions;
 use sm2tp_proto::token::Token;
 use sm2tp_proto::{Address, smtp};
@@ -226,7 +226,7 @@ impl Counting {
         options: MailOptions,
         now: u64,
     ) -> Result<(), Trouble> {
-        let content: Arc<[u8]> = content.into();
+        let content: Bytes = content.into();
         let recipient = NewRecipient::of_report(to);
         let mail = NewMail {
             org: org.into(),

@@ -7,6 +7,7 @@ mod spoken;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sm2tp_proto::smtp::server::{Answer, Ask, Envelope, ScramMaterial, Session};
 use sm2tp_proto::smtp::xclient::Xclient;
 use sm2tp_proto::smtp::{MailOptions, RECEIVED_MAX, RcptOptions, Refusal, Secret, count_received};
@@ -480,7 +481,7 @@ impl Desk {
             Service::Forwarding => (content, Looks::default()),
         };
         let traced = trace::trace(&content, &via, received_at);
-        let content: Arc<[u8]> = traced.content.into();
+        let content = Bytes::from(traced.content);
         let (kind, recipients) = self.kind_of(&account, &looks, traced.message_id.as_deref())?;
         let recipients = match self.sent_by_way(&account, envelope.sender.as_ref(), kind.stream, recipients) {
             Ok(recipients) => recipients,
@@ -525,7 +526,7 @@ impl Desk {
     }
 
     /// Puts a mail into the spool, and hands it on.
-    async fn keep(&self, mail: NewMail, content: Arc<[u8]>, busy: Option<Busy>) -> Result<u64, Answer> {
+    async fn keep(&self, mail: NewMail, content: Bytes, busy: Option<Busy>) -> Result<u64, Answer> {
         let spool = &self.shared.house.spool;
         let kept = match busy.as_ref().is_some_and(Busy::is_alone) {
             true => spool.accept_alone(mail).await,

@@ -57,7 +57,10 @@ pub(super) fn trace(content: &[u8], via: &Via<'_>, now: u64) -> Traced {
         }
     };
     let from = if via.login { "authenticated client".to_owned() } else { client(via) };
-    let mut header = format!("Received: from {from}\r\n\tby {} (SM2TP) with {protocol};\r\n\t{date}\r\n", via.hostname);
+    // With room for the content, which follows it.
+    let mut header = String::with_capacity(TRACE_OCTETS_USUAL + content.len());
+    let by = [" (SM2TP) with ", &protocol, ";\r\n\t", &date, "\r\n"];
+    ["Received: from ", &from, "\r\n\tby ", via.hostname].iter().chain(&by).for_each(|piece| header.push_str(piece));
     let completes = via.service == Service::Submission;
     let message_id = match field(content, "message-id") {
         Some(value) => value.trim_matches(['<', '>']).to_owned(),
@@ -122,6 +125,8 @@ fn unique() -> u64 {
 
 /// RFC 5322 §2.1.1: no line is longer.
 const ID_OCTETS_MAX: usize = 998;
+/// Received, Message-ID and Date.
+const TRACE_OCTETS_USUAL: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,5 @@
 //! What the pages of mail, senders and addresses show and do.
 
-use std::sync::Arc;
-
 use reqwest::StatusCode;
 use serde_json::json;
 use sm2tp_proto::Address;
@@ -54,7 +52,7 @@ async fn waiting_because(node: &Node, org: &str, to: &str, note: &str) -> u64 {
         received_at: sm2tp_doors::now(),
         recipients: vec![recipient],
         held_until: u64::MAX >> 2,
-        content: Arc::from(format!("Subject: {HOSTILE}\r\n\r\nhello\r\n").as_bytes()),
+        content: format!("Subject: {HOSTILE}\r\n\r\nhello\r\n").into(),
         is_report: false,
         stream_by: None,
         options: MailOptions::default(),

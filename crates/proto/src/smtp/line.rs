@@ -1,5 +1,6 @@
 //! Bytes in, whole command lines out: only CRLF ends a line, and no line makes us hold more than its limit.
 
+use memchr::memchr;
 use thiserror::Error;
 
 use super::refusal::Refusal;
@@ -49,6 +50,10 @@ impl LineBuffer {
     /// An error is told at once and not at the end of the line: a person who types into `nc`, which sends LF alone,
     /// shall see it, and a line without end must not wait for one.
     pub fn push(&mut self, bytes: &[u8]) -> LineProgress {
+        if !self.skipping {
+            let end = memchr(b'\n', bytes).unwrap_or(bytes.len());
+            self.held.reserve(end.min(LINE_OCTETS_MAX - self.held.len()));
+        }
         for (index, &byte) in bytes.iter().enumerate() {
             if let Some(line) = self.octet(byte) {
                 return LineProgress { consumed: index + 1, line: Some(line) };

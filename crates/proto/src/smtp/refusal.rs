@@ -1,5 +1,7 @@
 //! What a server says: replies as octets, and refusals as values until then.
 
+use std::iter;
+
 use crate::Enhanced;
 
 /// A command or message that is not taken: reply code (4xx or 5xx), enhanced code and the words for the other side.
@@ -31,38 +33,46 @@ impl Refusal {
 
 /// A reply with an enhanced code on each line (RFC 2034 §4).
 pub(super) fn reply(code: u16, enhanced: Enhanced, text: &str) -> Vec<u8> {
-    let lines: Vec<String> = pieces(text).map(|line| format!("{enhanced} {line}")).collect();
-    lines_of(code, &lines)
+    lines_of(code, &format!("{enhanced} "), pieces(text))
 }
 
 /// A reply without enhanced code: the banner, the answer to EHLO and 3yz have none (RFC 2034 §4).
 pub(super) fn plain_reply(code: u16, lines: &[String]) -> Vec<u8> {
-    let lines: Vec<String> = lines.iter().flat_map(|line| pieces(line)).collect();
-    lines_of(code, &lines)
+    lines_of(code, "", lines.iter().flat_map(|line| pieces(line)))
 }
 
-fn lines_of(code: u16, lines: &[String]) -> Vec<u8> {
-    let mut out = String::new();
-    for (index, line) in lines.iter().enumerate() {
-        let mark = if index + 1 == lines.len() { ' ' } else { '-' };
-        out.push_str(&format!("{code}{mark}{line}\r\n"));
+/// Nothing but printable ASCII is written, so that no text can end its line early.
+fn lines_of<'a>(code: u16, enhanced: &str, texts: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let (code, mut texts) = (code.to_string(), texts.peekable());
+    let mut out = String::with_capacity(REPLY_OCTETS_USUAL);
+    while let Some(text) = texts.next() {
+        out.push_str(&code);
+        out.push(if texts.peek().is_some() { '-' } else { ' ' });
+        out.push_str(enhanced);
+        out.extend(text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }));
+        out.push_str("\r\n");
     }
     out.into_bytes()
 }
 
-/// Lines that fit into a reply line: nothing but printable ASCII, so that no text can end the line early.
-fn pieces(text: &str) -> impl Iterator<Item = String> + '_ {
+/// The lines of a text, and of a long line pieces that fit into a reply line: each character becomes one octet there.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| {
-        let clean: Vec<char> = line.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
-        match clean.is_empty() {
-            true => vec![String::new()],
-            false => clean.chunks(TEXT_OCTETS_MAX).map(|chunk| chunk.iter().collect()).collect(),
-        }
+        let mut rest = Some(line);
+        iter::from_fn(move || {
+            let line = rest.take()?;
+            let Some((end, _)) = line.char_indices().nth(TEXT_OCTETS_MAX) else { return Some(line) };
+            let (piece, after) = line.split_at(end);
+            rest = Some(after);
+            Some(piece)
+        })
     })
 }
 
 /// RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets with code and CRLF; the rest is for the codes.
 const TEXT_OCTETS_MAX: usize = 480;
+/// Most replies have one short line.
+const REPLY_OCTETS_USUAL: usize = 96;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde::Serialize;
 use sm2tp_proto::Address;
 use sm2tp_rules::Stream;
@@ -126,7 +127,7 @@ async fn fill(place: &Place, mails: usize, octets: usize) -> Result<(), Failure>
     let dir = place.data().join("spool");
     std::fs::create_dir_all(&dir).map_err(|error| failed(&error))?;
     let spool = Spool::open(&dir, "bench").map_err(|error| failed(&error))?;
-    let content: Arc<[u8]> = format!("Subject: waiting\r\n\r\n{}\r\n", "x".repeat(octets)).into_bytes().into();
+    let content: Bytes = format!("Subject: waiting\r\n\r\n{}\r\n", "x".repeat(octets)).into_bytes().into();
     let now = sm2tp_store::now();
     let mut writing = JoinSet::new();
     for number in 0..mails {
@@ -150,7 +151,7 @@ fn joined(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> 
     }
 }
 
-fn waiting(number: usize, now: u64, content: Arc<[u8]>) -> Result<NewMail, Failure> {
+fn waiting(number: usize, now: u64, content: Bytes) -> Result<NewMail, Failure> {
     let address = |text: String| Address::parse(&text).map_err(|error| trouble("an address", &error));
     let recipient = NewRecipient {
         address: address(format!("r{number}@d{}.example", number % DOMAINS))?,

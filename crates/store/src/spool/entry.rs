@@ -1,8 +1,8 @@
 //! What an entry of a spool file says, in its stored form (I9): a mail that was accepted, what became of recipients, or how far the
 //! ledger has read. With the files alone, everything that was promised since the rows were written can be told again.
 
+use bytes::Bytes;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sm2tp_proto::Address;
@@ -201,7 +201,7 @@ impl<'a> Envelope<'a> {
             received_at: self.received_at,
             recipients: self.recipients.into_iter().map(recipient).collect::<Result<_, _>>()?,
             held_until: self.held_until,
-            content: Arc::default(),
+            content: Bytes::new(),
             is_report: self.is_report,
             stream_by: self.stream_by,
             options: MailOptions::from_stored(self.options.as_deref()).map_err(unreadable)?,

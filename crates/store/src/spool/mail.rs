@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use sm2tp_proto::smtp::{MailOptions, Notify, RcptOptions};
 use sm2tp_proto::{Address, Domain};
@@ -172,7 +173,7 @@ pub struct NewMail {
     /// Unix seconds until which recipients of the lane `held` wait for a person.
     pub held_until: u64,
     /// Header and body with CRLF line ends, without dot-stuffing. Shared: the relay sends the same octets.
-    pub content: Arc<[u8]>,
+    pub content: Bytes,
     /// A report of ours about another mail: counted apart from what people sent.
     pub is_report: bool,
     /// What told the stream, for the send log.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rusqlite::Connection;
 use sm2tp_proto::Address;
 use sm2tp_proto::smtp::{MailOptions, RcptOptions};
@@ -336,13 +337,13 @@ impl Run {
             return;
         }
         let about: BTreeSet<u64> = in_doubt.iter().flat_map(Ask::about).collect();
-        let contents: Vec<Arc<[u8]>> = in_doubt.iter().flat_map(Ask::contents).collect();
+        let contents: Vec<Bytes> = in_doubt.iter().flat_map(Ask::contents).collect();
         for queued in rows::load(self.reader(), None).unwrap() {
             let (id, mut recipients) = (queued.mail.id, waiting(&queued));
             match self.model.mails.get(&id) {
                 None => {
                     let at = rows::body_at(self.reader(), id).unwrap().unwrap();
-                    let content: Arc<[u8]> = bodies::read(&self.place(), id, at).unwrap().into();
+                    let content: Bytes = bodies::read(&self.place(), id, at).unwrap().into();
                     assert!(contents.contains(&content), "nobody sent mail {id}");
                     let is_report = queued.mail.is_report;
                     self.model.mails.insert(id, Kept { content, recipients, is_report, hurt: None });

@@ -224,9 +224,10 @@ impl Transaction {
     /// The commands that are written together.
     fn group(&mut self) -> Do {
         let count = if self.pipelining { COMMANDS_AT_ONCE_MAX } else { 1 };
-        let mut bytes = Vec::new();
-        for (awaited, command) in self.pending.drain(..count.min(self.pending.len())) {
-            bytes.extend(command);
+        let count = count.min(self.pending.len());
+        let mut bytes = Vec::with_capacity(self.pending.range(..count).map(|(_, command)| command.len()).sum());
+        for (awaited, command) in self.pending.drain(..count) {
+            bytes.extend_from_slice(&command);
             self.awaited.push_back(awaited);
         }
         if self.awaited.back() == Some(&Awaited::Chunk) { Do::SendAtOnce(bytes) } else { Do::Send(bytes) }
@@ -311,7 +312,10 @@ fn spoken(path: &Address, server: &Capabilities) -> Result<String, Unsupported> 
 }
 
 fn rcpt(recipient: &Rcpt<'_>, server: &Capabilities) -> Result<Vec<u8>, Unsupported> {
-    let mut command = format!("RCPT TO:<{}>", spoken(recipient.path, server)?);
+    let mut command = String::with_capacity(COMMAND_OCTETS_USUAL);
+    command.push_str("RCPT TO:<");
+    command.push_str(&spoken(recipient.path, server)?);
+    command.push('>');
     if server.dsn {
         recipient.options.dsn(Form::Ascii, &mut command);
     }
@@ -320,9 +324,13 @@ fn rcpt(recipient: &Rcpt<'_>, server: &Capabilities) -> Result<Vec<u8>, Unsuppor
 }
 
 fn mail(plan: &Plan<'_>, server: &Capabilities, from: &str) -> Vec<u8> {
-    let mut command = format!("MAIL FROM:<{from}>");
+    let mut command = String::with_capacity(COMMAND_OCTETS_USUAL);
+    command.push_str("MAIL FROM:<");
+    command.push_str(from);
+    command.push('>');
     if server.size {
-        command.push_str(&format!(" SIZE={}", plan.octets));
+        command.push_str(" SIZE=");
+        command.push_str(&plan.octets.to_string());
     }
     let paths = plan.mail_from.into_iter().chain(plan.recipients.iter().map(|recipient| recipient.path));
     let utf8 = server.smtp_utf8 && (plan.header == Form::Utf8 || paths.into_iter().any(Address::needs_utf8));
@@ -346,6 +354,8 @@ fn mail(plan: &Plan<'_>, server: &Capabilities, from: &str) -> Vec<u8> {
 /// Commands written before their replies are read. Replies of at most 512 octets to all of them fit into the smallest
 /// socket buffers in use, so that neither side waits for the other to read (RFC 2920 §3.1, the deadlock).
 const COMMANDS_AT_ONCE_MAX: usize = 100;
+/// Most commands are shorter.
+const COMMAND_OCTETS_USUAL: usize = 128;
 /// Most mail is smaller.
 const CHUNK_OCTETS_MAX: u64 = 128 * 1024;
 /// With RSET, MAIL and BDAT in one group.

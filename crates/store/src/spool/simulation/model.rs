@@ -1,8 +1,8 @@
 //! What a simulated spool has promised, as a plain value that follows each answer; and the questions it is asked.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot::{self, Receiver};
 
 use crate::spool::SpoolError;
@@ -20,7 +20,7 @@ pub(super) struct Model {
 
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    pub(super) content: Arc<[u8]>,
+    pub(super) content: Bytes,
     pub(super) recipients: BTreeMap<u32, Waiting>,
     pub(super) is_report: bool,
     pub(super) hurt: Option<Hurt>,
@@ -132,7 +132,7 @@ impl Ask {
     }
 
     /// The contents of the mails that it puts into the queue.
-    pub(super) fn contents(&self) -> Vec<Arc<[u8]>> {
+    pub(super) fn contents(&self) -> Vec<Bytes> {
         match self {
             Self::Accept(mail) => vec![mail.content.clone()],
             Self::Record(changes) => {
