@@ -163,7 +163,6 @@ provider = Provider
 came-to-end = Came to an end
 share-delivered = Of it delivered
 light-weeks = Light of 30 days
-nothing-left = Nothing has left today.
 waiting-peer = Another node asks for a peering
 waiting-held = { $n ->
     [one] { $shown } recipient is held until a person decides

@@ -163,7 +163,6 @@ provider = Fournisseur
 came-to-end = Menés à terme
 share-delivered = Dont remis
 light-weeks = Feu sur 30 jours
-nothing-left = Rien n’est parti aujourd’hui.
 waiting-peer = Un autre nœud demande à devenir pair
 waiting-held = { $n ->
     [one] { $shown } destinataire est en attente d’une décision

@@ -54,16 +54,21 @@ pub(super) async fn stats(house: &House, org: Option<String>, days: u64) -> Resu
 pub(super) async fn providers(house: &House, org: Option<String>, days: u64) -> Result<Value, Problem> {
     let since = asked(house, org.as_deref(), days)?;
     let found =
-        house.ledger.read(move |sql| Ok::<_, LedgerError>(sends::providers_by_day(sql, org.as_deref(), since)?));
+        house.ledger.read(move |sql| Ok::<_, LedgerError>(sends::by(sql, By::ProviderDay, org.as_deref(), since)?));
+    Ok(Value::Array(days_of(&found.await?)))
+}
+
+/// Each name with its days.
+fn days_of(named: &[Named]) -> Vec<Value> {
     let mut rows: Vec<Value> = Vec::new();
-    for Named { name, part, sends } in found.await? {
+    for Named { name, part, sends } in named.iter().filter(|named| !named.name.is_empty()) {
         let point = json!({ "at": part.parse::<u64>().unwrap_or_default(), "sends": sends });
         match rows.last_mut().filter(|row| row["name"] == name.as_str()) {
             Some(row) => row["points"].as_array_mut().into_iter().for_each(|points| points.push(point.clone())),
             None => rows.push(json!({ "name": name, "points": [point] })),
         }
     }
-    Ok(Value::Array(rows))
+    rows
 }
 
 /// What suppression was worth within `days`, to one organisation or to the node (R27).
@@ -88,16 +93,19 @@ pub(super) async fn overview(house: &House, org: Option<String>) -> Result<Value
     let (today, causes) = house
         .ledger
         .read(move |sql| {
-            let today = sends::by(sql, By::Provider, one.as_deref(), since)?;
+            let today = sends::by(sql, By::ProviderDay, one.as_deref(), since)?;
             Ok::<_, LedgerError>((today, sends::causes(sql, one.as_deref(), since)?))
         })
         .await?;
-    let weeks = sends::together(&house.days.before_today(&house.ledger, By::Provider, org.as_deref()).await?, &today);
+    let before = house.days.before_today(&house.ledger, By::ProviderDay, org.as_deref()).await?;
+    let by_day = sends::together(&before, &today);
+    let weeks = sends::whole(&by_day);
     let causes = causes.into_iter().map(|(cause, count)| json!({ "cause": cause, "count": count }));
     Ok(json!({
         "org": org,
         "today": { "sends": sends::sum(&today), "providers": list(&today, "name"), "causes": causes.collect::<Vec<_>>() },
-        "weeks": { "days": DAYS, "score": judged(&sends::sum(&weeks)), "providers": list(&weeks, "name") },
+        "weeks": { "days": DAYS, "score": judged(&sends::sum(&weeks)), "providers": list(&weeks, "name"),
+            "by_day": days_of(&by_day) },
     }))
 }
 
@@ -128,7 +136,7 @@ struct Kept {
 impl Days {
     /// Adds up what the first page of the node shows, so that who opens it first does not wait for that.
     pub(crate) async fn warm(&self, ledger: &Ledger) -> Result<(), LedgerError> {
-        for by in [By::Provider, By::Org] {
+        for by in [By::ProviderDay, By::Org] {
             self.before_today(ledger, by, None).await?;
         }
         Ok(())

@@ -92,22 +92,31 @@ impl Page {
     }
 }
 
+/// The share that was delivered on each of those days, as the `d` of a line.
+pub(super) fn curve(row: &Value, times: &[u64]) -> String {
+    let shares: Vec<Option<f64>> = times
+        .iter()
+        .map(|at| of_day(row, *at))
+        .map(|(part, whole)| (whole != 0).then(|| part as f64 / whole as f64))
+        .collect();
+    chart::line(&shares)
+}
+
+/// Of what came to an end that day: what was delivered, and all.
+fn of_day(row: &Value, at: u64) -> (u64, u64) {
+    let sends = list(row, "points").iter().find(|point| number(point, "at") == at).map(|point| &point["sends"]);
+    sends.map_or((0, 0), |sends| (number(sends, "delivered"), number(sends, "delivered") + number(sends, "failed")))
+}
+
 fn provider(row: &Value, times: &[u64], name: String, f: &Frame) -> Provider {
-    let points = list(row, "points");
-    let of_day = |at: &u64| {
-        let sends = points.iter().find(|point| number(point, "at") == *at).map(|point| &point["sends"]);
-        sends.map_or((0, 0), |sends| (number(sends, "delivered"), number(sends, "delivered") + number(sends, "failed")))
-    };
-    let days: Vec<(u64, (u64, u64))> = times.iter().map(|at| (*at, of_day(at))).collect();
-    let shares: Vec<Option<f64>> =
-        days.iter().map(|(_, (part, whole))| (*whole != 0).then(|| *part as f64 / *whole as f64)).collect();
+    let days: Vec<(u64, (u64, u64))> = times.iter().map(|at| (*at, of_day(row, *at))).collect();
     let (part, whole) = days.iter().fold((0, 0), |sum, (_, day)| (sum.0 + day.0, sum.1 + day.1));
     let shown = |(at, (part, whole)): &(u64, (u64, u64))| {
         (said::day(*at, f.lang), f.number(whole), said::percent(*part, *whole, f.lang))
     };
     Provider {
         name,
-        path: chart::line(&shares),
+        path: curve(row, times),
         sends: whole,
         share: said::percent(part, whole, f.lang),
         days: days.iter().rev().filter(|(_, (_, whole))| *whole != 0).map(shown).collect(),
@@ -120,7 +129,7 @@ fn ended(row: &Value) -> u64 {
 }
 
 /// The beginnings of all steps from `since` until now.
-fn times(since: u64, now: u64, step: u64) -> Vec<u64> {
+pub(super) fn times(since: u64, now: u64, step: u64) -> Vec<u64> {
     let from = since / step * step;
     (0..STEPS_MAX).map(|n| from + n * step).take_while(|at| *at <= now).collect()
 }
@@ -130,7 +139,7 @@ const PARTS: [&str; 3] = ["delivered", "failed", "stopped"];
 /// What can be looked at, in days.
 const SPANS: [u64; 4] = [1, 7, 30, 365];
 const HOUR_S: u64 = 3600;
-const DAY_S: u64 = 86_400;
+pub(super) const DAY_S: u64 = 86_400;
 /// A year of days, or two days of hours.
 const STEPS_MAX: u64 = 400;
 /// Beyond these a line says little.

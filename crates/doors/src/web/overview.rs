@@ -13,11 +13,12 @@ use sm2tp_store::federated::PeerState;
 use sm2tp_store::spool::Depth;
 
 use super::asks::{list, number, text};
+use super::figures;
 use super::form::{Fields, encoded};
 use super::frame::{Frame, Screen, show};
 use super::visitor::Visitor;
 use crate::alerts::finding_title;
-use crate::control::Request;
+use crate::control::{Request, stats};
 use crate::http::{Door, Lang, Refusal, Shared, open_page, said, waiting};
 
 #[derive(Template)]
@@ -55,6 +56,9 @@ struct Provider {
     share: String,
     light: String,
     light_word: String,
+    /// Of the last weeks: the share that was delivered, and its line, day by day. Empty: nothing was sent.
+    weeks_share: String,
+    line: String,
 }
 
 /// `GET /`: the overview, or on a node where nobody has an account, its state for who sits at the machine.
@@ -180,13 +184,18 @@ async fn waits(shared: &Shared, visitor: &Visitor, held: u64) -> Result<Vec<Wait
     Ok(found)
 }
 
-/// Those that people ask for come first, in this order; the others as much as they were sent to.
+/// Those that people ask for come first, in this order, whether or not mail went there; the others as much as they were sent to.
 fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Provider> {
-    let mut found: Vec<&Value> = list(today, "providers").iter().filter(|row| !text(row, "name").is_empty()).collect();
-    found.sort_by_key(|row| (rank(row), std::cmp::Reverse(number(&row["sends"], "accepted"))));
-    let provider = |row: &&Value| {
-        let id = text(row, "name");
-        let over = list(weeks, "providers").iter().find(|week| text(week, "name") == id);
+    let of = |list: &'static str, id: &str| found_in(weeks, list, id);
+    let mut others: Vec<&Value> = list(today, "providers").iter().filter(|row| rank(row) == NAMED.len()).collect();
+    others.retain(|row| !text(row, "name").is_empty());
+    others.sort_by_key(|row| std::cmp::Reverse(number(&row["sends"], "accepted")));
+    let times = figures::times(stats::since(stats::DAYS), f.now, figures::DAY_S);
+    let provider = |id: &str| {
+        let row = found_in(today, "providers", id).unwrap_or(&Value::Null);
+        let over = of("providers", id);
+        let sends = over.map_or(&Value::Null, |week| &week["sends"]);
+        let ended = number(sends, "delivered") + number(sends, "failed");
         let (light, light_word) = light(over.map_or(&Value::Null, |week| &week["score"]), f);
         let (delivered, failed) = (number(&row["sends"], "delivered"), number(&row["sends"], "failed"));
         Provider {
@@ -197,9 +206,15 @@ fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Pr
             share: said::percent(delivered, delivered + failed, f.lang),
             light,
             light_word,
+            weeks_share: said::percent(number(sends, "delivered"), ended, f.lang),
+            line: of("by_day", id).map(|row| figures::curve(row, &times)).unwrap_or_default(),
         }
     };
-    found.iter().take(PROVIDERS_MAX).map(provider).collect()
+    NAMED.into_iter().chain(others.iter().map(|row| text(row, "name"))).take(PROVIDERS_MAX).map(provider).collect()
+}
+
+fn found_in<'a>(value: &'a Value, of: &str, id: &str) -> Option<&'a Value> {
+    list(value, of).iter().find(|row| text(row, "name") == id)
 }
 
 /// The place of a provider among those that people ask for.

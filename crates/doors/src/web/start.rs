@@ -3,6 +3,7 @@
 //! As long as nobody has an account, whoever reaches this machine's pages could make himself its owner: a code that only the
 //! user of the node can read lets in the one who may.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +160,9 @@ pub(super) async fn next(State(shared): Door, visitor: Visitor, query: Fields) -
         (Ok(mail), Ok(since)) => Some(became(&shared, &visitor, mail, since, &f).await?),
         _ => None,
     };
-    let domains = rows(&orgs).iter().flat_map(|org| list(org, "domains")).filter_map(Value::as_str);
+    // Organisations may share one.
+    let domains: BTreeSet<&str> =
+        rows(&orgs).iter().flat_map(|org| list(org, "domains")).filter_map(Value::as_str).collect();
     let domain = |name: &str| Domain {
         has_key: rows(&keys).iter().any(|key| text(key, "domain") == name),
         check: format!("/dns?check={}", encoded(name)),
@@ -167,7 +170,7 @@ pub(super) async fn next(State(shared): Door, visitor: Visitor, query: Fields) -
     };
     let page = Steps {
         orgs: rows(&orgs).iter().map(|org| text(org, "name").to_owned()).collect(),
-        domains: domains.take(DOMAINS_MAX).map(domain).collect(),
+        domains: domains.into_iter().take(DOMAINS_MAX).map(domain).collect(),
         takes_mail: shared.mail.is_some(),
         may_org: visitor.may_change(Area::Orgs),
         may_key: visitor.may_change(Area::Dkim),

@@ -22,6 +22,8 @@ pub enum By {
     Org,
     Login,
     Provider,
+    /// With the beginning of a day (unix seconds) as its part.
+    ProviderDay,
     /// Unix seconds of its beginning as name.
     Day,
     Hour,
@@ -45,16 +47,17 @@ pub fn between(
     org: Option<&str>,
     (since, until): (u64, u64),
 ) -> Result<Vec<Named>, SqlError> {
-    let name = match by {
-        By::Org => "org",
-        By::Login => "login",
-        By::Provider => "provider",
-        By::Day => "hour / 24 * 24",
-        By::Hour => "hour",
+    let (name, part) = match by {
+        By::Org => ("org", "''"),
+        By::Login => ("login", "''"),
+        By::Provider => ("provider", "''"),
+        By::ProviderDay => ("provider", "CAST(hour / 24 * 86400 AS TEXT)"),
+        By::Day => ("hour / 24 * 24", "''"),
+        By::Hour => ("hour", "''"),
     };
     let query = format!(
-        "SELECT {name}, '', kind, cause, SUM(count) FROM counter WHERE $1 <= hour AND hour < $4 AND ($2 = '' OR org = $2) \
-         GROUP BY {name}, kind, cause ORDER BY {name} LIMIT $3"
+        "SELECT {name}, {part}, kind, cause, SUM(count) FROM counter WHERE $1 <= hour AND hour < $4 AND ($2 = '' OR org = $2) \
+         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2 LIMIT $3"
     );
     let values = [(since / HOUR_S).into(), org.unwrap_or("").into(), ROWS_MAX.into(), (until / HOUR_S).into()];
     collect(sql, &query, &values, by)
@@ -75,18 +78,6 @@ pub fn of(sql: &mut dyn Sql, of: Of, part: Option<&str>, since: u64, len_max: u6
     Ok(found)
 }
 
-/// What happened to the mail of each provider on each day since then, of one organisation or of all. The part is the beginning
-/// of the day (unix seconds); mail of no known provider is left out.
-///
-/// # Errors
-/// [`SqlError`] where it cannot be read.
-pub fn providers_by_day(sql: &mut dyn Sql, org: Option<&str>, since: u64) -> Result<Vec<Named>, SqlError> {
-    let query = "SELECT provider, CAST(hour / 24 * 86400 AS TEXT), kind, cause, SUM(count) FROM counter \
-                 WHERE $1 <= hour AND ($2 = '' OR org = $2) AND provider <> '' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2 LIMIT $3";
-    let values = [(since / HOUR_S).into(), org.unwrap_or("").into(), ROWS_MAX.into()];
-    collect(sql, query, &values, By::Provider)
-}
-
 /// Why mail was given up since then (unix seconds), of one organisation or of all: each cause with its number, the most
 /// frequent first.
 ///
@@ -97,6 +88,12 @@ pub fn causes(sql: &mut dyn Sql, org: Option<&str>, since: u64) -> Result<Vec<(S
                  AND kind IN ('bounced', 'returned') GROUP BY cause HAVING 0 < SUM(count) ORDER BY sum DESC, cause";
     let values = [(since / HOUR_S).into(), org.unwrap_or("").into()];
     sql::all(sql, query, &values, |row| Ok((row.text(0)?.to_owned(), row.uint(1)?)))
+}
+
+/// The same names without their parts. Rows come in the order of their names.
+#[must_use]
+pub fn whole(named: &[Named]) -> Vec<Named> {
+    together(&named.iter().map(|row| Named { part: String::new(), ..row.clone() }).collect::<Vec<_>>(), &[])
 }
 
 /// All of them together.

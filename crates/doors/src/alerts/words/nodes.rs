@@ -104,14 +104,34 @@ pub(super) fn parked_in_french(origin: &str, fingerprint: &str, (segments, event
     words(
         format!("Le nœud {origin} en dit plus que d’habitude"),
         format!(
-            "{events} événements en {segments} segments n’ont pas été demandés\u{a0}: {bound}. Leurs en-têtes signés sont \
-             conservés\u{a0}; ce qu’il dit des autres jours est pris comme avant."
+            "{events} événements en {segments} segments n’ont pas été demandés\u{a0}: {}. Leurs en-têtes signés sont \
+             conservés\u{a0}; ce qu’il dit des autres jours est pris comme avant.",
+            bound_in_french(bound)
         ),
         format!(
             "Demandez à son administrateur si c’est normal. Si oui\u{a0}: sm2tp peer trust '{fingerprint}' --take-parked. \
              Les quantités sont dans [belief]."
         ),
     )
+}
+
+/// It is kept as the text of [`sm2tp_federation::quota::Parked`]; one that is not known stays as it is.
+fn bound_in_french(bound: &str) -> String {
+    let read = |unit: &str, end: &str| {
+        let (count, rest) = bound.split_once(unit)?;
+        Some((count, rest.strip_suffix(end)?))
+    };
+    if let Some((events, limit)) = read(" events of one day; ", " are usual for this origin") {
+        format!("{events} événements d’un jour, et {limit} sont habituels pour cette origine")
+    } else if let Some((events, limit)) = read(" events of one day; ", " are the limit for any origin") {
+        format!("{events} événements d’un jour, et {limit} sont la limite pour toute origine")
+    } else if let Some((octets, limit)) = read(" octets of this origin; ", " are its share of the disk") {
+        format!("{octets} octets de cette origine, et {limit} sont sa part du disque")
+    } else if let Some((octets, limit)) = read(" octets of origins of one peer; ", " are their share of the disk") {
+        format!("{octets} octets des origines d’un même pair, et {limit} sont leur part du disque")
+    } else {
+        bound.to_owned()
+    }
 }
 
 /// `is_over`: as the finding has it.
@@ -162,3 +182,24 @@ const ANOTHER_KEY: &str = "The node that founded the federation makes the next o
 const ANOTHER_KEY_IN_FRENCH: &str = "Le nœud qui a fondé la fédération fait la suivante de lui-même, six semaines avant : demandez à \
     son administrateur. S’il ne revient pas, un membre refonde la fédération avec sm2tp key found, et un jour plus tard les autres \
     la rejoignent avec sm2tp key join ; docs/node-keys.md (en anglais) dit comment.";
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_federation::quota::Parked;
+
+    use super::bound_in_french;
+
+    #[test]
+    fn every_bound_is_said_in_french() {
+        for bound in [
+            Parked::Unusual { events: 12, limit: 5 },
+            Parked::Excessive { events: 12, limit: 5 },
+            Parked::OriginDisk { octets: 12, limit: 5 },
+            Parked::IntroducerDisk { octets: 12, limit: 5 },
+        ] {
+            let said = bound_in_french(&bound.to_string());
+            assert!(said.starts_with("12 ") && said.contains(", et 5 sont "), "{said}");
+        }
+        assert_eq!(bound_in_french("too many"), "too many");
+    }
+}
