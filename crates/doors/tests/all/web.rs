@@ -167,6 +167,20 @@ async fn with_accounts_everything_is_behind_the_login() {
 }
 
 #[tokio::test]
+async fn the_providers_that_people_ask_for_are_named_on_a_day_without_mail() {
+    let dir = TempDir::new();
+    let node = with_anna(&dir).await;
+    let mut browser = Browser::new(&node);
+    browser.login("anna", PASSWORD).await;
+    let page = browser.get("/").await.text;
+    let places: Vec<usize> = ["Google", "Microsoft", "Yahoo", "Orange", "SFR", "Free", "La Poste"]
+        .iter()
+        .map(|name| page.find(&format!("scope=\"row\">{name}")).unwrap_or_else(|| panic!("{name} is missing: {page}")))
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[tokio::test]
 async fn a_session_cookie_is_for_this_site_alone_and_no_script_reads_it() {
     let dir = TempDir::new();
     let node = with_anna(&dir).await;
