@@ -644,6 +644,7 @@ source = Source
 source-file = the file
 source-default = default
 source-none = not set
+setting-example = for example
 screen-dns = DNS
 dns-help = Copy these records into the zones of your domains. SPF and DMARC are proposals: a record that is there may say more.
 dns-own = This machine

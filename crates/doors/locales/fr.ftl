@@ -644,6 +644,7 @@ source = Source
 source-file = le fichier
 source-default = valeur par défaut
 source-none = non défini
+setting-example = par exemple
 screen-dns = DNS
 dns-help = Copiez ces enregistrements dans les zones de vos domaines. SPF et DMARC sont des propositions : un enregistrement existant peut en dire plus.
 dns-own = Cette machine

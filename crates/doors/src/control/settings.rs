@@ -21,6 +21,7 @@ pub(super) fn list(house: &House) -> Result<Value, Problem> {
             "key": setting.key,
             "value": setting.given.as_ref().or(setting.default.as_ref()),
             "default": setting.default,
+            "example": setting.example,
             "source": source,
             "about": setting.about,
             "about_fr": setting.about_fr,

@@ -24,6 +24,8 @@ pub struct Setting {
     pub given: Option<String>,
     /// What holds otherwise; none: nothing does.
     pub default: Option<String>,
+    /// What could be there, of a key without a default.
+    pub example: Option<String>,
     /// What it means, in English, as the example of the configuration says it, and in French.
     pub about: String,
     pub about_fr: String,
@@ -47,6 +49,7 @@ struct Row {
     about: String,
     value: String,
     default: String,
+    example: String,
     source: String,
 }
 
@@ -90,6 +93,7 @@ fn of_file(row: &Value, lang: Lang) -> Row {
         about: text(row, about).to_owned(),
         value: text(row, "value").to_owned(),
         default: text(row, "default").to_owned(),
+        example: text(row, "example").to_owned(),
         source: text(row, "source").to_owned(),
     }
 }

@@ -354,6 +354,7 @@ fn settings() -> Arc<[Setting]> {
         key: key.into(),
         given: given.map(str::to_owned),
         default: Some("\"off\"".into()),
+        example: None,
         about: "What <b>it</b> means.".into(),
         about_fr: "Ce que cela veut dire.".to_owned(),
     };

@@ -33,10 +33,13 @@ pub fn settings(file: &str) -> Vec<Setting> {
             found.push(Setting {
                 given: lookup(&given, &section, key).map(shown),
                 default: is_default.then(|| value.to_owned()),
+                example: is_example.then(|| value.to_owned()),
                 section: section.clone(),
                 key: key.to_owned(),
-                about: std::mem::take(&mut about),
-                about_fr: french.get(format!("{section}.{key}").as_str()).copied().unwrap_or_default().to_owned(),
+                about: without_example(&std::mem::take(&mut about)),
+                about_fr: french
+                    .get(format!("{section}.{key}").as_str())
+                    .map_or_else(String::new, |text| without_example(text)),
             });
         }
     }
@@ -53,6 +56,16 @@ fn key(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.trim_start_matches('#').split_once(" = ")?;
     let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     is_key.then_some((key, value))
+}
+
+/// The sentence without the word for what stands beside it: "Example; by default nowhere." says "By default nowhere."
+fn without_example(about: &str) -> String {
+    let Some((before, after)) = EXAMPLES.iter().find_map(|word| about.split_once(word)) else {
+        return about.to_owned();
+    };
+    let mut after = after.trim_start().chars();
+    let first = after.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{before}{first}{}", after.as_str()).trim_end().to_owned()
 }
 
 /// The value in a section; of a section that may be there several times, all of them.
@@ -89,8 +102,9 @@ fn shown(value: &Value) -> String {
     out
 }
 
-/// How a sentence says that what follows could be, and is no default.
-const EXAMPLES: [&str; 4] = ["Example;", "Example.", "Examples;", "Examples."];
+/// How a sentence says that what follows could be, and is no default; the later ones in French.
+const EXAMPLES: [&str; 8] =
+    ["Example;", "Example.", "Examples;", "Examples.", "Exemple\u{a0};", "Exemple.", "Exemples\u{a0};", "Exemples."];
 /// What the keys mean, in French: the key behind its section, a tab, the sentence.
 const FRENCH: &str = include_str!("about.fr.tsv");
 /// The configuration with all its keys.
@@ -130,6 +144,15 @@ mod tests {
             assert_eq!(shown.and_then(|setting| setting.default.clone()), None, "[{section}] {key} is an example");
         }
         assert!(of("http", "public_score").about.contains("everybody may see"));
+        let servers = of("ldap", "servers");
+        assert!(servers.example.is_some_and(|example| example.starts_with("[\"ldap")));
+        for setting in &all {
+            for about in [&setting.about, &setting.about_fr] {
+                assert!(!about.contains("Example") && !about.contains("Exemple"), "{about}");
+            }
+        }
+        assert_eq!(without_example("A list. Example; by default nowhere."), "A list. By default nowhere.");
+        assert_eq!(without_example("Le contact. Exemples."), "Le contact.");
     }
 
     #[test]
