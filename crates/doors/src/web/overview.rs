@@ -56,7 +56,7 @@ struct Provider {
     share: String,
     light: String,
     light_word: String,
-    /// Of the last weeks: the share that was delivered, and its line, day by day. Empty: nothing was sent.
+    /// Of the last weeks: the share that was delivered, and its line, day by day; empty with less than two days.
     weeks_share: String,
     line: String,
 }
@@ -191,6 +191,8 @@ fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Pr
     others.retain(|row| !text(row, "name").is_empty());
     others.sort_by_key(|row| std::cmp::Reverse(number(&row["sends"], "accepted")));
     let times = figures::times(stats::since(stats::DAYS), f.now, figures::DAY_S);
+    // Of a single day there is no line to be seen.
+    let curve = |row: &Value| figures::curve(row, &times);
     let provider = |id: &str| {
         let row = found_in(today, "providers", id).unwrap_or(&Value::Null);
         let over = of("providers", id);
@@ -207,7 +209,7 @@ fn providers(today: &Value, weeks: &Value, shared: &Shared, f: &Frame) -> Vec<Pr
             light,
             light_word,
             weeks_share: said::percent(number(sends, "delivered"), ended, f.lang),
-            line: of("by_day", id).map(|row| figures::curve(row, &times)).unwrap_or_default(),
+            line: of("by_day", id).filter(|row| 1 < list(row, "points").len()).map_or_else(String::new, curve),
         }
     };
     NAMED.into_iter().chain(others.iter().map(|row| text(row, "name"))).take(PROVIDERS_MAX).map(provider).collect()
