@@ -4,7 +4,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use reqwest::{Client, redirect};
+use rustls::ClientConfig;
 use sm2tp_rules::public::is_public;
 
 /// Which web servers are asked; clones share it.
@@ -22,9 +25,33 @@ impl Reach {
         is_public(address) || (self.0)(address)
     }
 
-    /// Those that may be asked, with this port. The connection must go to one of them, and not to what the name means a moment
-    /// later.
-    pub(crate) fn of(&self, found: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    /// What asks `host` at those of the addresses `found` that may be asked; none where none may. It connects to them, and not
+    /// to what the name means a moment later, and goes nowhere else from there.
+    ///
+    /// # Errors
+    /// [`reqwest::Error`] where TLS cannot be set up.
+    pub(crate) fn client(
+        &self,
+        (host, port): (&str, u16),
+        found: &[IpAddr],
+        tls: &ClientConfig,
+        timeout: Duration,
+    ) -> Result<Option<Client>, reqwest::Error> {
+        let addresses = self.of(found, port);
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .resolve_to_addrs(host, &addresses)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(timeout);
+        client.build().map(Some)
+    }
+
+    /// Those that may be asked, with this port.
+    fn of(&self, found: &[IpAddr], port: u16) -> Vec<SocketAddr> {
         let allowed = found.iter().filter(|address| self.allows(**address));
         allowed.map(|address| SocketAddr::new(*address, port)).collect()
     }

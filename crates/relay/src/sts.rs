@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect;
 use rustls::ClientConfig;
 use sm2tp_proto::Domain;
 use sm2tp_proto::mta_sts::{FetchFailure, POLICY_OCTETS_MAX, Policy, PolicyError, record_id};
@@ -112,18 +111,8 @@ impl Policies {
     pub(crate) async fn fetch(&self, domain: &str, dns: &Dns) -> Result<Policy, FetchFailure> {
         let host = format!("mta-sts.{domain}");
         let found = dns.addresses(&host).await.map_err(|failure| FetchFailure::Web(failure.to_string()))?;
-        let addresses = self.reach.of(&found.found, HTTPS_PORT);
-        if addresses.is_empty() {
-            return Err(FetchFailure::NotPublic);
-        }
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured((*self.tls).clone())
-            .resolve_to_addrs(&host, &addresses)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(FETCH_TIMEOUT)
-            .build()
-            .map_err(|error| FetchFailure::Web(error.to_string()))?;
+        let client = self.reach.client((&host, HTTPS_PORT), &found.found, &self.tls, FETCH_TIMEOUT);
+        let client = client.map_err(|error| FetchFailure::Web(error.to_string()))?.ok_or(FetchFailure::NotPublic)?;
         let asked = client.get(format!("https://{host}/.well-known/mta-sts.txt")).send().await;
         let mut answer = asked.map_err(|error| failure(&error))?;
         // RFC 8461 §3.3: 3xx is not followed, and counts as no policy.

@@ -15,8 +15,8 @@ use mail_builder::headers::date::Date;
 use mail_builder::headers::message_id::MessageId;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
+use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Url, redirect};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 use sm2tp_proto::Address;
@@ -178,18 +178,10 @@ impl Courier {
         let host = url.host_str().ok_or("it names no server")?.to_owned();
         let port = url.port_or_known_default().unwrap_or(443);
         let found = self.dns.addresses(&host).await.map_err(|failure| failure.to_string())?;
-        let addresses = self.reach.of(&found.found, port);
-        if addresses.is_empty() {
-            return Err(format!("{host} has no public address; [relay] private_web_servers would allow others"));
-        }
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured((*self.tls).clone())
-            .resolve_to_addrs(&host, &addresses)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(POST_TIMEOUT)
-            .build()
-            .map_err(|error| error.to_string())?;
+        let client = self.reach.client((&host, port), &found.found, &self.tls, POST_TIMEOUT);
+        let client = client
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| format!("{host} has no public address; [relay] private_web_servers would allow others"))?;
         let posted =
             client.post(url).header(CONTENT_TYPE, "application/tlsrpt+gzip").body(report.zipped.clone()).send();
         let answer = posted.await.map_err(|error| error.to_string())?;
