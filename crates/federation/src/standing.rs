@@ -16,7 +16,10 @@ pub struct Tally {
     pub contradicted: u32,
     /// It knows them dead.
     pub agreed: u32,
-    /// It delivered to them, longer ago than counts. They say how much of what the origin tells concerns this node.
+    /// Of those the ones that nobody had called dead before, this node included: who repeats proves nothing.
+    pub foretold: u32,
+    /// It delivered to them, longer ago than counts, and nobody had called them dead before. They say how much of what the
+    /// origin tells concerns this node.
     pub open: u32,
 }
 
@@ -70,6 +73,16 @@ pub fn own_word(class: Class, hour: u32, own: &Evidence, now: u64) -> OwnWord {
         0 => OwnWord::Unsure,
         _ if contradicts => OwnWord::Alive,
         _ => OwnWord::Open,
+    }
+}
+
+/// Since when this node knows dead what `own` is about, in unix seconds; none: it does not. Of a full mailbox the first of the
+/// days that are remembered.
+#[must_use]
+pub fn dead_since(own: &Evidence) -> Option<u64> {
+    match (own.hard_at, own.soft_days.checked_ilog2()) {
+        (0, days) => Some(own.soft_at.saturating_sub(u64::from(days?) * DAY_S)),
+        (_, _) => Some(own.hard_first_at),
     }
 }
 
@@ -161,11 +174,15 @@ impl Place {
 }
 
 impl Tally {
-    pub fn add(&mut self, word: OwnWord) {
+    pub fn add(&mut self, word: OwnWord, is_first: bool) {
+        let first = u32::from(is_first);
         match word {
             OwnWord::Alive => self.contradicted = self.contradicted.saturating_add(1),
-            OwnWord::Dead => self.agreed = self.agreed.saturating_add(1),
-            OwnWord::Open => self.open = self.open.saturating_add(1),
+            OwnWord::Dead => {
+                self.agreed = self.agreed.saturating_add(1);
+                self.foretold = self.foretold.saturating_add(first);
+            }
+            OwnWord::Open => self.open = self.open.saturating_add(first),
             OwnWord::Unsure => {}
         }
     }
@@ -176,6 +193,7 @@ impl Tally {
         Self {
             contradicted: self.contradicted.saturating_add(other.contradicted),
             agreed: self.agreed.saturating_add(other.agreed),
+            foretold: self.foretold.saturating_add(other.foretold),
             open: self.open.saturating_add(other.open),
         }
     }
@@ -187,7 +205,7 @@ impl Tally {
 
     /// Addresses of which this node knows anything.
     fn known(self) -> u64 {
-        u64::from(self.contradicted) + u64::from(self.agreed) + u64::from(self.open)
+        u64::from(self.contradicted) + u64::from(self.foretold) + u64::from(self.open)
     }
 }
 
@@ -199,8 +217,8 @@ impl From<Tally> for Months {
 }
 
 impl Months {
-    pub fn add(&mut self, month: u32, word: OwnWord) {
-        self.0.entry(month).or_default().add(word);
+    pub fn add(&mut self, month: u32, word: OwnWord, is_first: bool) {
+        self.0.entry(month).or_default().add(word, is_first);
     }
 
     /// Adds what is counted in another one.
@@ -235,7 +253,7 @@ impl Months {
             let usual = (past.known() as f64 / 12.0).max(sum as f64 / between);
             let contradicted = f64::from(tally.contradicted);
             let is_wrong =
-                limits.month_contradicted_share_max * f64::from(tally.contradicted + tally.agreed) < contradicted;
+                limits.month_contradicted_share_max * f64::from(tally.contradicted + tally.foretold) < contradicted;
             let is_unusual = limits.month_usual_times * usual < tally.known() as f64;
             if limits.month_contradicted_min <= tally.contradicted && is_wrong && is_unusual {
                 doubted.insert(*month);
@@ -268,8 +286,9 @@ fn within(peer: NodeKey, links: &HashMap<NodeKey, Vec<NodeKey>>) -> HashMap<Node
 /// §8.4: deliveries of 30 days.
 pub const ALIVE_S: u64 = 30 * 86_400;
 /// `DESIGN.md` §5: mail is tried for a day before a mailbox is said to take nothing.
-const SOFT_NEAR_S: u64 = 86_400;
-const MONTH_S: u64 = 30 * 86_400;
+const SOFT_NEAR_S: u64 = DAY_S;
+const MONTH_S: u64 = 30 * DAY_S;
+const DAY_S: u64 = 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -316,16 +335,26 @@ mod tests {
     }
 
     #[test]
+    fn this_node_knows_a_death_since_the_first_refusal_and_a_full_mailbox_since_the_first_day() {
+        assert_eq!(dead_since(&delivered(NOW)), None);
+        let known = Evidence { hard_first_at: NOW - 9 * DAY, ..refused(delivered(NOW - 20 * DAY), NOW, true) };
+        assert_eq!(dead_since(&known), Some(NOW - 9 * DAY));
+        let full = Evidence { soft_days: 0b1001, soft_at: NOW, ..Evidence::default() };
+        assert_eq!(dead_since(&full), Some(NOW - 3 * DAY));
+    }
+
+    #[test]
     fn what_is_held_against_nobody_is_not_compared() {
         for class in [Class::REFUSED, Class::COMPLAINT, Class::RETRACT, Class::CONTRADICT, Class(99)] {
             check_word(class, delivered(NOW - DAY), OwnWord::Unsure);
         }
     }
 
-    /// `months`: contradicted, agreed and open ones of months in a row. `want`: the numbers of those that are doubted.
+    /// `months`: contradicted, foretold and open ones of months in a row, each with a thousand that are repeated. `want`: the
+    /// numbers of those that are doubted.
     #[track_caller]
     fn check_months(months: &[(u32, u32, u32)], want: &[u32]) {
-        let tally = |(contradicted, agreed, open)| Tally { contradicted, agreed, open };
+        let tally = |(contradicted, foretold, open)| Tally { contradicted, agreed: foretold + 1000, foretold, open };
         let months = Months((600..).zip(months.iter().map(|counts| tally(*counts))).collect());
         let doubted: Vec<u32> = months.doubted(&BeliefLimits::default()).into_iter().map(|month| month - 600).collect();
         assert_eq!(doubted, want, "{months:?}");
@@ -384,7 +413,7 @@ mod tests {
 
     #[test]
     fn those_who_say_too_little_to_be_judged_are_judged_together() {
-        let tally = |contradicted, agreed| Tally { contradicted, agreed, open: 0 };
+        let tally = |contradicted, agreed| Tally { contradicted, agreed, ..Tally::default() };
         let small = |by: u8, each: Tally, count: usize| std::iter::repeat_n((key(by), each), count);
         let limits = BeliefLimits::default();
         let bad = |all: &mut dyn Iterator<Item = (NodeKey, Tally)>| {

@@ -1,6 +1,7 @@
 //! Tags of foreign segments by look-up, with what is thought of their origins. Made from the segments: [`upkeep`] writes
 //! the tags to runs on the disk, which can be made again (decision 0049).
 
+mod arrivals;
 mod filter;
 mod fresh;
 mod gone;
@@ -11,7 +12,7 @@ mod run;
 mod tags;
 pub(super) mod upkeep;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Believed, Vote};
 use sm2tp_federation::header::Header;
@@ -21,6 +22,7 @@ use sm2tp_federation::segment::Verified;
 use sm2tp_federation::standing::{self, Months, OwnWord, month};
 use sm2tp_federation::tags::Tag;
 
+use self::arrivals::{Arrivals, hour};
 pub(super) use self::manifest::Manifest;
 use self::mark::Mark;
 pub(super) use self::run::Rows;
@@ -87,10 +89,7 @@ pub struct Index {
     kept: HashMap<NodeKey, u64>,
     /// The place in each log where what is kept begins: epoch and sequence number.
     oldest: HashMap<NodeKey, Place>,
-    /// The first place in each log that came in each month, in order.
-    months: HashMap<NodeKey, Vec<(u32, Place)>>,
-    /// The first place in each log that came in each of the last hours (since 1970), in order.
-    lately: HashMap<NodeKey, VecDeque<(u32, Place)>>,
+    arrivals: Arrivals,
     parked: HashMap<NodeKey, Waiting>,
 }
 
@@ -110,8 +109,7 @@ impl Index {
             tags: Tags::default(),
             kept: HashMap::new(),
             oldest: HashMap::new(),
-            months: HashMap::new(),
-            lately: HashMap::new(),
+            arrivals: Arrivals::default(),
             parked: HashMap::new(),
         }
     }
@@ -120,47 +118,29 @@ impl Index {
         self.own
     }
 
-    /// Counts a segment that is kept, in the order in which they came. `received_at` in unix seconds.
-    pub(super) fn count(&mut self, header: &Header, received_at: u64) {
+    /// Notes when the segment with this local number came, in the order in which they came. `at` in unix seconds.
+    pub(super) fn note_arrival(&mut self, row: u64, at: u64) {
+        self.arrivals.note(row, at);
+    }
+
+    /// Counts a segment that is kept.
+    pub(super) fn count(&mut self, header: &Header) {
         *self.kept.entry(header.origin()).or_default() += u64::from(header.count());
         let place = (header.position().epoch, header.first_sequence());
         let oldest = self.oldest.entry(header.origin()).or_insert(place);
         *oldest = place.min(*oldest);
-        let (month, months) = (month(received_at), self.months.entry(header.origin()).or_default());
-        // What a person let in later than what lies behind it belongs to the month of its neighbours.
-        if months.last().is_none_or(|(last, begins)| *last < month && *begins < place) {
-            months.push((month, place));
-        }
-        let (hour, lately) = (hour(received_at), self.lately.entry(header.origin()).or_default());
-        if lately.back().is_none_or(|(last, begins)| *last < hour && *begins < place) {
-            lately.push_back((hour, place));
-        }
-        while LATELY_MAX < lately.len() {
-            lately.pop_front();
-        }
     }
 
-    /// Whether a place of a log came less than so long ago. `settle_s` in seconds.
-    fn is_fresh(&self, origin: &NodeKey, place: Place, settle_s: u64, now: u64) -> bool {
-        let since = hour(now.saturating_sub(settle_s));
-        let lately = self.lately.get(origin).into_iter().flatten().rev();
-        lately.take_while(|(hour, _)| since < *hour).any(|(_, begins)| *begins <= place)
-    }
-
-    /// The month in which a place of a log came.
-    fn month_of(&self, origin: &NodeKey, place: Place) -> u32 {
-        let months = self.months.get(origin).map_or(&[][..], Vec::as_slice);
-        let behind = months.partition_point(|(_, begins)| *begins <= place);
-        months.get(behind.saturating_sub(1)).map_or(0, |(month, _)| *month)
+    /// The month in which a mark came.
+    fn month_of(&self, mark: &Mark) -> u32 {
+        month(u64::from(self.arrivals.hour(mark.row)) * 3600)
     }
 
     /// Counts the segments that are kept of an origin anew.
-    pub(super) fn count_again(&mut self, origin: &NodeKey, headers: &[(Header, u64)]) {
+    pub(super) fn count_again(&mut self, origin: &NodeKey, headers: &[Header]) {
         self.kept.remove(origin);
         self.oldest.remove(origin);
-        self.months.remove(origin);
-        self.lately.remove(origin);
-        headers.iter().for_each(|(header, received_at)| self.count(header, *received_at));
+        headers.iter().for_each(|header| self.count(header));
     }
 
     /// Where what is kept begins in the logs of origins, by their numbers: what lies before it was forgotten.
@@ -212,7 +192,7 @@ impl Index {
         let (origin, epoch) = (self.number(header.origin()), header.position().epoch);
         for (sequence, record) in segment.events() {
             if let Some(tag) = record.tag() {
-                self.tags.add(tag, Mark::of(origin, epoch, sequence, record));
+                self.tags.add(tag, Mark::of(origin, (epoch, sequence), row, record));
             }
         }
         self.tags.note(row);
@@ -277,23 +257,37 @@ impl Index {
     }
 
     /// Adds what this node knows of a tag to the tallies of each origin that speaks against it today; `own` answers to a class
-    /// and an hour. What an outage of a provider made them say is not held against them.
+    /// and an hour. `dead_since`: when this node itself found it dead, in unix seconds.
     pub(super) fn tally(
         &self,
         tag: &Tag,
-        own: impl Fn(Class, u32) -> OwnWord,
+        (own, dead_since): (impl Fn(Class, u32) -> OwnWord, Option<u64>),
         (now, limits): (u64, &BeliefLimits),
         tallies: &mut HashMap<NodeKey, Months>,
     ) {
-        for mark in self.tags.marks(tag) {
-            let age_s = now.saturating_sub(u64::from(mark.hour) * 3600);
-            let counts = limits.counts_for_s(mark.class).is_some_and(|life_s| age_s <= life_s)
-                && !(mark.class == Class::HARD && self.frozen.contains(&(mark.provider, mark.hour)));
-            if let Some(origin) = self.origins.get(mark.origin as usize).filter(|_| counts) {
-                let month = self.month_of(origin, mark.place());
-                tallies.entry(*origin).or_default().add(month, own(mark.class, mark.hour));
-            }
+        let against: Vec<Mark> = self.against(tag, now, limits).collect();
+        let first = against.iter().map(|mark| mark.row).min();
+        for mark in against {
+            let Some(origin) = self.origins.get(mark.origin as usize) else { continue };
+            let is_news =
+                Some(mark.row) == first && dead_since.is_none_or(|at| self.arrivals.hour(mark.row) < hour(at));
+            tallies.entry(*origin).or_default().add(self.month_of(&mark), own(mark.class, mark.hour), is_news);
         }
+    }
+
+    /// Whether no other origin speaks against a tag today.
+    pub(super) fn is_news_of(&self, origin: &NodeKey, tag: &Tag, now: u64, limits: &BeliefLimits) -> bool {
+        let own = self.numbers.get(origin);
+        self.against(tag, now, limits).all(|mark| Some(&mark.origin) == own)
+    }
+
+    /// What speaks against a tag today, without what an outage of a provider made origins say.
+    fn against(&self, tag: &Tag, now: u64, limits: &BeliefLimits) -> impl Iterator<Item = Mark> {
+        self.tags.marks(tag).into_iter().filter(move |mark| {
+            let age_s = now.saturating_sub(u64::from(mark.hour) * 3600);
+            limits.counts_for_s(mark.class).is_some_and(|life_s| age_s <= life_s)
+                && !(mark.class == Class::HARD && self.frozen.contains(&(mark.provider, mark.hour)))
+        })
     }
 
     /// Whether the last word of an origin that somebody vouches for is that the address is dead, and counts today.
@@ -404,8 +398,8 @@ impl Index {
             hour: mark.hour,
             ttl_weeks: mark.ttl_weeks,
             provider_frozen: self.frozen.contains(&(mark.provider, mark.hour)),
-            doubted: judged.is_some_and(|judged| judged.doubts(|| self.month_of(&origin, mark.place()))),
-            fresh: self.is_fresh(&origin, mark.place(), limits.settle_s, now),
+            doubted: judged.is_some_and(|judged| judged.doubts(|| self.month_of(mark))),
+            fresh: hour(now.saturating_sub(limits.settle_s)) < self.arrivals.hour(mark.row),
             epoch: mark.epoch,
             sequence: mark.sequence,
             weight_set: standing.weight,
@@ -429,13 +423,6 @@ impl Index {
     }
 }
 
-/// By the hour is exact enough for what waits a day.
-fn hour(at: u64) -> u32 {
-    u32::try_from(at / 3600).unwrap_or(u32::MAX)
-}
-
-/// Hours with something new that are remembered of each origin: as many as the longest `[belief] settle_after` has.
-const LATELY_MAX: usize = 2 * 24 + 1;
 /// `belief::BeliefLimits`: a HARD is dropped at 400 days.
 const HARD_HOURS: u32 = 400 * 24;
 /// Events in memory that become a run: about 40 MB with what is being written beside them. A start reads as many again.

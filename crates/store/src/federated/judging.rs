@@ -9,7 +9,7 @@ use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Switch};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::Class;
 use sm2tp_federation::segment::Verified;
-use sm2tp_federation::standing::{Months, OwnWord, Tally, month, own_word};
+use sm2tp_federation::standing::{Months, OwnWord, Tally, dead_since, month, own_word};
 use sm2tp_federation::tags::Tag;
 use sm2tp_rules::Evidence;
 
@@ -169,18 +169,20 @@ impl Federated {
             return;
         }
         let (mut brought, mut seen, month) = (Months::default(), HashSet::new(), month(now));
+        let origin = segment.header().origin();
         {
             let index = self.read_index();
             let events = segment.events().filter(|(_, record)| record.class.is_against() && !index.is_frozen(record));
             for (record, tag) in events.filter_map(|(_, record)| Some((record, record.tag()?))) {
                 let word = own_word(record.class, record.hour, &self.own(record.class, &tag), now);
                 if word != OwnWord::Unsure && seen.insert(tag) {
-                    brought.add(month, word);
+                    // What this node knows dead by now is no news.
+                    let is_news = word != OwnWord::Dead && index.is_news_of(&origin, &tag, now, &self.belief);
+                    brought.add(month, word, is_news);
                 }
             }
         }
         if !brought.is_empty() {
-            let origin = segment.header().origin();
             let mut index = self.write_index();
             let judgement = index.judged_mut().entry(origin).or_default();
             if judgement.hear(&brought, &self.belief, now) {
@@ -233,7 +235,8 @@ impl Federated {
     pub(super) async fn load_judgements(&self) -> Result<(), FederatedError> {
         let read = |row: &Row| {
             let count = |column| row.uint(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-            let past = Tally { contradicted: count(1)?, agreed: count(2)?, open: 0 };
+            // What of it was news is counted with the next comparison; until then all of it, as nothing is doubted for less.
+            let past = Tally { contradicted: count(1)?, agreed: count(2)?, foretold: count(2)?, open: 0 };
             Ok((node_key(row, 0)?, past, row.uint(3).ok()))
         };
         let mut doubts = self.doubts().await?;
@@ -301,7 +304,7 @@ impl Federated {
                     true => own_word(class, hour, evidence, now),
                     false => OwnWord::Unsure,
                 };
-                index.tally(tag, own, (now, &self.belief), tallies);
+                index.tally(tag, (own, dead_since(evidence)), (now, &self.belief), tallies);
             }
         }
     }
@@ -401,138 +404,4 @@ const KEPT_HOURS: u64 = 400 * 24;
 const BREAKER_WINDOW_S: u64 = 1800;
 
 #[cfg(test)]
-mod tests {
-    use sm2tp_federation::chain::Head;
-    use sm2tp_federation::record::{Record, Source};
-    use sm2tp_federation::tags::{KeyId, TagKey};
-    use sm2tp_proto::Domain;
-    use sm2tp_rules::Strength;
-
-    use super::super::testing::{NOW, befriend, open, seal, seal_records, tag};
-    use super::*;
-    use crate::ledger::{Event, Subject};
-    use crate::testing::TempDir;
-
-    const DAY: u64 = 86_400;
-    const LATER: u64 = NOW + 40 * DAY;
-
-    fn dead(at: u64) -> Evidence {
-        Evidence { hard_at: at, hard_first_at: at, hard_strong: true, ..Evidence::default() }
-    }
-
-    fn alive(at: u64) -> Evidence {
-        Evidence { delivered_at: at, ..Evidence::default() }
-    }
-
-    /// What is known of the first tags of a segment.
-    fn knows(federated: &Federated, segno: u32, tags: std::ops::Range<u32>, own: Evidence) {
-        let known: Vec<(Tag, Evidence)> = tags.map(|n| (tag(segno, n), own)).collect();
-        federated.ledger.views().restore(&known);
-    }
-
-    /// How far a tag of a segment counts.
-    fn score(federated: &Federated, segno: u32, n: u32) -> f64 {
-        federated.look(|index| index.believed(&tag(segno, n), LATER, federated.belief()).score)
-    }
-
-    #[tokio::test]
-    async fn an_origin_that_turns_is_not_shielded_by_its_past_and_its_past_still_counts() {
-        let dir = TempDir::quick();
-        let federated = open(dir.path()).await;
-        let origin = befriend(&federated).await;
-        knows(&federated, 0, 0..60, dead(NOW - 50 * DAY));
-        let past = seal(None, NOW, 61);
-        federated.keep(&past.header, &past.body, None, NOW).await.unwrap();
-        federated.judge(NOW).await.unwrap();
-        // 20 contradictions beside 60 agreements are no quarantine.
-        knows(&federated, 1, 0..20, alive(LATER - 10 * DAY));
-        knows(&federated, 1, 20..28, alive(LATER - 40 * DAY));
-        let lies = seal(Some(&Head::of(past.header.header())), LATER, 30);
-        federated.keep(&lies.header, &lies.body, None, LATER).await.unwrap();
-        let judged = || federated.look(|index| index.judgement(&origin));
-        assert_eq!((judged().months_doubted(), judged().quarantined_since), (1, None));
-        assert_eq!(score(&federated, 1, 29), 0.0, "in the moment in which it comes");
-        assert!(0.5 < score(&federated, 0, 60));
-        federated.judge(LATER).await.unwrap();
-        assert_eq!(score(&federated, 1, 29), 0.0);
-        drop(federated);
-        let federated = open(dir.path()).await;
-        assert_eq!(score(&federated, 1, 29), 0.0, "and over a restart");
-        assert!(0.5 < score(&federated, 0, 60));
-
-        // It was right, as this node's own mail shows.
-        knows(&federated, 0, 0..60, dead(NOW - 50 * DAY));
-        knows(&federated, 1, 0..20, dead(LATER));
-        federated.judge(LATER).await.unwrap();
-        assert!(0.75 < score(&federated, 1, 29));
-    }
-
-    /// An event about somebody in a domain, as the relay tells it.
-    fn event(kind: &str, domain: &str, at: u64) -> Event {
-        let name = domain.bytes().next().unwrap_or(0);
-        Event {
-            recipient: Some((KeyId([1; 8]), Tag([name; 16]))),
-            domain: Some(domain.into()),
-            strength: Some(Strength::Strong),
-            rule: (kind == "hard").then(|| "local-no-such-domain".into()),
-            ..Event::new(at, Subject::Recipient, kind)
-        }
-    }
-
-    fn dead_domain(key: &TagKey, domain: &str) -> Record {
-        let tag = key.tag_domain(&Domain::parse(domain).unwrap()).unwrap();
-        Record::about(Class::DOMAIN_DEAD, Source(1), tag, NOW - 7200)
-    }
-
-    #[tokio::test]
-    async fn domains_that_take_our_mail_are_held_against_whoever_calls_them_dead_also_after_a_restart() {
-        let (dir, key) = (TempDir::quick(), TagKey::new([7; 32]));
-        let federated = open(dir.path()).await;
-        let origin = befriend(&federated).await;
-        let domains: Vec<String> = ('a'..='m').map(|name| format!("{name}.example")).collect();
-        let delivered = domains.iter().map(|domain| event("delivered", domain, NOW - DAY));
-        federated.ledger.append(delivered.collect()).await.unwrap();
-        // The DNS said so to this node, too.
-        federated.ledger.append(vec![event("hard", "a.example", NOW - 60)]).await.unwrap();
-        federated.ledger.views().set_keys(vec![key.clone()]);
-        let lies: Vec<Record> = domains.iter().map(|domain| dead_domain(&key, domain)).collect();
-        let segment = seal_records(None, NOW, &lies);
-        federated.keep(&segment.header, &segment.body, None, NOW).await.unwrap();
-        let tally = |federated: &Federated| federated.look(|index| index.judgement(&origin)).tally();
-        let want = Tally { contradicted: 12, agreed: 1, open: 0 };
-        assert_eq!(tally(&federated), want, "in the moment in which it comes");
-        assert!(federated.look(|index| index.judgement(&origin)).quarantined_since.is_some());
-        federated.judge(NOW).await.unwrap();
-        assert_eq!(tally(&federated), want);
-        drop(federated);
-        let federated = open(dir.path()).await;
-        federated.ledger.views().set_keys(vec![TagKey::new([8; 32]), key]);
-        federated.judge(NOW).await.unwrap();
-        assert_eq!(tally(&federated), want, "of what the tables say, under a key for look-ups");
-        // Longer ago than a delivery says anything.
-        federated.judge(NOW + 40 * DAY).await.unwrap();
-        assert_eq!(tally(&federated), Tally { contradicted: 0, agreed: 1, open: 12 });
-        federated.judge(NOW + 200 * DAY).await.unwrap();
-        assert_eq!(tally(&federated), Tally::default(), "it counts no more");
-    }
-
-    #[tokio::test]
-    async fn mailboxes_that_took_our_mail_on_that_day_are_held_against_whoever_calls_them_full() {
-        let dir = TempDir::quick();
-        let federated = open(dir.path()).await;
-        let origin = befriend(&federated).await;
-        knows(&federated, 0, 0..11, alive(NOW - DAY / 2));
-        knows(&federated, 0, 11..15, alive(NOW - 9 * DAY));
-        knows(&federated, 0, 15..16, Evidence { soft_days: 1, soft_at: NOW - 3 * DAY, ..Evidence::default() });
-        let full = |n: u32| Record::about(Class::SOFT, Source(1), tag(0, n), NOW - 3600);
-        let segment = seal_records(None, NOW, &(0..20).map(full).collect::<Vec<_>>());
-        federated.keep(&segment.header, &segment.body, None, NOW).await.unwrap();
-        let judged = || federated.look(|index| index.judgement(&origin));
-        let want = Tally { contradicted: 11, agreed: 1, open: 4 };
-        assert_eq!((judged().tally(), judged().quarantined_since), (want, Some(NOW)));
-        federated.judge(NOW).await.unwrap();
-        assert_eq!(judged().tally(), want);
-        federated.judge(NOW + 61 * DAY).await.unwrap();
-        assert_eq!((judged().tally(), judged().quarantined_since), (Tally::default(), None));
-    }
-}
+mod tests;

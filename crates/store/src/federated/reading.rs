@@ -23,7 +23,8 @@ impl Federated {
         }
         {
             let mut index = self.write_index();
-            index.count(header, now);
+            index.note_arrival(row, now);
+            index.count(header);
             if let Opened::Readable(verified) = opened {
                 index.add(verified, row);
             }
@@ -73,19 +74,23 @@ impl Federated {
         Ok(())
     }
 
-    /// How many events of each origin are kept, and from where on.
+    /// How many events of each origin are kept, from where on, and when what came.
     pub(super) async fn count_kept(&self) -> Result<(), FederatedError> {
-        let query = "SELECT header, received_at FROM segment WHERE parked IS NULL ORDER BY n";
-        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], numbered)?)).await?;
+        let query = "SELECT header, n, received_at FROM segment WHERE parked IS NULL ORDER BY n";
+        let read = |row: &Row| Ok((header(row)?, row.uint(1)?, row.uint(2)?));
+        let segments = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[], read)?)).await?;
         let mut index = self.write_index();
-        headers.iter().for_each(|(header, received_at)| index.count(header, *received_at));
+        for (header, row, received_at) in &segments {
+            index.note_arrival(*row, *received_at);
+            index.count(header);
+        }
         Ok(())
     }
 
     /// The same of one origin, of which segments were forgotten.
     pub(super) async fn count_again(&self, origin: NodeKey) -> Result<(), FederatedError> {
-        let query = "SELECT header, received_at FROM segment WHERE parked IS NULL AND origin = $1 ORDER BY n";
-        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[origin.0[..].into()], numbered)?)).await?;
+        let query = "SELECT header FROM segment WHERE parked IS NULL AND origin = $1";
+        let headers = self.ledger.read(move |sql| Ok(sql::all(sql, query, &[origin.0[..].into()], header)?)).await?;
         self.write_index().count_again(&origin, &headers);
         Ok(())
     }
@@ -150,7 +155,7 @@ impl Federated {
     }
 }
 
-/// A header with its local number, or the time when it came.
+/// A header with its local number.
 fn numbered(row: &Row) -> Result<(Header, u64), SqlError> {
     Ok((header(row)?, row.uint(1)?))
 }

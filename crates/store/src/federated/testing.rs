@@ -16,6 +16,8 @@ use super::{Federated, Peer, PeerState};
 use crate::ledger::{self, Ledger};
 
 pub(super) const NOW: u64 = 1_790_000_000;
+/// What the keys of the peer are made of.
+const PEER: u8 = 1;
 
 pub(super) async fn open(dir: &Path) -> Federated {
     let ledger = crate::testing::ledger(dir);
@@ -34,13 +36,18 @@ fn key(n: u8) -> SigningKey {
 }
 
 pub(super) fn peer_key() -> NodeKey {
-    NodeKey::of(&key(1))
+    NodeKey::of(&key(PEER))
 }
 
 /// Accepts the peer.
 pub(super) async fn befriend(federated: &Federated) -> NodeKey {
-    let node = peer_key();
-    let log_keys = vec![LogKeyTerm { key: LogKey::of(&key(2)), not_before: 0, not_after: u64::MAX >> 12 }];
+    befriend_as(federated, PEER).await
+}
+
+/// Accepts a peer whose node key is made of `n`, and its log key of the number behind it.
+pub(super) async fn befriend_as(federated: &Federated, n: u8) -> NodeKey {
+    let node = NodeKey::of(&key(n));
+    let log_keys = vec![LogKeyTerm { key: LogKey::of(&key(n + 1)), not_before: 0, not_after: u64::MAX >> 12 }];
     let descriptor = Descriptor {
         node,
         seq: 1,
@@ -56,7 +63,7 @@ pub(super) async fn befriend(federated: &Federated) -> NodeKey {
         retention_days: 400,
         retired: false,
     };
-    federated.take_descriptor(descriptor::sign(descriptor, &key(1)).unwrap(), None, NOW).await.unwrap();
+    federated.take_descriptor(descriptor::sign(descriptor, &key(n)).unwrap(), None, NOW).await.unwrap();
     let peer =
         Peer { read: true, weight: 1.0, ..Peer::new(node, "https://a.example/fed/v1", "A", PeerState::Accepted, NOW) };
     federated.put_peer(peer).await.unwrap();
@@ -72,16 +79,21 @@ pub(super) fn seal(head: Option<&Head>, sealed_at: u64, count: u32) -> Segment {
 
 /// The next segment of the peer with these events.
 pub(super) fn seal_records(head: Option<&Head>, sealed_at: u64, records: &[Record]) -> Segment {
+    seal_as(PEER, head, sealed_at, records)
+}
+
+/// The next segment of the peer that [`befriend_as`] made of `n`.
+pub(super) fn seal_as(n: u8, head: Option<&Head>, sealed_at: u64, records: &[Record]) -> Segment {
     let segno = head.map_or(0, |head| head.position.segno + 1);
     let sealing = Sealing {
-        origin: peer_key(),
+        origin: NodeKey::of(&key(n)),
         position: Position { epoch: 0, segno },
         first_sequence: head.map_or(1, |head| head.next_sequence),
         prev: head.map_or([0; 32], |head| head.hash),
         key_id: KeyId([9; 8]),
         sealed_at,
     };
-    segment::seal(&sealing, &key(2), records).unwrap()
+    segment::seal(&sealing, &key(n + 1), records).unwrap()
 }
 
 pub(super) fn tag(segno: u32, n: u32) -> Tag {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use sm2tp_federation::belief::{self, Agreement, BeliefLimits, Vote};
 use sm2tp_federation::keys::NodeKey;
 use sm2tp_federation::record::{Class, Record};
-use sm2tp_federation::standing::{self, Months, OwnWord, Place, month, own_word};
+use sm2tp_federation::standing::{self, Months, OwnWord, Place, dead_since, month, own_word};
 use sm2tp_federation::tags::Tag;
 use sm2tp_rules::Evidence;
 use sm2tp_rules::suppress::Federated;
@@ -63,11 +63,12 @@ impl Judge {
         let (mut tally, mut seen, month) = (Months::default(), BTreeSet::new(), month(now));
         for (sequence, record) in &sealed.events {
             let Some(address) = record.tag().and_then(|tag| self.interest.get(&tag)) else { continue };
-            if !self.is_frozen(record) && seen.insert(*address) {
-                tally.add(month, word(record, own.get(address), now));
+            let marks = self.votes.entry(*address).or_default();
+            if !is_frozen(&self.frozen, record) && seen.insert(*address) {
+                let is_first = marks.iter().all(|mark| mark.origin == origin) && !knew(own.get(address), now);
+                tally.add(month, word(record, own.get(address), now), is_first);
             }
             let mark = Mark { origin, sequence: *sequence, record: *record, heard_at: now, month };
-            let marks = self.votes.entry(*address).or_default();
             match marks.iter_mut().find(|known| known.origin == origin) {
                 Some(known) => *known = mark,
                 None => marks.push(mark),
@@ -85,10 +86,13 @@ impl Judge {
     pub(super) fn judge(&mut self, own: &Ledger, limits: &BeliefLimits, now: u64) {
         let mut tallies: BTreeMap<NodeKey, Months> = BTreeMap::new();
         for (address, marks) in &self.votes {
+            let first = marks.iter().map(|mark| mark.heard_at).min().unwrap_or(0);
             for mark in marks.iter().filter(|mark| !self.is_frozen(&mark.record)) {
                 let age_s = now.saturating_sub(u64::from(mark.record.hour) * 3600);
                 if limits.counts_for_s(mark.record.class).is_some_and(|life_s| age_s <= life_s) {
-                    tallies.entry(mark.origin).or_default().add(mark.month, word(&mark.record, own.get(address), now));
+                    let is_first = mark.heard_at == first && !knew(own.get(address), mark.heard_at);
+                    let word = word(&mark.record, own.get(address), now);
+                    tallies.entry(mark.origin).or_default().add(mark.month, word, is_first);
                 }
             }
         }
@@ -153,8 +157,17 @@ impl Judge {
     }
 
     fn is_frozen(&self, record: &Record) -> bool {
-        record.class == Class::HARD && self.frozen.contains(&(record.provider, record.hour))
+        is_frozen(&self.frozen, record)
     }
+}
+
+fn is_frozen(frozen: &HashSet<(u8, u32)>, record: &Record) -> bool {
+    record.class == Class::HARD && frozen.contains(&(record.provider, record.hour))
+}
+
+/// Whether the node knew it dead itself when another said so.
+fn knew(own: Option<&Evidence>, heard_at: u64) -> bool {
+    own.and_then(dead_since).is_some_and(|since| since <= heard_at)
 }
 
 impl Judged {

@@ -82,7 +82,7 @@ impl Manifest {
 }
 
 /// Of the whole index (I9).
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const NAME: &str = "manifest";
 
 #[cfg(test)]

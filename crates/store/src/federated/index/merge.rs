@@ -113,7 +113,7 @@ mod tests {
     use crate::testing::TempDir;
 
     fn entry(tag: u8, origin: u32, sequence: u64) -> Entry {
-        let mark = Mark { sequence, origin, epoch: 0, hour: 5, class: Class::HARD, ttl_weeks: 0, provider: 0 };
+        let mark = Mark { sequence, origin, epoch: 0, hour: 5, class: Class::HARD, ttl_weeks: 0, provider: 0, row: 1 };
         Entry { tag: Tag([tag; 16]), mark }
     }
 

@@ -278,7 +278,7 @@ struct Trailer {
 impl Trailer {
     fn encode(&self) -> [u8; TRAILER_OCTETS] {
         let mut octets = [0; TRAILER_OCTETS];
-        octets[..8].copy_from_slice(MAGIC_1);
+        octets[..8].copy_from_slice(MAGIC);
         let numbers = [self.blocks, self.lines, self.marks, self.tags, self.rows.first, self.rows.last];
         octets[8..56]
             .chunks_exact_mut(8)
@@ -293,7 +293,7 @@ impl Trailer {
     /// None for another format, and for damage.
     fn decode(octets: &[u8; TRAILER_OCTETS]) -> Option<Self> {
         let (body, sum) = octets.split_last_chunk::<4>()?;
-        if !body.starts_with(MAGIC_1) || crc32fast::hash(body) != u32::from_be_bytes(*sum) {
+        if !body.starts_with(MAGIC) || crc32fast::hash(body) != u32::from_be_bytes(*sum) {
             return None;
         }
         let mut numbers = body[8..56].as_chunks::<8>().0.iter().map(|octets| u64::from_be_bytes(*octets));
@@ -343,7 +343,7 @@ pub(super) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> RunError + use<> {
 }
 
 /// Name and version of the format (I9). Another one is made again from the segments.
-const MAGIC_1: &[u8; 8] = b"SM2TTAG\x01";
+const MAGIC: &[u8; 8] = b"SM2TTAG\x02";
 const TRAILER_OCTETS: usize = 64;
 const FENCE_OCTETS: usize = 16;
 /// Of a million tags in order most stand within so many places of where their value says.
@@ -359,7 +359,8 @@ mod tests {
     use crate::testing::TempDir;
 
     fn entry(tag: u128, origin: u32) -> Entry {
-        let mark = Mark { sequence: 9, origin, epoch: 0, hour: 5, class: Class::HARD, ttl_weeks: 0, provider: 0 };
+        let mark =
+            Mark { sequence: 9, origin, epoch: 0, hour: 5, class: Class::HARD, ttl_weeks: 0, provider: 0, row: 1 };
         Entry { tag: Tag(tag.to_be_bytes()), mark }
     }
 

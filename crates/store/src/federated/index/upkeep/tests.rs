@@ -53,7 +53,7 @@ impl Tried {
                 };
                 let (epoch, sequence) = (self.random(2) as u32, self.random(1_000_000));
                 let class = [Class::HARD, Class::RETRACT][self.random(2) as usize];
-                let mark = Mark { sequence, origin, epoch, hour: 7, class, ttl_weeks: 0, provider: 0 };
+                let mark = Mark { sequence, origin, epoch, hour: 7, class, ttl_weeks: 0, provider: 0, row: 1 };
                 (Tag(tag.to_be_bytes()), mark)
             })
             .collect()
