@@ -351,8 +351,13 @@ fn how_it_does(out: &mut String, entry: &Value) {
     if entry["origins_behind"].as_u64().is_some_and(|count| count != 0) {
         line(out, &format!("  behind it: {} nodes, {} events", entry["origins_behind"], entry["events_behind"]));
     }
-    let (against, with) = (&entry["agreement"]["contradicted"], &entry["agreement"]["agreed"]);
-    line(out, &format!("  agreement: we delivered lately to {against} of its dead addresses, and know {with} dead"));
+    let [against, with, first] = ["contradicted", "agreed", "foretold"].map(|count| &entry["agreement"][count]);
+    line(
+        out,
+        &format!(
+            "  agreement: we delivered lately to {against} of its dead addresses, and know {with} dead ({first} told by it first)"
+        ),
+    );
     doubted(out, entry);
     waiting(out, entry);
     if let Some(since) = entry["quarantined_since"].as_u64() {

@@ -126,6 +126,7 @@ pub(super) fn agreement(house: &House, judgement: &Judgement) -> Value {
     json!({
         "contradicted": tally.contradicted,
         "agreed": tally.agreed,
+        "foretold": tally.foretold,
         "months_doubted": judgement.months_doubted(),
         "factor": found.factor(),
         "word": match found {

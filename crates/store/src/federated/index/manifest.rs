@@ -47,7 +47,7 @@ impl Manifest {
         Self { v: VERSION, next: 1, runs: Vec::new(), origins: Vec::new(), owed, newest: None }
     }
 
-    /// None where there is none; one that is damaged or of another format counts as none, and is said.
+    /// None where there is none; one that is damaged or of another version counts as none, and is said.
     pub(in crate::federated) fn read(dir: &Path) -> Result<Option<Self>, RunError> {
         let path = dir.join(NAME);
         let octets = match fs::read(&path) {
@@ -56,10 +56,14 @@ impl Manifest {
             Err(error) => return Err(io_at(&path)(error)),
         };
         let read = Self::decode(&octets);
-        if read.is_none() {
-            tracing::error!(path = %path.display(), "the list of the tag index is damaged or of another version; the index is made again");
+        match &read {
+            Some(read) if read.v == VERSION => {}
+            Some(read) => tracing::info!(version = read.v, "the tag index is of another version; it is made again"),
+            None => {
+                tracing::error!(path = %path.display(), "the list of the tag index is damaged; the index is made again");
+            }
         }
-        Ok(read)
+        Ok(read.filter(|read| read.v == VERSION))
     }
 
     pub(super) fn write(&self, dir: &Path) -> Result<(), RunError> {
@@ -77,7 +81,7 @@ impl Manifest {
         let read: Self = serde_json::from_str(json).ok()?;
         // A name of a file and nothing else.
         let is_plain = |line: &RunLine| !line.file.contains('/') && line.file.ends_with(".run");
-        (read.v == VERSION && read.runs.iter().all(is_plain)).then_some(read)
+        read.runs.iter().all(is_plain).then_some(read)
     }
 }
 
