@@ -10,25 +10,43 @@ use crate::follow::Unresolved;
 
 /// Why a server gave no answer, or none whole.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-#[error("{said}")]
+#[error("{kind}{}", kind.says_all().then(String::new).unwrap_or_else(|| format!(" ({said})")))]
 pub struct NoAnswer {
     pub kind: Silence,
-    /// In the words of the library.
+    /// In the words of the system or a library, without what it was doing.
     pub said: String,
 }
 
 /// What kind of trouble it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum Silence {
+    #[error("no answer in time")]
     Late,
+    #[error("its name is not found in the DNS")]
     NoName,
     /// Its name leads to no address that may be asked.
+    #[error("its name leads to no public address; [federation] private_peers would allow others")]
     NoPublicAddress,
+    #[error("nobody listens there")]
     Refused,
+    #[error("the connection broke")]
     Broken,
+    #[error("there is no way to it")]
     NoWay,
+    #[error("its certificate is not accepted")]
     Certificate,
+    /// What answers speaks something else, or no version of TLS that we know.
+    #[error("no encrypted connection was made with what answers there")]
+    Tls,
+    #[error("no answer that can be read")]
     Other,
+}
+
+impl Silence {
+    /// Whether the words of the library would say it a second time.
+    fn says_all(self) -> bool {
+        self == Self::NoPublicAddress
+    }
 }
 
 /// A client without its time limits, which whoever asks knows.
@@ -48,7 +66,7 @@ pub(crate) fn nameless() -> ClientBuilder {
 impl From<reqwest::Error> for NoAnswer {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        Self { kind: if error.is_timeout() { Silence::Late } else { kind(&error) }, said: chain(&error) }
+        Self { kind: if error.is_timeout() { Silence::Late } else { kind(&error) }, said: innermost(&error) }
     }
 }
 
@@ -73,9 +91,8 @@ fn of_name(error: &(dyn Error + 'static)) -> Option<Silence> {
 
 fn of_network(error: &io::Error) -> Option<Silence> {
     use io::ErrorKind as Kind;
-    // An error of TLS is inside of one of the network.
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        return Some(Silence::Certificate);
+    if let Some(kind) = of_tls(error) {
+        return Some(kind);
     }
     Some(match error.kind() {
         Kind::ConnectionRefused => Silence::Refused,
@@ -84,6 +101,27 @@ fn of_network(error: &io::Error) -> Option<Silence> {
         Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Silence::NoWay,
         _ => return None,
     })
+}
+
+/// An error of TLS is inside of one of the network, or of two.
+fn of_tls(error: &io::Error) -> Option<Silence> {
+    let inner = error.get_ref()?;
+    match inner.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Some(Silence::Certificate)
+        }
+        Some(_) => Some(Silence::Tls),
+        None => inner.downcast_ref::<io::Error>().and_then(of_tls),
+    }
+}
+
+/// What the system or a library says at the bottom: what stands above it is "error sending request".
+fn innermost(error: &reqwest::Error) -> String {
+    let mut error: &dyn Error = error;
+    while let Some(inner) = error.source() {
+        error = inner;
+    }
+    error.to_string()
 }
 
 /// An error with its sources in one line: reqwest says "error sending request" and hides the reason behind it.

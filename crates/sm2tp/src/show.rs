@@ -73,9 +73,13 @@ pub fn text(request: &Request, value: &Value) -> String {
         }
         Request::PeerTrust { .. } => peer(&mut out, value),
         Request::PeerRemove { .. } => removed(&mut out, value),
-        Request::PeerInvite { .. } | Request::PeerAccept { .. } => {
+        Request::PeerInvite { .. } => {
             peer(&mut out, value);
             compare(&mut out, value);
+        }
+        Request::PeerAccept { .. } => {
+            peer(&mut out, value);
+            line(&mut out, &counts(value));
         }
         _ => fields(&mut out, value),
     }
@@ -322,6 +326,9 @@ fn peer(out: &mut String, entry: &Value) {
     line(out, &format!("  its fingerprint:  {}", word(entry, "fingerprint")));
     line(out, &format!("  our fingerprint:  {}", word(entry, "own_fingerprint")));
     line(out, &format!("  state: {}, read: {}, weight: {}", word(entry, "state"), entry["read"], entry["weight"]));
+    if entry["note"].is_string() {
+        line(out, &format!("  note: {}", word(entry, "note")));
+    }
     let (tried, answered) = (entry["polled_at"].as_u64(), entry["answered_at"].as_u64());
     if let Some(tried) = tried {
         line(out, &format!("  last answer: {}", answered.map_or_else(|| "never".to_owned(), time)));
@@ -422,13 +429,19 @@ fn origins(out: &mut String, value: &Value) {
     }
 }
 
-/// Both sides do this, after the invitation or the acceptance: only then is there something to compare.
-fn compare(out: &mut String, peer: &Value) {
-    let state = match word(peer, "state").as_str() {
-        "accepted" => format!("From now on it counts with weight {}.", peer["weight"]),
+/// What was agreed. Who accepts has compared the fingerprints before.
+fn counts(peer: &Value) -> String {
+    match (word(peer, "state").as_str(), peer["read"] == false) {
+        ("accepted", false) => format!("From now on it counts with weight {}.", peer["weight"]),
+        ("accepted", true) => "From now on it may read what this node tells; nothing is pulled from it.".to_owned(),
         _ => "It counts as soon as its administrator accepts.".to_owned(),
-    };
-    line(out, &format!("{state} Compare both fingerprints with the other administrator now, by voice."));
+    }
+}
+
+/// Who invites compares after it: only then is there something to compare.
+fn compare(out: &mut String, peer: &Value) {
+    let counts = counts(peer);
+    line(out, &format!("{counts} Compare both fingerprints with the other administrator now, by voice."));
     line(out, "If one of them differs, another machine stands between you. End it at once:");
     line(out, &format!("  sm2tp peer remove '{}'", word(peer, "fingerprint")));
 }

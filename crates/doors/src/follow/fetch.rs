@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::guard::Guard;
 use crate::House;
 use crate::outgoing::{self, NoAnswer};
+use crate::peering::plain;
 
 /// Where the paths of a node begin: `https://host/fed/v1`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +57,14 @@ pub enum FetchError {
     Stranger { host: String },
     #[error("{host} asks us to come later (429)")]
     Busy { host: String },
-    #[error("{host} answered {path} with status {status}")]
-    Status { host: String, path: String, status: u16 },
+    #[error("{host} answered {path} with status {status}{}", says.as_ref().map_or_else(String::new, |says| format!(": {says}")))]
+    Status {
+        host: String,
+        path: String,
+        status: u16,
+        /// Why, in its own words, where it gives a reason.
+        says: Option<String>,
+    },
     #[error("{host} answered {path} with more than {octets_max} octets")]
     TooLong { host: String, path: String, octets_max: usize },
     #[error("the answer of {host} is not what was asked for: {why}")]
@@ -73,7 +80,7 @@ pub enum FetchError {
 /// What is wrong with the address of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ApiFault {
-    #[error("it is no address of a server")]
+    #[error("it is no address of a server, as https://relay.example.org is one")]
     NoServer,
     #[error("it begins with neither https:// nor http://")]
     Scheme,
@@ -114,10 +121,18 @@ impl Api {
     /// [`FetchError::Url`].
     pub(crate) fn typed(text: &str) -> Result<Self, FetchError> {
         let text = text.trim();
-        let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-        let whole = whole.trim_end_matches('/');
-        let has_path = whole.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-        Self::parse(&if has_path { whole.to_owned() } else { format!("{whole}/fed/v1") })
+        let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+        let rest = rest.trim_end_matches('/');
+        // What the person typed is what the person is told about.
+        let wrong = |why| FetchError::Url { text: text.chars().take(200).collect(), why };
+        if rest.is_empty() {
+            return Err(wrong(ApiFault::NoServer));
+        }
+        let path = if rest.contains('/') { "" } else { "/fed/v1" };
+        Self::parse(&format!("{scheme}://{rest}{path}")).map_err(|error| match error {
+            FetchError::Url { why, .. } => wrong(why),
+            other => other,
+        })
     }
 
     /// Scheme, host and port: what must not change between what a person typed and what the node says.
@@ -261,7 +276,7 @@ impl Client {
             401 => return Err(FetchError::Stranger { host }),
             429 => return Err(FetchError::Busy { host }),
             status @ 300..=399 => return Err(FetchError::Redirect { host, status }),
-            status => return Err(FetchError::Status { host, path, status }),
+            status => return Err(FetchError::Status { host, path, status, says: says(&mut answer).await }),
         }
         let (gone, same) = (answer.status().as_u16() == 410, answer.status().as_u16() == 304);
         let packed = answer.headers().get("content-encoding").is_some_and(|coding| coding == "gzip");
@@ -280,6 +295,17 @@ impl Client {
         }
         Ok(Answer { gone, same, tag, cursor, body })
     }
+}
+
+/// The beginning of a reason in plain text. Pages that web servers make of an error are none.
+async fn says(answer: &mut reqwest::Response) -> Option<String> {
+    let kind = answer.headers().get("content-type")?.to_str().ok()?;
+    if !kind.starts_with("text/plain") || answer.headers().contains_key("content-encoding") {
+        return None;
+    }
+    let chunk = answer.chunk().await.ok()??;
+    let text = plain(&String::from_utf8_lossy(&chunk[..chunk.len().min(REASON_MAX)]));
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// What was packed, where it is no more than was agreed: a few kilobytes can become gigabytes. What is broken is cut there,
@@ -324,6 +350,8 @@ const SIGNATURE_LIFE_S: u64 = 60;
 const NONCE_OCTETS: usize = 9;
 /// Octets of an `ETag` that is sent back: it is kept of each peer.
 const TAG_MAX: usize = 200;
+/// Octets of a reason that is shown to a person.
+const REASON_MAX: usize = 200;
 /// Octets of answers that are one short document.
 pub(crate) const SMALL_MAX: usize = 64 * 1024;
 /// Octets of one segment: 131 kB at most in version 1, with room for later ones.

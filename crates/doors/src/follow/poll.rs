@@ -411,7 +411,7 @@ mod tests {
             FetchError::Redirect { host: host.clone(), status: 302 },
             FetchError::Stranger { host: host.clone() },
             FetchError::Busy { host: host.clone() },
-            FetchError::Status { host: host.clone(), path: path.clone(), status: 500 },
+            FetchError::Status { host: host.clone(), path: path.clone(), status: 500, says: None },
             FetchError::TooLong { host: host.clone(), path, octets_max: 10 },
             FetchError::Meaning { host, why: "no state".into() },
             FetchError::Client("why".into()),

@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sm2tp_federation::descriptor::{self, Descriptor, SignedDescriptor};
-use sm2tp_federation::keys::LogKey;
+use sm2tp_federation::keys::{LogKey, NodeKey};
 use sm2tp_store::federated::{FederatedError, Peer, PeerState};
 use sm2tp_store::keys;
 
@@ -86,7 +86,7 @@ async fn asking(
     let random = keys::random().map_err(|error| Refusal::Trouble(error.to_string()))?;
     let fresh = || Some(hex::encode(&random[..16]));
     let peers = shared.house.federation.store.peers().await?;
-    let open = peers.iter().filter(|peer| peer.state == PeerState::Asking).count();
+    let open = asking_since(&peers);
     let described = signed.descriptor();
     if let Some(mut peer) = peers.into_iter().find(|peer| peer.node == described.node) {
         match peer.state {
@@ -103,8 +103,12 @@ async fn asking(
         peer.request_id = peer.request_id.or_else(fresh);
         return Ok(peer);
     }
-    if OPEN_MAX <= open {
-        return Err(Refusal::TooMany { what: "too many requests for peering are open", after_s: 86_400 });
+    if OPEN_MAX <= open.len() {
+        // Anybody can ask a hundred times: who asks after them must not be shut out for ever.
+        match open.first().filter(|(since, _)| since.saturating_add(GIVES_WAY_S) <= now) {
+            Some((_, forgotten)) => shared.house.federation.store.remove_peer(*forgotten).await?,
+            None => return Err(Refusal::TooMany { what: "too many requests for peering are open", after_s: 86_400 }),
+        }
     }
     tracing::info!(name = %described.name, node = %described.node, "a node asks for a peering: sm2tp peer list");
     Ok(Peer {
@@ -112,6 +116,14 @@ async fn asking(
         request_id: fresh(),
         ..Peer::new(described.node, api.as_str(), described.name.clone(), PeerState::Asking, now)
     })
+}
+
+/// Who waits for our administrator, the longest first.
+fn asking_since(peers: &[Peer]) -> Vec<(u64, NodeKey)> {
+    let asking = peers.iter().filter(|peer| peer.state == PeerState::Asking);
+    let mut open: Vec<_> = asking.map(|peer| (peer.added_at, peer.node)).collect();
+    open.sort_unstable();
+    open
 }
 
 /// Where we would pull from. A stranger must not make us ask our own machine; between nodes on one machine it is right.
@@ -136,3 +148,5 @@ fn signs(described: &Descriptor, key: &LogKey, now: u64) -> Option<()> {
 const BODY_MAX: usize = 80 * 1024;
 /// Requests that wait for our administrator. More is no list that a person reads.
 const OPEN_MAX: usize = 100;
+/// Where so many wait, one gives way to the next that has waited a week: two people who telephoned did not leave it so long.
+const GIVES_WAY_S: u64 = 7 * 86_400;

@@ -46,8 +46,12 @@ impl From<&FetchError> for Reason {
             FetchError::Redirect { host, status } => new("not-redirect").text("host", host).number("status", *status),
             FetchError::Stranger { host } => new("not-stranger").text("host", host),
             FetchError::Busy { host } => new("not-busy").text("host", host),
-            FetchError::Status { host, path, status } => {
+            FetchError::Status { host, path, status, says: None } => {
                 new("not-status").text("host", host).text("path", path).number("status", *status)
+            }
+            FetchError::Status { host, path, status, says: Some(why) } => {
+                let reason = new("not-status-says").text("host", host).text("path", path);
+                reason.number("status", *status).said("why", why)
             }
             FetchError::TooLong { host, path, octets_max } => {
                 new("not-answer-long").text("host", host).text("path", path).number("max", *octets_max)
@@ -83,6 +87,7 @@ impl From<&NoAnswer> for Reason {
             Silence::Broken => new("not-answer-broken").said("why", said),
             Silence::NoWay => new("not-answer-way").said("why", said),
             Silence::Certificate => new("not-answer-certificate").said("why", said),
+            Silence::Tls => new("not-answer-tls").said("why", said),
             Silence::Other => new("not-answer").said("why", said),
         }
     }

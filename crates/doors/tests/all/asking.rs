@@ -47,21 +47,31 @@ async fn two_who_invite_each_other_are_peers() {
 }
 
 #[tokio::test]
-async fn a_hundred_requests_are_enough() {
+async fn a_hundred_requests_are_enough_and_one_that_waits_for_a_week_gives_way() {
     let (dir_a, dir_b) = (TempDir::new(), TempDir::new());
     let (a, b) = (Node::start(&dir_a, "a").await, Node::start(&dir_b, "b").await);
-    for n in 0..100 {
+    let wish = async |n: u8, at: u64| {
         let peer = Peer {
             request_id: Some(n.to_string()),
-            ..Peer::new(NodeKey([n; 32]), "https://x.example/fed/v1", "x", PeerState::Asking, 0)
+            ..Peer::new(NodeKey([n; 32]), "https://x.example/fed/v1", "x", PeerState::Asking, at)
         };
         b.house.federation.store.put_peer(peer).await.unwrap();
+    };
+    let lately = sm2tp_doors::now() - 6 * 86_400;
+    for n in 0..100 {
+        wish(n, lately).await;
     }
     let refused = peering::invite(&a.house, &b.origin, None, 1.0, true).await.unwrap_err();
     assert!(refused.to_string().contains("429"), "{refused}");
     let ambiguous = peering::accept(&b.house, "x", 1.0, true).await;
     assert!(matches!(ambiguous, Err(PeeringError::Ambiguous { candidates, .. }) if candidates.len() == 100));
     assert!(matches!(peering::remove(&b.house, "nobody").await, Err(PeeringError::Unknown(_))));
+
+    b.house.federation.store.remove_peer(NodeKey([7; 32])).await.unwrap();
+    wish(7, sm2tp_doors::now() - 8 * 86_400).await;
+    peering::invite(&a.house, &b.origin, None, 1.0, true).await.unwrap();
+    assert!(b.peer(a.key()).await.is_some() && b.peer(NodeKey([7; 32])).await.is_none());
+    assert_eq!(b.peers().await.len(), 100);
 }
 
 #[tokio::test]

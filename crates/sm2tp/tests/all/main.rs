@@ -57,6 +57,7 @@ mod other_mtas;
 mod outward;
 mod pages;
 mod pages_full;
+mod peering;
 mod peers;
 mod policy;
 mod postfix;
