@@ -13,8 +13,17 @@ use crate::follow::Unresolved;
 #[error("{kind}{}", kind.says_all().then(String::new).unwrap_or_else(|| format!(" ({said})")))]
 pub struct NoAnswer {
     pub kind: Silence,
+    /// Whether there was a connection.
+    pub met: Met,
     /// In the words of the system or a library, without what it was doing.
     pub said: String,
+}
+
+/// Whether a server took a connection before it gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    Yes,
+    No,
 }
 
 /// What kind of trouble it was.
@@ -66,7 +75,9 @@ pub(crate) fn nameless() -> ClientBuilder {
 impl From<reqwest::Error> for NoAnswer {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        Self { kind: if error.is_timeout() { Silence::Late } else { kind(&error) }, said: innermost(&error) }
+        let met = if error.is_connect() { Met::No } else { Met::Yes };
+        let kind = if error.is_timeout() { Silence::Late } else { kind(&error) };
+        Self { kind, met, said: innermost(&error) }
     }
 }
 

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::guard::Guard;
 use crate::House;
-use crate::outgoing::{self, NoAnswer};
+use crate::outgoing::{self, Met, NoAnswer};
 use crate::peering::plain;
 
 /// Where the paths of a node begin: `https://host/fed/v1`, checked.
@@ -189,7 +189,8 @@ impl Client {
     pub(crate) fn new(house: &House) -> Result<Self, FetchError> {
         let (guard, log_key) = (house.federation.guard(), house.federation.keys().signer());
         let http = outgoing::nameless().dns_resolver(guard.clone());
-        let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX).build();
+        let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX);
+        let http = http.pool_idle_timeout(kept(house.federation.poll)).tcp_keepalive(KEEPALIVE).build();
         let http = http.map_err(|error| FetchError::Client(outgoing::chain(&error)))?;
         Ok(Self { http, guard, log_key })
     }
@@ -199,7 +200,9 @@ impl Client {
         self.send(api, self.http.get(api.join(path)?), path, octets_max).await
     }
 
-    /// A public document, where it is another one than that with the tag `known`.
+    /// A public document, where it is another one than that with the tag `known`: the first question of a contact. It goes over
+    /// the connection of the last one, which the other side or a firewall between may have forgotten without a word: where
+    /// nothing is heard soon, it is asked once more, on a new one.
     pub(crate) async fn open_other(
         &self,
         api: &Api,
@@ -211,7 +214,14 @@ impl Client {
         if let Some(known) = known {
             asked = asked.header("if-none-match", known);
         }
-        self.send(api, asked, path, octets_max).await
+        let Some(again) = asked.try_clone() else { return self.send(api, asked, path, octets_max).await };
+        match self.send(api, asked.timeout(FORGOTTEN_AFTER), path, octets_max).await {
+            Err(FetchError::Unreachable { why, .. }) if why.met == Met::Yes => {
+                tracing::debug!(host = %api.authority(), %why, "asked again on a new connection");
+                self.send(api, again, path, octets_max).await
+            }
+            answer => answer,
+        }
     }
 
     pub(crate) async fn well_known(&self, api: &Api) -> Result<Answer, FetchError> {
@@ -308,6 +318,13 @@ async fn says(answer: &mut reqwest::Response) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// How long a connection without questions is kept: until the next contact, which is up to a fifth later than `poll`. Whoever asks
+/// more seldom than that makes a new one, and the other side keeps nothing for it.
+fn kept(poll: Duration) -> Duration {
+    let longest = poll.mul_f64(1.5);
+    if longest <= KEPT_MAX { longest.max(KEPT_MIN) } else { KEPT_MIN }
+}
+
 /// What was packed, where it is no more than was agreed: a few kilobytes can become gigabytes. What is broken is cut there,
 /// and seen by whoever reads it.
 fn unpack(packed: &[u8], octets_max: usize) -> Option<Vec<u8>> {
@@ -340,6 +357,15 @@ fn ip(url: &Url) -> Option<IpAddr> {
 
 /// A server that is there answers a connection at once.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// The first question of a contact, with a connection if it needs one, before it is asked again. Longer than `CONNECT_MAX`: a
+/// server that is away is away the second time.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(12);
+/// A connection without questions: one for each peer, which costs both sides a file descriptor.
+const KEPT_MAX: Duration = Duration::from_secs(1800);
+/// Between questions of one contact, and for peers that are asked seldom.
+const KEPT_MIN: Duration = Duration::from_secs(90);
+/// A sign of life on a connection without questions: firewalls and routers forget what was silent for four minutes, some for less.
+const KEEPALIVE: Duration = Duration::from_secs(100);
 /// Between two pieces of an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// A whole answer: 8 MB over 1 Mbit/s take 64 s.
@@ -388,6 +414,15 @@ mod tests {
         ] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn a_connection_is_kept_until_the_next_question_where_that_is_soon() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        assert!(minutes(5).mul_f64(1.2) < kept(minutes(5)));
+        assert_eq!(kept(Duration::from_secs(1)), KEPT_MIN);
+        assert_eq!(kept(minutes(20)), KEPT_MAX);
+        assert_eq!(kept(minutes(24 * 60)), KEPT_MIN);
     }
 
     #[test]

@@ -396,7 +396,7 @@ const TROUBLE_MAX: usize = 300;
 mod tests {
     use super::*;
     use crate::http::Lang;
-    use crate::outgoing::{NoAnswer, Silence};
+    use crate::outgoing::{Met, NoAnswer, Silence};
 
     #[test]
     fn each_trouble_with_a_peer_can_be_said_in_french() {
@@ -405,7 +405,7 @@ mod tests {
         let fetching = [
             FetchError::Unreachable {
                 host: host.clone(),
-                why: NoAnswer { kind: Silence::Late, said: "operation timed out".into() },
+                why: NoAnswer { kind: Silence::Late, met: Met::Yes, said: "operation timed out".into() },
             },
             FetchError::Private { host: host.clone() },
             FetchError::Redirect { host: host.clone(), status: 302 },

@@ -77,7 +77,7 @@ impl From<&ApiFault> for Reason {
 }
 
 impl From<&NoAnswer> for Reason {
-    fn from(NoAnswer { kind, said }: &NoAnswer) -> Self {
+    fn from(NoAnswer { kind, said, .. }: &NoAnswer) -> Self {
         let new = Self::new;
         match kind {
             Silence::Late => new("not-answer-late").said("why", said),

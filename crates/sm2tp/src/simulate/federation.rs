@@ -157,6 +157,8 @@ struct Octets {
     sent_most: f64,
     /// Fields of HTTP, beside the others.
     http_mean: f64,
+    /// Of TLS, and of the web servers that end it.
+    tls_mean: f64,
     fields: Fields,
     events_day: f64,
     segments_day: f64,
@@ -321,6 +323,7 @@ fn figures(args: &FederationArgs, world: &World, watch: &Watch, end: u64) -> Fig
             received_most: received.iter().copied().fold(0.0, f64::max),
             sent_most: world.readers.iter().map(|reader| mb(reader.traffic.sent)).fold(0.0, f64::max),
             http_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.http))),
+            tls_mean: mean(&mut world.readers.iter().map(|reader| mb(reader.traffic.tls))),
             fields: Fields::new(),
             events_day: events as f64 / days,
             segments_day: counted().count() as f64 / days,
@@ -405,7 +408,7 @@ impl Figures {
             "quarantines: liars {} of {}; honest origins {} at some time, {} at the end; a month doubted: liars {}, honest {}\n\
              spread: {} of {} segments everywhere; median {}, 99 % {}, most {}; with the wait for the seal, most {}\n\
              octets a day: {:.2} MB received (headers of what was known {:.2}, heads {:.2}), {:.2} by the busiest, {:.2} sent by the busiest; \
-             fields of HTTP {:.2} more, {:.2} in all; parked {} events",
+             fields of HTTP {:.2} more, TLS {:.2}, {:.2} in all; parked {} events",
             quarantines.right,
             quarantines.right_of,
             quarantines.wrong,
@@ -424,7 +427,8 @@ impl Figures {
             octets.received_most,
             octets.sent_most,
             octets.http_mean,
-            octets.received_mean + octets.http_mean,
+            octets.tls_mean,
+            octets.received_mean + octets.http_mean + octets.tls_mean,
             octets.parked_events,
         );
         text

@@ -34,6 +34,7 @@ mod exits;
 mod exports;
 mod federation;
 mod formats;
+mod front;
 mod fronts;
 mod fuzz;
 mod hops;

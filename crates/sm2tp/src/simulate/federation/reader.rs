@@ -40,6 +40,8 @@ pub(super) struct Link {
     confirmed: u64,
     /// Up to where in this node's feed the peer was told what it has.
     told: Option<u64>,
+    /// When the connection to it was made (unix seconds).
+    opened_at: u64,
 }
 
 /// Octets of headers and segments, and of the HTTP around them; and what was not taken.
@@ -51,13 +53,16 @@ pub(super) struct Traffic {
     pub heads: u64,
     pub sent: u64,
     pub http: u64,
+    /// Of TLS, and of the web servers that end it.
+    pub tls: u64,
     pub parked_events: u64,
 }
 
 impl Reader {
     /// `judges`: whether it keeps what quotas need.
     pub(super) fn new(peers: &[usize], judges: Judges) -> Self {
-        let links = peers.iter().map(|peer| Link { peer: *peer, cursor: 0, confirmed: 0, told: None }).collect();
+        let links =
+            peers.iter().map(|peer| Link { peer: *peer, cursor: 0, confirmed: 0, told: None, opened_at: 0 }).collect();
         let histories = (judges == Judges::Yes).then(BTreeMap::new);
         Self {
             links,
@@ -194,6 +199,10 @@ pub(super) fn pull(
     let mut octets = entries.len() as u64 * ENTRY_OCTETS;
     let fields = readers[reader].fields.poll(marks_said, octets);
     readers[reader].traffic.http += fields;
+    let mut opened_at = readers[reader].links[link].opened_at;
+    let opening = readers[reader].fields.opening(&mut opened_at, now);
+    readers[reader].links[link].opened_at = opened_at;
+    readers[reader].traffic.tls += opening + readers[reader].fields.around(QUESTIONS_A_POLL);
     let mut took = Vec::new();
     for segment in entries {
         let (origin, place) = (logs.sealed[segment as usize].origin, logs.sealed[segment as usize].place);
@@ -211,6 +220,7 @@ pub(super) fn pull(
             octets += packed;
             let fields = readers[reader].fields.fetch(next, packed);
             readers[reader].traffic.http += fields;
+            readers[reader].traffic.tls += readers[reader].fields.around(1);
             readers[reader].keep(logs, segment, peer);
             let sealed = &mut logs.sealed[segment as usize];
             (sealed.holders, sealed.last_at) = (sealed.holders + 1, now);
@@ -263,5 +273,7 @@ const ENTRY_OCTETS: u64 = HEADER_OCTETS as u64 + 8;
 /// A line of `/heads`, packed: mostly the key and the hash.
 const HEAD_OCTETS: u64 = 90;
 const PARKED_S: u64 = 3600;
+/// For the descriptor, and for the feed.
+const QUESTIONS_A_POLL: u64 = 2;
 /// As a node keeps them.
 const QUESTIONS_KEPT: usize = 3;
