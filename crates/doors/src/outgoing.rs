@@ -60,10 +60,10 @@ impl Silence {
 
 /// A client without its time limits, which whoever asks knows.
 pub(crate) fn client() -> ClientBuilder {
-    nameless().user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
+    nameless().http1_only().user_agent(concat!("sm2tp/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The same for those who are known by their signature, and ask ten thousand times a day.
+/// The same for those who are known by their signature, and ask ten thousand times a day: over HTTP/2 where the other side speaks it.
 pub(crate) fn nameless() -> ClientBuilder {
     // The command installs it at start; asking again costs nothing and spares a panic to whoever embeds this.
     if rustls::crypto::CryptoProvider::get_default().is_none() {

@@ -190,7 +190,8 @@ impl Client {
         let (guard, log_key) = (house.federation.guard(), house.federation.keys().signer());
         let http = outgoing::nameless().dns_resolver(guard.clone());
         let http = http.connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX).timeout(ANSWER_MAX);
-        let http = http.pool_idle_timeout(kept(house.federation.poll)).tcp_keepalive(KEEPALIVE).build();
+        let http = http.pool_idle_timeout(kept(house.federation.poll)).tcp_keepalive(KEEPALIVE);
+        let http = http.http2_keep_alive_interval(PING_AFTER).http2_keep_alive_timeout(PONG_MAX).build();
         let http = http.map_err(|error| FetchError::Client(outgoing::chain(&error)))?;
         Ok(Self { http, guard, log_key })
     }
@@ -360,6 +361,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The first question of a contact, with a connection if it needs one, before it is asked again. Longer than `CONNECT_MAX`: a
 /// server that is away is away the second time.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(12);
+/// HTTP/2 asks several things over one connection, so that an answer that is late does not end it: a PING finds out before the question
+/// is asked again. Only while there is one.
+const PING_AFTER: Duration = Duration::from_secs(5);
+const PONG_MAX: Duration = Duration::from_secs(5);
 /// A connection without questions: one for each peer, which costs both sides a file descriptor.
 const KEPT_MAX: Duration = Duration::from_secs(1800);
 /// Between questions of one contact, and for peers that are asked seldom.

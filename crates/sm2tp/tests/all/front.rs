@@ -73,13 +73,13 @@ pub struct Haproxy {
 }
 
 impl Haproxy {
-    /// `keeps`: how long it keeps a connection without questions, as haproxy writes it.
-    pub fn start(front: SocketAddr, node: SocketAddr, chain: &Path, keeps: &str) -> Self {
+    /// `speaks` and `keeps`: which HTTP, and how long it keeps a connection without questions, as haproxy writes it.
+    pub fn start(front: SocketAddr, node: SocketAddr, chain: &Path, (speaks, keeps): (&str, &str)) -> Self {
         let folder = Folder::new("haproxy");
         let config = format!(
             "defaults\n mode http\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n\
              timeout http-keep-alive {keeps}\n\
-             listen node\n bind {front} ssl crt {}\n server node {node}\n",
+             listen node\n bind {front} ssl crt {} alpn {speaks}\n server node {node}\n",
             chain.display()
         );
         let config = folder.write("haproxy.cfg", &config);

@@ -114,14 +114,14 @@ struct OverTls {
 }
 
 impl OverTls {
-    /// `keeps`: how long haproxy keeps a connection without questions.
-    fn start(keeps: &str) -> Self {
+    /// Which HTTP haproxy speaks, and how long it keeps a connection without questions.
+    fn start(speaks: &str, keeps: &str) -> Self {
         let sink = Sink::with(|to| to.starts_with("gone").then(|| "550 5.1.1 No such user here".to_owned()));
         let (before, front, middle) = (free_address(), free_address(), free_address());
         let (behind, other) = (free_address(), free_address());
         let chain = Chain::new("localhost");
         let heard = listener(middle, behind);
-        let haproxy = Haproxy::start(front, middle, &chain.whole, keeps);
+        let haproxy = Haproxy::start(front, middle, &chain.whole, (speaks, keeps));
         let way = Way::open(before, front);
         let a = Node::start(
             &configuration("a", behind, &sink, &federation(before))
@@ -170,7 +170,7 @@ fn asked_over(wire: &Wire) -> Vec<(u64, u64, u64)> {
 
 #[test]
 fn all_questions_go_over_one_connection_and_one_that_a_firewall_forgot_is_no_trouble() {
-    let nodes = OverTls::start("60s");
+    let nodes = OverTls::start("http/1.1", "60s");
     learns(&nodes.a, "gone1@d.test");
     wait_for("a segment", LONG, || fields(&nodes.heard, "log/"));
     let polled = |questions: usize| {
@@ -183,9 +183,9 @@ fn all_questions_go_over_one_connection_and_one_that_a_firewall_forgot_is_no_tro
     // Around the first questions are tickets; the newest answer may be under way.
     let asked = asked_over(&wires[0]);
     let heard = exchanges(&nodes.heard);
-    let record = counted()["record"].as_u64().unwrap();
+    assert_eq!(counted()["record"], RECORD);
     for (question, answer, records) in &asked[1..asked.len() - 1] {
-        let bare = (question - record, answer - record);
+        let bare = (question - RECORD, answer - RECORD);
         assert!(*records == 1 && heard.contains(&bare), "{bare:?} of {records} records in {heard:?}");
     }
     nodes.way.forgets();
@@ -196,17 +196,17 @@ fn all_questions_go_over_one_connection_and_one_that_a_firewall_forgot_is_no_tro
 
 #[test]
 fn a_connection_that_the_other_side_does_not_keep_is_resumed_at_the_price_that_the_simulator_counts() {
-    let nodes = OverTls::start("100ms");
+    let nodes = OverTls::start("http/1.1", "100ms");
     // The first is a whole handshake, and the last may be under way.
     wait_until("polls", LONG, || 6 < nodes.way.wires().len());
     let wires = nodes.way.wires();
     let heard = exchanges(&nodes.heard);
-    let (record, counted) = (counted()["record"].as_u64().unwrap(), counted()["handshake"].as_u64().unwrap());
+    let counted = counted()["handshake"].as_u64().unwrap();
     let mut asked = wires[0].questions();
     for wire in &wires[1..wires.len() - 1] {
         let questions = wire.questions();
         let bare: u64 = heard[asked..asked + questions].iter().map(|(question, answer)| question + answer).sum();
-        let handshake = wire.octets() - bare - 2 * record * questions as u64;
+        let handshake = wire.octets() - bare - 2 * RECORD * questions as u64;
         asked += questions;
         // Names are longer than this one's, and the tickets of nginx than those of haproxy.
         assert!((handshake..handshake + 72).contains(&counted), "{counted} counted, {handshake} sent: {wire:?}");
@@ -214,4 +214,26 @@ fn a_connection_that_the_other_side_does_not_keep_is_resumed_at_the_price_that_t
     assert_eq!(nodes.trouble(), [""; 0]);
 }
 
+#[test]
+fn where_a_front_speaks_http_2_a_poll_takes_a_third_less_and_a_forgotten_connection_is_no_trouble_either() {
+    let nodes = OverTls::start("h2,http/1.1", "60s");
+    let polls = |polls: usize| {
+        let before = exchanges(&nodes.heard).len();
+        wait_until("polls", LONG, || before + 2 * polls <= exchanges(&nodes.heard).len());
+    };
+    polls(6);
+    let before = (nodes.way.wires()[0].octets(), exchanges(&nodes.heard).len());
+    polls(6);
+    let (octets, heard) = (nodes.way.wires()[0].octets() - before.0, exchanges(&nodes.heard));
+    // Behind haproxy each of them is what HTTP/1.1 makes of it.
+    let plain: u64 = heard[before.1..].iter().map(|(question, answer)| question + answer + 2 * RECORD).sum();
+    assert!(nodes.way.wires().len() == 1 && octets < plain * 2 / 3, "{octets} octets, {plain} of HTTP/1.1");
+    nodes.way.forgets();
+    polls(3);
+    assert_eq!(nodes.way.wires().len(), 2);
+    assert_eq!(nodes.trouble(), [""; 0]);
+}
+
 const LONG: Duration = Duration::from_secs(60);
+/// What TLS 1.3 puts around what it carries.
+const RECORD: u64 = 22;
