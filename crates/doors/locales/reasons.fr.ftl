@@ -201,6 +201,7 @@ not-descriptor-api = « { $text } » n’est pas une adresse en https:// ou ht
 not-other-node = Un autre nœud y répond : { $node }.
 not-no-descriptor = Il sert des segments du nœud { $node } sans le descripteur de celui-ci.
 not-segment-forged = Le segment { $segment } du nœud { $node } est abîmé ou falsifié ({ $why }).
+not-segment-refused = Le segment { $segment } du nœud { $node } n’est pas accepté ({ $why }).
 not-segment-other = À la place du segment { $segment } du nœud { $node }, il en sert un autre.
 not-segment-gap = Il ne sert pas ce qui précède le segment { $segment } du nœud { $node }.
 not-tag-keys = Ses clés d’empreintes : { $why }

@@ -6,6 +6,7 @@
 //! `/api/v1/status` is for this machine alone; a proxy that passed it on would make every visitor look like it.
 
 mod asking;
+pub(crate) mod body;
 mod confirm;
 mod fed;
 mod gate;

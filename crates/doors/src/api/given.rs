@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body as Octets, to_bytes};
+use axum::body::Body as Octets;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -89,10 +89,10 @@ fn too_large(octets_max: usize) -> Problem {
 /// The whole body, in time, or nothing of it.
 async fn octets(headers: &HeaderMap, body: Octets, octets_max: usize) -> Result<Vec<u8>, Problem> {
     announced(headers, octets_max)?;
-    match timeout(BODY_MAX, to_bytes(body, octets_max)).await {
-        Ok(Ok(octets)) => Ok(octets.into()),
+    match timeout(BODY_MAX, crate::http::body::read(body, octets_max)).await {
+        Ok(Some(octets)) => Ok(octets),
         // Longer than it said, or broken off: there is nobody to answer in the second case.
-        Ok(Err(_)) => Err(too_large(octets_max)),
+        Ok(None) => Err(too_large(octets_max)),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time")),
     }
 }

@@ -46,7 +46,10 @@ impl Poll<'_> {
             taken += 1;
             match self.take_head(line).await {
                 Err(FollowError::Fetch(error)) if error.is_absence() => return Err(error.into()),
-                Err(error) => self.say(&format!("the log of node {} cannot be completed: {error}", line.origin)),
+                Err(error) => {
+                    self.say(&format!("the log of node {} cannot be completed: {error}", line.origin));
+                    self.sticks(line.origin, line.position(), &error);
+                }
                 Ok(()) => {}
             }
         }

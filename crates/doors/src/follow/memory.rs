@@ -1,14 +1,18 @@
 //! What is remembered of a peer between two contacts: origins of which it gave something that could not be taken.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use sm2tp_federation::header::Position;
 use sm2tp_federation::keys::NodeKey;
+use sm2tp_store::Phrase;
 use sm2tp_store::federated::Peer;
 
 /// What is remembered of a peer between two contacts; gone with a restart, which is one more try for everything.
 #[derive(Default)]
 pub(super) struct Memory {
     setbacks: HashMap<NodeKey, Setback>,
+    /// Logs that cannot go on with what this peer gave: the place, and why.
+    stuck: BTreeMap<NodeKey, (Position, Phrase)>,
     /// Origins of which this peer was told that they contradict themselves.
     pub proofs_told: HashSet<NodeKey>,
     /// The `ETag` of its descriptor that was taken last.
@@ -48,6 +52,26 @@ impl Memory {
         self.setbacks.remove(&origin);
     }
 
+    /// A log cannot go on at this place. It is the peer's trouble until it does: passed over, it would seem to be mended.
+    pub(super) fn stick(&mut self, origin: NodeKey, at: Position, why: Phrase) {
+        if self.stuck.len() < STUCK_MAX || self.stuck.contains_key(&origin) {
+            self.stuck.insert(origin, (at, why));
+        }
+    }
+
+    pub(super) fn stuck(&self) -> Vec<(NodeKey, Position)> {
+        self.stuck.iter().map(|(origin, (at, _))| (*origin, *at)).collect()
+    }
+
+    pub(super) fn goes_on(&mut self, origin: NodeKey) {
+        self.stuck.remove(&origin);
+    }
+
+    /// Always the same one of several, so that it is said once.
+    pub(super) fn trouble(&self) -> Option<Phrase> {
+        self.stuck.values().next().map(|(_, why)| why.clone())
+    }
+
     /// Beyond its quota: not asked for again today.
     pub(super) fn park(&mut self, origin: NodeKey, now: u64) {
         if self.setbacks.len() < ORIGINS_MAX {
@@ -80,6 +104,8 @@ impl Memory {
 const SETBACKS_MAX: u8 = 5;
 /// After that it is tried once an hour.
 const RETRY_S: u64 = 3600;
+/// Logs that cannot go on and are remembered of one peer; one is enough to tell a person.
+const STUCK_MAX: usize = 20;
 /// The quota is by day.
 const PARKED_S: u64 = 86_400;
 /// Origins with setbacks that are remembered of one peer.

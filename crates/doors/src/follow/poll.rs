@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sm2tp_federation::chain::Why;
 use sm2tp_federation::descriptor::{self, DESCRIPTOR_OCTETS_MAX, DescriptorError, SignedDescriptor};
 use sm2tp_federation::feed::{self, BULK_OCTETS_MAX, Cursor, FEED_OCTETS_MAX, FeedError, FeedLine, Heads};
 use sm2tp_federation::header::{Header, Position};
@@ -40,6 +41,8 @@ pub(crate) enum FollowError {
         #[source]
         source: SegmentError,
     },
+    #[error("segment {at} of node {origin} is not taken: {why}")]
+    Refused { origin: NodeKey, at: Position, why: Why },
     #[error("in the place of segment {at} of node {origin} it serves another one")]
     OtherSegment { origin: NodeKey, at: Position },
     #[error("it does not serve what lies before segment {at} of node {origin}")]
@@ -80,10 +83,12 @@ pub(super) async fn contact(house: &House, client: &Client, peer: Peer, mut memo
         }
         PeerState::Accepted | PeerState::Asking => pull(house, client, &peer, &mut memory, &mut cursor).await,
     };
-    let trouble = result.as_ref().err().map(|error| {
-        let Phrase { text, reason } = reason::phrase(error);
-        Phrase { text: shorten(text), reason }
-    });
+    let trouble = match &result {
+        Ok(()) => memory.trouble(),
+        Err(error) if error.is_of_a_log() => memory.trouble().or_else(|| Some(reason::phrase(error))),
+        Err(error) => Some(reason::phrase(error)),
+    };
+    let trouble = trouble.map(|Phrase { text, reason }| Phrase { text: shorten(text), reason });
     if trouble.as_ref().map(|trouble| &trouble.text) != peer.trouble.as_ref() {
         let (name, node) = (&peer.name, peer.node);
         match &trouble {
@@ -156,6 +161,7 @@ async fn pull(
     let held = std::mem::take(&mut poll.held);
     let names: Vec<NodeKey> = held.keys().copied().collect();
     poll.memory.note(&names, peer, crate::now());
+    poll.went_on().await?;
     read?;
     // Always the same one of several, so that it is said once.
     held.into_iter().min_by_key(|(origin, _)| *origin).map_or(Ok(()), |(_, error)| Err(error))
@@ -319,16 +325,43 @@ impl Poll<'_> {
         if self.held.contains_key(&origin) {
             return Ok(true);
         }
+        let at = header.position();
         match self.take(header).await {
             Ok(()) => Ok(true),
             // No fault of this origin: the next contact begins here.
             Err(error @ FollowError::Fetch(FetchError::Busy { .. })) => Err(error),
             Err(error) => {
                 let here = !matches!(&error, FollowError::Fetch(error) if error.is_absence());
+                self.sticks(origin, at, &error);
                 self.held.insert(origin, error);
                 Ok(here)
             }
         }
+    }
+
+    /// Remembers that a log cannot go on, where what was given is at fault. What is missing, an honest peer may have parked.
+    pub(super) fn sticks(&mut self, origin: NodeKey, at: Position, error: &FollowError) {
+        let at_fault = match error {
+            FollowError::Segment { .. } | FollowError::OtherSegment { .. } => true,
+            // Old epochs, and origins that were stopped, are refused rightly.
+            FollowError::Refused { why, .. } => !matches!(why, Why::Frozen { .. } | Why::Behind { .. }),
+            _ => false,
+        };
+        if at_fault {
+            self.memory.stick(origin, at, reason::phrase(error));
+        }
+    }
+
+    /// Forgets logs that went on, with this peer or another one, and origins that were stopped.
+    async fn went_on(&mut self) -> Result<(), FollowError> {
+        let store = &self.house.federation.store;
+        for (origin, at) in self.memory.stuck() {
+            let is_past = store.head(origin).await?.is_some_and(|head| at <= head.position);
+            if is_past || store.look(|index| index.contradicts_itself(&origin)) {
+                self.memory.goes_on(origin);
+            }
+        }
+        Ok(())
     }
 
     /// A long way is not gone twice after a crash.
@@ -363,6 +396,13 @@ impl Poll<'_> {
         if self.said <= SAID_MAX {
             tracing::warn!(peer = %self.peer.node, name = %self.peer.name, "{what}");
         }
+    }
+}
+
+impl FollowError {
+    /// What could not be taken of one log; all else of the peer was read.
+    fn is_of_a_log(&self) -> bool {
+        matches!(self, Self::Segment { .. } | Self::OtherSegment { .. } | Self::Gap { .. } | Self::Refused { .. })
     }
 }
 

@@ -139,7 +139,9 @@ impl Poll<'_> {
         match step {
             Step::Equivocation(proof) => Ok(freeze(&self.house.federation.store, &proof).await?),
             Step::Refused(why) => {
-                self.say(&format!("segment {at} of node {origin} is not taken: {why}"));
+                let error = FollowError::Refused { origin, at, why };
+                self.say(&error.to_string());
+                self.sticks(origin, at, &error);
                 Ok(())
             }
             Step::Known => {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use sm2tp_federation::keys::{LogKey, NodeKey};
@@ -159,10 +159,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 async fn read_body(body: Body, octets_max: usize) -> Result<Vec<u8>, Refusal> {
-    match timeout(BODY_MAX, to_bytes(body, octets_max)).await {
-        Ok(Ok(body)) => Ok(body.into()),
-        _ => Err(Refusal::Body(octets_max)),
-    }
+    timeout(BODY_MAX, super::body::read(body, octets_max)).await.ok().flatten().ok_or(Refusal::Body(octets_max))
 }
 
 /// Each nonce until its request expires; the second request with it is a replay.

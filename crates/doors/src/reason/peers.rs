@@ -120,6 +120,9 @@ impl From<&FollowError> for Reason {
             FollowError::Segment { origin, at, source } => {
                 new("not-segment-forged").text("segment", at).text("node", origin).said("why", source)
             }
+            FollowError::Refused { origin, at, why } => {
+                new("not-segment-refused").text("segment", at).text("node", origin).said("why", why)
+            }
             FollowError::OtherSegment { origin, at } => {
                 new("not-segment-other").text("segment", at).text("node", origin)
             }

@@ -1,7 +1,7 @@
 //! Peers that are broken, mad or hostile, each over real HTTP: the node believes nothing of it, keeps its memory, tells its
 //! administrator once, and hears everybody else.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -122,6 +122,13 @@ fn a_log_that_is_wrong_in_any_way_is_taken_up_to_there_and_no_farther() {
         let octets = second.encode();
         (second, octets)
     });
+    liar("stolen", "damaged or forged", |peer, first| {
+        let record = Record::about(Class::HARD, Source(1), tag(68), now() - 7200);
+        let key = ed25519_dalek::SigningKey::from_bytes(&[0x55; 32]);
+        let second = segment::seal(&peer.sealing(Some(first)), &key, &[record]).unwrap();
+        let octets = second.encode();
+        (second, octets)
+    });
     liar("gap", "with status 404", |peer, first| {
         let third = odd(peer, Some(&right(peer, first)), |_| ());
         let octets = third.encode();
@@ -135,6 +142,38 @@ fn a_log_that_is_wrong_in_any_way_is_taken_up_to_there_and_no_farther() {
     for (peer, _) in &all {
         assert_eq!(events(&node, peer), 1, "{}", peer.name);
     }
+    is_told_once_until_it_is_over(&node, &all);
+}
+
+/// Of a gap alone an honest peer may be the cause, which has not fetched what is more than usual.
+#[track_caller]
+fn is_told_once_until_it_is_over(node: &Node, all: &[(BadPeer, String)]) {
+    for (peer, want) in all.iter().filter(|(peer, _)| peer.name != "gap") {
+        wait_until(&format!("{}: a person is told", peer.name), LONG, || told(node, "peer-unusable", &peer.name) == 1);
+        wait_until("it is asked again", LONG, || 6 < peer.asked("/fed/v1/feed"));
+        // The origin is passed over by now; the person still reads why its log does not go on.
+        assert!(trouble(node, peer).contains(want), "{}: {}", peer.name, trouble(node, peer));
+        assert_eq!(told(node, "peer-unusable", &peer.name), 1);
+    }
+    // It mends its log, and nobody has to say so.
+    let (mended, _) = all.iter().find(|(peer, _)| peer.name == "wrong-prev").unwrap();
+    let first = mended.segment(None, &[tag(1)]);
+    assert!(!mended.seen_by(node)["trouble"].is_null());
+    let mut sealing = mended.sealing(Some(&first));
+    (sealing.position, sealing.prev) = (Position { epoch: 1, segno: 0 }, [0; 32]);
+    let record = Record::about(Class::HARD, Source(1), tag(67), sealing.sealed_at - 7200);
+    let anew = segment::seal(&sealing, &mended.log, &[record]).unwrap();
+    mended.publishes(&[&first, &odd(mended, Some(&first), |sealing| sealing.prev = [7; 32]), &anew]);
+    wait_until("the trouble is over", LONG, || mended.seen_by(node)["trouble"].is_null());
+    assert_eq!(events(node, mended), 2);
+}
+
+/// How many incidents of a kind a person was told of a peer.
+fn told(node: &Node, kind: &str, peer: &str) -> usize {
+    let list = node.ask(&["alerts", "list"]);
+    let incidents = list["incidents"].as_array().unwrap().clone();
+    let of_it = |one: &&serde_json::Value| one["finding"]["kind"] == kind && one["finding"]["peer"] == peer;
+    incidents.iter().filter(of_it).count()
 }
 
 #[test]
@@ -366,6 +405,40 @@ fn nobody_leads_the_node_to_an_address_behind_it() {
         assert_eq!(said.exit, 65, "{url}: {said:?}");
     }
     goes_on(&node);
+}
+
+/// The other way round: the peer asks, and never comes to an end.
+#[test]
+fn who_asks_octet_by_octet_loses_its_place_and_keeps_nobody_out() {
+    let node = node();
+    goes_on(&node);
+    let before = node.memory_peak_reset_kib();
+    let begun = |beginning: &str| {
+        let mut stream = TcpStream::connect(node.http()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream.write_all(beginning.as_bytes()).unwrap();
+        stream
+    };
+    let mut slow: Vec<TcpStream> = (0..100).map(|_| begun("GET /fed/v1/feed HTTP/1.1\r\nX-Header: ")).collect();
+    let body = "POST /fed/v1/peerings HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n";
+    slow.extend((0..20).map(|_| begun(body)));
+    let peer = BadPeer::start("quick", 85);
+    peer.publishes(&[&peer.segment(None, &[tag(1)])]);
+    peer.befriends(&node);
+    wait_until("somebody else is heard", LONG, || events(&node, &peer) == 1);
+    assert!(node.get("/healthz").starts_with("HTTP/1.1 200"));
+    wait_until("they are sent away", Duration::from_secs(90), || {
+        // An octet each time; an answer, if there is one, says that it took too long.
+        slow.retain_mut(|stream| {
+            let mut answer = [0; 1000];
+            let over = |read: std::io::Result<usize>| !matches!(read, Err(e) if e.kind() == ErrorKind::WouldBlock);
+            stream.write_all(b"x").is_ok() && !over(stream.read(&mut answer))
+        });
+        slow.is_empty()
+    });
+    let grown = node.memory_peak_kib().saturating_sub(before);
+    println!("memory grew by {grown} KiB");
+    assert!(grown < 48 * 1024, "memory grew by {grown} KiB");
 }
 
 #[test]
