@@ -202,3 +202,27 @@ async fn what_comes_after_a_person_said_yes_waits_for_a_yes_of_its_own() {
     store.unpark(&first.header, &first.body, now()).await.unwrap();
     assert!(let_in().await.is_empty() && (waits().segments, waits().released) == (1, 0));
 }
+
+#[tokio::test]
+async fn explain_says_by_which_rule_a_word_does_not_count() {
+    let dir = TempDir::new();
+    let (node, liar) = (Node::start(&dir, "b").await, Liar::start(143).await);
+    let old = Record { ttl_weeks: 1, hour: ((now() - 8 * 86_400) / 3600) as u32, ..hard(&node, "old@example.org") };
+    let first = liar.seal(None, &[hard(&node, "gone@example.org"), old]);
+    liar.publishes(&[&first]);
+    node.befriend(&liar.descriptor).await;
+    node.follow();
+    let left_out = async |address: &str| node.explains(address).await["federated"]["votes"][0]["left_out"].clone();
+    until("it is heard", async || (left_out("old@example.org").await == "expired").then_some(())).await;
+    assert!(left_out("gone@example.org").await.is_null(), "this one counts");
+
+    let trust = Trusting::Weigh { weight: Some(0.0), read: None };
+    node.answers(Request::PeerTrust { who: liar.key().fingerprint(), trust }).await;
+    until("it weighs nothing", async || (left_out("gone@example.org").await == "no-weight").then_some(())).await;
+    assert_eq!(node.decides("gone@example.org", Stream::Bulk), Decision::Send);
+
+    let other = liar.seal(None, &[hard(&node, "other@example.org")]);
+    liar.publishes(&[&first, &other]);
+    let stopped = async || (left_out("gone@example.org").await == "contradicts-itself").then_some(());
+    until("it is stopped", stopped).await;
+}
