@@ -27,7 +27,7 @@ pub enum PeeringError {
     Elsewhere { typed: String, says: String },
     #[error("that is this node itself")]
     Own,
-    #[error("{name} ({fingerprint}) is a peer already")]
+    #[error("{name} ({fingerprint}) is a peer already: sm2tp peer trust changes how far it counts")]
     Already { name: String, fingerprint: String },
     #[error("{name} has not asked; its administrator accepts your invitation")]
     NotAsked { name: String },
@@ -122,8 +122,7 @@ pub async fn show(house: &House, who: &str) -> Result<Peer, PeeringError> {
     find(house, who).await
 }
 
-/// Accepts a node that asked, or changes what an accepted peer may. For one that signed two segments for one place it
-/// means: go on from its next epoch.
+/// Accepts a node that asked. What an accepted peer may is changed by [`trust`]: said twice, this would set it to the defaults.
 ///
 /// # Errors
 /// [`PeeringError`]: nothing has changed.
@@ -133,7 +132,9 @@ pub async fn accept(house: &House, who: &str, weight: f64, read: bool) -> Result
     match peer.state {
         PeerState::Invited => return Err(PeeringError::NotAsked { name: peer.name }),
         PeerState::Asking => peer.added_at = crate::now(),
-        PeerState::Accepted => house.federation.store.thaw(peer.node).await?,
+        PeerState::Accepted => {
+            return Err(PeeringError::Already { name: plain(&peer.name), fingerprint: peer.node.fingerprint() });
+        }
     }
     (peer.state, peer.weight, peer.read, peer.trouble) = (PeerState::Accepted, weight, read, None);
     house.federation.store.put_peer(peer.clone()).await?;

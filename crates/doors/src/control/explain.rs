@@ -424,3 +424,49 @@ const LOG: &str = "SELECT at, org, stream, kind, mx, stage, code, enhanced, text
     WHERE recipient = $1 ORDER BY id DESC LIMIT $2";
 /// A screen full; the rest is in the send log.
 const LOG_MAX: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use sm2tp_federation::keys::NodeKey;
+
+    use super::*;
+
+    /// The word of a direct peer that counts.
+    fn told() -> Vote {
+        Vote {
+            origin: NodeKey([1; 32]),
+            introducer: None,
+            named_by: None,
+            hop: 1,
+            class: Class::HARD,
+            hour: 500_000,
+            ttl_weeks: 0,
+            provider_frozen: false,
+            doubted: false,
+            fresh: false,
+            epoch: 0,
+            sequence: 1,
+            weight_set: 1.0,
+            agreement: 1.0,
+            origin_age_s: 0,
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_leaves_a_word_out_is_named() {
+        let retract = Vote { class: Class::RETRACT, doubted: true, ..told() };
+        let cases = [
+            (told(), 1.0, 0.9, None),
+            (Vote { provider_frozen: true, ..told() }, 1.0, 0.0, Some("provider-freeze")),
+            (Vote { doubted: true, ..told() }, 0.0, 0.0, Some("doubted-month")),
+            (Vote { doubted: true, agreement: 0.0, ..told() }, 0.0, 0.0, Some("quarantine")),
+            (Vote { hop: HOP_MAX + 1, ..told() }, 0.0, 0.0, Some("too-far")),
+            (told(), 0.0, 0.0, Some("no-weight")),
+            (told(), 1.0, 0.0, Some("expired")),
+            (retract, 1.0, 0.0, None),
+        ];
+        for (vote, weight, score, want) in cases {
+            assert_eq!(left_out(&vote, weight, score), want, "{vote:?}");
+        }
+    }
+}

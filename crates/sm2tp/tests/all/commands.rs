@@ -264,7 +264,7 @@ fn a_peer_is_shown_and_asked_for_before_it_is_trusted() {
     let yes = typed("yes");
     assert!(yes.exit == 0 && yes.stdout.contains(fingerprint), "{yes:?}");
     assert_eq!(state(), "accepted");
-    assert_eq!(a.ask(&["peer", "accept", "--yes", "CHATON b", "--weight", "0.5"])["weight"], 0.5);
+    assert_eq!(a.ask(&["peer", "trust", "CHATON b", "--weight", "0.5"])["weight"], 0.5);
     // Who was invited answers for itself.
     let said = b.run(&["peer", "accept", "CHATON a"]);
     assert!(said.exit != 64, "{said:?}");

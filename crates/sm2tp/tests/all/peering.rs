@@ -59,8 +59,11 @@ fn who_is_asked_reads_who_asks_and_who_is_turned_away_reads_why() {
     assert!(said.exit == 64 && said.stderr.contains("nothing was changed"), "{said:?}");
     let said = b.run(&["peer", "accept", &fingerprint, "--yes", "--weight", "0.5"]);
     assert!(said.stdout.contains("From now on it counts with weight 0.5."), "{said:?}");
-    let said = b.run(&["peer", "accept", &fingerprint, "--yes", "--no-read"]);
-    assert!(said.stdout.contains("nothing is pulled from it"), "{said:?}");
+    // Said twice it changes nothing: the weight would be the default again.
+    let said = b.run(&["peer", "accept", &fingerprint, "--yes"]);
+    assert!(said.exit != 0 && said.stderr.contains("is a peer already: sm2tp peer trust"), "{said:?}");
+    let said = b.run(&["peer", "trust", &fingerprint, "--read", "off"]);
+    assert!(said.stdout.contains("read: false, weight: 0.5"), "{said:?}");
 
     // Its own configuration says that it lives where nobody may look.
     let hidden = node_at("https://10.0.0.1/fed/v1", free_address());
