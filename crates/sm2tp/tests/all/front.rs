@@ -4,13 +4,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use crate::programs::{program, run};
-use crate::wait::{Folder, wait_until};
+use crate::haproxy::Haproxy;
+use crate::programs::run;
+use crate::wait::Folder;
 
 /// A leaf and the authority between, of the kinds and sizes that Let's Encrypt gives for a key of P-256: together 2.1 kB.
 pub struct Chain {
@@ -66,34 +65,14 @@ impl Chain {
     }
 }
 
-/// haproxy, which ends TLS at `front` and passes on to `node`.
-pub struct Haproxy {
-    child: Child,
-    _folder: Folder,
-}
-
-impl Haproxy {
-    /// `speaks` and `keeps`: which HTTP, and how long it keeps a connection without questions, as haproxy writes it.
-    pub fn start(front: SocketAddr, node: SocketAddr, chain: &Path, (speaks, keeps): (&str, &str)) -> Self {
-        let folder = Folder::new("haproxy");
-        let config = format!(
-            "defaults\n mode http\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n\
-             timeout http-keep-alive {keeps}\n\
-             listen node\n bind {front} ssl crt {} alpn {speaks}\n server node {node}\n",
-            chain.display()
-        );
-        let config = folder.write("haproxy.cfg", &config);
-        let child = Command::new(program("haproxy")).arg("-db").arg("-f").arg(config).stdout(Stdio::null()).spawn();
-        wait_until("haproxy listens", Duration::from_secs(20), || TcpStream::connect(front).is_ok());
-        Self { child: child.unwrap(), _folder: folder }
-    }
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// haproxy, which ends TLS at `front` and passes on to `node`. `speaks` and `keeps`: which HTTP, and how long it keeps a connection
+/// without questions, as haproxy writes it.
+pub fn haproxy(front: SocketAddr, node: SocketAddr, chain: &Path, (speaks, keeps): (&str, &str)) -> Haproxy {
+    let listens = format!(
+        " timeout http-keep-alive {keeps}\nlisten node\n bind {front} ssl crt {} alpn {speaks}\n server node {node}\n",
+        chain.display()
+    );
+    Haproxy::start(front, "http", &listens)
 }
 
 /// One connection: octets of its records in the order in which they passed, each with its kind and whether the asker sent it.

@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::client::{Client, exchange};
+use crate::haproxy::Haproxy;
 use crate::node::{Node, Said};
-use crate::programs::{Certificate, program, try_swaks};
+use crate::programs::{Certificate, try_swaks};
 use crate::sink::Sink;
-use crate::wait::{Folder, free_address, wait_until};
+use crate::wait::free_address;
 
 fn node_and_sink(smtp: &str) -> (Node, Sink) {
     let sink = Sink::start();
@@ -162,32 +162,8 @@ fn the_proxy_protocol_names_the_client() {
 }
 
 /// haproxy, which passes on what comes to `front` to `node` with a header of version 2.
-struct Haproxy {
-    child: Child,
-    _folder: Folder,
-}
-
-impl Haproxy {
-    fn start(front: SocketAddr, node: SocketAddr) -> Self {
-        let folder = Folder::new("haproxy");
-        let config = folder.write(
-            "haproxy.cfg",
-            &format!(
-                "defaults\n mode tcp\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n\
-                 listen smtps\n bind {front}\n server node {node} send-proxy-v2\n"
-            ),
-        );
-        let child = Command::new(program("haproxy")).arg("-db").arg("-f").arg(config).stdout(Stdio::null()).spawn();
-        wait_until("haproxy listens", Duration::from_secs(20), || TcpStream::connect(front).is_ok());
-        Self { child: child.unwrap(), _folder: folder }
-    }
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn haproxy_before(front: SocketAddr, node: SocketAddr) -> Haproxy {
+    Haproxy::start(front, "tcp", &format!("listen smtps\n bind {front}\n server node {node} send-proxy-v2\n"))
 }
 
 #[test]
@@ -196,7 +172,7 @@ fn behind_haproxy_logins_go_through_its_tls_tunnel_and_its_clients_are_not_trust
     let tls = format!("listen_tls = [\"127.0.0.1:0\"]\n{}", certificate.config());
     let (node, sink) = node_and_sink(&format!("{TRUSTED}{PROXY}{tls}"));
     let front = free_address();
-    let haproxy = Haproxy::start(front, node.smtps());
+    let haproxy = haproxy_before(front, node.smtps());
     let server = front.to_string();
     let way = ["--server", &server, "--tls-on-connect", "--from", "anna@good.test", "--to", "bob@example.test"];
     // haproxy runs on this machine and says so of its client, who connected from here.

@@ -37,6 +37,7 @@ mod formats;
 mod front;
 mod fronts;
 mod fuzz;
+mod haproxy;
 mod hops;
 mod hostile;
 mod interop;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::federation::learns;
-use crate::front::{Chain, Haproxy, Way, Wire};
+use crate::front::{Chain, Way, Wire, haproxy};
+use crate::haproxy::Haproxy;
 use crate::node::{Node, said};
 use crate::peers::{federation, peer};
 use crate::sink::Sink;
@@ -121,7 +122,7 @@ impl OverTls {
         let (behind, other) = (free_address(), free_address());
         let chain = Chain::new("localhost");
         let heard = listener(middle, behind);
-        let haproxy = Haproxy::start(front, middle, &chain.whole, (speaks, keeps));
+        let haproxy = haproxy(front, middle, &chain.whole, (speaks, keeps));
         let way = Way::open(before, front);
         let a = Node::start(
             &configuration("a", behind, &sink, &federation(before))
