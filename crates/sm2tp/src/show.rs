@@ -592,10 +592,14 @@ mod tests {
     #[test]
     fn who_made_a_peering_reads_what_to_do_if_it_is_the_wrong_one() {
         let value = serde_json::json!({ "state": "accepted", "weight": 1.0, "fingerprint": "aaaa bbbb" });
-        let accept = Request::PeerAccept { who: String::new(), weight: 1.0, read: true };
-        let out = text(&accept, &value);
+        let invite = Request::PeerInvite { url: String::new(), note: None, weight: 1.0, read: true };
+        let out = text(&invite, &value);
         assert!(out.contains("counts with weight 1.0. Compare both fingerprints"), "{out}");
         assert!(out.ends_with("  sm2tp peer remove 'aaaa bbbb'\n"), "{out}");
+        // Who accepts has compared them before.
+        let accept = Request::PeerAccept { who: String::new(), weight: 1.0, read: true };
+        let out = text(&accept, &value);
+        assert!(out.contains("counts with weight 1.0.") && !out.contains("Compare both"), "{out}");
     }
 
     #[test]
