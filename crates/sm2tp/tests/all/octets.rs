@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -222,10 +222,13 @@ fn where_a_front_speaks_http_2_a_poll_takes_a_third_less_and_a_forgotten_connect
         let before = exchanges(&nodes.heard).len();
         wait_until("polls", LONG, || before + 2 * polls <= exchanges(&nodes.heard).len());
         // Between two contacts, of which there is one in a second: what is cut off inside of one is trouble, and half of one is no poll.
+        let (mut heard, mut since) = (0, Instant::now());
         wait_until("a pause", LONG, || {
-            let heard = exchanges(&nodes.heard).len();
-            thread::sleep(Duration::from_millis(400));
-            heard == exchanges(&nodes.heard).len()
+            let now = exchanges(&nodes.heard).len();
+            if heard != now {
+                (heard, since) = (now, Instant::now());
+            }
+            PAUSE < since.elapsed()
         });
     };
     polls(6);
@@ -242,5 +245,6 @@ fn where_a_front_speaks_http_2_a_poll_takes_a_third_less_and_a_forgotten_connect
 }
 
 const LONG: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(400);
 /// What TLS 1.3 puts around what it carries.
 const RECORD: u64 = 22;
