@@ -174,15 +174,16 @@ impl Place {
 }
 
 impl Tally {
-    pub fn add(&mut self, word: OwnWord, is_first: bool) {
-        let first = u32::from(is_first);
+    /// `is_news`: nobody had called it dead before, this node included.
+    pub fn add(&mut self, word: OwnWord, is_news: bool) {
+        let news = u32::from(is_news);
         match word {
             OwnWord::Alive => self.contradicted = self.contradicted.saturating_add(1),
             OwnWord::Dead => {
                 self.agreed = self.agreed.saturating_add(1);
-                self.foretold = self.foretold.saturating_add(first);
+                self.foretold = self.foretold.saturating_add(news);
             }
-            OwnWord::Open => self.open = self.open.saturating_add(first),
+            OwnWord::Open => self.open = self.open.saturating_add(news),
             OwnWord::Unsure => {}
         }
     }
@@ -217,8 +218,8 @@ impl From<Tally> for Months {
 }
 
 impl Months {
-    pub fn add(&mut self, month: u32, word: OwnWord, is_first: bool) {
-        self.0.entry(month).or_default().add(word, is_first);
+    pub fn add(&mut self, month: u32, word: OwnWord, is_news: bool) {
+        self.0.entry(month).or_default().add(word, is_news);
     }
 
     /// Adds what is counted in another one.

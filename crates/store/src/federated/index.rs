@@ -253,7 +253,11 @@ impl Index {
 
     /// Whether it is what a provider said to nearly everybody.
     pub(super) fn is_frozen(&self, record: &Record) -> bool {
-        record.class == Class::HARD && self.frozen.contains(&(record.provider, record.hour))
+        self.errs(record.class, record.provider, record.hour)
+    }
+
+    fn errs(&self, class: Class, provider: u8, hour: u32) -> bool {
+        class == Class::HARD && self.frozen.contains(&(provider, hour))
     }
 
     /// Adds what this node knows of a tag to the tallies of each origin that speaks against it today; `own` answers to a class
@@ -286,7 +290,7 @@ impl Index {
         self.tags.marks(tag).into_iter().filter(move |mark| {
             let age_s = now.saturating_sub(u64::from(mark.hour) * 3600);
             limits.counts_for_s(mark.class).is_some_and(|life_s| age_s <= life_s)
-                && !(mark.class == Class::HARD && self.frozen.contains(&(mark.provider, mark.hour)))
+                && !self.errs(mark.class, mark.provider, mark.hour)
         })
     }
 

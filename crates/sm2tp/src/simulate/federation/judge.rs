@@ -63,10 +63,11 @@ impl Judge {
         let (mut tally, mut seen, month) = (Months::default(), BTreeSet::new(), month(now));
         for (sequence, record) in &sealed.events {
             let Some(address) = record.tag().and_then(|tag| self.interest.get(&tag)) else { continue };
+            let is_frozen = self.is_frozen(record);
             let marks = self.votes.entry(*address).or_default();
-            if !is_frozen(&self.frozen, record) && seen.insert(*address) {
-                let is_first = marks.iter().all(|mark| mark.origin == origin) && !knew(own.get(address), now);
-                tally.add(month, word(record, own.get(address), now), is_first);
+            if !is_frozen && seen.insert(*address) {
+                let is_news = marks.iter().all(|mark| mark.origin == origin) && !knew(own.get(address), now);
+                tally.add(month, word(record, own.get(address), now), is_news);
             }
             let mark = Mark { origin, sequence: *sequence, record: *record, heard_at: now, month };
             match marks.iter_mut().find(|known| known.origin == origin) {
@@ -90,9 +91,9 @@ impl Judge {
             for mark in marks.iter().filter(|mark| !self.is_frozen(&mark.record)) {
                 let age_s = now.saturating_sub(u64::from(mark.record.hour) * 3600);
                 if limits.counts_for_s(mark.record.class).is_some_and(|life_s| age_s <= life_s) {
-                    let is_first = mark.heard_at == first && !knew(own.get(address), mark.heard_at);
+                    let is_news = mark.heard_at == first && !knew(own.get(address), mark.heard_at);
                     let word = word(&mark.record, own.get(address), now);
-                    tallies.entry(mark.origin).or_default().add(mark.month, word, is_first);
+                    tallies.entry(mark.origin).or_default().add(mark.month, word, is_news);
                 }
             }
         }
@@ -157,12 +158,8 @@ impl Judge {
     }
 
     fn is_frozen(&self, record: &Record) -> bool {
-        is_frozen(&self.frozen, record)
+        record.class == Class::HARD && self.frozen.contains(&(record.provider, record.hour))
     }
-}
-
-fn is_frozen(frozen: &HashSet<(u8, u32)>, record: &Record) -> bool {
-    record.class == Class::HARD && frozen.contains(&(record.provider, record.hour))
 }
 
 /// Whether the node knew it dead itself when another said so.

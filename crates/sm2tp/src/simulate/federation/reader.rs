@@ -197,12 +197,9 @@ pub(super) fn pull(
         |(segment, by): &&(u32, Option<usize>)| *by != Some(reader) && !held.contains(segment) && !is_said(segment);
     let entries: Vec<u32> = readers[peer].feed.iter().skip(from).filter(is_new).map(|(segment, _)| *segment).collect();
     let mut octets = entries.len() as u64 * ENTRY_OCTETS;
-    let fields = readers[reader].fields.poll(marks_said, octets);
-    readers[reader].traffic.http += fields;
-    let mut opened_at = readers[reader].links[link].opened_at;
-    let opening = readers[reader].fields.opening(&mut opened_at, now);
-    readers[reader].links[link].opened_at = opened_at;
-    readers[reader].traffic.tls += opening + readers[reader].fields.around(QUESTIONS_A_POLL);
+    let Reader { links, fields, traffic, .. } = &mut readers[reader];
+    traffic.http += fields.poll(marks_said, octets);
+    traffic.tls += fields.opening(&mut links[link].opened_at, now) + fields.around(QUESTIONS_A_POLL);
     let mut took = Vec::new();
     for segment in entries {
         let (origin, place) = (logs.sealed[segment as usize].origin, logs.sealed[segment as usize].place);
@@ -218,9 +215,9 @@ pub(super) fn pull(
             }
             let packed = logs.sealed[segment as usize].octets;
             octets += packed;
-            let fields = readers[reader].fields.fetch(next, packed);
-            readers[reader].traffic.http += fields;
-            readers[reader].traffic.tls += readers[reader].fields.around(1);
+            let Reader { fields, traffic, .. } = &mut readers[reader];
+            traffic.http += fields.fetch(next, packed);
+            traffic.tls += fields.around(1);
             readers[reader].keep(logs, segment, peer);
             let sealed = &mut logs.sealed[segment as usize];
             (sealed.holders, sealed.last_at) = (sealed.holders + 1, now);
